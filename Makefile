@@ -1,0 +1,55 @@
+# Everything a newcomer types. Needs python3 (3.11 or newer), make and git; nothing else.
+PYTHON ?= python3
+# The accelerator to install for: cpu, cuda or tpu.
+DEVICE ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_REQUIREMENTS := requirements/$(DEVICE).txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install quickstart test test-long lint format requirements clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/.installed-$(DEVICE)
+
+$(VENV)/.installed-$(DEVICE): $(RUN_REQUIREMENTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"nucseg_jax needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make install PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r $(RUN_REQUIREMENTS)
+	$(PIP) install --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-$(DEVICE) requirements/test.txt
+	$(PIP) install --require-hashes -r requirements/test.txt
+	touch $@
+
+quickstart: install
+	$(BIN)/python launch.py prepare --config=configs/quickstart.py
+	$(BIN)/python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart
+
+# Two workers: compilation is what takes the time, and the cache in .cache/ is shared between them and between runs.
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "long" --durations=10
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Needs uv. --no-emit-index-url and --no-header keep the files free of anything about the machine that made them.
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+requirements:
+	$(UV_COMPILE) pyproject.toml -o requirements/cpu.txt
+	$(UV_COMPILE) pyproject.toml --extra cuda -c requirements/cpu.txt -o requirements/cuda.txt
+	$(UV_COMPILE) pyproject.toml --extra tpu -c requirements/cpu.txt -o requirements/tpu.txt
+	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info

@@ -1,0 +1,21 @@
+"""Fixtures of the whole suite, and JAX set up as users get it: CPU, eight virtual devices, a compilation cache."""
+
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """The folder of real patches and weights that lies beside the project; tests that need it skip without it."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the real patches (../shared/data) are not on this machine")
+    return folder
