@@ -1,0 +1,124 @@
+"""The audit of a data set as a table for a terminal, beside PanNuke's published figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from nucseg_jax.core import vocabulary
+from nucseg_jax.data.pannuke import facts
+from nucseg_jax.data.pannuke.audit import Audit, FoldAudit
+
+_DIFFERS = "≠"
+
+
+class _Row(NamedTuple):
+    """A line of the table; `values` are those of the folds and the total."""
+
+    name: str
+    values: Sequence[int]
+    published: int | None = None
+    published_folds: Sequence[int] | None = None
+    is_official: bool = True  # Stated by the data set's authors, so that a difference is one.
+
+    @property
+    def compared(self) -> list[tuple[int, int]]:
+        """Each value with what it should be: itself, where nothing official is known."""
+        wanted = list(self.values)
+        if self.is_official and self.published_folds is not None:
+            wanted[:-1] = self.published_folds
+        if self.is_official and self.published is not None:
+            wanted[-1] = self.published
+        return list(zip(self.values, wanted, strict=True))
+
+
+def render(audit: Audit) -> str:
+    """Draws the table.
+
+    A figure that differs from a published one is marked only where the data set has the size of PanNuke; for
+    any other the published column is there for orientation.
+
+    Args:
+      audit: what to show.
+
+    Returns:
+      Lines of at most 100 characters, without a final newline.
+    """
+    is_full_size = audit.patches == sum(facts.PATCHES_BY_FOLD.values())
+    tissues = _tissues(audit)
+    shown_tissues = [row for row in tissues if row.values[-1] or is_full_size]
+    columns = [*(f"fold {number}" for number in sorted(audit.folds)), "all"]
+    lines = [_line("", columns, "PanNuke")]
+    lines.append("-" * len(lines[0]))
+    differences: list[str] = []
+    for block in (_counts(audit), _oddities(audit), shown_tissues):
+        for row in block:
+            differs = [is_full_size and found != wanted for found, wanted in row.compared]
+            cells = [f"{value:,}{_DIFFERS * mark}" for value, mark in zip(row.values, differs, strict=True)]
+            lines.append(_line(row.name, cells, "-" if row.published is None else f"{row.published:,}"))
+            differences += [
+                f"  {row.name.strip()}, {column}: {found:,}, published {wanted:,}"
+                for column, (found, wanted), is_different in zip(columns, row.compared, differs, strict=True)
+                if is_different
+            ]
+        lines.append("")
+    if differences:
+        lines += [f"{_DIFFERS} {len(differences)} figures differ from the published ones:", *differences]
+    elif is_full_size:
+        lines.append("Every official figure agrees with the published one.")
+    else:
+        if absent := len(tissues) - len(shown_tissues):
+            lines.append(f"No patch of the other {absent} tissues.")
+        lines.append("The last column is PanNuke's, for orientation: this set is not of its size.")
+    return "\n".join(lines)
+
+
+def _line(name: str, cells: Sequence[str], published: str) -> str:
+    return f"{name:<30}" + "".join(f"{cell:>10}" for cell in cells) + f"  |{published:>9}"
+
+
+def _row(audit: Audit, name: str, count: Callable[[FoldAudit], int], published: int | None = None) -> _Row:
+    folds = [count(fold) for _, fold in sorted(audit.folds.items())]
+    return _Row(name, [*folds, sum(folds)], published)
+
+
+def _with_folds(row: _Row, published: Mapping[int, int]) -> _Row:
+    return row._replace(published=sum(published.values()), published_folds=list(published.values()))
+
+
+def _counts(audit: Audit) -> list[_Row]:
+    return [
+        _with_folds(_row(audit, "patches", lambda fold: fold.patches), facts.PATCHES_BY_FOLD),
+        _with_folds(
+            _row(audit, "  without a nucleus", lambda fold: fold.empty_patches), facts.EMPTY_PATCHES_BY_FOLD
+        ),
+        _with_folds(_row(audit, "nuclei", lambda fold: sum(fold.nuclei.values())), facts.NUCLEI_BY_FOLD),
+        *(
+            _row(audit, f"  {name}", lambda fold, name=name: fold.nuclei[name], facts.NUCLEI_BY_CLASS[name])  # type: ignore[misc]
+            for name in vocabulary.NUCLEUS_CLASSES
+        ),
+    ]
+
+
+def _oddities(audit: Audit) -> list[_Row]:
+    largest = _row(audit, "largest id in the masks", lambda fold: fold.largest_id, facts.LARGEST_ID)
+    rows = [
+        _row(audit, "patches with void pixels", lambda fold: fold.void_patches, facts.VOID_PATCHES),
+        _row(audit, "  void pixels", lambda fold: fold.void_px),
+        _row(audit, "patches with class overlaps", lambda fold: fold.overlap_patches, facts.OVERLAP_PATCHES),
+        _row(audit, "  pixels of two classes", lambda fold: fold.overlap_px),
+        _row(audit, "nuclei wholly hidden", lambda fold: fold.hidden_nuclei),
+        _row(
+            audit,
+            "nuclei in several pieces",
+            lambda fold: fold.disconnected_nuclei,
+            facts.DISCONNECTED_NUCLEI,
+        ),
+        largest._replace(values=[*largest.values[:-1], max(largest.values[:-1])]),
+    ]
+    return [row._replace(is_official=False) for row in rows]
+
+
+def _tissues(audit: Audit) -> list[_Row]:
+    return [
+        _row(audit, name, lambda fold, name=name: fold.tissues[name], facts.PATCHES_BY_TISSUE[name])  # type: ignore[misc]
+        for name in vocabulary.TISSUES
+    ]

@@ -1,0 +1,100 @@
+"""A release to a data set that appears whole or not at all."""
+
+import contextlib
+import io
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow_datasets as tfds
+import tqdm
+
+from nucseg_jax.core import vocabulary
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.pannuke import audit as audits
+from nucseg_jax.data.pannuke import patches, reader, release
+from nucseg_jax.data.pannuke.builder import Pannuke
+from nucseg_jax.data.pannuke.location import dataset_folder
+
+# Images hardly compress; maps take a few KB.
+_BYTES_PER_PATCH = vocabulary.PATCH_PX**2 * 3
+
+
+def build(
+    release_dir: pathlib.Path, data_dir: pathlib.Path, origin: Mapping[str, Any], scratch: pathlib.Path
+) -> audits.Audit:
+    """Builds the data set in a scratch folder, reads it back, and moves it to its place in one step.
+
+    Args:
+      release_dir: the release, zipped or not.
+      data_dir: where the data set goes; none is there yet.
+      origin: what the audit records.
+      scratch: an empty folder on the disk of `data_dir`.
+
+    Returns:
+      The audit that lies beside the data.
+
+    Raises:
+      UserError: the release is at fault in any way, or there is no room; nothing is in `data_dir` then.
+    """
+    num_patches = sum(patches.check_fold(files).num_patches for files in release.find(release_dir))
+    needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
+    if needed > free:
+        raise UserError(
+            f"{num_patches:,} patches need about {needed / 1e9:.1f} GB, and the disk of {data_dir} has"
+            f" {free / 1e9:.1f} GB free.",
+            expected="room for the whole data set",
+            advice="free some space, or choose another --config.data.dir",
+        )
+    builder = Pannuke(data_dir=str(scratch), origin=origin, show_progress=True)
+    with _silent_tfds():
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=str(release_dir))
+        )
+    built, place = dataset_folder(scratch), dataset_folder(data_dir)
+    audit = audits.load(built)
+    if reader.stored_digest(built) != audit.digest:
+        raise UserError(
+            "What was written does not read back as it was: disk or memory is at fault.",
+            advice="run the same command again, on another disk if it repeats",
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    built.rename(place)
+    return audit
+
+
+def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> audits.Audit:
+    """Reads a whole release and says what a data set built from it would hold; writes nothing.
+
+    Args:
+      release_dir: the release, zipped or not.
+      origin: what the audit records.
+
+    Returns:
+      The audit.
+
+    Raises:
+      UserError: the release is at fault in any way.
+    """
+    folds = {}
+    for fold in [patches.check_fold(files) for files in release.find(release_dir)]:
+        tally = audits.FoldTally()
+        with contextlib.closing(patches.read_patches(fold)) as checked:
+            for patch in tqdm.tqdm(
+                checked, desc=f"compare fold {fold.files.fold}", total=fold.num_patches, unit=" patches"
+            ):
+                tally.add(patch)
+        folds[fold.files.fold] = tally.audit()
+    return audits.Audit(folds, origin)
+
+
+@contextlib.contextmanager
+def _silent_tfds() -> Iterator[None]:
+    """Keeps back what TensorFlow Datasets prints: bars without a total, the scratch folder as the place."""
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tfds.enable_progress_bar()
