@@ -1,0 +1,119 @@
+"""The counts of a split, image by image: what evaluation gathers and every score is computed from.
+
+Letters as in `ops/counts.py`: N images, K counted classes, 4 = (TP, FP, FN, TN).
+
+    batches of 16, 16, 3 valid  --from_batch-->  three Counts  --merge-->  one Counts of 35 images
+                                --scores-->  {"micro": {"dice": ...}, "image_zero": ..., ...}
+
+No ratio is taken before everything is merged, and merging sorts by `index`, so that neither batch size nor
+the order in which batches, devices or hosts report can change a digit of the result.
+"""
+
+import math
+from typing import Any, Self
+
+import flax.struct
+import numpy as np
+from clu import metrics
+
+from nucseg_jax.evaluation.scores import scores
+
+
+@flax.struct.dataclass
+class Counts(metrics.Metric):
+    """Counts of N images on the host, sorted by `index`, each index once.
+
+    Attributes:
+      counts: int32 [N, K, 4], TP, FP, FN, TN.
+      index: int32 [N], position in the split's index list.
+      tissue: int32 [N], position in `vocabulary.TISSUES`.
+      loss: float32 [N], Dice loss of the image.
+    """
+
+    counts: np.ndarray
+    index: np.ndarray
+    tissue: np.ndarray
+    loss: np.ndarray
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No image; merging it with any other gives the other, whatever its K."""
+        return cls(
+            counts=np.zeros((0, 1, 4), np.int32),
+            index=np.zeros(0, np.int32),
+            tissue=np.zeros(0, np.int32),
+            loss=np.zeros(0, np.float32),
+        )
+
+    @classmethod
+    def from_batch(cls, *, counts: Any, index: Any, tissue: Any, loss: Any, valid: Any) -> Self:
+        """The valid rows of one batch, fetched to the host.
+
+        Args:
+          counts: int32 [N, K, 4], from `ops.counts`; like all arguments a numpy array, or a jax.Array whose
+            rows this process can read.
+          index: int32 [N].
+          tissue: int32 [N].
+          loss: float32 [N].
+          valid: bool [N]; rows with False are padding and are left out, whatever the other arrays say there.
+
+        Raises:
+          ValueError: lengths differ, `counts` is not integer [N, K, 4], or a valid index comes twice.
+        """
+        counts = np.asarray(counts)
+        rows = np.asarray(valid, bool)
+        columns = {"index": np.asarray(index), "tissue": np.asarray(tissue), "loss": np.asarray(loss)}
+        if counts.ndim != 3 or counts.shape[-1] != 4 or not np.issubdtype(counts.dtype, np.integer):
+            raise ValueError(f"counts are {counts.dtype} {counts.shape}; expected integer [N, K, 4]")
+        for name, column in {"valid": rows, **columns}.items():
+            if column.shape != counts.shape[:1]:
+                raise ValueError(f"{name} has shape {column.shape}; expected {counts.shape[:1]}")
+        return cls._sorted(
+            counts[rows].astype(np.int32),
+            columns["index"][rows].astype(np.int32),
+            columns["tissue"][rows].astype(np.int32),
+            columns["loss"][rows].astype(np.float32),
+        )
+
+    @classmethod
+    def from_model_output(cls, **outputs: Any) -> Self:
+        """Does the same as `from_batch`, under the name that clu uses."""
+        return cls.from_batch(**outputs)
+
+    def merge(self, other: Self) -> Self:
+        """The images of both.
+
+        Raises:
+          ValueError: an index is in both, or the numbers of classes differ.
+        """
+        if not len(self.index):
+            return other
+        if not len(other.index):
+            return self
+        if self.counts.shape[1] != other.counts.shape[1]:
+            raise ValueError(f"counts of {self.counts.shape[1]} and of {other.counts.shape[1]} classes")
+        return self._sorted(
+            np.concatenate([self.counts, other.counts]),
+            np.concatenate([self.index, other.index]),
+            np.concatenate([self.tissue, other.tissue]),
+            np.concatenate([self.loss, other.loss]),
+        )
+
+    def compute(self) -> dict[str, Any]:
+        """All conventions; see `evaluation.scores.scores`."""
+        return scores(self)
+
+    def mean_loss(self) -> float | None:
+        """Mean Dice loss over the images, rounded once; None without an image or if one is not finite."""
+        if not len(self.loss) or not np.isfinite(self.loss).all():
+            return None
+        return math.fsum(self.loss.tolist()) / len(self.loss)
+
+    @classmethod
+    def _sorted(cls, counts: np.ndarray, index: np.ndarray, tissue: np.ndarray, loss: np.ndarray) -> Self:
+        order = np.argsort(index, kind="stable")
+        index = index[order]
+        repeated = np.unique(index[1:][index[1:] == index[:-1]])
+        if len(repeated):
+            raise ValueError(f"index {repeated[:5].tolist()} comes more than once; every image counts once")
+        return cls(counts=counts[order], index=index, tissue=tissue[order], loss=loss[order])

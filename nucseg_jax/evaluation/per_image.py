@@ -1,0 +1,105 @@
+"""The counts of a split as a CSV file, one line an image: what every score can be computed from again.
+
+    index,fold,row,tissue,nucleus_tp,nucleus_fp,nucleus_fn,nucleus_tn,nucleus_dice,nucleus_iou,dice_loss
+    0,3,0,Breast,9120,1033,1377,54006,0.883323,0.791048,0.11719
+
+With several classes their columns follow those of `nucleus`: `neoplastic_tp` and so on. An undefined ratio
+(0/0) and a loss that is not finite are empty cells.
+"""
+
+import csv
+import pathlib
+
+import numpy as np
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES, TISSUES
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.scores import ratios
+
+CELLS = ("tp", "fp", "fn", "tn")
+RATIOS = ("dice", "iou")
+
+
+def per_image_path(run: pathlib.Path, split: str) -> pathlib.Path:
+    """Where a run folder keeps the counts of a split."""
+    return run / f"per_image_{split}.csv"
+
+
+def write_per_image(path: pathlib.Path, counts: Counts, patches: np.ndarray) -> None:
+    """Writes the file at once, images in the order of the split.
+
+    Args:
+      path: the file; its folder exists.
+      counts: of the split or of part of it.
+      patches: integer [P, 2], (fold, row in the fold) of the whole split; `counts.index` points into it.
+    """
+    names = _class_names(counts.counts.shape[1])
+    columns = {
+        "index": counts.index.tolist(),
+        "fold": patches[counts.index, 0].tolist(),
+        "row": patches[counts.index, 1].tolist(),
+        "tissue": [TISSUES[number] for number in counts.tissue],
+    }
+    for number, name in enumerate(names):
+        of_class = counts.counts[:, number]
+        for cell, values in zip(CELLS, of_class.T, strict=True):
+            columns[f"{name}_{cell}"] = values.tolist()
+        values_of = ratios(of_class)
+        for ratio in RATIOS:
+            columns[f"{name}_{ratio}"] = ["" if np.isnan(x) else f"{x:.6f}" for x in values_of[ratio]]
+    # str of a float32 is the shortest text that reads back as the same float32.
+    columns["dice_loss"] = [str(x) if np.isfinite(x) else "" for x in counts.loss]
+    with replaced_at_once(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
+    """Reads a file of `write_per_image`.
+
+    Returns:
+      The counts, and the images' patches, int32 [N, 2] of (fold, row in the fold).
+
+    Raises:
+      UserError: the file is missing, or is not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            lines = list(reader)
+            header = reader.fieldnames or []
+    except FileNotFoundError:
+        raise _bad_file(f"{path} does not exist") from None
+    classes = sum(column.endswith("_tp") for column in header)
+    try:
+        names = _class_names(classes)
+        counts = [[[int(line[f"{name}_{cell}"]) for cell in CELLS] for name in names] for line in lines]
+        patches = [[int(line["fold"]), int(line["row"])] for line in lines]
+        read = Counts.from_batch(
+            counts=np.array(counts, np.int32).reshape(-1, classes, len(CELLS)),
+            index=np.array([int(line["index"]) for line in lines], np.int32),
+            tissue=np.array([TISSUES.index(line["tissue"]) for line in lines], np.int32),
+            loss=np.array([line["dice_loss"] or "nan" for line in lines], np.float32),
+            valid=np.ones(len(lines), bool),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad_file(f"{path} is not a table of per-image counts ({error})") from None
+    order = np.argsort([int(line["index"]) for line in lines])
+    return read, np.array(patches, np.int32).reshape(-1, 2)[order]
+
+
+def _class_names(classes: int) -> tuple[str, ...]:
+    if not 1 <= classes <= 1 + len(NUCLEUS_CLASSES):
+        raise ValueError(f"{classes} counted classes")
+    return ("nucleus", *(name.lower() for name in NUCLEUS_CLASSES[: classes - 1]))
+
+
+def _bad_file(found: str) -> UserError:
+    return UserError(
+        found,
+        expected="a per_image_{split}.csv as `launch.py evaluate` writes it",
+        advice="write it again: python launch.py evaluate --config=CONFIG --workdir=RUN --split=SPLIT",
+    )

@@ -1,0 +1,148 @@
+"""Dice, IoU and their kin from pixel counts, in every convention that papers use; numpy on the host.
+
+Letters: N images in the order of the split's index list, K counted classes, 4 = (TP, FP, FN, TN).
+
+Of one set of counts:
+    dice                2TP / (2TP + FP + FN)       iou          TP / (TP + FP + FN)
+    accuracy            (TP + TN) / all             sensitivity  TP / (TP + FN)
+    precision           TP / (TP + FP)              specificity  TN / (TN + FP)
+    iou_two_class_mean  mean of iou and of the background's TN / (TN + FP + FN)
+The paper's Eq. 1 prints Dice as 2TP / (TP + FP + FN), which exceeds 1; the formula above is meant.
+
+Conventions, from one set to a split:
+    micro       counts pooled over the split
+    image_zero  mean over images; where the truth has no such pixel, Dice and IoU are 0
+    image_skip  mean over images; where the truth has no such pixel, the image is left out of every metric
+    image_one   mean over images; where the truth has no such pixel, Dice and IoU are 1 if the prediction has
+                none either, else 0
+    batch8      counts pooled per 8 consecutive images (the last group holds what is left), mean over groups
+    tissue      mean of image_skip over the images of a tissue, then mean over tissues
+
+0/0 is undefined: left out of every mean, the two-class mean included, and None where nothing is left. Only
+Dice and IoU under `image_zero` and `image_one` have a value there, by their rule; the two-class mean then
+takes that IoU. Nothing is ever NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+
+if TYPE_CHECKING:  # Counts.compute is `scores`, so counts.py imports this file.
+    from nucseg_jax.evaluation.counts import Counts
+
+Scores = dict[str, float | None]
+
+METRICS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity", "iou_two_class_mean")
+CONVENTIONS = ("micro", "image_zero", "image_skip", "image_one", "batch8", "tissue")
+IMAGES_PER_GROUP = 8
+
+# False positives [N] of images whose truth is empty -> their Dice and IoU [N].
+EmptyTruthRule = Callable[[np.ndarray], np.ndarray]
+
+
+def scores(counts: Counts) -> dict[str, Any]:
+    """All conventions of a split, from the counts of its images.
+
+    Args:
+      counts: of the whole split, counted class 0 being nucleus against background.
+
+    Returns:
+      {convention: {metric: float or None}} for nucleus against background, by `CONVENTIONS` and `METRICS`;
+      `batch8` also holds `{metric}_std`, the standard deviation over the groups (ddof = 0: the groups are the
+      whole split, not a sample of it). For K > 1 also `classes`: {class name: the same}, each against all the
+      rest, "empty" then meaning without a pixel of that class.
+
+    Raises:
+      ValueError: more classes than there are names.
+    """
+    classes = counts.counts.shape[1] - 1
+    if not 0 <= classes <= len(NUCLEUS_CLASSES):
+        raise ValueError(f"counts of {classes + 1} classes; expected 1 to {len(NUCLEUS_CLASSES) + 1}")
+    cells: np.ndarray = counts.counts.astype(np.int64)
+    result: dict[str, Any] = class_scores(cells[:, 0], counts.tissue)
+    if classes:
+        names = NUCLEUS_CLASSES[:classes]
+        result["classes"] = {
+            name: class_scores(cells[:, number], counts.tissue) for number, name in enumerate(names, start=1)
+        }
+    return result
+
+
+def class_scores(counts: np.ndarray, tissue: np.ndarray) -> dict[str, Scores]:
+    """All conventions of one class: int64 [N, 4] and integer [N] -> {convention: {metric: value}}."""
+    return {
+        "micro": _means(ratios(counts.sum(axis=0, keepdims=True))),
+        "image_zero": _means(ratios(counts, empty_truth=lambda false_positives: 0.0 * false_positives)),
+        "image_skip": _image_skip(counts),
+        "image_one": _means(ratios(counts, empty_truth=lambda false_positives: 1.0 * (false_positives == 0))),
+        "batch8": _batch8(counts),
+        "tissue": _tissue(counts, tissue),
+    }
+
+
+def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> dict[str, np.ndarray]:
+    """Every metric of every row: integer [N, 4] -> {metric: float64 [N]}, NaN standing for 0/0.
+
+    `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
+    """
+    tp, fp, fn, tn = np.moveaxis(counts.astype(np.int64), -1, 0)
+    dice = _divide(2 * tp, 2 * tp + fp + fn)
+    iou = _divide(tp, tp + fp + fn)
+    if empty_truth is not None:
+        dice, iou = (np.where(tp + fn == 0, empty_truth(fp), value) for value in (dice, iou))
+    background_iou = _divide(tn, tn + fp + fn)
+    both = np.stack([iou, background_iou])
+    return {
+        "dice": dice,
+        "iou": iou,
+        "accuracy": _divide(tp + tn, tp + fp + fn + tn),
+        "sensitivity": _divide(tp, tp + fn),
+        "precision": _divide(tp, tp + fp),
+        "specificity": _divide(tn, tn + fp),
+        "iou_two_class_mean": _divide(np.nansum(both, axis=0), np.isfinite(both).sum(axis=0)),
+    }
+
+
+def _image_skip(counts: np.ndarray) -> Scores:
+    has_truth = counts[:, 0] + counts[:, 2] > 0
+    return _means(ratios(counts[has_truth]))
+
+
+def _batch8(counts: np.ndarray) -> Scores:
+    starts = np.arange(0, len(counts), IMAGES_PER_GROUP)
+    groups = ratios(np.add.reduceat(counts, starts, axis=0))
+    return _means(groups) | {f"{metric}_std": _deviation(values) for metric, values in groups.items()}
+
+
+def _tissue(counts: np.ndarray, tissue: np.ndarray) -> Scores:
+    by_tissue = [_image_skip(counts[tissue == number]) for number in np.unique(tissue)]
+    return {
+        metric: _mean(np.array([values[metric] for values in by_tissue], np.float64)) for metric in METRICS
+    }
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(numerator, np.float64) / np.asarray(denominator, np.float64)
+
+
+def _means(values: dict[str, np.ndarray]) -> Scores:
+    return {metric: _mean(of_rows) for metric, of_rows in values.items()}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    # fsum rounds once, so that the last digit does not depend on the machine's vector width.
+    defined = values[~np.isnan(values)].tolist()
+    return math.fsum(defined) / len(defined) if defined else None
+
+
+def _deviation(values: np.ndarray) -> float | None:
+    mean = _mean(values)
+    variance = _mean((values - mean) ** 2) if mean is not None else None
+    return None if variance is None else math.sqrt(variance)

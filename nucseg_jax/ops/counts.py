@@ -1,0 +1,68 @@
+"""True and false positives and negatives of pixels, per image and class, as exact integers.
+
+Letters: N images, H x W pixels, C logits a pixel, K counted classes, 4 = (TP, FP, FN, TN) in this order.
+Counted class 0 is always "nucleus", any foreground against background; with C >= 2 the C - 1 foreground
+classes follow, each against all the rest, so K = 1 for C = 1 and K = C otherwise.
+
+    logits [8, 256, 256, 1], label [8, 256, 256]  ->  [8, 1, 4]   nucleus
+    logits [8, 256, 256, 6], label [8, 256, 256]  ->  [8, 6, 4]   nucleus, Neoplastic, ..., Epithelial
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarray) -> jax.Array:
+    """Counts the pixels of two masks that agree and disagree, image by image.
+
+    Args:
+      prediction: bool [N, H, W].
+      truth: bool [N, H, W].
+
+    Returns:
+      int32 [N, 1, 4], TP, FP, FN, TN; exact for images of fewer than 2^31 pixels.
+
+    Raises:
+      ValueError: shapes differ, are not of rank 3, or a mask is not bool.
+
+    >>> count_masks(np.array([[[True, True, False]]]), np.array([[[True, False, False]]])).tolist()
+    [[[1, 1, 0, 1]]]
+    """
+    if prediction.ndim != 3 or prediction.shape != truth.shape:
+        raise ValueError(f"masks of shape {prediction.shape} and {truth.shape}; both must be [N, H, W]")
+    if prediction.dtype != bool or truth.dtype != bool:
+        raise ValueError(f"masks of dtype {prediction.dtype} and {truth.dtype}; both must be bool")
+    prediction, truth = jnp.asarray(prediction), jnp.asarray(truth)
+    cells = (prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth)
+    counts = [jnp.sum(cell, axis=(1, 2), dtype=jnp.int32) for cell in cells]
+    return jnp.stack(counts, axis=-1)[:, None, :]
+
+
+def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) -> jax.Array:
+    """Counts a model's pixels against the truth, image by image and class by class; jit-able.
+
+    One logit a pixel is the binary task: nucleus where logit > 0 (probability > 0.5), truth where label > 0.
+    Several are background and foreground classes: the largest logit wins, the lower class on a tie.
+
+    Args:
+      logits: float [N, H, W, C].
+      label: integer [N, H, W], 0 = background; any value for C = 1, 0..C-1 otherwise.
+
+    Returns:
+      int32 [N, K, 4], TP, FP, FN, TN; see the top of this file for K.
+
+    Raises:
+      ValueError: the shapes do not belong together.
+    """
+    if logits.ndim != 4 or logits.shape[:3] != label.shape:
+        raise ValueError(
+            f"logits {logits.shape} and label {label.shape}; expected [N, H, W, C] and [N, H, W]"
+        )
+    classes = logits.shape[-1]
+    if classes == 1:
+        return count_masks(logits[..., 0] > 0, label > 0)
+    predicted = jnp.argmax(logits, axis=-1)
+    nucleus = count_masks(predicted > 0, label > 0)
+    each = [count_masks(predicted == number, label == number) for number in range(1, classes)]
+    return jnp.concatenate([nucleus, *each], axis=1)

@@ -1,0 +1,190 @@
+"""What a run writes down while it trains: `metrics.jsonl` for programs, event files for TensorBoard.
+
+{"step": 50, "epoch": 0, "kind": "train", "loss": 0.41, "dice_loss": 0.38, "l2_penalty": 0.03}
+{"step": 120, "epoch": 0, "kind": "epoch", "validation": {"micro": {"dice": 0.74}}}
+"""
+
+import json
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from tensorboardX import summary
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_text
+
+
+class MetricsLog:
+    """A file of JSON lines; what `write` has written outlives a kill of the process.
+
+    Opening it drops a last line that a kill left unfinished, and keeps the rest.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        if path.exists():
+            self._rewrite(read_metrics(path))
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, epoch: int, kind: str, values: Mapping[str, Any]) -> None:
+        """Appends one line.
+
+        Args:
+          step: optimizer steps done.
+          epoch: epoch the line belongs to, from 0.
+          kind: what the line is, "train" or "epoch" for instance.
+          values: numbers, arrays (numpy or jax), strings, None, and mappings and lists of these. A number
+            that is not finite becomes null.
+
+        Raises:
+          ValueError: a value is called step, epoch or kind.
+        """
+        head = {"step": int(step), "epoch": int(epoch), "kind": kind}
+        taken = sorted(head.keys() & values.keys())
+        if taken:
+            raise ValueError(f"values must not be called {', '.join(taken)}")
+        self._file.write(_json_line({**head, **values}))
+        self._file.flush()
+
+    def truncate_after(self, step: int) -> None:
+        """Drops the lines of later steps: a run that resumes from `step` writes them again."""
+        self._file.close()
+        self._rewrite([line for line in read_metrics(self._path) if line["step"] <= step])
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        write_text(self._path, "".join(_json_line(line) for line in lines))
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`; a last line without its newline was cut off by a kill and is left out.
+
+    Raises:
+      UserError: another line is not a JSON object with a step.
+    """
+    *lines, _ = path.read_bytes().split(b"\n")
+    read = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            values = json.loads(line)
+            int(values["step"])
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"line {number} of {path} is {line[:60]!r}",
+                expected='a JSON object such as {"step": 50, "epoch": 0, "kind": "train", "loss": 0.41}',
+                advice="remove that line, or move the file away",
+            ) from None
+        read.append(values)
+    return read
+
+
+class SummaryWriter:
+    """TensorBoard event files, with the method names of clu's MetricWriter, which needs TensorFlow.
+
+    Like the lines of MetricsLog, what a call writes outlives a kill: tensorboardX's own SummaryWriter hands
+    events to a thread, and its flush does not wait for that thread. Its encoders are used here, its thread is
+    not; nor is the host name in its file names.
+
+    Args:
+      folder: where the event file goes; made if missing.
+      resume_after_step: the step a run resumes from; TensorBoard then hides what earlier event files say of
+        later steps. None for a new run.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, resume_after_step: int | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files with "tfevents" in their names, in the order of the names.
+        self._records = RecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}"))
+        self._write(Event(file_version="brain.Event:2"))
+        if resume_after_step is not None:
+            start = SessionLog(status=SessionLog.START)
+            self._write(Event(step=resume_after_step + 1, session_log=start))
+        self.flush()
+
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+        """Writes numbers by name; a slash in a name groups charts. None, an undefined score, is left out."""
+        defined = {name: float(value) for name, value in scalars.items() if value is not None}
+        self._write_summaries(step, [summary.scalar(name, value) for name, value in defined.items()])
+
+    def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+        """Writes pictures by name, side by side, 8 in a row: uint8, or float in 0..1, [N, H, W, 1 or 3]."""
+        self._write_summaries(
+            step,
+            [summary.image(name, np.asarray(batch), dataformats="NHWC") for name, batch in images.items()],
+        )
+
+    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
+        """Writes Markdown by name."""
+        self._write_summaries(step, [summary.text(name, text) for name, text in texts.items()])
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Writes the values of the HPARAMS tab; nested mappings become names with dots."""
+        _, session_start, _ = summary.hparams(_flat(hparams), {})
+        self._write_summaries(0, [session_start])
+
+    def flush(self) -> None:
+        """Brings everything written so far to disk; every method has done so already."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._records.close()
+
+    def _write_summaries(self, step: int, summaries: list[Summary]) -> None:
+        for each in summaries:
+            self._write(Event(step=int(step), summary=each))
+        self.flush()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+
+def _json_line(values: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(values), allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    array = np.asarray(value)
+    if array.ndim:
+        return [_plain(part) for part in array]
+    if array.dtype == bool or np.issubdtype(array.dtype, np.integer):
+        return array.item()
+    if array.dtype == np.float32:
+        # The shortest decimal, 0.1 and not 0.10000000149011612; it reads back as the same float32.
+        value = str(array)
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat

@@ -1,0 +1,75 @@
+import doctest
+
+import numpy as np
+import pytest
+
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.scores import CONVENTIONS, scores
+from nucseg_jax.reporting import table
+from nucseg_jax.reporting.table import render, results_table
+
+
+def results_of(seed: int) -> dict:
+    rng = np.random.default_rng(seed)
+    counts = Counts.from_batch(
+        counts=rng.integers(0, 900, (20, 1, 4)),
+        index=np.arange(20),
+        tissue=rng.integers(0, 4, 20),
+        loss=rng.random(20, np.float32),
+        valid=np.ones(20, bool),
+    )
+    return {**scores(counts), "loss": 0.3212, "dice_loss": counts.mean_loss(), "l2_penalty": 0.02}
+
+
+def test_the_example_in_the_docstring():
+    outcome = doctest.testmod(table)
+    assert outcome.failed == 0
+    assert outcome.attempted > 0
+
+
+def test_columns_are_aligned_and_undefined_is_a_dash():
+    lines = render(("name", "value"), [("a long name", "0.5"), (), ("b", None)]).splitlines()
+    assert lines == [
+        "name         value",
+        "------------------",
+        "a long name    0.5",
+        "",
+        "b                -",
+    ]
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="1 cells; there are 2 headers"):
+        render(("a", "b"), [("only",)])
+
+
+def test_every_score_is_shown_where_it_belongs_and_fits_the_terminal():
+    results = {split: results_of(seed) for seed, split in enumerate(("train", "validation", "test"))}
+    baselines = {"Otsu, hematoxylin": {"test": results_of(7)}, "all foreground": {"test": results_of(8)}}
+    lines = results_table(results, baselines).splitlines()
+    assert max(map(len, lines)) <= 100
+    headers = lines[0].split()
+    found, name = {}, ""
+    for line in lines[2 : lines.index(next(line for line in lines if "l2_penalty" in line))]:
+        name = line[:19].strip() or name
+        if line and "std" not in line:
+            convention, *values = line[19:].split()
+            found[name, convention] = dict(zip(headers[2:], values, strict=True))
+    expected = {split: results[split] for split in results} | {
+        name: baselines[name]["test"] for name in baselines
+    }
+    assert found == {
+        (name, convention): {column: f"{scored[convention][column]:.4f}" for column in headers[2:]}
+        for name, scored in expected.items()
+        for convention in CONVENTIONS
+    }
+    assert lines[-1].split() == ["test", "0.3212", f"{results['test']['dice_loss']:.4f}", "0.0200"]
+
+
+def test_undefined_scores_and_missing_parts():
+    empty = scores(Counts.empty())
+    shown = results_table({"test": empty})
+    assert "None" not in shown
+    assert "nan" not in shown
+    assert shown.splitlines()[2].split() == ["test", "micro", *"------"]
+    assert results_table({}) == ""
