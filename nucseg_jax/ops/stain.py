@@ -1,0 +1,64 @@
+"""Stained light: between intensity, optical density and amounts of dye (Ruifrok & Johnston 2001).
+
+Beer and Lambert: a slice that holds `amounts` of S dyes lets through `I = I0 * 10^-(amounts @ vectors)`, with
+one row of absorption in R, G, B per dye. Axes: [..., 3] red, green, blue; [..., S] dyes. NumPy arrays and JAX
+arrays both work, and each gives its own kind back.
+"""
+
+from typing import Any
+
+import numpy as np
+from skimage.color import rgb_from_hed
+
+Array = Any
+
+# Rows: haematoxylin, eosin, DAB, each [R, G, B], as published; scikit-image carries the same figures.
+RUIFROK_VECTORS: np.ndarray = np.asarray(rgb_from_hed)
+HEMATOXYLIN, EOSIN = 0, 1
+
+# One grey level of an 8-bit image: black is as dense as the darkest level that can be told from it.
+_DARKEST = 1.0
+
+
+def optical_density(rgb: Array, *, white: float = 255.0) -> Array:
+    """Optical density of an image, eq. 1 of Ruifrok & Johnston 2001: -log10(I / I0).
+
+    Args:
+      rgb: [..., 3], 0..white; below one grey level counts as one grey level.
+      white: intensity where nothing absorbs, I0.
+
+    Returns:
+      float [..., 3]; 0 = white, 2.41 = black of an 8-bit image; negative where brighter than `white`.
+    """
+    xp = rgb.__array_namespace__()
+    return -xp.log10(xp.clip(rgb, min=_DARKEST) / white)
+
+
+def transmitted(density: Array, *, white: Array | float = 255.0) -> Array:
+    """Intensity behind a density, the inverse of `optical_density`: I0 * 10^-density, float [..., 3].
+
+    >>> round(float(transmitted(np.float64(1.0))), 3)
+    25.5
+    """
+    return white * 10.0**-density
+
+
+def stained(amounts: Array, vectors: Array = RUIFROK_VECTORS) -> Array:
+    """Optical density of mixed dyes: amounts [..., S] times vectors [S, 3] gives [..., 3]."""
+    return amounts @ vectors
+
+
+def stain_amounts(rgb: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
+    """How much of each of three dyes a pixel holds: colour deconvolution of Ruifrok & Johnston 2001.
+
+    Unlike scikit-image's `rgb2hed`, amounts below zero are kept: they say that a colour lies outside the
+    cone of the three dyes, and cutting them off moves the histogram on which thresholds are found.
+
+    Args:
+      rgb: [..., 3], 0..255.
+      vectors: float [3, 3], one row per dye, of full rank.
+
+    Returns:
+      float [..., 3]: amounts in the rows' order; in units of the row's length.
+    """
+    return optical_density(rgb) @ np.linalg.inv(vectors)
