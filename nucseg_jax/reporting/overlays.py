@@ -1,0 +1,134 @@
+"""Pictures of what a model got right and wrong, as in figures 11 and 12 of the paper. Arrays in, uint8 RGB out.
+
+Notation: [..., H, W] any number of pictures; K rows of a sheet.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from nucseg_jax.core import files
+from nucseg_jax.reporting.contact_sheet import contact_sheet
+
+Color = tuple[int, int, int]
+
+# Figure 11's colours, in shades that can be told apart on purple tissue.
+CORRECT: Color = (30, 90, 255)
+EXTRA: Color = (255, 20, 20)
+MISSING: Color = (0, 225, 60)
+# Figure 12's are not said.
+TRUTH_LINE: Color = (0, 235, 90)
+PREDICTION_LINE: Color = (255, 225, 0)
+BOTH_LINES: Color = (255, 255, 255)
+
+# Errors are often a rim one pixel wide on dark nuclei and must shine; agreement is broad and may not hide them.
+_OPACITY_OF_CORRECT = 0.5
+_OPACITY_OF_ERRORS = 0.8
+_THRESHOLD = 0.5
+_HEADINGS = ("image", "truth", "predicted probability", "errors")
+_LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
+
+
+def error_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Figure 11: blue where truth and prediction agree on nucleus, red what is extra, green what is missing.
+
+    Colours are blended with the tissue, which stays visible below them.
+
+    Args:
+      image: uint8 [..., H, W, 3].
+      truth: bool [..., H, W].
+      prediction: bool [..., H, W].
+
+    Returns:
+      uint8 [..., H, W, 3]; pixels that are background in both stay as they are.
+    """
+    overlay = image.copy()
+    for where, color, opacity in (
+        (truth & prediction, CORRECT, _OPACITY_OF_CORRECT),
+        (prediction & ~truth, EXTRA, _OPACITY_OF_ERRORS),
+        (truth & ~prediction, MISSING, _OPACITY_OF_ERRORS),
+    ):
+        blended = (1.0 - opacity) * image[where] + opacity * np.array(color)
+        overlay[where] = np.rint(blended).astype(np.uint8)
+    return overlay
+
+
+def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Figure 12: outlines of truth (green) and prediction (yellow) on the tissue, white where they coincide.
+
+    An outline is the outermost pixel of the foreground; it does not follow the picture's own edge.
+
+    Args:
+      image: uint8 [..., H, W, 3].
+      truth: bool [..., H, W].
+      prediction: bool [..., H, W].
+
+    Returns:
+      uint8 [..., H, W, 3].
+    """
+    of_truth, of_prediction = _outline(truth), _outline(prediction)
+    overlay = image.copy()
+    overlay[of_truth] = TRUTH_LINE
+    overlay[of_prediction] = PREDICTION_LINE
+    overlay[of_truth & of_prediction] = BOTH_LINES
+    return overlay
+
+
+def prediction_sheet(
+    image: np.ndarray, truth: np.ndarray, probability: np.ndarray, captions: Sequence[str]
+) -> np.ndarray:
+    """A sheet with one row per patch: image, truth, predicted probability, errors; the row's Dice below it.
+
+    Args:
+      image: uint8 [K, H, W, 3], K >= 1.
+      truth: bool [K, H, W].
+      probability: float [K, H, W], 0..1; above 0.5 is nucleus.
+      captions: K short texts, what each patch is.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      ValueError: the four have different lengths, or none at all.
+    """
+    prediction = probability > _THRESHOLD
+    errors = error_overlay(image, truth, prediction)
+    rows = [
+        (tissue, _gray(one_truth), _gray(one_probability), one_errors)
+        for tissue, one_truth, one_probability, one_errors in zip(
+            image, truth, probability, errors, strict=True
+        )
+    ]
+    scored = [
+        f"{caption} · {_dice_text(one_truth, one_prediction)}"
+        for caption, one_truth, one_prediction in zip(captions, truth, prediction, strict=True)
+    ]
+    return contact_sheet(rows, headings=_HEADINGS, captions=scored, legend=_LEGEND)
+
+
+def save_png(path: pathlib.Path, picture: np.ndarray) -> None:
+    """Writes a picture, uint8 [H, W, 3] or [H, W], at once; makes the folder if it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replaced_at_once(path) as part:
+        Image.fromarray(picture).save(part, format="PNG", optimize=True)
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    cross = ndimage.generate_binary_structure(2, 1).reshape((1,) * (mask.ndim - 2) + (3, 3))
+    return mask & ~ndimage.binary_erosion(mask, cross, border_value=1)
+
+
+def _gray(share: np.ndarray) -> np.ndarray:
+    """[H, W] in 0..1 to uint8 [H, W, 3], 0 = black."""
+    level = np.rint(255.0 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
+    return np.repeat(level[..., None], 3, axis=-1)
+
+
+def _dice_text(truth: np.ndarray, prediction: np.ndarray) -> str:
+    total = int(truth.sum()) + int(prediction.sum())
+    return (
+        f"Dice {2 * int((truth & prediction).sum()) / total:.3f}" if total else "no nucleus, none predicted"
+    )
