@@ -1,0 +1,1 @@
+"""Configs: plain differences from `base.get_config()`."""

@@ -1,0 +1,104 @@
+"""Every field there is: default, unit, source. The other configs are differences from this one.
+
+"paper" is Koishiyeva et al. (2024); its gaps are filled as the comments say. Override any field on the
+command line: --config=configs/unet_resnet50.py --config.train.lr=3e-4
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The defaults: the paper's protocol wherever it states one."""
+    config = ml_collections.ConfigDict()
+
+    data = config.data = ml_collections.ConfigDict()
+    # download: the three official archives. release: a folder that has them, zipped or unpacked.
+    # synthetic: painted patches in the same layout, for trying things out.
+    data.source = "download"
+    # Folder of the release; only looked at when source = release.
+    data.release_dir = ""
+    # Where the prepared data set lies (a TFDS data_dir).
+    data.dir = "data_dir"
+    # Size and seed of the painted data set; only looked at when source = synthetic.
+    data.synthetic_patches_per_fold = 40
+    data.synthetic_seed = 0
+
+    split = config.split = ml_collections.ConfigDict()
+    # official: whole folds. paper: 64/16/20 % of all patches at random, so slides are on both sides.
+    split.protocol = "official"
+    # official: 1, 2 or 3; rotation of the folds (1 trains on fold 1, validates on 2, tests on 3).
+    split.number = 1
+    # paper: seed of the shuffle, and how many patches to keep (0 = all; the paper has 6,716).
+    split.seed = 0
+    split.max_patches = 0
+
+    model = config.model = ml_collections.ConfigDict()
+    model.encoder = "resnet50"
+    # unet or deeplabv3plus.
+    model.decoder = "deeplabv3plus"
+    # 1 = nucleus or not (the paper); 6 = background and PanNuke's five classes.
+    model.num_classes = 1
+    # Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.
+    model.dropout = 0.7
+    # Factor on all channel numbers; 1 = the paper's model.
+    model.width = 1.0
+    # Residual blocks a stage; () = the published (3, 4, 6).
+    model.encoder_depths = ()
+    # Of the moving statistics; Keras's default.
+    model.batch_norm_momentum = 0.99
+
+    pretrained = config.pretrained = ml_collections.ConfigDict()
+    # Orbax checkpoint of encoder weights; '' = from scratch. The paper starts from ImageNet.
+    pretrained.path = ""
+
+    loss = config.loss = ml_collections.ConfigDict()
+    # Adds l2 * sum(w^2) to the loss, as Keras's l2(); Table 1.
+    loss.l2 = 0.02
+    # added: kernels of the new layers, head included. all: of the encoder too.
+    loss.l2_scope = "added"
+    # Dice ratio of eq. 4 for each image, or once for the whole batch.
+    loss.reduce = "image"
+    # Keeps the ratio defined on empty patches.
+    loss.smooth = 1e-6
+
+    train = config.train = ml_collections.ConfigDict()
+    # Paper, section 3: 120 epochs, batch 8, Adam at 1e-4.
+    train.epochs = 120
+    train.batch_size = 8
+    train.lr = 1e-4
+    # Side of the square tiles patches are cut into; 256 = whole patches.
+    train.tile_px = 256
+    # Of initial weights, order, augmentation and dropout.
+    train.seed = 0
+    # Dtype of computation: float32 or bfloat16. Parameters, statistics, loss and logits stay float32.
+    train.dtype = "float32"
+    # Flips and quarter turns of training tiles.
+    train.augment = True
+    # Keras's Adam.
+    train.adam_b1 = 0.9
+    train.adam_b2 = 0.999
+    train.adam_epsilon = 1e-7
+    # "Adjusted dynamically" in the paper; read as Keras's ReduceLROnPlateau on validation loss, its defaults.
+    train.plateau_factor = 0.1
+    train.plateau_patience_epochs = 10
+    train.plateau_min_delta = 1e-4
+    train.plateau_min_scale = 1e-3
+    # Steps between two lines of metrics.jsonl.
+    train.log_every_steps = 20
+    # Steps between two checkpoints within an epoch; 0 = only at the end of each epoch.
+    train.checkpoint_every_steps = 0
+    # Bit-identical repeats on GPU too, at some cost in speed. CPU runs are so without it.
+    train.deterministic = False
+
+    evaluation = config.eval = ml_collections.ConfigDict()
+    # Whole 256 px patches a batch; no score depends on it.
+    evaluation.batch_size = 8
+    # Also score each epoch with the batch's own statistics instead of the moving ones (a second pass).
+    evaluation.batch_statistics = False
+    # Patches of the validation and test split whose predictions are drawn.
+    evaluation.overlays = 6
+
+    mesh = config.mesh = ml_collections.ConfigDict()
+    # Devices the batch is split over; 0 = all.
+    mesh.data = 0
+    return config

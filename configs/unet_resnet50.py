@@ -1,0 +1,22 @@
+"""U-Net ResNet-50, row 1 of the paper's Table 1: 15,676,865 parameters, 59.80 MB.
+
+    python launch.py train --config=configs/unet_resnet50.py --workdir=runs/unet_resnet50
+
+Hardware: meant for one GPU; time there: not measured.
+Expected: the paper reports test Dice .8286, IoU .7121, sensitivity .8116 with ImageNet weights on its own
+random split; no published score on the official folds is known.
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Table 1: dropout 0.7 at the bridge (0.5 and 0.2 in the levels follow from it), L2 0.01."""
+    config = base.get_config()
+    config.model.encoder = "resnet50"
+    config.model.decoder = "unet"
+    config.model.dropout = 0.7
+    config.loss.l2 = 0.01
+    return config

@@ -1,0 +1,133 @@
+"""The command line of nucseg_jax: python launch.py COMMAND --config=configs/NAME.py [flags].
+
+Commands:
+  prepare   brings the data set into the form that training reads
+  train     trains, validates and tests a model; the same command again resumes
+  evaluate  scores a trained model, or baselines, on a split
+  describe  parameters and arithmetic of a model: its row of the paper's Table 1
+"""
+
+import pathlib
+import sys
+from typing import TYPE_CHECKING
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from nucseg_jax.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nucseg_jax.experiment import Experiment
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "a file of configs/; its fields by --config.SECTION.FIELD=VALUE after it"
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "the run folder")
+SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "evaluate: which split")
+BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-foreground too")
+FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
+JSON = flags.DEFINE_bool("json", False, "describe: JSON in place of a table")
+
+
+# Commands import what they need when they are called, so that help and errors in flags come at once.
+def prepare() -> None:
+    """Runs `prepare`."""
+    from nucseg_jax.commands.prepare import prepare
+
+    prepare(config_experiment().data)
+
+
+def train() -> None:
+    """Runs `train`."""
+    from nucseg_jax.commands.train import train
+
+    if not WORKDIR.value:
+        raise UserError("train needs a run folder", advice="add --workdir=runs/NAME")
+    train(config_experiment(), pathlib.Path(WORKDIR.value))
+
+
+def evaluate() -> None:
+    """Runs `evaluate`."""
+    from nucseg_jax.commands.evaluate import evaluate
+
+    evaluate(
+        config_experiment() if CONFIG.value is not None else None,
+        pathlib.Path(WORKDIR.value) if WORKDIR.value else None,
+        split=SPLIT.value,
+        baselines=BASELINES.value,
+        force=FORCE.value,
+    )
+
+
+def describe() -> None:
+    """Runs `describe`."""
+    from nucseg_jax.commands.describe import describe
+
+    describe(config_experiment(), as_json=JSON.value)
+
+
+COMMANDS = {"prepare": prepare, "train": train, "evaluate": evaluate, "describe": describe}
+
+
+def config_experiment() -> "Experiment":
+    """The experiment of --config."""
+    from nucseg_jax.experiment import read_experiment
+
+    if CONFIG.value is None:
+        raise UserError(
+            "--config is missing", advice="add --config=configs/quickstart.py or another of configs/"
+        )
+    try:
+        config = CONFIG.value.copy_and_resolve_references()
+    except OSError as error:
+        # ml_collections keeps an error of the config file until its first use.
+        raise UserError(
+            f"the config file cannot be loaded: {error}", expected="a file such as configs/quickstart.py"
+        ) from None
+    return read_experiment(config)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the command named first."""
+    names = arguments[1:]
+    if len(names) != 1 or names[0] not in COMMANDS:
+        raise UserError(
+            f"the command is {' '.join(names) or 'missing'}",
+            expected="one of " + ", ".join(COMMANDS),
+            advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
+        )
+    from nucseg_jax.core.compilation_cache import enable_compilation_cache
+
+    # absl starts at INFO, where orbax writes a page a checkpoint; --verbosity=0 brings it back.
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    enable_compilation_cache()
+    COMMANDS[names[0]]()
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; a field or value the config does not take becomes a UserError."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        overrides = [argument for argument in arguments if argument.startswith("--config.")]
+        raise UserError(
+            f"the config does not take {' '.join(overrides) or '--config'}: {error}",
+            expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py",
+        ) from None
+
+
+def run() -> None:
+    """Runs `main`; a fault of the user's ends in one message on standard error and exit status 2."""
+    try:
+        app.run(main, flags_parser=parse_flags)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

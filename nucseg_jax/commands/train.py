@@ -1,0 +1,312 @@
+"""`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.feed import steps_per_epoch, training_batches
+from nucseg_jax.data.prepared import PreparedData, load_prepared
+from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.evaluate import compile_probability_step
+from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.evaluation.scores import class_scores
+from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.reporting.overlays import save_png
+from nucseg_jax.reporting.predictions import draw_predictions
+from nucseg_jax.reporting.table import results_table
+from nucseg_jax.settings import differences
+from nucseg_jax.training.checkpoint import (
+    abstract_like,
+    best_score,
+    open_checkpoints,
+    restore_checkpoint,
+    save_checkpoint,
+)
+from nucseg_jax.training.environment import describe_environment
+from nucseg_jax.training.loop import Hooks, NonFiniteLossError, Schedule, fit
+from nucseg_jax.training.mesh import put_batch, replicated
+from nucseg_jax.training.observer import RunObserver
+from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
+from nucseg_jax.training.state import TrainState, close_epoch
+from nucseg_jax.training.step import StepRecipe, compile_train_step
+
+# Fields that change no number of a run: they may differ when it is taken up again.
+FREE_FIELDS = (
+    "data.dir",
+    "data.release_dir",
+    "train.log_every_steps",
+    "train.checkpoint_every_steps",
+    "eval.overlays",
+)
+
+
+def train(experiment: Experiment, workdir: pathlib.Path) -> None:
+    """Trains, validates every epoch, tests the best checkpoint, and prints where everything lies.
+
+    Raises:
+      UserError: no data, another run's folder, a batch that does not fit the mesh, a non-finite loss.
+    """
+    if experiment.settings.train.deterministic:
+        # XLA reads it when the backend starts, which is when the mesh below looks for devices.
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+    watch = Stopwatch()
+    with watch.phase("data"):
+        data = load_prepared(experiment.data.data_dir, experiment.splits)
+    schedule = make_schedule(experiment, data)
+    mesh = experiment.make_mesh()
+    folder = claim_run_folder(
+        workdir,
+        experiment.settings.as_json(),
+        changes_since_start(experiment, RunFolder(workdir)),
+        data.splits,
+        data.digest,
+    )
+    if folder.results.exists():
+        print(f"{workdir} is finished; there is nothing left to train.\n")
+        print_results(folder)
+        return
+    folder.record_start(describe_environment())
+    announce(experiment, data, schedule, mesh)
+
+    with open_checkpoints(folder.checkpoints) as checkpoints:
+        try:
+            run_epochs(experiment, data, schedule, mesh, folder, checkpoints, watch)
+            with watch.phase("test"):
+                test_best(experiment, data, schedule, mesh, folder, checkpoints)
+        finally:
+            folder.record_timing(watch.seconds)
+    print()
+    print_results(folder)
+
+
+def make_schedule(experiment: Experiment, data: PreparedData) -> Schedule:
+    """The schedule for this many training patches.
+
+    Raises:
+      UserError: the training split does not fill one batch, or is too large for exact epoch counts.
+    """
+    settings = experiment.settings.train
+    patches = len(data.splits.train)
+    steps = steps_per_epoch(patches, tile_px=settings.tile_px, batch_size=settings.batch_size)
+    if not steps:
+        raise UserError(
+            f"{patches} training patches in tiles of {settings.tile_px} px do not fill a batch of"
+            f" {settings.batch_size}",
+            advice="lower --config.train.batch_size, or prepare more patches",
+        )
+    if patches * PATCH_PX**2 >= 2**32:
+        raise UserError(
+            f"the training split has {patches:,} patches",
+            expected=f"fewer than {2**32 // PATCH_PX**2:,}, so that an epoch's pixels fit 32-bit counts",
+        )
+    return Schedule(
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        # The first line must come before the middle of the first epoch.
+        log_every_steps=min(settings.log_every_steps, max(1, steps // 2)),
+        checkpoint_every_steps=settings.checkpoint_every_steps,
+    )
+
+
+def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
+    """How the config differs from the one the folder was started with, free fields left out."""
+    if not folder.config.exists():
+        return []
+    before = read_experiment_file(folder.config).settings
+    return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
+
+
+def announce(experiment: Experiment, data: PreparedData, schedule: Schedule, mesh: Mesh) -> None:
+    """Says what is about to run, in a few lines."""
+    model, train = experiment.settings.model, experiment.settings.train
+    splits = ", ".join(f"{name} {len(getattr(data.splits, name)):,}" for name in SPLIT_NAMES)
+    devices = list(mesh.devices.flat)
+    print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
+    print(f"patches   {splits} ({experiment.settings.split.protocol} split, {data.splits.digest[:12]})")
+    print(
+        f"training  {schedule.epochs} epochs of {schedule.steps_per_epoch} steps,"
+        f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
+    )
+    print(f"devices   {len(devices)} x {devices[0].device_kind}")
+    if not experiment.settings.pretrained.path:
+        print("weights   from scratch (pretrained.path is empty; the paper starts from ImageNet weights)")
+    print(flush=True)
+
+
+def run_epochs(
+    experiment: Experiment,
+    data: PreparedData,
+    schedule: Schedule,
+    mesh: Mesh,
+    folder: RunFolder,
+    checkpoints: ocp.CheckpointManager,
+    watch: Stopwatch,
+) -> None:
+    """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
+    settings = experiment.settings.train
+    everywhere = replicated(mesh)
+    recipe = experiment.recipe(schedule.steps_per_epoch)
+    record = {"config": experiment.settings.as_json(), "split_digest": data.splits.digest}
+
+    with watch.phase("start"):
+        state = start_or_resume(experiment, recipe, mesh, checkpoints)
+    if int(state.step) == schedule.total_steps:
+        return
+    step = compile_train_step(recipe, mesh)
+    close = jax.jit(
+        lambda state, loss: close_epoch(state, experiment.plateau, loss), out_shardings=everywhere
+    )
+    scorer = experiment.scorer(mesh)
+    batch_scorer = experiment.scorer(mesh, batch_statistics=True)
+    probability_step = compile_probability_step(experiment.model, mesh)
+    observer = RunObserver(folder, schedule, done_steps=int(state.step), batch_size=settings.batch_size)
+
+    def batches(epoch: int, first_step: int) -> Iterator[Batch]:
+        for batch in training_batches(
+            data.patches,
+            data.rows("train"),
+            tile_px=settings.tile_px,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            epoch=epoch,
+            first_step=first_step,
+        ):
+            yield put_batch(batch, mesh)
+
+    def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
+        with watch.phase("validation"):
+            values = {"train": training_scores(state, recipe.term_names)}
+            _, values["validation"] = scorer.score(state.variables, data, "validation")
+            if experiment.settings.eval.batch_statistics:
+                _, values["validation_batch_statistics"] = batch_scorer.score(
+                    state.variables, data, "validation"
+                )
+        loss = values["validation"]["loss"]
+        if loss is None:
+            raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
+        score = values["validation"]["micro"]["dice"] or 0.0
+        best = best_score(checkpoints)
+        observer.on_epoch(
+            int(state.step),
+            values,
+            learning_rate=settings.lr * float(state.plateau.scale),
+            best=best is None or score >= best,
+        )
+        with watch.phase("pictures"):
+            sheet = draw_predictions(
+                probability_step,
+                state.variables,
+                data,
+                "validation",
+                patches=experiment.settings.eval.overlays,
+                batch_size=experiment.settings.eval.batch_size,
+                mesh=mesh,
+            )
+        if sheet is not None:
+            observer.on_pictures(int(state.step), sheet)
+        return close(state, jnp.asarray(loss, jnp.float32)), score
+
+    def save(state: TrainState, score: float | None) -> None:
+        with watch.phase("checkpoints"):
+            save_checkpoint(checkpoints, state, record, score)
+        folder.record_timing(watch.seconds)
+
+    with watch.phase("training"), contextlib.closing(observer):
+        fit(
+            state,
+            schedule,
+            Hooks(
+                batches=batches,
+                step=step,
+                end_epoch=end_epoch,
+                save=save,
+                on_step=observer.on_step,
+                on_logs=observer.on_logs,
+            ),
+        )
+        checkpoints.wait_until_finished()
+
+
+def start_or_resume(
+    experiment: Experiment, recipe: StepRecipe, mesh: Mesh, checkpoints: ocp.CheckpointManager
+) -> TrainState:
+    """The state of the newest checkpoint, or a new one."""
+    newest = checkpoints.latest_step()
+    make_state = jax.jit(lambda: experiment.init_state(recipe), out_shardings=replicated(mesh))
+    if newest is None:
+        return make_state()
+    state, _ = restore_checkpoint(
+        checkpoints, newest, abstract_like(jax.eval_shape(make_state), replicated(mesh))
+    )
+    print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
+    return state
+
+
+def training_scores(state: TrainState, term_names: tuple[str, ...]) -> dict[str, Any]:
+    """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone."""
+    sums = jax.device_get(state.epoch_sums)
+    terms = {name: float(sums.terms[name]) / int(sums.steps) for name in term_names}
+    nucleus = sums.counts[:1].astype(np.int64)
+    micro = class_scores(nucleus, np.zeros(1, np.int32))["micro"]
+    return {"micro": micro, "loss": sum(terms.values()), **terms}
+
+
+def test_best(
+    experiment: Experiment,
+    data: PreparedData,
+    schedule: Schedule,
+    mesh: Mesh,
+    folder: RunFolder,
+    checkpoints: ocp.CheckpointManager,
+) -> None:
+    """Scores all three splits with the best checkpoint and writes what is kept of it; results.json comes last."""
+    best = checkpoints.best_step()
+    recipe = experiment.recipe(schedule.steps_per_epoch)
+    state, _ = restore_checkpoint(
+        checkpoints,
+        best,
+        abstract_like(jax.eval_shape(lambda: experiment.init_state(recipe)), replicated(mesh)),
+    )
+    print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
+    scorer = experiment.scorer(mesh)
+    probability_step = compile_probability_step(experiment.model, mesh)
+    folder.overlays.mkdir(exist_ok=True)
+    results = {}
+    for name in SPLIT_NAMES:
+        counts, results[name] = scorer.score(state.variables, data, name)
+        write_per_image(per_image_path(folder.path, name), counts, getattr(data.splits, name))
+        sheet = draw_predictions(
+            probability_step,
+            state.variables,
+            data,
+            name,
+            patches=experiment.settings.eval.overlays,
+            batch_size=experiment.settings.eval.batch_size,
+            mesh=mesh,
+        )
+        if sheet is not None:
+            save_png(folder.overlays / f"{name}.png", sheet)
+    write_json(folder.results, results)
+
+
+def print_results(folder: RunFolder) -> None:
+    """Prints the table of results.json and where everything lies."""
+    print(results_table(json.loads(folder.results.read_text(encoding="utf-8"))))
+    print(f"\nrun folder: {folder.path}")
+    print(f"pictures:   {folder.overlays}")
+    print(f"curves:     tensorboard --logdir {folder.tensorboard}")

@@ -1,0 +1,72 @@
+"""What a model costs: parameters by Keras's counting rule, and the arithmetic of its layers."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.models.layers import Conv, ConvTranspose
+
+BYTES_PER_PARAMETER = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterCount:
+    """Parameters as Keras's `count_params` has them.
+
+    Attributes:
+      total: trainable ones plus batch norm's moving means and variances.
+      trainable: kernels, biases, batch norm's scales and offsets.
+    """
+
+    total: int
+    trainable: int
+
+    @property
+    def size_mb(self) -> float:
+        """Table 1's size: 4 bytes a parameter, in units of 2^20 bytes."""
+        return self.total * BYTES_PER_PARAMETER / 2**20
+
+
+def abstract_variables(model: nn.Module, *, px: int = PATCH_PX) -> dict[str, Any]:
+    """The model's variables as shapes and dtypes; computes nothing."""
+    image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
+    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+
+
+def count_parameters(variables: dict[str, Any]) -> ParameterCount:
+    """Counts `{'params': ..., 'batch_stats': ...}`, real or abstract."""
+
+    def size(tree: Any) -> int:
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+    trainable = size(variables["params"])
+    return ParameterCount(total=trainable + size(variables["batch_stats"]), trainable=trainable)
+
+
+def forward_flops(model: nn.Module, *, px: int = PATCH_PX) -> int:
+    """Floating-point operations of all convolutions on one px x px image, 2 a multiply-add.
+
+    Each convolution counts as if every tap met a real pixel, whatever lowering runs; bias, batch norm,
+    activations, pooling and resizing are left out, as is usual.
+    """
+    total = 0
+
+    def count(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        nonlocal total
+        result = call(*args, **kwargs)
+        layer = context.module
+        if isinstance(layer, Conv | ConvTranspose) and context.method_name == "__call__":
+            # A transposed convolution applies its kernel at every input pixel, a convolution at every output pixel.
+            image = args[0] if isinstance(layer, ConvTranspose) else result
+            channels = args[0].shape[-1] * layer.features
+            total += 2 * layer.kernel_px**2 * channels * image.shape[1] * image.shape[2]
+        return result
+
+    with nn.intercept_methods(count):
+        abstract_variables(model, px=px)
+    return total

@@ -1,0 +1,108 @@
+"""The paper's U-Net decoders (sections 3.1 and 3.2) as one module and rows of data."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from nucseg_jax.models.layers import ConvBatchNormRelu, ConvTranspose, batch_norm, scaled
+from nucseg_jax.models.pyramid import Pyramid
+
+
+@dataclasses.dataclass(frozen=True)
+class UNetVariant:
+    """A row of the U-Net table.
+
+    Attributes:
+      bridge_features: channels of the pair of convolutions before the first level; None = no bridge.
+      features: channels of each level, deepest first.
+      skips: the tap of `Pyramid` that each level concatenates; None = none.
+      transpose_kernel_px: size of the transposed convolution's kernel.
+      transpose_batch_norm: True = no bias, batch norm and ReLU follow; False = bias, nothing follows.
+      bridge_dropout: share of the model's dropout rate at the bridge.
+      level_dropout: share of the model's dropout rate at each level.
+    """
+
+    bridge_features: int | None
+    features: tuple[int, ...]
+    skips: tuple[str | None, ...]
+    transpose_kernel_px: int
+    transpose_batch_norm: bool
+    bridge_dropout: float
+    level_dropout: tuple[float, ...]
+
+
+# Table 1 gives 0.7; section 3.1 has 0.5 in the two deep and 0.2 in the two shallow levels: hence the sevenths.
+UNET_RESNET50 = UNetVariant(
+    bridge_features=256,
+    features=(256, 128, 64, 64),
+    skips=("stride8", "stride4", "stride2", None),
+    transpose_kernel_px=3,
+    transpose_batch_norm=True,
+    bridge_dropout=1.0,
+    level_dropout=(5 / 7, 5 / 7, 2 / 7, 2 / 7),
+)
+
+
+class UNet(nn.Module):
+    """The decoder; `decoder(pyramid, *, train) -> [N, H, W, D]`, D = the last level's channels.
+
+    Attributes:
+      variant: which layers.
+      width: factor on all channels, 1 = the paper's.
+      dropout: Table 1's rate, 0..1; variants give shares of it.
+      momentum: of the batch-norm moving statistics.
+      dtype: dtype of computation.
+    """
+
+    variant: UNetVariant
+    dropout: float
+    width: float = 1.0
+    momentum: float = 0.99
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, pyramid: Pyramid, *, train: bool) -> jax.Array:
+        """Climbs from stride 16 to the image's own resolution, one level a factor of two."""
+        variant = self.variant
+        features = pyramid.stride16
+        if variant.bridge_features is not None:
+            features = self.conv_pair(
+                "bridge", features, variant.bridge_features, variant.bridge_dropout, train
+            )
+        levels = zip(variant.features, variant.skips, variant.level_dropout, strict=True)
+        for level, (channels, skip, share) in enumerate(levels, start=1):
+            features = self.magnify(f"level{level}_transpose", features, channels, train)
+            if skip is not None:
+                tap = getattr(pyramid, skip).astype(features.dtype)
+                features = jnp.concatenate([features, tap], axis=-1)
+            features = self.conv_pair(f"level{level}", features, channels, share, train)
+        return features
+
+    def conv_pair(
+        self, name: str, features: jax.Array, channels: int, dropout_share: float, train: bool
+    ) -> jax.Array:
+        """Twice [3x3, bias, batch norm, ReLU] with dropout between the two."""
+        block = dict(use_bias=True, momentum=self.momentum, dtype=self.dtype)
+        channels = scaled(channels, self.width)
+        features = ConvBatchNormRelu(channels, 3, name=f"{name}_1", **block)(features, train=train)
+        features = nn.Dropout(self.dropout * dropout_share, deterministic=not train)(features)
+        return ConvBatchNormRelu(channels, 3, name=f"{name}_2", **block)(features, train=train)
+
+    def magnify(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
+        """Transposed convolution of stride 2, with batch norm and ReLU where the variant has them."""
+        normalised = self.variant.transpose_batch_norm
+        features = ConvTranspose(
+            scaled(channels, self.width),
+            self.variant.transpose_kernel_px,
+            stride=2,
+            use_bias=not normalised,
+            dtype=self.dtype,
+            name=name,
+        )(features)
+        if not normalised:
+            return features
+        norm = batch_norm(f"{name}_batch_norm", momentum=self.momentum, dtype=self.dtype)
+        return nn.relu(norm(features, use_running_average=not train))

@@ -1,0 +1,179 @@
+"""The fields of a config as checked dataclasses; what each means stands beside its default in configs/base.py."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from nucseg_jax.core.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Section `data`."""
+
+    source: str
+    release_dir: str
+    dir: str
+    synthetic_patches_per_fold: int
+    synthetic_seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """Section `split`."""
+
+    protocol: str
+    number: int
+    seed: int
+    max_patches: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Section `model`."""
+
+    encoder: str
+    decoder: str
+    num_classes: int
+    dropout: float
+    width: float
+    encoder_depths: tuple[int, ...]
+    batch_norm_momentum: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedSettings:
+    """Section `pretrained`."""
+
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings:
+    """Section `loss`."""
+
+    l2: float
+    l2_scope: str
+    reduce: str
+    smooth: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """Section `train`."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    tile_px: int
+    seed: int
+    dtype: str
+    augment: bool
+    adam_b1: float
+    adam_b2: float
+    adam_epsilon: float
+    plateau_factor: float
+    plateau_patience_epochs: int
+    plateau_min_delta: float
+    plateau_min_scale: float
+    log_every_steps: int
+    checkpoint_every_steps: int
+    deterministic: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSettings:
+    """Section `eval`."""
+
+    batch_size: int
+    batch_statistics: bool
+    overlays: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshSettings:
+    """Section `mesh`."""
+
+    data: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A whole config."""
+
+    data: DataSettings
+    split: SplitSettings
+    model: ModelSettings
+    pretrained: PretrainedSettings
+    loss: LossSettings
+    train: TrainSettings
+    eval: EvalSettings
+    mesh: MeshSettings
+
+    def as_json(self) -> dict[str, Any]:
+        """Nested dicts of JSON values, the inverse of `read_settings`."""
+        plain = dataclasses.asdict(self)
+        plain["model"]["encoder_depths"] = list(self.model.encoder_depths)
+        return plain
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Checks names and types of every field; ranges are checked where the parts are built.
+
+    Args:
+      config: a mapping of sections, such as a ConfigDict or a run's config.json.
+
+    Raises:
+      UserError: lists every missing, unknown and wrongly typed field.
+    """
+    faults: list[str] = []
+    sections = typing.get_type_hints(Settings)
+    faults += [f"unknown section {name!r}" for name in config if name not in sections]
+    read = {
+        name: _read_section(name, section, config.get(name), faults) for name, section in sections.items()
+    }
+    if faults:
+        raise UserError(
+            "the config does not fit: " + "; ".join(faults),
+            expected="the fields of configs/base.py with values of their type",
+        )
+    return Settings(**read)
+
+
+def _read_section(name: str, section: type, values: Any, faults: list[str]) -> Any:
+    if not isinstance(values, Mapping) and not hasattr(values, "items"):
+        faults.append(f"section {name!r} is missing")
+        return None
+    fields = typing.get_type_hints(section)
+    faults += [f"unknown field {name}.{field}" for field in values if field not in fields]
+    read = {}
+    for field, kind in fields.items():
+        if field not in values:
+            faults.append(f"field {name}.{field} is missing")
+            continue
+        value = values[field]
+        if isinstance(kind, types.GenericAlias):
+            fits = isinstance(value, list | tuple) and all(type(item) is int for item in value)
+            value = tuple(value) if fits else value
+        elif kind is float:
+            fits = type(value) in (int, float)
+            value = float(value) if fits else value
+        else:
+            fits = type(value) is kind
+        if not fits:
+            faults.append(f"{name}.{field} is {value!r}, expected {getattr(kind, '__name__', kind)}")
+        read[field] = value
+    return section(**read) if read.keys() == fields.keys() else None
+
+
+def differences(before: Settings, now: Settings) -> list[str]:
+    """Lines such as 'train.lr: 0.0001 -> 0.001' for every field whose value differs."""
+    old, new = before.as_json(), now.as_json()
+    return [
+        f"{section}.{field}: {old[section][field]!r} -> {value!r}"
+        for section, fields in new.items()
+        for field, value in fields.items()
+        if old[section][field] != value
+    ]

@@ -1,0 +1,110 @@
+"""The training loop: epochs of steps, and what happens between them. It knows no nuclei and no files."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.training.state import TrainState
+
+Logs = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long, and how often.
+
+    Attributes:
+      epochs: passes over the training examples.
+      steps_per_epoch: > 0.
+      log_every_steps: steps between two log lines; the end of an epoch logs too.
+      checkpoint_every_steps: steps between two checkpoints within an epoch; 0 = none.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What the loop calls; each is bound to its surroundings by the caller.
+
+    Attributes:
+      batches: (epoch, first step within it) -> the rest of that epoch's batches, on the mesh.
+      step: (state, batch) -> (state, logs of scalars on the device).
+      end_epoch: (state, epoch) -> (state, score); validates; a larger score is better.
+      save: (state, score or None between validations).
+      on_step: (steps done); called after every step, must not wait for the device.
+      on_logs: (steps done, logs of that step as floats).
+    """
+
+    batches: Callable[[int, int], Iterator[Any]]
+    step: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
+    end_epoch: Callable[[TrainState, int], tuple[TrainState, float]]
+    save: Callable[[TrainState, float | None], None]
+    on_step: Callable[[int], None]
+    on_logs: Callable[[int, dict[str, float]], None]
+
+
+class NonFiniteLossError(UserError):
+    """A loss term or the gradient is NaN or infinite."""
+
+    def __init__(self, step: int, term: str, value: float):
+        super().__init__(
+            f"{term} is {value} at step {step}; training stopped and the last good checkpoint stays",
+            advice="lower --config.train.lr, or --config.train.dtype=float32 if it was bfloat16; the same command"
+            " goes on from that checkpoint",
+        )
+        self.step = step
+        self.term = term
+
+
+def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
+    """Trains from wherever `state` stands to the end of the schedule.
+
+    Steps are dispatched without waiting for the device; their logs are fetched together every
+    `log_every_steps` and before every checkpoint, so no checkpoint holds the outcome of a non-finite step.
+
+    Raises:
+      NonFiniteLossError: names the first step and term that was not finite.
+    """
+    step = int(state.step)
+    pending: list[tuple[int, dict[str, jax.Array]]] = []
+
+    def fetch_logs() -> None:
+        fetched = [(number, jax.device_get(logs)) for number, logs in pending]
+        pending.clear()
+        for number, logs in fetched:
+            for term, value in logs.items():
+                if not math.isfinite(value):
+                    raise NonFiniteLossError(number, term, float(value))
+        if fetched:
+            number, logs = fetched[-1]
+            hooks.on_logs(number, {term: float(value) for term, value in logs.items()})
+
+    while step < schedule.total_steps:
+        epoch, done = divmod(step, schedule.steps_per_epoch)
+        for batch in hooks.batches(epoch, done):
+            state, logs = hooks.step(state, batch)
+            step += 1
+            pending.append((step, logs))
+            hooks.on_step(step)
+            ends_epoch = step % schedule.steps_per_epoch == 0
+            saves = bool(schedule.checkpoint_every_steps) and step % schedule.checkpoint_every_steps == 0
+            if step % schedule.log_every_steps == 0 or ends_epoch or saves:
+                fetch_logs()
+            if saves and not ends_epoch:
+                hooks.save(state, None)
+        state, score = hooks.end_epoch(state, epoch)
+        hooks.save(state, score)
+    return state

@@ -1,0 +1,87 @@
+"""Where a training run's numbers go: the bar and lines a person reads, metrics.jsonl, TensorBoard."""
+
+from typing import Any
+
+import numpy as np
+
+from nucseg_jax.training.loop import Schedule
+from nucseg_jax.training.progress import Progress
+from nucseg_jax.training.record import MetricsLog, SummaryWriter
+from nucseg_jax.training.run_folder import RunFolder
+
+
+class RunObserver:
+    """Writes one run's records from step `done_steps` on; records beyond it, of a killed run, are removed."""
+
+    def __init__(self, folder: RunFolder, schedule: Schedule, *, done_steps: int, batch_size: int):
+        self._schedule = schedule
+        self._log = MetricsLog(folder.metrics)
+        self._log.truncate_after(done_steps)
+        self._summaries = SummaryWriter(folder.tensorboard, resume_after_step=done_steps or None)
+        self._progress = Progress(
+            total_steps=schedule.total_steps, done_steps=done_steps, batch_size=batch_size
+        )
+
+    def on_step(self, step: int) -> None:
+        """Moves the bar."""
+        self._progress.stepped(step)
+
+    def on_logs(self, step: int, logs: dict[str, float]) -> None:
+        """Records one step's loss terms."""
+        rate = self._progress.logged(step, logs["loss"])
+        epoch = (step - 1) // self._schedule.steps_per_epoch + 1
+        self._log.write(kind="train", step=step, epoch=epoch, values={**logs, "images_per_second": rate})
+        self._summaries.write_scalars(step, {f"train/{name}": value for name, value in logs.items()})
+
+    def on_epoch(self, step: int, values: dict[str, Any], *, learning_rate: float, best: bool) -> None:
+        """Records one epoch: `values` has 'train' and 'validation', each an entry like those of results.json."""
+        epoch = step // self._schedule.steps_per_epoch
+        self._log.write(
+            kind="epoch", step=step, epoch=epoch, values={**values, "learning_rate": learning_rate}
+        )
+        scalars = {"learning_rate": learning_rate}
+        for split, result in values.items():
+            scalars |= {
+                f"{split}_epoch/{name}": result[name] for name in ("loss", "dice_loss") if name in result
+            }
+            scalars |= {
+                f"{split}_epoch/{metric}": value
+                for metric, value in result["micro"].items()
+                if value is not None
+            }
+        self._summaries.write_scalars(step, scalars)
+        self._summaries.flush()
+        self._progress.line(epoch_line(epoch, self._schedule.epochs, values, learning_rate, best))
+        self._progress.resumed(step)
+
+    def on_pictures(self, step: int, sheet: np.ndarray) -> None:
+        """Shows a sheet of predictions, uint8 [H, W, 3], in TensorBoard."""
+        self._summaries.write_images(step, {"validation_predictions": sheet[None]})
+
+    def close(self) -> None:
+        """Flushes everything."""
+        self._progress.close()
+        self._summaries.close()
+        self._log.close()
+
+
+def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: float, best: bool) -> str:
+    """One epoch for a person: 'epoch 3/12 | train loss .2113 Dice .7902 | validation loss ... | best so far'."""
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    train, validation = values["train"], values["validation"]
+    parts = [
+        f"epoch {epoch:>{len(str(epochs))}}/{epochs}",
+        f"train loss {shown(train['loss'])} Dice {shown(train['micro']['dice'])}",
+        f"validation loss {shown(validation['loss'])} Dice {shown(validation['micro']['dice'])}"
+        f" IoU {shown(validation['micro']['iou'])}",
+        f"learning rate {learning_rate:.0e}",
+    ]
+    if "validation_batch_statistics" in values:
+        dice = values["validation_batch_statistics"]["micro"]["dice"]
+        parts.insert(3, f"with batch statistics Dice {shown(dice)}")
+    if best:
+        parts.append("best so far")
+    return " | ".join(parts)

@@ -1,0 +1,163 @@
+"""The run folder: what lies where, and who may go on in it."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.data.splits import Splits
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run folder.
+
+    Attributes:
+      path: the folder itself.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The whole config as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> pathlib.Path:
+        """Versions, devices and git commit of each start."""
+        return self.path / "environment.json"
+
+    @property
+    def split(self) -> pathlib.Path:
+        """The three lists of patches, their digest and the data set's."""
+        return self.path / "split.json"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """One JSON line every `train.log_every_steps` and one an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def timing(self) -> pathlib.Path:
+        """Wall seconds by phase of each start."""
+        return self.path / "timing.json"
+
+    @property
+    def results(self) -> pathlib.Path:
+        """The final scores; its presence says that the run is finished."""
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Orbax checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def overlays(self) -> pathlib.Path:
+        """Pictures of predictions."""
+        return self.path / "overlays"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Event files for TensorBoard."""
+        return self.path / "tensorboard"
+
+    def record_start(self, environment: dict[str, Any]) -> None:
+        """Writes the environment of the first start; those of later ones are added under 'resumed'."""
+        if self.environment.exists():
+            first = json.loads(self.environment.read_text(encoding="utf-8"))
+            first.setdefault("resumed", []).append(environment)
+            environment = first
+        write_json(self.environment, environment)
+        starts = self._read_timing()
+        write_json(self.timing, {"starts": [*starts, {}]})
+
+    def record_timing(self, seconds: dict[str, float]) -> None:
+        """Writes this start's wall seconds by phase, in place of what it wrote before."""
+        starts = self._read_timing()
+        starts[-1] = {name: round(value, 3) for name, value in seconds.items()}
+        write_json(self.timing, {"starts": starts})
+
+    def _read_timing(self) -> list[dict[str, float]]:
+        if not self.timing.exists():
+            return []
+        return json.loads(self.timing.read_text(encoding="utf-8"))["starts"]
+
+    def read_splits(self) -> tuple[Splits, dict[str, Any]]:
+        """The lists the run was started with, and the rest of split.json.
+
+        Raises:
+          UserError: missing, or altered since (its digest does not match).
+        """
+        try:
+            stored = json.loads(self.split.read_text(encoding="utf-8"))
+            splits = Splits.from_json(stored["lists"])
+        except FileNotFoundError:
+            raise UserError(f"{self.split} does not exist", expected="the folder of a training run") from None
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{self.split} cannot be read: {error!r}", expected="the file that train wrote"
+            ) from None
+        if splits.digest != stored.get("digest"):
+            raise UserError(
+                f"{self.split} was altered: its lists no longer match their digest",
+                advice="restore the file; without it nobody knows which patches were trained on",
+            )
+        return splits, stored
+
+
+def claim_run_folder(
+    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, data_digest: str
+) -> RunFolder:
+    """Makes a run folder, or takes up the one that is there.
+
+    Args:
+      path: where.
+      config: JSON values of the config, written on the first start.
+      changes: how `config` differs from the folder's own, in fields that matter to the outcome.
+      splits: what will be trained on.
+      data_digest: digest of the prepared data set.
+
+    Raises:
+      UserError: the folder cannot be written, belongs to another config, split or data set, or holds
+        something that is no run.
+    """
+    folder = RunFolder(path)
+    split_record = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
+    if folder.config.exists():
+        if changes:
+            raise UserError(
+                f"{path} was started with another config: " + "; ".join(changes),
+                advice="choose another --workdir, or go on with the old values",
+            )
+        stored, record = folder.read_splits()
+        if stored.digest != splits.digest or record.get("data_digest") != data_digest:
+            raise UserError(
+                f"{path} was started on another data set or split",
+                expected=f"split {stored.digest[:12]}, data {str(record.get('data_digest'))[:12]};"
+                f" found split {splits.digest[:12]}, data {data_digest[:12]}",
+                advice="point --config.data.dir at the data set the run was started on, or choose another --workdir",
+            )
+        return folder
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file", expected="a folder, or a path that does not exist yet")
+    # A start that was killed right here may have left split.json or a part of it.
+    if path.exists() and any(entry != folder.split and entry.suffix != ".part" for entry in path.iterdir()):
+        raise UserError(
+            f"{path} is not empty and has no config.json",
+            expected="a run folder, an empty folder, or a path that does not exist yet",
+            advice="choose another --workdir",
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(folder.split, split_record)
+        # Last: a folder with a config.json has all that a resumed run looks for.
+        write_json(folder.config, config)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}", advice="choose another --workdir"
+        ) from None
+    return folder

@@ -1,0 +1,95 @@
+"""Everything that training changes, as one pytree; what a checkpoint holds."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+
+class EpochSums(struct.PyTreeNode):
+    """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
+
+    Attributes:
+      steps: int32 [], steps taken in this epoch.
+      terms: dict of float32 [], each loss term summed over steps.
+      counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
+    """
+
+    steps: jax.Array
+    terms: dict[str, jax.Array]
+    counts: jax.Array
+
+    @classmethod
+    def zero(cls, term_names: tuple[str, ...], counted_classes: int) -> "EpochSums":
+        """The sums before an epoch's first step."""
+        return cls(
+            steps=jnp.zeros((), jnp.int32),
+            terms={name: jnp.zeros((), jnp.float32) for name in term_names},
+            counts=jnp.zeros((counted_classes, 4), jnp.uint32),
+        )
+
+    def add(self, terms: dict[str, jax.Array], counts: jax.Array) -> "EpochSums":
+        """Adds one step's terms and its counts [N, K, 4]."""
+        return EpochSums(
+            steps=self.steps + 1,
+            terms={name: total + terms[name] for name, total in self.terms.items()},
+            counts=self.counts + jnp.sum(counts, axis=0).astype(jnp.uint32),
+        )
+
+
+class TrainState(struct.PyTreeNode):
+    """Training's whole memory. Random keys are not in it: they follow from (seed, step) and (seed, epoch, example).
+
+    Attributes:
+      step: int32 [], steps taken since the start.
+      params, batch_stats: the model's variables, float32.
+      opt_state: of the optimizer.
+      plateau: of `optimizer.plateau_schedule`; its `scale` multiplies every update.
+      epoch_sums: see `EpochSums`.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+    plateau: optax.OptState
+    epoch_sums: EpochSums
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the model's `apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def init_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    plateau: optax.GradientTransformationExtraArgs,
+    *,
+    tile_px: int,
+    seed: int,
+    term_names: tuple[str, ...],
+    counted_classes: int,
+) -> TrainState:
+    """The state before the first step, a pure function of the seed; run it under jit or `jax.eval_shape`."""
+    image = jnp.zeros((1, tile_px, tile_px, 3), jnp.uint8)
+    variables = model.init(jax.random.key(seed), image, train=False)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(variables["params"]),
+        plateau=plateau.init(variables["params"]),
+        epoch_sums=EpochSums.zero(term_names, counted_classes),
+    )
+
+
+def close_epoch(
+    state: TrainState, plateau: optax.GradientTransformationExtraArgs, validation_loss: jax.Array
+) -> TrainState:
+    """The state between two epochs: the plateau schedule has seen the validation loss, the sums are zero."""
+    _, plateau_state = plateau.update({}, state.plateau, value=validation_loss)
+    return state.replace(plateau=plateau_state, epoch_sums=jax.tree.map(jnp.zeros_like, state.epoch_sums))

@@ -1,0 +1,115 @@
+"""One training step as a pure function, and its jitted, sharded form."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.ops.augment import example_keys, flips_and_quarter_turns
+from nucseg_jax.ops.counts import count_pixels
+from nucseg_jax.training.mesh import batch_sharded, replicated
+from nucseg_jax.training.optimizer import l2_mask, l2_penalty
+from nucseg_jax.training.state import TrainState
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepRecipe:
+    """What a step is bound to; hashable parts and functions only.
+
+    Attributes:
+      model: a linen module, `apply(variables, image, train=...)` to logits.
+      losses: named terms, each `loss(logits, label) -> [N]`; their sum is minimised.
+      optimizer: from gradients to updates, L2 included.
+      l2, l2_scope: for the penalty that is reported; its gradient is the optimizer's business.
+      augment: whether examples are flipped and turned.
+      seed: of dropout and augmentation.
+      steps_per_epoch: to know the epoch of a step.
+    """
+
+    model: nn.Module
+    losses: dict[str, Loss]
+    optimizer: optax.GradientTransformation
+    l2: float
+    l2_scope: str
+    augment: bool
+    seed: int
+    steps_per_epoch: int
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of everything that is added up to the reported loss."""
+        return (*self.losses, "l2_penalty")
+
+
+def train_step(
+    recipe: StepRecipe, state: TrainState, batch: Batch
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Forward, loss, gradient, update, logs.
+
+    Args:
+      recipe: what the step is bound to.
+      state: before the step.
+      batch: a full training batch; `tissue` is not looked at.
+
+    Returns:
+      The state after the step and its logs: every term of `recipe.term_names`, `loss` (their sum) and
+      `gradient_norm` (of the losses, without L2), each float32 [].
+    """
+    epoch = state.step // recipe.steps_per_epoch
+    image, label = batch.image, batch.label
+    if recipe.augment:
+        image, label = flips_and_quarter_turns(image, label, example_keys(recipe.seed, epoch, batch.index))
+    dropout_key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
+
+    def objective(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
+        logits, updated = recipe.model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            image,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+        )
+        terms = {
+            name: jnp.sum(jnp.where(batch.valid, loss(logits, label), 0.0)) / jnp.sum(batch.valid)
+            for name, loss in recipe.losses.items()
+        }
+        return sum(terms.values(), jnp.zeros(())), (terms, logits, updated["batch_stats"])
+
+    gradient, (terms, logits, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = recipe.optimizer.update(gradient, state.opt_state, state.params)
+    updates = optax.tree.scale(state.plateau.scale, updates)
+
+    terms["l2_penalty"] = l2_penalty(state.params, l2_mask(state.params, recipe.l2_scope), recipe.l2)
+    counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label), 0)
+    logs = {
+        **terms,
+        "loss": sum(terms.values(), jnp.zeros(())),
+        "gradient_norm": optax.tree.norm(gradient),
+    }
+    new_state = state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        epoch_sums=state.epoch_sums.add(terms, counts),
+    )
+    return new_state, logs
+
+
+def compile_train_step(recipe: StepRecipe, mesh: Mesh) -> jax.stages.Wrapped:
+    """The step jitted over the mesh: batch split over 'data', state on every device and donated."""
+    everywhere = replicated(mesh)
+    return jax.jit(
+        lambda state, batch: train_step(recipe, state, batch),
+        in_shardings=(everywhere, batch_sharded(mesh)),
+        out_shardings=(everywhere, everywhere),
+        donate_argnums=0,
+    )
