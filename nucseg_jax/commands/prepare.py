@@ -31,11 +31,12 @@ def prepare(source: DataSource) -> None:
         print(f"Already prepared ({origin.describe(audit.origin)}); nothing to do.")
     else:
         print(f"Preparing patches: {origin.describe_source(source)}.")
+        wanted = origin.of_source(source)  # Looks for the release before anything is made.
         with (
             scratch(source.data_dir) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,
         ):
-            audit = build.build(release_dir, source.data_dir, origin.of_source(source), scratch_folder)
+            audit = build.build(release_dir, source.data_dir, wanted, scratch_folder)
     print(f"\n{audit_table.render(audit)}\n")
     print(f"Data set: {folder}\nContent:  SHA-256 {audit.digest}")
     print("Next:     python launch.py train --config=... --workdir=runs/first")

@@ -42,8 +42,8 @@ def build(
     needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
     if needed > free:
         raise UserError(
-            f"{num_patches:,} patches need about {needed / 1e9:.1f} GB, and the disk of {data_dir} has"
-            f" {free / 1e9:.1f} GB free.",
+            f"{num_patches:,} patches need about {needed / 1e6:,.0f} MB, and the disk of {data_dir} has"
+            f" {free / 1e6:,.0f} MB free.",
             expected="room for the whole data set",
             advice="free some space, or choose another --config.data.dir",
         )

@@ -1,8 +1,8 @@
 """Published facts of PanNuke: where it lies, what it must hash to, what it holds, and under which licence.
 
-The counts are those of the official three-fold release (arXiv:2003.10778, table 1 and its errata in the
-field's evaluation code). Figures that circulate but belong to the 2019 release (205,343 nuclei) or count a
-header line (7,904 patches) are not used.
+The counts are those of the official three-fold release (arXiv:2003.10778) as public sources state them. Figures
+that circulate but belong to the 2019 release (205,343 nuclei) or count a header line (7,904 patches) are not
+used.
 """
 
 import dataclasses

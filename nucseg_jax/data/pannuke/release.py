@@ -75,11 +75,17 @@ def find(release_dir: pathlib.Path) -> tuple[FoldFiles, ...]:
         for array in ARRAYS
         if (fold, array) not in found
     ]
+    if not found:
+        raise UserError(
+            f"No array of the release was found in {release_dir}, in no folder below it and in no zip file.",
+            expected="images.npy, masks.npy and types.npy of folds 1, 2 and 3",
+            advice=_ADVICE,
+        )
     if missing:
         there = [f"fold {fold}: {member}" for (fold, _), member in sorted(found.items())]
         raise UserError(
             f"The release in {release_dir} is not complete. Not found: {', '.join(missing)}.\n"
-            + ("Found:\n  " + "\n  ".join(there) if there else "No array of the release was found there."),
+            "Found:\n  " + "\n  ".join(there),
             expected="images.npy, masks.npy and types.npy of folds 1, 2 and 3",
             advice=_ADVICE,
         )
