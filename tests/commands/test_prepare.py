@@ -217,6 +217,16 @@ def test_two_at_once_are_refused_and_the_folder_is_free_afterwards(release_dir, 
     prepare(from_release(release_dir, tmp_path / "data"))
 
 
+def test_what_a_killed_process_left_is_removed_before_anything_is_built(release_dir, tmp_path):
+    """A data set that was whole but not yet moved must not be taken for the one that is asked for."""
+    prepare(from_synthetic(tmp_path / "data", seed=1))
+    (tmp_path / "data/.preparing").mkdir()
+    (tmp_path / "data/pannuke").rename(tmp_path / "data/.preparing/pannuke")
+    prepare(from_release(release_dir, tmp_path / "data"))
+    prepare(from_release(release_dir, tmp_path / "other"))
+    assert reader.data_digest(tmp_path / "data") == reader.data_digest(tmp_path / "other")
+
+
 def test_a_data_folder_that_cannot_be_made_is_named(release_dir, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):

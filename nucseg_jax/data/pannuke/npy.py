@@ -174,17 +174,14 @@ def rows(member: Member) -> Generator[np.ndarray, None, None]:
     header = read_header(member)
     row = np.empty(header.row_shape, header.dtype)
     row_bytes = memoryview(row.reshape(-1).view(np.uint8))
-    count = header.shape[0]
     # Only what is read is guarded, not what the caller does with a row between two reads.
     with contextlib.ExitStack() as stack:
         with _damage_is_an_error_of(member):
             stream, _ = stack.enter_context(_opened(member))
             _parse_header(stream, member)
-        for index in range(count):
+        for _ in range(header.shape[0]):
             with _damage_is_an_error_of(member):
-                _fill(row_bytes, stream)
-                if index == count - 1:
-                    stream.read(1)  # zipfile compares the checksum when it meets the end.
+                _fill(row_bytes, stream)  # zipfile compares the checksum as it gives the last byte.
             yield row
 
 
@@ -213,7 +210,6 @@ def read_whole(member: Member, limit_bytes: int) -> np.ndarray:
     with _damage_is_an_error_of(member), _opened(member) as (stream, _):
         _parse_header(stream, member)
         _fill(memoryview(array.reshape(-1).view(np.uint8)), stream)
-        stream.read(1)
     return array
 
 

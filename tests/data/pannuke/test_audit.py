@@ -74,7 +74,12 @@ def test_digest_sees_every_array_and_the_order(release_dir, change_fold, fold_ar
     images, masks = arrays["images"].copy(), arrays["masks"].copy()
     images[1, 255, 255, 2] ^= 1
     masks[1, 255, 255] = [0, 0, 0, 0, 77, 0]
+    only = {channel: np.zeros_like(masks) for channel in (0, 1)}
+    for channel, of_one_class in only.items():
+        of_one_class[1, 50:60, 50:60, channel] = 5  # The same instance map, another class.
     for changed in (
+        {"masks": only[0]},
+        {"masks": only[1]},
         {"images": images},
         {"masks": masks},
         {"types": np.array(["Breast", "Skin"])},
@@ -82,7 +87,7 @@ def test_digest_sees_every_array_and_the_order(release_dir, change_fold, fold_ar
     ):
         change_fold(1, **{**arrays, **changed})
         digests.add(audit_of(release_dir).digest)
-    assert len(digests) == 5
+    assert len(digests) == 7
     change_fold(1, **arrays)
     assert audit_of(release_dir).digest in digests
 
