@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite, and JAX set up as users get it: CPU, eight virtual devices, a compilation cache."""
+"""Fixtures of the whole suite, and JAX set up as users get it: CPU, and for tests eight virtual devices."""
 
 import os
 import pathlib
@@ -8,6 +8,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+# Most of a test's time is compilation: half of it is saved by not optimising code that runs a few times.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import pytest
 

@@ -1,0 +1,76 @@
+"""Imports go down only, and the packages that must never be imported are not."""
+
+import ast
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLOORS = [
+    {"core"},
+    {"ops"},
+    {"models", "data"},
+    {"pretrained"},
+    {"training", "evaluation", "inference", "reporting"},
+    {"settings", "experiment"},
+    {"commands"},
+]
+
+
+def floor_of(module: str) -> int:
+    """'nucseg_jax.models.resnet' -> 2."""
+    part = module.split(".")[1]
+    return next(number for number, parts in enumerate(FLOORS) if part in parts)
+
+
+def imports(path: pathlib.Path, *, only_top_level: bool = False) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if only_top_level else list(ast.walk(tree))
+    names = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names.append(node.module or "")
+    return names
+
+
+def package_files() -> list[pathlib.Path]:
+    files = sorted((ROOT / "nucseg_jax").rglob("*.py"))
+    assert len(files) > 50
+    return files
+
+
+def test_imports_go_down_only():
+    faults = []
+    for path in package_files():
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if module == "nucseg_jax.__init__":
+            continue
+        for name in imports(path):
+            if name.startswith("nucseg_jax.") and floor_of(name) > floor_of(module):
+                faults.append(f"{module} imports {name}")
+    assert not faults
+
+
+def test_models_and_data_do_not_know_each_other():
+    for path in package_files():
+        part = path.relative_to(ROOT / "nucseg_jax").parts[0]
+        other = {"models": "nucseg_jax.data", "data": "nucseg_jax.models"}.get(part)
+        assert not other or not any(name.startswith(other) for name in imports(path)), path
+
+
+def test_only_the_command_line_and_the_configs_know_ml_collections():
+    for path in package_files():
+        assert not any(name.startswith("ml_collections") for name in imports(path)), path
+
+
+def test_configs_import_nothing_but_ml_collections_and_each_other():
+    for path in (ROOT / "configs").rglob("*.py"):
+        allowed = {"ml_collections", "configs"}
+        assert {name.split(".")[0] for name in imports(path)} <= allowed, path
+
+
+def test_tensorflow_is_never_imported_and_torch_not_at_module_level():
+    for path in [*package_files(), ROOT / "launch.py"]:
+        assert not any(name.split(".")[0] == "tensorflow" for name in imports(path)), path
+        assert "torch" not in {name.split(".")[0] for name in imports(path, only_top_level=True)}, path

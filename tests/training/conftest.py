@@ -1,0 +1,88 @@
+"""A narrow model with its step, small enough to train in a test."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.optimizer import l2_mask, paper_optimizer, plateau_schedule
+from nucseg_jax.training.state import init_state
+from nucseg_jax.training.step import StepRecipe, compile_train_step
+
+PX = 32
+
+
+class Small:
+    """A step recipe with its compiled forms; tests share them, since compiling is what takes the time."""
+
+    def __init__(self, recipe, plateau):
+        self.recipe, self.plateau = recipe, plateau
+        self.step = functools.cache(lambda devices: compile_train_step(recipe, make_mesh(devices)))
+        self._make_state = functools.cache(
+            lambda devices: jax.jit(self._init, out_shardings=replicated(make_mesh(devices)))
+        )
+
+    def state(self, devices=1):
+        return self._make_state(devices)()
+
+    def _init(self):
+        return init_state(
+            self.recipe.model,
+            self.recipe.optimizer,
+            self.plateau,
+            tile_px=PX,
+            seed=self.recipe.seed,
+            term_names=self.recipe.term_names,
+            counted_classes=1,
+        )
+
+    @staticmethod
+    def batch(N=8, seed=0):
+        rng = np.random.default_rng(seed)
+        # Blocks of 8 px, so that a decoder at stride 4 can draw their borders.
+        blocks = rng.integers(0, 256, (N, PX // 8, PX // 8, 3), dtype=np.uint8)
+        image = blocks.repeat(8, axis=1).repeat(8, axis=2)
+        return Batch(
+            image=image,
+            label=(image[..., 0] > 160).astype(np.uint8),
+            valid=np.ones(N, bool),
+            index=np.arange(N, dtype=np.int32),
+            tissue=np.zeros(N, np.int32),
+        )
+
+
+@functools.cache
+def make_small(dropout=0.0, l2=0.01, lr=1e-3, seed=0, augment=True, dtype=jnp.float32):
+    return Small(
+        recipe=StepRecipe(
+            model=build_segmenter(
+                encoder="resnet50",
+                decoder="deeplabv3plus",
+                num_classes=1,
+                dropout=dropout,
+                width=0.125,
+                encoder_depths=(1, 1, 1),
+                momentum=0.9,
+                dtype=dtype,
+            ),
+            losses={"dice_loss": soft_dice},
+            optimizer=paper_optimizer(lr=lr, l2=l2, mask=lambda p: l2_mask(p, "added")),
+            l2=l2,
+            l2_scope="added",
+            augment=augment,
+            seed=seed,
+            steps_per_epoch=4,
+        ),
+        plateau=plateau_schedule(factor=0.1, patience_epochs=2, min_delta=1e-4, min_scale=1e-3),
+    )
+
+
+@pytest.fixture(scope="session")
+def small():
+    return make_small

@@ -1,0 +1,77 @@
+"""The loop with a toy step: what it calls, when, and from where it goes on."""
+
+import jax.numpy as jnp
+import pytest
+
+from nucseg_jax.training.loop import Hooks, NonFiniteLossError, Schedule, fit
+
+
+class ToyState:
+    """A state with a step and the sum of all batches it has seen."""
+
+    def __init__(self, step=0, total=0):
+        self.step, self.total = step, total
+
+
+class Toy:
+    """Records every call; batch b of epoch e is the number 100 e + b."""
+
+    def __init__(self, schedule, nan_at=None):
+        self.schedule, self.nan_at = schedule, nan_at
+        self.saved, self.logged, self.steps, self.epochs = [], [], [], []
+
+    def hooks(self):
+        def step(state, batch):
+            state = ToyState(state.step + 1, state.total * 3 + batch)
+            return state, {"loss": jnp.float32("nan" if state.step == self.nan_at else state.total % 7)}
+
+        def end_epoch(state, epoch):
+            self.epochs.append(epoch)
+            return state, float(epoch)
+
+        return Hooks(
+            batches=lambda epoch, first: (
+                100 * epoch + b for b in range(first, self.schedule.steps_per_epoch)
+            ),
+            step=step,
+            end_epoch=end_epoch,
+            save=lambda state, score: self.saved.append((state.step, state.total, score)),
+            on_step=self.steps.append,
+            on_logs=lambda step, logs: self.logged.append(step),
+        )
+
+
+SCHEDULE = Schedule(epochs=3, steps_per_epoch=5, log_every_steps=2, checkpoint_every_steps=3)
+
+
+def test_who_is_called_when():
+    toy = Toy(SCHEDULE)
+    state = fit(ToyState(), SCHEDULE, toy.hooks())
+    assert state.step == 15
+    assert toy.steps == list(range(1, 16))
+    assert toy.epochs == [0, 1, 2]
+    # Every second step, every checkpoint, every end of an epoch.
+    assert toy.logged == [2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 15]
+    # Every third step but where the epoch ends anyway; scores at the ends only.
+    assert [(step, score) for step, _, score in toy.saved] == [
+        (3, None), (5, 0.0), (6, None), (9, None), (10, 1.0), (12, None), (15, 2.0),
+    ]  # fmt: skip
+
+
+def test_from_every_checkpoint_it_ends_where_the_unbroken_run_ends():
+    unbroken = Toy(SCHEDULE)
+    end = fit(ToyState(), SCHEDULE, unbroken.hooks())
+    for step, total, _ in unbroken.saved:
+        resumed = Toy(SCHEDULE)
+        again = fit(ToyState(step, total), SCHEDULE, resumed.hooks())
+        assert (again.step, again.total) == (end.step, end.total)
+        assert resumed.saved == [save for save in unbroken.saved if save[0] > step]
+
+
+@pytest.mark.parametrize("nan_at", [1, 4, 5, 8])
+def test_a_non_finite_loss_names_its_step_and_no_later_state_is_saved(nan_at):
+    toy = Toy(SCHEDULE, nan_at=nan_at)
+    with pytest.raises(NonFiniteLossError, match=f"loss is nan at step {nan_at}") as caught:
+        fit(ToyState(), SCHEDULE, toy.hooks())
+    assert (caught.value.step, caught.value.term) == (nan_at, "loss")
+    assert all(step < nan_at for step, _, _ in toy.saved)

@@ -1,0 +1,123 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.training.mesh import make_mesh, put_batch, replicated
+from nucseg_jax.training.optimizer import l2_mask, l2_penalty
+from nucseg_jax.training.state import close_epoch
+
+
+def run(parts, devices, steps=3):
+    mesh = make_mesh(devices)
+    step, state = parts.step(devices), parts.state(devices)
+    history = []
+    for number in range(steps):
+        state, logs = step(state, put_batch(parts.batch(seed=number), mesh))
+        history.append(jax.device_get(logs))
+    return jax.device_get(state), history
+
+
+def test_loss_falls_and_the_reported_terms_are_what_they_say(small):
+    parts = small()
+    before = parts.state()
+    mesh = make_mesh(1)
+    step, state = parts.step(1), parts.state()
+    batch = put_batch(parts.batch(), mesh)
+    history = []
+    for _ in range(30):
+        state, logs = step(state, batch)
+        history.append(jax.device_get(logs))
+    first, last = history[0], history[-1]
+    assert last["dice_loss"] < first["dice_loss"] - 0.1
+    expected = l2_penalty(before.params, l2_mask(before.params, "added"), 0.01)
+    assert first["l2_penalty"] == pytest.approx(float(expected), rel=1e-6)
+    assert first["loss"] == pytest.approx(first["dice_loss"] + first["l2_penalty"], rel=1e-6)
+    assert int(state.step) == 30
+    sums = jax.device_get(state.epoch_sums)
+    assert sums.steps == 30
+    assert sums.counts.sum() == 30 * 8 * 32 * 32
+    assert sums.terms["dice_loss"] == pytest.approx(
+        sum(float(logs["dice_loss"]) for logs in history), rel=1e-5
+    )
+
+
+def test_eight_devices_do_what_one_does(small):
+    """Batch norm sees the whole batch, keys belong to examples: only the order of sums differs."""
+    alone, alone_logs = run(small(dropout=0.3), 1)
+    together, together_logs = run(small(dropout=0.3), 8)
+    for one, eight in zip(alone_logs, together_logs, strict=True):
+        assert one["loss"] == pytest.approx(eight["loss"], rel=1e-4)
+    # Where the true gradient is 0 (a bias before a batch norm) Adam takes full steps on rounding noise.
+    for (path, one), eight in zip(
+        jax.tree_util.tree_leaves_with_path(alone.batch_stats),
+        jax.tree.leaves(together.batch_stats),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, eight, rtol=1e-2, atol=2e-2, err_msg=str(path))
+
+
+def test_equal_seeds_give_equal_bits_and_other_seeds_others(small):
+    (first, _), (second, _) = run(small(dropout=0.3), 1), run(small(dropout=0.3), 1)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    other, _ = run(small(dropout=0.3, seed=1), 1)
+    assert not np.array_equal(first.params["head"]["kernel"], other.params["head"]["kernel"])
+
+
+def test_padding_changes_no_loss_and_no_count(small):
+    """Losses and counts of invalid rows are left out (batch norm does see their pixels)."""
+    parts = small()
+    mesh = make_mesh(1)
+    step = parts.step(1)
+    batch = parts.batch()
+    half = batch.replace(valid=np.arange(8) < 4)
+    other_labels = half.replace(label=np.where(np.arange(8)[:, None, None] < 4, half.label, 1 - half.label))
+    results = [step(parts.state(), put_batch(b, mesh)) for b in (half, other_labels)]
+    assert float(results[0][1]["dice_loss"]) == float(results[1][1]["dice_loss"])
+    for state, _ in results:
+        assert int(state.epoch_sums.counts.sum()) == 4 * 32 * 32
+
+
+def test_scale_of_the_plateau_multiplies_the_update(small):
+    parts = small(l2=0.0)
+    mesh = make_mesh(1)
+    step, batch = parts.step(1), put_batch(parts.batch(), mesh)
+    whole, _ = step(parts.state(), batch)
+    state = parts.state()
+    state = state.replace(
+        plateau=state.plateau._replace(scale=jax.device_put(jnp.float32(0.25), replicated(mesh)))
+    )
+    quarter, _ = step(state, batch)
+    start = parts.state().params["head"]["kernel"]
+    np.testing.assert_allclose(
+        quarter.params["head"]["kernel"] - start,
+        0.25 * (whole.params["head"]["kernel"] - start),
+        rtol=1e-3,
+        atol=1e-8,
+    )
+
+
+def test_closing_an_epoch_zeroes_the_sums_and_moves_the_plateau_once(small):
+    parts = small()
+    mesh = make_mesh(1)
+    step = parts.step(1)
+    close = jax.jit(lambda state, value: close_epoch(state, parts.plateau, value))
+    state, _ = step(parts.state(), put_batch(parts.batch(), mesh))
+    scales = []
+    for _ in range(3):
+        state = close(state, jnp.float32(1.0))
+        scales.append(float(state.plateau.scale))
+        assert int(state.epoch_sums.steps) == 0
+        assert int(state.epoch_sums.counts.sum()) == 0
+    # The first value is an improvement on infinity; two more without one reach the patience of 2.
+    np.testing.assert_allclose(scales, [1.0, 1.0, 0.1])
+
+
+def test_dtype_bfloat16_keeps_parameters_statistics_and_loss_in_float32(small):
+    state, history = run(small(dtype=jnp.bfloat16), 1, steps=1)
+    floats = [leaf for leaf in jax.tree.leaves(state) if np.issubdtype(leaf.dtype, np.floating)]
+    assert {leaf.dtype for leaf in floats} == {np.dtype("float32")}
+    assert history[0]["dice_loss"].dtype == np.float32
+    assert np.isfinite(history[0]["loss"])
+    assert float(soft_dice(jnp.zeros((1, 4, 4, 1), jnp.bfloat16), jnp.ones((1, 4, 4), jnp.uint8))[0]) < 1
