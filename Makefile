@@ -29,7 +29,7 @@ quickstart: install
 
 # Two workers: compilation is what takes the time, and the cache in .cache/ is shared between them and between runs.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "long" --durations=10

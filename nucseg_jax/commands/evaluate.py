@@ -50,7 +50,8 @@ def evaluate(
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
         data = load_prepared(experiment.data.data_dir, experiment.splits, [split])
-        print(results_table({}, score_baselines(data, split)))
+        print(f"baselines on {split}: {len(data.rows(split)):,} patches\n")
+        print(results_table({split: {}}, score_baselines(data, split)))
         return
 
     folder = RunFolder(workdir)

@@ -1,0 +1,64 @@
+import json
+import pathlib
+
+import numpy as np
+
+from nucseg_jax.data.pannuke.reader import read_folds
+from nucseg_jax.evaluation.baselines import otsu_hematoxylin
+
+
+def scores_of(run, split):
+    (folder,) = (run / "evaluations").glob(f"{split}-*")
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_the_test_split_scores_as_at_the_end_of_training(command_line, finished_run):
+    status, out, err = command_line.run("evaluate", f"--workdir={finished_run}")
+    assert status == 0, err
+    assert "image_skip" in out
+    trained = json.loads((finished_run / "results.json").read_text())
+    assert scores_of(finished_run, "test")["test"] == trained["test"]
+
+
+def test_patches_that_were_trained_or_selected_on_are_refused_unless_forced(command_line, finished_run):
+    for split, verb in (("train", "trained on"), ("validation", "selected on")):
+        status, _, err = command_line.run("evaluate", f"--workdir={finished_run}", f"--split={split}")
+        assert status == 2
+        assert f"5 of the 5 patches of this {split} split were {verb}" in err
+    # Another rotation's test fold is this run's validation fold.
+    status, _, err = command_line.run(
+        "evaluate",
+        *command_line.config,
+        "--config.split.number=3",
+        "--split=validation",
+        f"--workdir={finished_run}",
+    )
+    assert status == 2
+    assert "selected on" in err
+    status, _, err = command_line.run("evaluate", f"--workdir={finished_run}", "--split=train", "--force")
+    assert status == 0, err
+
+
+def test_baselines_need_no_run_and_are_the_function_on_the_fold(command_line):
+    status, out, err = command_line.run("evaluate", *command_line.config, "--baselines")
+    assert status == 0, err
+    data_dir = next(a for a in command_line.config if "data.dir" in a).split("=", 1)[1]
+    fold = read_folds(pathlib.Path(data_dir), [3])
+    prediction, truth = otsu_hematoxylin(fold.image), fold.label > 0
+    dice = 2 * np.sum(prediction & truth) / (np.sum(prediction) + np.sum(truth))
+    line = next(line for line in out.splitlines() if "otsu" in line)
+    assert f"{dice:.4f}" in line
+
+
+def test_another_model_is_refused(command_line, finished_run):
+    status, _, err = command_line.run(
+        "evaluate", *command_line.config, "--config.model.width=0.5", f"--workdir={finished_run}"
+    )
+    assert status == 2
+    assert "model.width: 0.125 -> 0.5" in err
+
+
+def test_no_run_no_scores(command_line, tmp_path):
+    status, _, err = command_line.run("evaluate", f"--workdir={tmp_path}")
+    assert status == 2
+    assert "config.json does not exist" in err

@@ -1,0 +1,131 @@
+import json
+import signal
+import time
+
+import pytest
+
+from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.training.record import read_metrics
+
+CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
+STEPS_PER_EPOCH = 5 * 64 // 32
+
+
+def without_times(lines):
+    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
+
+
+def test_a_run_leaves_everything_that_is_promised(finished_run):
+    results = json.loads((finished_run / "results.json").read_text())
+    assert set(results) == {"train", "validation", "test"}
+    for name, result in results.items():
+        assert set(result) == CONVENTIONS | {"loss", "dice_loss", "l2_penalty"}
+        assert result["loss"] == pytest.approx(result["dice_loss"] + result["l2_penalty"])
+        # The table can be computed again from the per-image counts.
+        counts, patches = read_per_image(per_image_path(finished_run, name))
+        assert counts.compute() == {convention: result[convention] for convention in CONVENTIONS}
+        assert patches.shape == (5, 2)
+        assert (finished_run / "overlays" / f"{name}.png").stat().st_size > 10_000
+    config = json.loads((finished_run / "config.json").read_text())
+    assert config["train"]["tile_px"] == 32
+    environment = json.loads((finished_run / "environment.json").read_text())
+    assert environment
+    timing = json.loads((finished_run / "timing.json").read_text())
+    assert timing["starts"][0]["training"] > 0
+    assert any((finished_run / "tensorboard").iterdir())
+
+
+def test_metrics_begin_before_the_middle_of_epoch_1_and_tell_each_epoch(finished_run):
+    lines = read_metrics(finished_run / "metrics.jsonl")
+    assert lines[0]["kind"] == "train"
+    assert lines[0]["step"] < STEPS_PER_EPOCH / 2
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [line["step"] for line in epochs] == [10, 20, 30]
+    for line in epochs:
+        assert line["validation"].keys() >= CONVENTIONS
+        assert 0 <= line["train"]["micro"]["dice"] <= 1
+        assert line["learning_rate"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("kill_after_step", [9, 23])
+def test_killed_in_the_middle_of_an_epoch_it_ends_bit_identical(
+    command_line, finished_run, tmp_path, kill_after_step
+):
+    """SIGKILL once the given step is logged; the same command again; all but times is equal.
+
+    The checkpoint of step 8 waits for that of step 4, so one is there at step 9; step 24 saves next.
+    """
+    workdir = tmp_path / "killed"
+    process = command_line.start("train", *command_line.config, f"--workdir={workdir}")
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        if metrics.exists() and metrics.read_text().count('"kind": "train"') >= kill_after_step:
+            break
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()[1]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (workdir / "results.json").exists()
+
+    status, out, err = command_line.train(workdir)
+    assert status == 0, err
+    assert "resuming from the checkpoint of step" in out
+    for name in ("results.json", "per_image_test.csv", "per_image_train.csv", "split.json"):
+        assert (workdir / name).read_bytes() == (finished_run / name).read_bytes(), name
+    assert without_times(read_metrics(metrics)) == without_times(read_metrics(finished_run / "metrics.jsonl"))
+    assert len(json.loads((workdir / "environment.json").read_text())["resumed"]) == 1
+
+
+def test_a_finished_run_is_shown_and_not_trained_again(command_line, finished_run):
+    before = (finished_run / "metrics.jsonl").read_bytes()
+    status, out, _ = command_line.train(finished_run)
+    assert status == 0
+    assert "finished" in out
+    assert "micro" in out
+    assert (finished_run / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused_with_the_difference(command_line, finished_run):
+    status, _, err = command_line.train(finished_run, "--config.train.lr=0.01")
+    assert status == 2
+    assert "train.lr: 0.001 -> 0.01" in err
+
+
+def test_a_non_finite_loss_stops_the_run_with_step_and_term(command_line, tmp_path):
+    """A learning rate beyond reason overflows; the checkpoint before it stays."""
+    status, _, err = command_line.train(tmp_path / "run", "--config.train.lr=1e30", "--config.train.epochs=1")
+    assert status == 2
+    assert "at step" in err
+    assert "is nan" in err or "is inf" in err
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.train.tile_px=100", "train.tile_px is 100"),
+        ("--config.train.foo=1", "foo"),
+        ("--config.data.dir=nowhere", "prepare"),
+        ("--config.train.batch_size=100000", "do not fill a batch"),
+        ("--config.mesh.data=7", "mesh.data is 7"),
+        ("--config.model.decoder=fpn", "model.decoder is 'fpn'"),
+        ("--config.pretrained.path=weights", "pretrained.path"),
+    ],
+)
+def test_wrong_configs_fail_in_seconds_and_leave_nothing(command_line, tmp_path, override, message):
+    start = time.monotonic()
+    status, _, err = command_line.train(tmp_path / "run", override)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert time.monotonic() - start < 60
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(command_line, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    status, _, err = command_line.train(tmp_path)
+    assert status == 2
+    assert "is not empty" in err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
