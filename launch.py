@@ -106,14 +106,18 @@ def main(arguments: list[str]) -> None:
 
 
 def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line; a field or value the config does not take becomes a UserError."""
+    """Parses the command line; whatever it does not take becomes a UserError."""
     try:
-        return app.parse_flags_with_usage(arguments)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        return flags.FLAGS(arguments)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         overrides = [argument for argument in arguments if argument.startswith("--config.")]
+        # Without overrides an AttributeError is a fault of the config file itself: its traceback is wanted.
+        if not overrides and not isinstance(error, flags.Error):
+            raise
         raise UserError(
-            f"the config does not take {' '.join(overrides) or '--config'}: {error}",
-            expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py",
+            f"{' '.join(overrides) or 'the command line'} is not taken: {error}",
+            expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py;"
+            " python launch.py --helpfull lists the other flags",
         ) from None
 
 
@@ -125,7 +129,10 @@ def run() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "\ninterrupted; the same command goes on from the last checkpoint, if there is one",
+            file=sys.stderr,
+        )
         sys.exit(130)
 
 

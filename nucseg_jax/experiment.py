@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
@@ -15,15 +17,18 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import KINDS, DataSource, Kind
 from nucseg_jax.data.splits import PROTOCOLS, Splits, official_splits, paper_splits
-from nucseg_jax.evaluation.evaluate import compile_count_step
+from nucseg_jax.evaluation.batch_norm import compile_statistics_step
+from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compile_prediction_step
+from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.models.pyramid import OUTPUT_STRIDE
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.settings import Settings, read_settings
 from nucseg_jax.training.mesh import check_batch_size, make_mesh
-from nucseg_jax.training.optimizer import L2_SCOPES, l2_mask, paper_optimizer, plateau_schedule
+from nucseg_jax.training.optimizer import L2_SCOPES, l2_mask, l2_penalty, paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import Loss, StepRecipe
 
@@ -79,36 +84,51 @@ class Experiment:
             tile_px=self.settings.train.tile_px,
             seed=self.settings.train.seed,
             term_names=recipe.term_names,
-            counted_classes=self.counted_classes,
+            counted_classes=self.settings.model.num_classes,
         )
 
-    def scorer(self, mesh: Mesh, *, batch_statistics: bool = False) -> Scorer:
-        """Scores whole splits; `batch_statistics` as in `compile_count_step`, dropout then being 0."""
-        model = self.model_without_dropout if batch_statistics else self.model
-        return Scorer(
-            count_step=compile_count_step(
-                model, self.evaluation_loss, mesh, batch_statistics=batch_statistics
+    def evaluator(self, mesh: Mesh) -> Evaluator:
+        """Scores and draws; holds compiled programs, so make one and keep it."""
+        train, evaluation = self.settings.train, self.settings.eval
+        without_dropout = self.model.clone(decoder=self.model.decoder.clone(dropout=0.0))
+        penalty = jax.jit(
+            lambda params: l2_penalty(
+                params, l2_mask(params, self.settings.loss.l2_scope), self.settings.loss.l2
+            )
+        )
+
+        def scorer(count_step: CountStep) -> Scorer:
+            return Scorer(count_step, penalty, batch_size=evaluation.batch_size, mesh=mesh)
+
+        return Evaluator(
+            scorer=scorer(compile_count_step(self.model, self.evaluation_loss, mesh)),
+            batch_scorer=scorer(
+                compile_count_step(without_dropout, self.evaluation_loss, mesh, batch_statistics=True)
+            )
+            if evaluation.batch_statistics
+            else None,
+            reestimation=Reestimation(
+                compile_statistics_step(
+                    without_dropout, mesh, momentum=self.settings.model.batch_norm_momentum
+                ),
+                tile_px=train.tile_px,
+                batch_size=train.batch_size,
+                seed=train.seed,
+            )
+            if evaluation.reestimate_batch_norm
+            else None,
+            drawer=Drawer(
+                compile_prediction_step(self.model, mesh),
+                patches=evaluation.overlays,
+                batch_size=evaluation.batch_size,
+                mesh=mesh,
             ),
-            batch_size=self.settings.eval.batch_size,
-            l2=self.settings.loss.l2,
-            l2_scope=self.settings.loss.l2_scope,
-            mesh=mesh,
         )
 
     @property
     def evaluation_loss(self) -> Loss:
         """Dice loss of each image by itself, so that it depends on no batch."""
         return functools.partial(soft_dice, reduce="image", smooth=self.settings.loss.smooth)
-
-    @property
-    def model_without_dropout(self) -> Segmenter:
-        """The same model and variables with every dropout rate 0, to look at batch statistics alone."""
-        return self.model.clone(decoder=self.model.decoder.clone(dropout=0.0))
-
-    @property
-    def counted_classes(self) -> int:
-        """K of the counts: nucleus, and each foreground class where there are several."""
-        return self.settings.model.num_classes
 
 
 def read_experiment(config: Mapping[str, Any]) -> Experiment:
@@ -127,8 +147,10 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         settings=settings,
         data=DataSource(
             source=cast(Kind, settings.data.source),
-            release_dir=pathlib.Path(settings.data.release_dir) if settings.data.release_dir else None,
-            data_dir=pathlib.Path(settings.data.dir),
+            release_dir=pathlib.Path(settings.data.release_dir).expanduser()
+            if settings.data.release_dir
+            else None,
+            data_dir=pathlib.Path(settings.data.dir).expanduser(),
             synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
             synthetic_seed=settings.data.synthetic_seed,
         ),
@@ -167,9 +189,11 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except OSError as error:
         raise UserError(
-            f"{path} does not exist", expected="a run folder", advice="give the --workdir of a training run"
+            f"{path} cannot be read: {error.strerror}",
+            expected="the config.json of a run folder",
+            advice="give the --workdir of a training run",
         ) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
@@ -213,6 +237,16 @@ def _check_choices(settings: Settings) -> None:
     ):
         if not number >= least:
             raise UserError(f"{field} is {number}", expected=f"at least {least}")
+    for section, values in settings.as_json().items():
+        for field, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{section}.{field} is {value}", expected="a finite number")
+    if max(train.seed, split.seed, settings.data.synthetic_seed) >= 2**32:
+        raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
+    if not 0 <= train.plateau_min_scale <= 1:
+        raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
+    if not settings.data.dir:
+        raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (
         ("train.plateau_factor", train.plateau_factor),
         ("train.adam_b1", train.adam_b1),

@@ -89,6 +89,7 @@ class EvalSettings:
 
     batch_size: int
     batch_statistics: bool
+    reestimate_batch_norm: bool
     overlays: int
 
 
@@ -128,6 +129,10 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     Raises:
       UserError: lists every missing, unknown and wrongly typed field.
     """
+    if not hasattr(config, "items"):
+        raise UserError(
+            f"the config is {config!r}"[:200], expected="sections of fields, as in configs/base.py"
+        )
     faults: list[str] = []
     sections = typing.get_type_hints(Settings)
     faults += [f"unknown section {name!r}" for name in config if name not in sections]
@@ -143,7 +148,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
 
 
 def _read_section(name: str, section: type, values: Any, faults: list[str]) -> Any:
-    if not isinstance(values, Mapping) and not hasattr(values, "items"):
+    if not hasattr(values, "items"):
         faults.append(f"section {name!r} is missing")
         return None
     fields = typing.get_type_hints(section)

@@ -1,16 +1,18 @@
 """`evaluate`: scores of a trained run, of baselines, or of both side by side, on one split."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.data.feed import evaluation_batches
-from nucseg_jax.data.prepared import PreparedData, load_prepared
+from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
@@ -49,45 +51,107 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        data = load_prepared(experiment.data.data_dir, experiment.splits, [split])
+        data = plan_data(experiment.data.data_dir, experiment.splits).read([split])
         print(f"baselines on {split}: {len(data.rows(split)):,} patches\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
 
     folder = RunFolder(workdir)
     trained = read_experiment_file(folder.config)
-    experiment = experiment or trained
-    refuse_another_model(trained, experiment, folder)
-    data = load_prepared(experiment.data.data_dir, experiment.splits, [split])
-    refuse_seen_patches(folder, data, split, force=force)
+    asked = experiment or trained
+    refuse_another_model(trained, asked, folder)
+    plan = plan_data(asked.data.data_dir, asked.splits)
+    if not force:
+        refuse_seen_patches(folder, plan, split)
 
-    counts, result = score_run(trained, experiment, folder, data, split)
+    data, training_rows = read_patches(
+        folder, plan, split, training=asked.settings.eval.reestimate_batch_norm
+    )
+    facts, counts, result = score_run(trained, asked, folder, data, split, training_rows)
+    out = workdir / "evaluations" / f"{split}-{plan.digest[:8]}-{plan.splits.digest[:8]}"
     tables = score_baselines(data, split) if baselines else {}
-    out = workdir / "evaluations" / f"{split}-{data.splits.digest[:12]}"
     out.mkdir(parents=True, exist_ok=True)
-    write_per_image(out / "per_image.csv", counts, getattr(data.splits, split))
-    write_json(out / "results.json", {split: result, **({"baselines": tables} if tables else {})})
+    write_per_image(out / "per_image.csv", counts, getattr(plan.splits, split))
+    write_json(
+        out / "results.json",
+        {split: result, "baselines": tables, "about": {**facts, "data_digest": plan.digest, "forced": force}},
+    )
     print(results_table({split: result}, tables))
     print(f"\nwritten to {out}")
 
 
+def read_patches(
+    folder: RunFolder, plan: DataPlan, split: str, *, training: bool
+) -> tuple[PreparedData, np.ndarray]:
+    """The patches of a split, and the rows of those the run was trained on if they are wanted too.
+
+    Raises:
+      UserError: the training patches are wanted, and the data set is another than the run's.
+    """
+    if not training:
+        return plan.read([split]), np.zeros(0, np.int64)
+    splits, record = folder.read_splits()
+    if record["data_digest"] != plan.digest:
+        raise UserError(
+            "eval.reestimate_batch_norm needs the data set that the run was trained on",
+            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False",
+        )
+    asked = dataclasses.replace(splits, **{split: getattr(plan.splits, split)})
+    data = plan._replace(splits=asked).read([split, "train"])
+    return data, data._replace(splits=splits).rows("train")
+
+
 def score_run(
-    trained: Experiment, experiment: Experiment, folder: RunFolder, data: PreparedData, split: str
-) -> tuple[Counts, dict[str, Any]]:
-    """Scores the best checkpoint of a run on a split of any data set."""
+    trained: Experiment,
+    asked: Experiment,
+    folder: RunFolder,
+    data: PreparedData,
+    split: str,
+    training_rows: np.ndarray,
+) -> tuple[dict[str, Any], Counts, dict[str, Any]]:
+    """Scores the best checkpoint of a run on a split of any data set.
+
+    Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.
+
+    Returns:
+      What was scored, the counts, and the split's entry of results.json.
+    """
+    settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
+    experiment = dataclasses.replace(trained, settings=settings)
     mesh = experiment.make_mesh()
+    best, variables = best_variables(experiment, folder, mesh)
+    evaluator = experiment.evaluator(mesh)
+    print(
+        f"{folder.path}, checkpoint of step {best:,}, on {split}: {len(data.rows(split)):,} patches\n",
+        flush=True,
+    )
+    counts, result = evaluator.score(evaluator.prepare(variables, data, training_rows), data, split)
+    facts = {
+        "checkpoint_step": best,
+        "split_digest": data.splits.digest,
+        "eval": dataclasses.asdict(settings.eval),
+    }
+    return facts, counts, result
+
+
+def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
+    """Step and variables of a run's best checkpoint.
+
+    Raises:
+      UserError: there is none yet, or split.json is not the one it was trained with.
+    """
     if not folder.checkpoints.is_dir():
         raise UserError(
             f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
         )
-    with open_checkpoints(folder.checkpoints) as checkpoints:
+    with open_checkpoints(folder.checkpoints, read_only=True) as checkpoints:
         best = checkpoints.best_step()
         if best is None:
             raise UserError(
                 f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
             )
-        recipe = trained.recipe(steps_per_epoch=1)
-        like = jax.eval_shape(lambda: trained.init_state(recipe))
+        recipe = experiment.recipe(steps_per_epoch=1)
+        like = jax.eval_shape(lambda: experiment.init_state(recipe))
         state, record = restore_checkpoint(checkpoints, best, abstract_like(like, replicated(mesh)))
     splits, _ = folder.read_splits()
     if record["split_digest"] != splits.digest:
@@ -95,11 +159,7 @@ def score_run(
             f"{folder.split} does not belong to the checkpoints beside it",
             advice="restore the file that train wrote",
         )
-    print(
-        f"{folder.path}, checkpoint of step {best:,}, on {split}: {len(data.rows(split)):,} patches\n",
-        flush=True,
-    )
-    return experiment.scorer(mesh).score(state.variables, data, split)
+    return best, state.variables
 
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
@@ -112,15 +172,15 @@ def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFold
         )
 
 
-def refuse_seen_patches(folder: RunFolder, data: PreparedData, split: str, *, force: bool) -> None:
-    """Raises UserError if patches of `split` were trained on, or chose the checkpoint, unless forced.
+def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
+    """Raises UserError if patches of `split` were trained on, or chose the checkpoint.
 
     A data set with another content is another set of patches, whatever their numbers.
     """
     splits, record = folder.read_splits()
-    if force or record["data_digest"] != data.digest:
+    if record["data_digest"] != plan.digest:
         return
-    asked = _pairs(data.splits, split)
+    asked = _pairs(plan.splits, split)
     for used, verb in (("train", "trained on"), ("validation", "selected on")):
         common = len(asked & _pairs(splits, used))
         if common:

@@ -1,6 +1,7 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -20,14 +21,13 @@ from nucseg_jax.core.stopwatch import Stopwatch
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.feed import steps_per_epoch, training_batches
-from nucseg_jax.data.prepared import PreparedData, load_prepared
-from nucseg_jax.data.splits import SPLIT_NAMES
-from nucseg_jax.evaluation.evaluate import compile_probability_step
+from nucseg_jax.data.prepared import PreparedData, plan_data
+from nucseg_jax.data.splits import SPLIT_NAMES, Splits
+from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.scores import class_scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.reporting.overlays import save_png
-from nucseg_jax.reporting.predictions import draw_predictions
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import (
@@ -47,16 +47,41 @@ from nucseg_jax.training.step import StepRecipe, compile_train_step
 
 # Fields that change no number of a run: they may differ when it is taken up again.
 FREE_FIELDS = (
-    "data.dir",
-    "data.release_dir",
-    "train.log_every_steps",
-    "train.checkpoint_every_steps",
-    "eval.overlays",
+    "data.dir:",
+    "data.release_dir:",
+    "train.log_every_steps:",
+    "train.checkpoint_every_steps:",
+    "eval.overlays:",
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What the parts of `train` share.
+
+    Attributes:
+      experiment: the config's parts.
+      schedule: how long.
+      data: patches in memory.
+      mesh: devices.
+      folder: where everything is written.
+      recipe: what the step is bound to.
+      evaluator: scores and draws.
+      watch: wall time by phase.
+    """
+
+    experiment: Experiment
+    schedule: Schedule
+    data: PreparedData
+    mesh: Mesh
+    folder: RunFolder
+    recipe: StepRecipe
+    evaluator: Evaluator
+    watch: Stopwatch
+
+
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
-    """Trains, validates every epoch, tests the best checkpoint, and prints where everything lies.
+    """Trains, validates every epoch, scores all splits with the best checkpoint, says where everything lies.
 
     Raises:
       UserError: no data, another run's folder, a batch that does not fit the mesh, a non-finite loss.
@@ -65,43 +90,41 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch()
-    with watch.phase("data"):
-        data = load_prepared(experiment.data.data_dir, experiment.splits)
-    schedule = make_schedule(experiment, data)
+    plan = plan_data(experiment.data.data_dir, experiment.splits)
+    schedule = make_schedule(experiment, plan.splits)
     mesh = experiment.make_mesh()
-    folder = claim_run_folder(
-        workdir,
-        experiment.settings.as_json(),
-        changes_since_start(experiment, RunFolder(workdir)),
-        data.splits,
-        data.digest,
-    )
-    if folder.results.exists():
-        print(f"{workdir} is finished; there is nothing left to train.\n")
-        print_results(folder)
-        return
-    folder.record_start(describe_environment())
-    announce(experiment, data, schedule, mesh)
-
-    with open_checkpoints(folder.checkpoints) as checkpoints:
+    config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
+    with claim_run_folder(workdir, config, changes, plan.splits, plan.digest) as folder:
+        if folder.results.exists():
+            print(f"{workdir} is finished; there is nothing left to train.\n")
+            print_results(folder)
+            return
+        folder.record_start(describe_environment())
+        announce(experiment, plan.splits, schedule, mesh)
+        with watch.phase("data"):
+            data = plan.read()
+        recipe = experiment.recipe(schedule.steps_per_epoch)
+        evaluator = experiment.evaluator(mesh)
+        run = Run(experiment, schedule, data, mesh, folder, recipe, evaluator, watch)
         try:
-            run_epochs(experiment, data, schedule, mesh, folder, checkpoints, watch)
-            with watch.phase("test"):
-                test_best(experiment, data, schedule, mesh, folder, checkpoints)
+            with open_checkpoints(folder.checkpoints) as checkpoints:
+                run_epochs(run, checkpoints)
+                with watch.phase("test"):
+                    score_best(run, checkpoints)
         finally:
             folder.record_timing(watch.seconds)
-    print()
-    print_results(folder)
+        print()
+        print_results(folder)
 
 
-def make_schedule(experiment: Experiment, data: PreparedData) -> Schedule:
+def make_schedule(experiment: Experiment, splits: Splits) -> Schedule:
     """The schedule for this many training patches.
 
     Raises:
       UserError: the training split does not fill one batch, or is too large for exact epoch counts.
     """
     settings = experiment.settings.train
-    patches = len(data.splits.train)
+    patches = len(splits.train)
     steps = steps_per_epoch(patches, tile_px=settings.tile_px, batch_size=settings.batch_size)
     if not steps:
         raise UserError(
@@ -118,7 +141,7 @@ def make_schedule(experiment: Experiment, data: PreparedData) -> Schedule:
         epochs=settings.epochs,
         steps_per_epoch=steps,
         # The first line must come before the middle of the first epoch.
-        log_every_steps=min(settings.log_every_steps, max(1, steps // 2)),
+        log_every_steps=min(settings.log_every_steps, max(1, (steps - 1) // 2)),
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
 
@@ -131,92 +154,53 @@ def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
     return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
 
 
-def announce(experiment: Experiment, data: PreparedData, schedule: Schedule, mesh: Mesh) -> None:
+def announce(experiment: Experiment, splits: Splits, schedule: Schedule, mesh: Mesh) -> None:
     """Says what is about to run, in a few lines."""
     model, train = experiment.settings.model, experiment.settings.train
-    splits = ", ".join(f"{name} {len(getattr(data.splits, name)):,}" for name in SPLIT_NAMES)
+    sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
     devices = list(mesh.devices.flat)
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
-    print(f"patches   {splits} ({experiment.settings.split.protocol} split, {data.splits.digest[:12]})")
+    print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
     print(
         f"training  {schedule.epochs} epochs of {schedule.steps_per_epoch} steps,"
         f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
     )
     print(f"devices   {len(devices)} x {devices[0].device_kind}")
     if not experiment.settings.pretrained.path:
-        print("weights   from scratch (pretrained.path is empty; the paper starts from ImageNet weights)")
+        print("weights   from scratch: pretrained.path is empty (the paper starts from ImageNet weights)")
     print(flush=True)
 
 
-def run_epochs(
-    experiment: Experiment,
-    data: PreparedData,
-    schedule: Schedule,
-    mesh: Mesh,
-    folder: RunFolder,
-    checkpoints: ocp.CheckpointManager,
-    watch: Stopwatch,
-) -> None:
+def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
-    settings = experiment.settings.train
-    everywhere = replicated(mesh)
-    recipe = experiment.recipe(schedule.steps_per_epoch)
-    record = {"config": experiment.settings.as_json(), "split_digest": data.splits.digest}
-
+    settings, watch = run.experiment.settings.train, run.watch
     with watch.phase("start"):
-        state = start_or_resume(experiment, recipe, mesh, checkpoints)
-    if int(state.step) == schedule.total_steps:
+        state = start_or_resume(run, checkpoints)
+    done_steps = int(state.step)
+    if done_steps == run.schedule.total_steps:
         return
-    step = compile_train_step(recipe, mesh)
+    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=settings.batch_size)
+    if not done_steps:
+        observer.on_start(run.experiment.settings.as_json())
+    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
     close = jax.jit(
-        lambda state, loss: close_epoch(state, experiment.plateau, loss), out_shardings=everywhere
+        lambda state, loss: close_epoch(state, run.experiment.plateau, loss),
+        out_shardings=replicated(run.mesh),
     )
-    scorer = experiment.scorer(mesh)
-    batch_scorer = experiment.scorer(mesh, batch_statistics=True)
-    probability_step = compile_probability_step(experiment.model, mesh)
-    observer = RunObserver(folder, schedule, done_steps=int(state.step), batch_size=settings.batch_size)
-
-    def batches(epoch: int, first_step: int) -> Iterator[Batch]:
-        for batch in training_batches(
-            data.patches,
-            data.rows("train"),
-            tile_px=settings.tile_px,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            epoch=epoch,
-            first_step=first_step,
-        ):
-            yield put_batch(batch, mesh)
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
-        with watch.phase("validation"):
-            values = {"train": training_scores(state, recipe.term_names)}
-            _, values["validation"] = scorer.score(state.variables, data, "validation")
-            if experiment.settings.eval.batch_statistics:
-                _, values["validation_batch_statistics"] = batch_scorer.score(
-                    state.variables, data, "validation"
-                )
+        del epoch
+        values = validate(run, state)
         loss = values["validation"]["loss"]
         if loss is None:
             raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
         score = values["validation"]["micro"]["dice"] or 0.0
         best = best_score(checkpoints)
-        observer.on_epoch(
-            int(state.step),
-            values,
-            learning_rate=settings.lr * float(state.plateau.scale),
-            best=best is None or score >= best,
-        )
+        rate = settings.lr * float(state.plateau.scale)
+        is_best = best is None or score >= best
+        observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
         with watch.phase("pictures"):
-            sheet = draw_predictions(
-                probability_step,
-                state.variables,
-                data,
-                "validation",
-                patches=experiment.settings.eval.overlays,
-                batch_size=experiment.settings.eval.batch_size,
-                mesh=mesh,
-            )
+            sheet = run.evaluator.draw(state.variables, run.data, "validation")
         if sheet is not None:
             observer.on_pictures(int(state.step), sheet)
         return close(state, jnp.asarray(loss, jnp.float32)), score
@@ -224,37 +208,61 @@ def run_epochs(
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
             save_checkpoint(checkpoints, state, record, score)
-        folder.record_timing(watch.seconds)
+        run.folder.record_timing(watch.seconds)
+        observer.on_pause()
 
+    hooks = Hooks(
+        batches=lambda epoch, first_step: training_feed(run, epoch, first_step),
+        step=compile_train_step(run.recipe, run.mesh),
+        end_epoch=end_epoch,
+        save=save,
+        on_step=observer.on_step,
+        on_logs=observer.on_logs,
+    )
     with watch.phase("training"), contextlib.closing(observer):
-        fit(
-            state,
-            schedule,
-            Hooks(
-                batches=batches,
-                step=step,
-                end_epoch=end_epoch,
-                save=save,
-                on_step=observer.on_step,
-                on_logs=observer.on_logs,
-            ),
-        )
+        fit(state, run.schedule, hooks)
         checkpoints.wait_until_finished()
 
 
-def start_or_resume(
-    experiment: Experiment, recipe: StepRecipe, mesh: Mesh, checkpoints: ocp.CheckpointManager
-) -> TrainState:
+def training_feed(run: Run, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    """The training batches of an epoch, on the mesh."""
+    settings = run.experiment.settings.train
+    for batch in training_batches(
+        run.data.patches,
+        run.data.rows("train"),
+        tile_px=settings.tile_px,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        epoch=epoch,
+        first_step=first_step,
+    ):
+        yield put_batch(batch, run.mesh)
+
+
+def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
     """The state of the newest checkpoint, or a new one."""
     newest = checkpoints.latest_step()
-    make_state = jax.jit(lambda: experiment.init_state(recipe), out_shardings=replicated(mesh))
     if newest is None:
-        return make_state()
-    state, _ = restore_checkpoint(
-        checkpoints, newest, abstract_like(jax.eval_shape(make_state), replicated(mesh))
-    )
+        make = jax.jit(lambda: run.experiment.init_state(run.recipe), out_shardings=replicated(run.mesh))
+        return make()
     print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
+    return restore(run, checkpoints, newest)
+
+
+def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
+    """The state of a checkpoint, on every device."""
+    like = jax.eval_shape(lambda: run.experiment.init_state(run.recipe))
+    state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
     return state
+
+
+def validate(run: Run, state: TrainState) -> dict[str, Any]:
+    """The epoch's entries: training as it went, and validation."""
+    with run.watch.phase("validation"):
+        values = {"train": training_scores(state, run.recipe.term_names)}
+        variables = run.evaluator.prepare(state.variables, run.data, run.data.rows("train"))
+        _, values["validation"] = run.evaluator.score(variables, run.data, "validation")
+    return values
 
 
 def training_scores(state: TrainState, term_names: tuple[str, ...]) -> dict[str, Any]:
@@ -266,42 +274,20 @@ def training_scores(state: TrainState, term_names: tuple[str, ...]) -> dict[str,
     return {"micro": micro, "loss": sum(terms.values()), **terms}
 
 
-def test_best(
-    experiment: Experiment,
-    data: PreparedData,
-    schedule: Schedule,
-    mesh: Mesh,
-    folder: RunFolder,
-    checkpoints: ocp.CheckpointManager,
-) -> None:
-    """Scores all three splits with the best checkpoint and writes what is kept of it; results.json comes last."""
+def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
+    """Scores all three splits with the best checkpoint; results.json comes last."""
     best = checkpoints.best_step()
-    recipe = experiment.recipe(schedule.steps_per_epoch)
-    state, _ = restore_checkpoint(
-        checkpoints,
-        best,
-        abstract_like(jax.eval_shape(lambda: experiment.init_state(recipe)), replicated(mesh)),
-    )
+    variables = restore(run, checkpoints, best).variables
     print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
-    scorer = experiment.scorer(mesh)
-    probability_step = compile_probability_step(experiment.model, mesh)
-    folder.overlays.mkdir(exist_ok=True)
     results = {}
+    variables = run.evaluator.prepare(variables, run.data, run.data.rows("train"))
     for name in SPLIT_NAMES:
-        counts, results[name] = scorer.score(state.variables, data, name)
-        write_per_image(per_image_path(folder.path, name), counts, getattr(data.splits, name))
-        sheet = draw_predictions(
-            probability_step,
-            state.variables,
-            data,
-            name,
-            patches=experiment.settings.eval.overlays,
-            batch_size=experiment.settings.eval.batch_size,
-            mesh=mesh,
-        )
+        counts, results[name] = run.evaluator.score(variables, run.data, name)
+        write_per_image(per_image_path(run.folder.path, name), counts, getattr(run.data.splits, name))
+        sheet = run.evaluator.draw(variables, run.data, name)
         if sheet is not None:
-            save_png(folder.overlays / f"{name}.png", sheet)
-    write_json(folder.results, results)
+            save_png(run.folder.overlays / f"{name}.png", sheet)
+    write_json(run.folder.results, results)
 
 
 def print_results(folder: RunFolder) -> None:

@@ -1,12 +1,9 @@
 """The words of the data set: nucleus classes and tissues, in PanNuke's order and spelling (arXiv:2003.10778)."""
 
 PATCH_PX = 256
-MICRONS_PER_PX = 0.25
 
-BACKGROUND = "Background"
 # Channel order of the release's masks; the class map stores channel + 1 and keeps 0 for background.
 NUCLEUS_CLASSES = ("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")
-LABELS = (BACKGROUND, *NUCLEUS_CLASSES)
 
 TISSUES = (
     "Adrenal_gland",

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.ops.probability import nucleus_probability
+from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.training.mesh import batch_sharded, put_batch, replicated
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -41,14 +41,20 @@ def compile_count_step(
     return jax.jit(count_step, in_shardings=(replicated(mesh), sharded), out_shardings=(sharded, sharded))
 
 
-def compile_probability_step(model: nn.Module, mesh: Mesh) -> Callable[[dict[str, Any], Batch], jax.Array]:
-    """A jitted function from variables and a batch to the probability of nucleus, float32 [N, H, W]."""
+def compile_prediction_step(model: nn.Module, mesh: Mesh) -> jax.stages.Wrapped:
+    """A jitted function from variables and a batch to what the model sees of nuclei.
+
+    Returns:
+      (variables, batch) -> probability of any nucleus, float32 [N, H, W], and the mask that is scored, bool
+      [N, H, W].
+    """
+
+    def predict(variables: dict[str, Any], batch: Batch) -> tuple[jax.Array, jax.Array]:
+        logits = model.apply(variables, batch.image, train=False)
+        return nucleus_probability(logits), predicted_label(logits) > 0
+
     sharded = batch_sharded(mesh)
-    return jax.jit(
-        lambda variables, batch: nucleus_probability(model.apply(variables, batch.image, train=False)),
-        in_shardings=(replicated(mesh), sharded),
-        out_shardings=sharded,
-    )
+    return jax.jit(predict, in_shardings=(replicated(mesh), sharded), out_shardings=(sharded, sharded))
 
 
 def evaluate(

@@ -10,24 +10,22 @@ from nucseg_jax.data.feed import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import CountStep, evaluate
-from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 
 
 @dataclasses.dataclass(frozen=True)
 class Scorer:
-    """What scoring a split is bound to.
+    """What scoring a split is bound to; make one and keep it, it holds compiled programs.
 
     Attributes:
       count_step: from `compile_count_step`.
+      penalty: jitted, the model's parameters to the L2 penalty, float32 [].
       batch_size: whole patches a batch; no score depends on it (but with batch statistics).
-      l2, l2_scope: for the penalty.
       mesh: where it runs.
     """
 
     count_step: CountStep
+    penalty: jax.stages.Wrapped
     batch_size: int
-    l2: float
-    l2_scope: str
     mesh: Mesh
 
     def score(
@@ -41,8 +39,7 @@ class Scorer:
         """
         batches = evaluation_batches(data.patches, data.rows(split), batch_size=self.batch_size)
         counts = evaluate(self.count_step, variables, batches, self.mesh)
-        params = variables["params"]
-        penalty = float(jax.jit(lambda p: l2_penalty(p, l2_mask(p, self.l2_scope), self.l2))(params))
+        penalty = float(self.penalty(variables["params"]))
         dice_loss = counts.mean_loss()
         return counts, {
             **counts.compute(),

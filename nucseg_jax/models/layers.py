@@ -12,7 +12,6 @@ from flax import linen as nn
 from nucseg_jax.ops import conv as conv_ops
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
-KERAS_BATCH_NORM_MOMENTUM = 0.99
 
 glorot_uniform = nn.initializers.xavier_uniform()
 # Conv2DTranspose stores [kh, kw, out, in].
@@ -103,7 +102,12 @@ class ConvBatchNormRelu(nn.Module):
 def batch_norm(
     name: str, *, momentum: float, dtype: Any, epsilon: float = KERAS_BATCH_NORM_EPSILON
 ) -> nn.BatchNorm:
-    """Keras's BatchNormalization. Under jit with a sharded batch its statistics are those of the whole batch."""
+    """Keras's BatchNormalization. Under jit with a sharded batch its statistics are those of the whole batch.
+
+    The moving variance follows the biased batch variance, as in Keras 3. The fused kernel behind TensorFlow
+    2.15's layer, which the paper used, follows n / (n - 1) times that: 14 % more in `aspp_pool` at batch 8,
+    where n = 8, and under 0.1 % in every other layer at the paper's sizes.
+    """
     return nn.BatchNorm(momentum=momentum, epsilon=epsilon, dtype=dtype, name=name)
 
 

@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from nucseg_jax.core.keys import Stream, stream_key
+
 
 def example_keys(seed: int, epoch: jax.Array, index: jax.Array) -> jax.Array:
     """One key an example, [N], folded from (seed, epoch, example): no feed, batch or host can change it."""
-    epoch_key = jax.random.fold_in(jax.random.key(seed), epoch)
+    epoch_key = jax.random.fold_in(stream_key(seed, Stream.AUGMENTATION), epoch)
     return jax.vmap(lambda example: jax.random.fold_in(epoch_key, example))(index)
 
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nucseg_jax.ops.probability import predicted_label
+
 
 def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarray) -> jax.Array:
     """Counts the pixels of two masks that agree and disagree, image by image.
@@ -59,10 +61,8 @@ def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) 
         raise ValueError(
             f"logits {logits.shape} and label {label.shape}; expected [N, H, W, C] and [N, H, W]"
         )
-    classes = logits.shape[-1]
-    if classes == 1:
-        return count_masks(logits[..., 0] > 0, label > 0)
-    predicted = jnp.argmax(logits, axis=-1)
+    predicted = predicted_label(jnp.asarray(logits))
     nucleus = count_masks(predicted > 0, label > 0)
+    classes = logits.shape[-1]
     each = [count_masks(predicted == number, label == number) for number in range(1, classes)]
     return jnp.concatenate([nucleus, *each], axis=1)

@@ -22,6 +22,13 @@ def foreground_truth(label: jax.Array, num_classes: int) -> jax.Array:
     return jax.nn.one_hot(label, num_classes, dtype=jnp.float32)[..., 1:]
 
 
+def predicted_label(logits: jax.Array) -> jax.Array:
+    """int32 [N, H, W]: 1 where one logit is above 0, else the class of the largest, the lower on a tie."""
+    if logits.shape[-1] == 1:
+        return (logits[..., 0] > 0).astype(jnp.int32)
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+
 def nucleus_probability(logits: jax.Array) -> jax.Array:
     """float32 [N, H, W], 0..1: the probability of any nucleus."""
     return jnp.sum(foreground_probability(logits), axis=-1)

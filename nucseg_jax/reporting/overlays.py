@@ -27,7 +27,6 @@ BOTH_LINES: Color = (255, 255, 255)
 # Errors are often a rim one pixel wide on dark nuclei and must shine; agreement is broad and may not hide them.
 _OPACITY_OF_CORRECT = 0.5
 _OPACITY_OF_ERRORS = 0.8
-_THRESHOLD = 0.5
 _HEADINGS = ("image", "truth", "predicted probability", "errors")
 _LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
 
@@ -78,23 +77,27 @@ def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 
 
 def prediction_sheet(
-    image: np.ndarray, truth: np.ndarray, probability: np.ndarray, captions: Sequence[str]
+    image: np.ndarray,
+    truth: np.ndarray,
+    probability: np.ndarray,
+    prediction: np.ndarray,
+    captions: Sequence[str],
 ) -> np.ndarray:
     """A sheet with one row per patch: image, truth, predicted probability, errors; the row's Dice below it.
 
     Args:
       image: uint8 [K, H, W, 3], K >= 1.
       truth: bool [K, H, W].
-      probability: float [K, H, W], 0..1; above 0.5 is nucleus.
+      probability: float [K, H, W], 0..1, of any nucleus.
+      prediction: bool [K, H, W], what is scored.
       captions: K short texts, what each patch is.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: the four have different lengths, or none at all.
+      ValueError: the five have different lengths, or none at all.
     """
-    prediction = probability > _THRESHOLD
     errors = error_overlay(image, truth, prediction)
     rows = [
         (tissue, _gray(one_truth), _gray(one_probability), one_errors)

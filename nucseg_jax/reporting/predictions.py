@@ -1,6 +1,6 @@
 """Sheets of a model's predictions beside the truth."""
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import jax
@@ -8,52 +8,49 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.vocabulary import TISSUES
-from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.feed import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.reporting.overlays import prediction_sheet
 from nucseg_jax.training.mesh import put_batch
 
-ProbabilityStep = Callable[[dict[str, Any], Batch], jax.Array]
 
+@dataclasses.dataclass(frozen=True)
+class Drawer:
+    """What drawing is bound to; make one and keep it, it holds a compiled program.
 
-def draw_predictions(
-    probability_step: ProbabilityStep,
-    variables: dict[str, Any],
-    data: PreparedData,
-    split: str,
-    *,
-    patches: int,
-    batch_size: int,
-    mesh: Mesh,
-) -> np.ndarray | None:
-    """Draws patches spread evenly over a split.
-
-    Args:
-      probability_step: from `compile_probability_step`.
-      variables: the model's.
-      data: the patches.
-      split: 'train', 'validation' or 'test'.
-      patches: how many.
+    Attributes:
+      prediction_step: from `compile_prediction_step`.
+      patches: how many to draw, 0 = none.
       batch_size: of the forward pass.
       mesh: where it runs.
-
-    Returns:
-      uint8 [H, W, 3], or None where there is nothing to draw.
     """
-    rows = data.rows(split)
-    if not patches or not len(rows):
-        return None
-    positions = np.unique(np.linspace(0, len(rows) - 1, min(patches, len(rows))).round().astype(int))
-    chosen = rows[positions]
-    probabilities = []
-    for batch in evaluation_batches(data.patches, chosen, batch_size=batch_size):
-        probability = jax.device_get(probability_step(variables, put_batch(batch, mesh)))
-        probabilities.append(probability[batch.valid])
-    captions = [
-        f"fold {data.patches.fold[row]}, patch {data.patches.index[row]}, {TISSUES[data.patches.tissue[row]]}"
-        for row in chosen
-    ]
-    return prediction_sheet(
-        data.patches.image[chosen], data.patches.label[chosen] > 0, np.concatenate(probabilities), captions
-    )
+
+    prediction_step: jax.stages.Wrapped
+    patches: int
+    batch_size: int
+    mesh: Mesh
+
+    def draw(self, variables: dict[str, Any], data: PreparedData, split: str) -> np.ndarray | None:
+        """Draws patches spread evenly over a split: uint8 [H, W, 3], or None where there is nothing to draw."""
+        rows = data.rows(split)
+        if not self.patches or not len(rows):
+            return None
+        positions = np.unique(np.linspace(0, len(rows) - 1, min(self.patches, len(rows))).round().astype(int))
+        chosen = rows[positions]
+        probabilities, masks = [], []
+        for batch in evaluation_batches(data.patches, chosen, batch_size=self.batch_size):
+            probability, mask = jax.device_get(self.prediction_step(variables, put_batch(batch, self.mesh)))
+            probabilities.append(probability[batch.valid])
+            masks.append(mask[batch.valid])
+        patches = data.patches
+        captions = [
+            f"fold {patches.fold[row]}, patch {patches.index[row]}, {TISSUES[patches.tissue[row]]}"
+            for row in chosen
+        ]
+        return prediction_sheet(
+            patches.image[chosen],
+            patches.label[chosen] > 0,
+            np.concatenate(probabilities),
+            np.concatenate(masks),
+            captions,
+        )

@@ -18,8 +18,13 @@ NEWEST_KEPT = 2
 SCORE = "score"
 
 
-def open_checkpoints(folder: pathlib.Path) -> ocp.CheckpointManager:
-    """Opens (and makes) a folder of checkpoints; the last two and the best by score are kept."""
+def open_checkpoints(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    """Opens (and makes) a folder of checkpoints; the last two and the best by score are kept.
+
+    Args:
+      folder: where they lie.
+      read_only: leave everything as it is, also what a running training has half written.
+    """
 
     def score(metrics: dict[str, float]) -> float:
         return metrics[SCORE]
@@ -37,7 +42,9 @@ def open_checkpoints(folder: pathlib.Path) -> ocp.CheckpointManager:
             best_fn=score,
             best_mode="max",
             preservation_policy=policy,
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
+            read_only=read_only,
         ),
         item_names=("state", "record"),
     )

@@ -44,7 +44,7 @@ class Hooks:
       step: (state, batch) -> (state, logs of scalars on the device).
       end_epoch: (state, epoch) -> (state, score); validates; a larger score is better.
       save: (state, score or None between validations).
-      on_step: (steps done); called after every step, must not wait for the device.
+      on_step: (steps done); called after every step.
       on_logs: (steps done, logs of that step as floats).
     """
 
@@ -61,9 +61,9 @@ class NonFiniteLossError(UserError):
 
     def __init__(self, step: int, term: str, value: float):
         super().__init__(
-            f"{term} is {value} at step {step}; training stopped and the last good checkpoint stays",
-            advice="lower --config.train.lr, or --config.train.dtype=float32 if it was bfloat16; the same command"
-            " goes on from that checkpoint",
+            f"{term} is {value} at step {step}; training stopped, checkpoints of earlier steps stay",
+            advice="start again in a new --workdir with a lower --config.train.lr, or with"
+            " --config.train.dtype=float32 if it was bfloat16; metrics.jsonl shows what led to it",
         )
         self.step = step
         self.term = term
@@ -72,8 +72,8 @@ class NonFiniteLossError(UserError):
 def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
     """Trains from wherever `state` stands to the end of the schedule.
 
-    Steps are dispatched without waiting for the device; their logs are fetched together every
-    `log_every_steps` and before every checkpoint, so no checkpoint holds the outcome of a non-finite step.
+    Logs are fetched together every `log_every_steps` and before every checkpoint, so that no checkpoint holds
+    the outcome of a non-finite step.
 
     Raises:
       NonFiniteLossError: names the first step and term that was not finite.
@@ -82,15 +82,18 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
     def fetch_logs() -> None:
-        fetched = [(number, jax.device_get(logs)) for number, logs in pending]
+        fetched = [
+            (number, {term: float(value) for term, value in jax.device_get(logs).items()})
+            for number, logs in pending
+        ]
         pending.clear()
         for number, logs in fetched:
             for term, value in logs.items():
                 if not math.isfinite(value):
-                    raise NonFiniteLossError(number, term, float(value))
+                    hooks.on_logs(number, logs)
+                    raise NonFiniteLossError(number, term, value)
         if fetched:
-            number, logs = fetched[-1]
-            hooks.on_logs(number, {term: float(value) for term, value in logs.items()})
+            hooks.on_logs(*fetched[-1])
 
     while step < schedule.total_steps:
         epoch, done = divmod(step, schedule.steps_per_epoch)
@@ -98,7 +101,10 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
             state, logs = hooks.step(state, batch)
             step += 1
             pending.append((step, logs))
-            hooks.on_step(step)
+            # One step computes while the next is queued; more would only let the progress run ahead.
+            if len(pending) > 1:
+                jax.block_until_ready(pending[-2][1])
+            hooks.on_step(step - 1)
             ends_epoch = step % schedule.steps_per_epoch == 0
             saves = bool(schedule.checkpoint_every_steps) and step % schedule.checkpoint_every_steps == 0
             if step % schedule.log_every_steps == 0 or ends_epoch or saves:

@@ -17,14 +17,26 @@ class RunObserver:
         self._schedule = schedule
         self._log = MetricsLog(folder.metrics)
         self._log.truncate_after(done_steps)
-        self._summaries = SummaryWriter(folder.tensorboard, resume_after_step=done_steps or None)
+        # Event files of a start that was killed are there even where no checkpoint is.
+        restarted = folder.tensorboard.is_dir() and any(folder.tensorboard.iterdir())
+        self._summaries = SummaryWriter(
+            folder.tensorboard, resume_after_step=done_steps if restarted else None
+        )
         self._progress = Progress(
             total_steps=schedule.total_steps, done_steps=done_steps, batch_size=batch_size
         )
 
+    def on_start(self, config: dict[str, Any]) -> None:
+        """Records what a new run is."""
+        self._summaries.write_hparams(config)
+
     def on_step(self, step: int) -> None:
         """Moves the bar."""
         self._progress.stepped(step)
+
+    def on_pause(self) -> None:
+        """Says that something else than steps took time."""
+        self._progress.paused()
 
     def on_logs(self, step: int, logs: dict[str, float]) -> None:
         """Records one step's loss terms."""
@@ -33,26 +45,21 @@ class RunObserver:
         self._log.write(kind="train", step=step, epoch=epoch, values={**logs, "images_per_second": rate})
         self._summaries.write_scalars(step, {f"train/{name}": value for name, value in logs.items()})
 
-    def on_epoch(self, step: int, values: dict[str, Any], *, learning_rate: float, best: bool) -> None:
+    def on_epoch(self, step: int, values: dict[str, Any], *, learning_rate: float, is_best: bool) -> None:
         """Records one epoch: `values` has 'train' and 'validation', each an entry like those of results.json."""
         epoch = step // self._schedule.steps_per_epoch
         self._log.write(
             kind="epoch", step=step, epoch=epoch, values={**values, "learning_rate": learning_rate}
         )
         scalars = {"learning_rate": learning_rate}
-        for split, result in values.items():
-            scalars |= {
-                f"{split}_epoch/{name}": result[name] for name in ("loss", "dice_loss") if name in result
-            }
-            scalars |= {
-                f"{split}_epoch/{metric}": value
-                for metric, value in result["micro"].items()
-                if value is not None
-            }
+        entries = dict(values)
+        if "batch_statistics" in values["validation"]:
+            entries["validation_batch_statistics"] = values["validation"]["batch_statistics"]
+        for name, entry in entries.items():
+            scalars |= {f"{name}_epoch/{loss}": entry[loss] for loss in ("loss", "dice_loss")}
+            scalars |= {f"{name}_epoch/{metric}": value for metric, value in entry["micro"].items()}
         self._summaries.write_scalars(step, scalars)
-        self._summaries.flush()
-        self._progress.line(epoch_line(epoch, self._schedule.epochs, values, learning_rate, best))
-        self._progress.resumed(step)
+        self._progress.line(epoch_line(epoch, self._schedule.epochs, values, learning_rate, is_best))
 
     def on_pictures(self, step: int, sheet: np.ndarray) -> None:
         """Shows a sheet of predictions, uint8 [H, W, 3], in TensorBoard."""
@@ -65,7 +72,7 @@ class RunObserver:
         self._log.close()
 
 
-def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: float, best: bool) -> str:
+def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: float, is_best: bool) -> str:
     """One epoch for a person: 'epoch 3/12 | train loss .2113 Dice .7902 | validation loss ... | best so far'."""
 
     def shown(value: float | None) -> str:
@@ -77,11 +84,11 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: f
         f"train loss {shown(train['loss'])} Dice {shown(train['micro']['dice'])}",
         f"validation loss {shown(validation['loss'])} Dice {shown(validation['micro']['dice'])}"
         f" IoU {shown(validation['micro']['iou'])}",
-        f"learning rate {learning_rate:.0e}",
+        f"learning rate {learning_rate:.3g}",
     ]
-    if "validation_batch_statistics" in values:
-        dice = values["validation_batch_statistics"]["micro"]["dice"]
+    if "batch_statistics" in validation:
+        dice = validation["batch_statistics"]["micro"]["dice"]
         parts.insert(3, f"with batch statistics Dice {shown(dice)}")
-    if best:
+    if is_best:
         parts.append("best so far")
     return " | ".join(parts)

@@ -14,7 +14,8 @@ class Progress:
 
     def __init__(self, *, total_steps: int, done_steps: int, batch_size: int):
         self._batch_size = batch_size
-        self._last_logs = (time.monotonic(), done_steps)
+        # Time and step from which the rate counts; None after anything that is not a step.
+        self._rate_from: tuple[float, int] | None = None
         self._bar = tqdm(
             total=total_steps,
             initial=done_steps,
@@ -25,21 +26,26 @@ class Progress:
         )
 
     def stepped(self, step: int) -> None:
-        """Moves the bar to `step`."""
+        """Moves the bar to `step`, the number of steps that are done."""
         self._bar.update(step - self._bar.n)
+        # The first step after a pause holds a compilation or the pause itself.
+        if self._rate_from is None:
+            self._rate_from = (time.monotonic(), step)
 
-    def logged(self, step: int, loss: float) -> float:
-        """Shows the newest loss; returns the images/s since the last call."""
-        now = time.monotonic()
-        since, before = self._last_logs
-        rate = (step - before) * self._batch_size / max(now - since, 1e-9)
-        self._last_logs = (now, step)
-        self._bar.set_postfix_str(f"{rate:.1f} images/s, loss {loss:.4f}", refresh=False)
+    def logged(self, step: int, loss: float) -> float | None:
+        """Shows the newest loss; returns the images/s since the last call, None right after a pause."""
+        now, rate = time.monotonic(), None
+        if self._rate_from is not None and step > self._rate_from[1]:
+            since, before = self._rate_from
+            rate = (step - before) * self._batch_size / max(now - since, 1e-9)
+        self._rate_from = (now, step)
+        shown = "" if rate is None else f"{rate:.1f} images/s, "
+        self._bar.set_postfix_str(f"{shown}loss {loss:.4f}", refresh=False)
         return rate
 
-    def resumed(self, step: int) -> None:
-        """Forgets time spent on something else than steps, such as a validation."""
-        self._last_logs = (time.monotonic(), step)
+    def paused(self) -> None:
+        """Says that something else than steps took time, such as a validation or a checkpoint."""
+        self._rate_from = None
 
     def line(self, text: str) -> None:
         """Prints a lasting line above the bar."""

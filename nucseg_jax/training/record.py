@@ -1,7 +1,7 @@
 """What a run writes down while it trains: `metrics.jsonl` for programs, event files for TensorBoard.
 
-{"step": 50, "epoch": 0, "kind": "train", "loss": 0.41, "dice_loss": 0.38, "l2_penalty": 0.03}
-{"step": 120, "epoch": 0, "kind": "epoch", "validation": {"micro": {"dice": 0.74}}}
+{"step": 50, "epoch": 1, "kind": "train", "loss": 0.41, "dice_loss": 0.38, "l2_penalty": 0.03}
+{"step": 120, "epoch": 1, "kind": "epoch", "validation": {"micro": {"dice": 0.74}}}
 """
 
 import json
@@ -38,7 +38,7 @@ class MetricsLog:
 
         Args:
           step: optimizer steps done.
-          epoch: epoch the line belongs to, from 0.
+          epoch: epoch the line belongs to, from 1.
           kind: what the line is, "train" or "epoch" for instance.
           values: numbers, arrays (numpy or jax), strings, None, and mappings and lists of these. A number
             that is not finite becomes null.
@@ -88,7 +88,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"line {number} of {path} is {line[:60]!r}",
-                expected='a JSON object such as {"step": 50, "epoch": 0, "kind": "train", "loss": 0.41}',
+                expected='a JSON object such as {"step": 50, "epoch": 1, "kind": "train", "loss": 0.41}',
                 advice="remove that line, or move the file away",
             ) from None
         read.append(values)

@@ -1,13 +1,18 @@
 """The run folder: what lies where, and who may go on in it."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
+from nucseg_jax.core.lock import held
 from nucseg_jax.data.splits import Splits
+
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,18 @@ class RunFolder:
         """Event files for TensorBoard."""
         return self.path / "tensorboard"
 
+    def require_same_data(self, splits: Splits, data_digest: str) -> None:
+        """Raises UserError unless the run was started on this data set and these splits."""
+        stored, record = self.read_splits()
+        if (stored.digest, record["data_digest"]) != (splits.digest, data_digest):
+            raise UserError(
+                f"{self.path} was started on another data set or split",
+                expected=f"split {stored.digest[:12]}, data {record['data_digest'][:12]};"
+                f" found split {splits.digest[:12]}, data {data_digest[:12]}",
+                advice="point --config.data.dir at the data set the run was started on, or choose another"
+                " --workdir",
+            )
+
     def record_start(self, environment: dict[str, Any]) -> None:
         """Writes the environment of the first start; those of later ones are added under 'resumed'."""
         if self.environment.exists():
@@ -77,7 +94,7 @@ class RunFolder:
 
     def record_timing(self, seconds: dict[str, float]) -> None:
         """Writes this start's wall seconds by phase, in place of what it wrote before."""
-        starts = self._read_timing()
+        starts = self._read_timing() or [{}]
         starts[-1] = {name: round(value, 3) for name, value in seconds.items()}
         write_json(self.timing, {"starts": starts})
 
@@ -95,13 +112,16 @@ class RunFolder:
         try:
             stored = json.loads(self.split.read_text(encoding="utf-8"))
             splits = Splits.from_json(stored["lists"])
-        except FileNotFoundError:
-            raise UserError(f"{self.split} does not exist", expected="the folder of a training run") from None
-        except (ValueError, KeyError) as error:
+            recorded = stored["digest"], stored["data_digest"]
+        except OSError as error:
+            raise UserError(
+                f"{self.split} cannot be read: {error.strerror}", expected="the folder of a training run"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.split} cannot be read: {error!r}", expected="the file that train wrote"
             ) from None
-        if splits.digest != stored.get("digest"):
+        if splits.digest != recorded[0]:
             raise UserError(
                 f"{self.split} was altered: its lists no longer match their digest",
                 advice="restore the file; without it nobody knows which patches were trained on",
@@ -109,55 +129,64 @@ class RunFolder:
         return splits, stored
 
 
+@contextlib.contextmanager
 def claim_run_folder(
     path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, data_digest: str
-) -> RunFolder:
-    """Makes a run folder, or takes up the one that is there.
+) -> Iterator[RunFolder]:
+    """Makes a run folder, or takes up the one that is there, and holds it against other processes.
 
     Args:
       path: where.
-      config: JSON values of the config, written on the first start.
+      config: JSON values of the config; written, since fields that do not matter to the outcome may differ.
       changes: how `config` differs from the folder's own, in fields that matter to the outcome.
       splits: what will be trained on.
       data_digest: digest of the prepared data set.
 
+    Yields:
+      The folder.
+
     Raises:
-      UserError: the folder cannot be written, belongs to another config, split or data set, or holds
-        something that is no run.
+      UserError: the folder cannot be written, is held by another process, belongs to another config, split or
+        data set, or holds something that is no run.
     """
     folder = RunFolder(path)
-    split_record = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
-    if folder.config.exists():
-        if changes:
-            raise UserError(
-                f"{path} was started with another config: " + "; ".join(changes),
-                advice="choose another --workdir, or go on with the old values",
-            )
-        stored, record = folder.read_splits()
-        if stored.digest != splits.digest or record.get("data_digest") != data_digest:
-            raise UserError(
-                f"{path} was started on another data set or split",
-                expected=f"split {stored.digest[:12]}, data {str(record.get('data_digest'))[:12]};"
-                f" found split {splits.digest[:12]}, data {data_digest[:12]}",
-                advice="point --config.data.dir at the data set the run was started on, or choose another --workdir",
-            )
-        return folder
+    if changes:
+        raise UserError(
+            f"{path} was started with another config: " + "; ".join(changes),
+            advice="choose another --workdir, or go on with the old values",
+        )
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file", expected="a folder, or a path that does not exist yet")
-    # A start that was killed right here may have left split.json or a part of it.
-    if path.exists() and any(entry != folder.split and entry.suffix != ".part" for entry in path.iterdir()):
-        raise UserError(
-            f"{path} is not empty and has no config.json",
-            expected="a run folder, an empty folder, or a path that does not exist yet",
-            advice="choose another --workdir",
-        )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(folder.split, split_record)
-        # Last: a folder with a config.json has all that a resumed run looks for.
-        write_json(folder.config, config)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written: {error.strerror}", advice="choose another --workdir"
-        ) from None
-    return folder
+    # A start that was killed before it wrote config.json leaves some of these.
+    if path.exists() and not folder.config.exists():
+        beginnings = {folder.split.name, LOCK}
+        if any(entry.name not in beginnings and entry.suffix != ".part" for entry in path.iterdir()):
+            raise UserError(
+                f"{path} is not empty and has no config.json",
+                expected="a run folder, an empty folder, or a path that does not exist yet",
+                advice="choose another --workdir",
+            )
+    with contextlib.ExitStack() as stack:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(path / LOCK))
+            for part in path.glob(".*.part"):
+                part.unlink()
+            if folder.config.exists():
+                folder.require_same_data(splits, data_digest)
+            else:
+                lists = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
+                write_json(folder.split, lists)
+            # Last: a folder with a config.json has all that a resumed run looks for.
+            write_json(folder.config, config)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is training in {path}",
+                expected="one at a time",
+                advice="wait for it, or choose another --workdir",
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written: {error.strerror}", advice="choose another --workdir"
+            ) from None
+        yield folder

@@ -8,6 +8,8 @@ import optax
 from flax import linen as nn
 from flax import struct
 
+from nucseg_jax.core.keys import Stream, stream_key
+
 
 class EpochSums(struct.PyTreeNode):
     """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
@@ -76,7 +78,7 @@ def init_state(
 ) -> TrainState:
     """The state before the first step, a pure function of the seed; run it under jit or `jax.eval_shape`."""
     image = jnp.zeros((1, tile_px, tile_px, 3), jnp.uint8)
-    variables = model.init(jax.random.key(seed), image, train=False)
+    variables = model.init(stream_key(seed, Stream.INITIAL_WEIGHTS), image, train=False)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],

@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.ops.augment import example_keys, flips_and_quarter_turns
 from nucseg_jax.ops.counts import count_pixels
@@ -22,7 +23,7 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class StepRecipe:
-    """What a step is bound to; hashable parts and functions only.
+    """What a step is bound to.
 
     Attributes:
       model: a linen module, `apply(variables, image, train=...)` to logits.
@@ -67,7 +68,7 @@ def train_step(
     image, label = batch.image, batch.label
     if recipe.augment:
         image, label = flips_and_quarter_turns(image, label, example_keys(recipe.seed, epoch, batch.index))
-    dropout_key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
+    dropout_key = jax.random.fold_in(stream_key(recipe.seed, Stream.DROPOUT), state.step)
 
     def objective(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
         logits, updated = recipe.model.apply(

@@ -58,7 +58,26 @@ def test_another_model_is_refused(command_line, finished_run):
     assert "model.width: 0.125 -> 0.5" in err
 
 
+def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_line, finished_run):
+    """They change the scores and are said; the run's own results.json stays as it is."""
+    before = (finished_run / "results.json").read_bytes()
+    status, _, err = command_line.run(
+        "evaluate",
+        *command_line.config,
+        "--config.eval.reestimate_batch_norm=True",
+        "--config.eval.batch_statistics=True",
+        f"--workdir={finished_run}",
+    )
+    assert status == 0, err
+    scored = scores_of(finished_run, "test")
+    assert scored["about"]["eval"]["reestimate_batch_norm"] is True
+    assert scored["about"]["forced"] is False
+    assert scored["test"]["batch_statistics"]["micro"]["dice"] > 0
+    assert scored["test"]["dice_loss"] != json.loads(before)["test"]["dice_loss"]
+    assert (finished_run / "results.json").read_bytes() == before
+
+
 def test_no_run_no_scores(command_line, tmp_path):
     status, _, err = command_line.run("evaluate", f"--workdir={tmp_path}")
     assert status == 2
-    assert "config.json does not exist" in err
+    assert "config.json cannot be read" in err

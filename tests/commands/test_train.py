@@ -97,6 +97,8 @@ def test_a_non_finite_loss_stops_the_run_with_step_and_term(command_line, tmp_pa
     status, _, err = command_line.train(tmp_path / "run", "--config.train.lr=1e30", "--config.train.epochs=1")
     assert status == 2
     assert "at step" in err
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert any(value is None for value in lines[-1].values())
     assert "is nan" in err or "is inf" in err
     assert not (tmp_path / "run" / "results.json").exists()
 
@@ -121,6 +123,21 @@ def test_wrong_configs_fail_in_seconds_and_leave_nothing(command_line, tmp_path,
     assert "Traceback" not in err
     assert time.monotonic() - start < 60
     assert not (tmp_path / "run").exists()
+
+
+def test_a_second_process_in_the_same_folder_is_refused(command_line, tmp_path):
+    workdir = tmp_path / "run"
+    first = command_line.start("train", *command_line.config, f"--workdir={workdir}")
+    try:
+        deadline = time.monotonic() + 120
+        while not (workdir / "environment.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        status, _, err = command_line.train(workdir)
+        assert status == 2
+        assert "another process is training" in err
+    finally:
+        first.kill()
+        first.communicate()
 
 
 def test_a_folder_of_something_else_is_left_alone(command_line, tmp_path):

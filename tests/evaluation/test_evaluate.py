@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from nucseg_jax.data.feed import evaluation_batches
 from nucseg_jax.data.pannuke.reader import Patches
-from nucseg_jax.evaluation.evaluate import compile_count_step, compile_probability_step, evaluate
+from nucseg_jax.evaluation.evaluate import compile_count_step, compile_prediction_step, evaluate
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_batch
@@ -93,6 +93,7 @@ def test_batch_statistics_are_those_of_the_batch_at_hand(setup):
 def test_probabilities_above_a_half_are_the_counted_predictions(setup):
     mesh = make_mesh(2)
     batch = next(evaluation_batches(setup.patches, setup.rows, batch_size=4))
-    probability = compile_probability_step(setup.model, mesh)(setup.variables, put_batch(batch, mesh))
+    probability, mask = compile_prediction_step(setup.model, mesh)(setup.variables, put_batch(batch, mesh))
     counts = compile_count_step(setup.model, soft_dice, mesh)(setup.variables, put_batch(batch, mesh))[0]
-    np.testing.assert_array_equal((probability > 0.5).sum((1, 2)), counts[:, 0, :2].sum(-1))
+    np.testing.assert_array_equal(mask.sum((1, 2)), counts[:, 0, :2].sum(-1))
+    np.testing.assert_array_equal(probability > 0.5, mask)

@@ -68,7 +68,9 @@ def test_outline_does_not_follow_the_edge_of_the_picture():
 def test_sheet_holds_every_patch_unchanged_and_in_order():
     image = np.random.default_rng(1).integers(0, 256, (2, 200, 200, 3), np.uint8)
     truth = np.zeros((2, 200, 200), bool)
-    sheet = overlays.prediction_sheet(image, truth, np.zeros((2, 200, 200), np.float32), ["one", "two"])
+    sheet = overlays.prediction_sheet(
+        image, truth, np.zeros((2, 200, 200), np.float32), truth, ["one", "two"]
+    )
     assert sheet.dtype == np.uint8
     tops = []
     for patch in image:
@@ -94,7 +96,9 @@ def test_captions_show_the_score_of_their_own_row(monkeypatch):
     truth[0, :2] = truth[1, :2] = True
     probability = np.zeros((3, 4, 4), np.float32)
     probability[0, :1], probability[1, 1:3], probability[2] = 0.9, 0.51, 0.5
-    overlays.prediction_sheet(np.zeros((3, 4, 4, 3), np.uint8), truth, probability, ["a", "b", "c"])
+    overlays.prediction_sheet(
+        np.zeros((3, 4, 4, 3), np.uint8), truth, probability, probability > 0.5, ["a", "b", "c"]
+    )
     # 2 * 4 / (8 + 4), 2 * 4 / (8 + 8), and 0.5 exactly is background.
     assert shown["captions"] == ["a · Dice 0.667", "b · Dice 0.500", "c · no nucleus, none predicted"]
 
@@ -103,7 +107,7 @@ def test_captions_show_the_score_of_their_own_row(monkeypatch):
 def test_captions_must_fit_the_rows(captions):
     zeros = np.zeros((2, 8, 8), np.float32)
     with pytest.raises(ValueError, match=r"zip|captions"):
-        overlays.prediction_sheet(np.zeros((2, 8, 8, 3), np.uint8), zeros > 0, zeros, captions)
+        overlays.prediction_sheet(np.zeros((2, 8, 8, 3), np.uint8), zeros > 0, zeros, zeros > 0, captions)
 
 
 def test_a_sheet_without_rows_or_with_uneven_pictures_is_refused():

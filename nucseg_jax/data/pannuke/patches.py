@@ -106,7 +106,7 @@ def read_patches(fold: CheckedFold) -> Generator[Patch, None, None]:
       Each patch, its arrays its own.
 
     Raises:
-      UserError: a value is not of an image (whole numbers 0..255) or not an id (whole numbers from 0 to
+      UserError: a value is not of an image (0..255; fractions are rounded) or not an id (whole numbers from 0 to
         2,147,483,647), or a file is damaged.
     """
     with (
@@ -114,7 +114,7 @@ def read_patches(fold: CheckedFold) -> Generator[Patch, None, None]:
         contextlib.closing(npy.rows(fold.files.masks)) as masks,
     ):
         for index, (image, ids, tissue) in enumerate(zip(images, masks, fold.tissues, strict=True)):
-            image_uint8 = _whole_numbers(image, np.uint8, fold.files.images, index)
+            image_uint8 = _whole_numbers(_rounded(image), np.uint8, fold.files.images, index)
             label, instance, observations = labels.from_masks(
                 _whole_numbers(ids, np.int32, fold.files.masks, index)
             )
@@ -162,6 +162,15 @@ def _read_tissues(member: npy.Member) -> np.ndarray:
     return np.array([position[name] for name in names.tolist()], np.int32)
 
 
+def _rounded(image: np.ndarray) -> np.ndarray:
+    """Rounds fractions within 0..255, as resampled copies of the release have them; leaves all else to the check."""
+    if image.dtype.kind != "f":
+        return image
+    # NaN fails the comparison; a maximum of 1 means an image scaled to 0..1, which rounding would ruin.
+    low, high = image.min(), image.max()
+    return np.rint(image) if low >= 0 and 1 < high <= 255 else image
+
+
 def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member, index: int) -> np.ndarray:
     """Casts a row exactly, or says which value has no equal in the dtype. Always copies."""
     # A cast and a comparison see NaN, infinity, fractions and every value out of range in two passes.
@@ -177,7 +186,7 @@ def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member,
         raise UserError(
             f"{member} holds the value {row[where]} in patch {index} at row {where[0]}, column {where[1]},"
             f" channel {where[2]} ({np.count_nonzero(is_wrong):,} such values in this patch).",
-            expected="whole numbers 0..255" if is_image else f"ids, whole numbers 0..{_LARGEST_ID:,}",
+            expected="numbers 0..255" if is_image else f"ids, whole numbers 0..{_LARGEST_ID:,}",
             advice="multiply the images by 255: they seem to be scaled to 0..1" if scaled else _OFFICIAL,
         )
     return cast

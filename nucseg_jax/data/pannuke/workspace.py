@@ -2,13 +2,13 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.lock import held
 
 _SCRATCH = ".preparing"
 _LOCK = ".prepare.lock"
@@ -35,8 +35,7 @@ def scratch(data_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     with contextlib.ExitStack() as stack:
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((data_dir / _LOCK).open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(held(data_dir / _LOCK))
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
         except BlockingIOError as error:

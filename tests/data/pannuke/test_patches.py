@@ -83,7 +83,7 @@ def test_headers_and_tissues_are_checked_before_any_pixel_is_read(
         fold_of(release_dir)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1, 256, 1e300, 127.5])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1, 256, 1e300, 255.25])
 def test_a_value_that_is_not_of_an_image_is_named_with_its_place(release_dir, change_fold, value):
     images = np.zeros([2, 256, 256, 3])
     images[1, 7, 8, 2] = value
@@ -97,7 +97,14 @@ def test_a_value_that_is_not_of_an_image_is_named_with_its_place(release_dir, ch
         ".0 ", " "
     )
     assert "images.npy" in message
-    assert "Expected: whole numbers 0..255" in message
+    assert "Expected: numbers 0..255" in message
+
+
+def test_fractions_of_a_resampled_copy_are_rounded(release_dir, change_fold):
+    images = np.zeros([2, 256, 256, 3])
+    images[0, 0, 0] = 127.4, 127.6, 254.9
+    change_fold(2, images=images)
+    assert next(patches.read_patches(fold_of(release_dir))).image[0, 0].tolist() == [127, 128, 255]
 
 
 def test_images_scaled_to_one_are_recognised(release_dir, change_fold):
