@@ -91,11 +91,11 @@ class Experiment:
         """Scores and draws; holds compiled programs, so make one and keep it."""
         train, evaluation = self.settings.train, self.settings.eval
         without_dropout = self.model.clone(decoder=self.model.decoder.clone(dropout=0.0))
-        penalty = jax.jit(
-            lambda params: l2_penalty(
-                params, l2_mask(params, self.settings.loss.l2_scope), self.settings.loss.l2
-            )
-        )
+
+        @jax.jit
+        def penalty(params: Any) -> jax.Array:
+            loss = self.settings.loss
+            return l2_penalty(params, l2_mask(params, loss.l2_scope), loss.l2)
 
         def scorer(count_step: CountStep) -> Scorer:
             return Scorer(count_step, penalty, batch_size=evaluation.batch_size, mesh=mesh)

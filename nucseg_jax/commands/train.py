@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -183,10 +184,10 @@ def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     if not done_steps:
         observer.on_start(run.experiment.settings.as_json())
     record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
-    close = jax.jit(
-        lambda state, loss: close_epoch(state, run.experiment.plateau, loss),
-        out_shardings=replicated(run.mesh),
-    )
+
+    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
+    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
+        return close_epoch(state, run.experiment.plateau, validation_loss)
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
         del epoch
@@ -243,8 +244,8 @@ def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
     """The state of the newest checkpoint, or a new one."""
     newest = checkpoints.latest_step()
     if newest is None:
-        make = jax.jit(lambda: run.experiment.init_state(run.recipe), out_shardings=replicated(run.mesh))
-        return make()
+        make_state = functools.partial(run.experiment.init_state, run.recipe)
+        return jax.jit(make_state, out_shardings=replicated(run.mesh))()
     print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
     return restore(run, checkpoints, newest)
 

@@ -108,8 +108,12 @@ def train_step(
 def compile_train_step(recipe: StepRecipe, mesh: Mesh) -> jax.stages.Wrapped:
     """The step jitted over the mesh: batch split over 'data', state on every device and donated."""
     everywhere = replicated(mesh)
+
+    def bound_train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        return train_step(recipe, state, batch)
+
     return jax.jit(
-        lambda state, batch: train_step(recipe, state, batch),
+        bound_train_step,
         in_shardings=(everywhere, batch_sharded(mesh)),
         out_shardings=(everywhere, everywhere),
         donate_argnums=0,

@@ -1,0 +1,87 @@
+import copy
+
+import pytest
+
+from configs import base, deeplabv3plus_resnet50, quickstart, unet_resnet50
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.experiment import read_experiment
+from nucseg_jax.settings import differences, read_settings
+
+CONFIGS = [base, quickstart, unet_resnet50, deeplabv3plus_resnet50]
+
+
+@pytest.mark.parametrize("module", CONFIGS)
+def test_every_config_is_an_experiment_and_survives_json(module):
+    settings = read_experiment(module.get_config()).settings
+    assert read_settings(settings.as_json()) == settings
+    assert module.__doc__
+
+
+@pytest.mark.parametrize("module", CONFIGS[1:])
+def test_a_config_is_a_difference_from_base(module):
+    lines = differences(read_settings(base.get_config()), read_settings(module.get_config()))
+    assert len(lines) < 15
+
+
+def test_all_faults_are_named_at_once():
+    config = base.get_config().to_dict()
+    config["train"]["lr"] = "fast"
+    config["train"]["batch_size"] = True
+    config["model"]["colour"] = "red"
+    config["model"]["encoder_depths"] = (1, "two")
+    del config["loss"]["l2"]
+    config["extra"] = {}
+    del config["mesh"]
+    with pytest.raises(UserError) as caught:
+        read_settings(config)
+    for fault in (
+        "train.lr is 'fast'",
+        "train.batch_size is True",
+        "unknown field model.colour",
+        "model.encoder_depths is (1, 'two')",
+        "loss.l2 is missing",
+        "unknown section 'extra'",
+        "'mesh' is missing",
+    ):
+        assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [[], None, {"data": 3}])
+def test_what_is_no_config_is_refused(config):
+    with pytest.raises(UserError):
+        read_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.source", "web"),
+        ("data.dir", ""),
+        ("data.synthetic_patches_per_fold", 4),
+        ("split.protocol", "random"),
+        ("split.number", 0),
+        ("split.seed", -1),
+        ("loss.l2", float("inf")),
+        ("loss.l2", -0.1),
+        ("loss.smooth", 0.0),
+        ("loss.reduce", "sum"),
+        ("loss.l2_scope", "none"),
+        ("train.tile_px", 48),
+        ("train.lr", float("nan")),
+        ("train.dtype", "float16"),
+        ("train.seed", 2**32),
+        ("train.plateau_factor", 1.0),
+        ("train.plateau_min_scale", 5.0),
+        ("train.log_every_steps", 0),
+        ("eval.batch_size", 0),
+        ("model.dropout", 1.0),
+        ("pretrained.path", "somewhere"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(field, value):
+    config = copy.deepcopy(base.get_config().to_dict())
+    section, name = field.split(".")
+    config[section][name] = value
+    with pytest.raises(UserError) as caught:
+        read_experiment(config)
+    assert name in str(caught.value) or "seed" in str(caught.value)
