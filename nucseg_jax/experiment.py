@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,27 +13,22 @@ import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.vocabulary import PATCH_PX
-from nucseg_jax.data.pannuke.source import KINDS, DataSource, Kind
-from nucseg_jax.data.splits import PROTOCOLS, Splits, official_splits, paper_splits
+from nucseg_jax.data.pannuke.source import DataSource, Kind
+from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compile_prediction_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
-from nucseg_jax.models.pyramid import OUTPUT_STRIDE
+from nucseg_jax.limits import check_limits
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.settings import Settings, read_settings
 from nucseg_jax.training.mesh import check_batch_size, make_mesh
-from nucseg_jax.training.optimizer import L2_SCOPES, l2_mask, l2_penalty, paper_optimizer, plateau_schedule
+from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import Loss, StepRecipe
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-LOSS_REDUCTIONS = ("image", "batch")
-TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0 and px % OUTPUT_STRIDE == 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +135,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
       UserError: a field that is missing, unknown, of the wrong type, or out of range.
     """
     settings = read_settings(config)
-    _check_choices(settings)
+    check_limits(settings)
     model, loss, train = settings.model, settings.loss, settings.train
     return Experiment(
         settings=settings,
@@ -162,7 +156,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             width=model.width,
             encoder_depths=model.encoder_depths,
             momentum=model.batch_norm_momentum,
-            dtype=DTYPES[train.dtype],
+            dtype=jnp.dtype(train.dtype),
         ),
         optimizer=paper_optimizer(
             lr=train.lr,
@@ -198,70 +192,3 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
     return read_experiment(config)
-
-
-def _check_choices(settings: Settings) -> None:
-    """Names and numbers that no single part would check."""
-    split, loss, train, evaluation = settings.split, settings.loss, settings.train, settings.eval
-    for field, value, choices in (
-        ("data.source", settings.data.source, KINDS),
-        ("split.protocol", split.protocol, PROTOCOLS),
-        ("split.number", split.number, (1, 2, 3)),
-        ("loss.l2_scope", loss.l2_scope, L2_SCOPES),
-        ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
-        ("train.dtype", train.dtype, tuple(DTYPES)),
-        ("train.tile_px", train.tile_px, TILE_SIZES),
-    ):
-        if value not in choices:
-            raise UserError(
-                f"{field} is {value!r}",
-                expected="one of " + ", ".join(map(str, choices)),
-                advice=f"set --config.{field}=CHOICE",
-            )
-    for field, number, least in (
-        ("train.epochs", train.epochs, 1),
-        ("train.batch_size", train.batch_size, 1),
-        ("train.seed", train.seed, 0),
-        ("train.log_every_steps", train.log_every_steps, 1),
-        ("train.checkpoint_every_steps", train.checkpoint_every_steps, 0),
-        ("train.plateau_patience_epochs", train.plateau_patience_epochs, 1),
-        ("train.lr", train.lr, 0),
-        ("train.plateau_min_delta", train.plateau_min_delta, 0),
-        ("eval.batch_size", evaluation.batch_size, 1),
-        ("eval.overlays", evaluation.overlays, 0),
-        ("split.seed", split.seed, 0),
-        ("split.max_patches", split.max_patches, 0),
-        ("loss.l2", loss.l2, 0),
-        ("data.synthetic_patches_per_fold", settings.data.synthetic_patches_per_fold, 5),
-        ("data.synthetic_seed", settings.data.synthetic_seed, 0),
-    ):
-        if not number >= least:
-            raise UserError(f"{field} is {number}", expected=f"at least {least}")
-    for section, values in settings.as_json().items():
-        for field, value in values.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"{section}.{field} is {value}", expected="a finite number")
-    if max(train.seed, split.seed, settings.data.synthetic_seed) >= 2**32:
-        raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
-    if not 0 <= train.plateau_min_scale <= 1:
-        raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
-    if not settings.data.dir:
-        raise UserError("data.dir is empty", expected="the folder of the prepared data set")
-    for field, number in (
-        ("train.plateau_factor", train.plateau_factor),
-        ("train.adam_b1", train.adam_b1),
-        ("train.adam_b2", train.adam_b2),
-    ):
-        if not 0 < number < 1:
-            raise UserError(f"{field} is {number}", expected="a number between 0 and 1")
-    if not (loss.smooth > 0 and train.adam_epsilon > 0 and train.plateau_min_delta > 0):
-        raise UserError(
-            f"loss.smooth, train.adam_epsilon, train.plateau_min_delta are {loss.smooth},"
-            f" {train.adam_epsilon}, {train.plateau_min_delta}",
-            expected="positive numbers",
-        )
-    if settings.pretrained.path:
-        raise UserError(
-            f"pretrained.path is {settings.pretrained.path!r}; this version cannot load encoder weights yet",
-            expected="'' (from scratch)",
-        )

@@ -12,21 +12,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.feed import steps_per_epoch, training_batches
+from nucseg_jax.data.feed import training_batches
 from nucseg_jax.data.prepared import PreparedData, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
-from nucseg_jax.evaluation.scores import class_scores
+from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.reporting.overlays import save_png
 from nucseg_jax.reporting.table import results_table
@@ -39,10 +36,11 @@ from nucseg_jax.training.checkpoint import (
     save_checkpoint,
 )
 from nucseg_jax.training.environment import describe_environment
-from nucseg_jax.training.loop import Hooks, NonFiniteLossError, Schedule, fit
+from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
 from nucseg_jax.training.mesh import put_batch, replicated
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
+from nucseg_jax.training.schedule import Schedule, make_schedule
 from nucseg_jax.training.state import TrainState, close_epoch
 from nucseg_jax.training.step import StepRecipe, compile_train_step
 
@@ -92,7 +90,15 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch()
     plan = plan_data(experiment.data.data_dir, experiment.splits)
-    schedule = make_schedule(experiment, plan.splits)
+    settings = experiment.settings.train
+    schedule = make_schedule(
+        len(plan.splits.train),
+        epochs=settings.epochs,
+        tile_px=settings.tile_px,
+        batch_size=settings.batch_size,
+        log_every_steps=settings.log_every_steps,
+        checkpoint_every_steps=settings.checkpoint_every_steps,
+    )
     mesh = experiment.make_mesh()
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
     with claim_run_folder(workdir, config, changes, plan.splits, plan.digest) as folder:
@@ -116,35 +122,6 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             folder.record_timing(watch.seconds)
         print()
         print_results(folder)
-
-
-def make_schedule(experiment: Experiment, splits: Splits) -> Schedule:
-    """The schedule for this many training patches.
-
-    Raises:
-      UserError: the training split does not fill one batch, or is too large for exact epoch counts.
-    """
-    settings = experiment.settings.train
-    patches = len(splits.train)
-    steps = steps_per_epoch(patches, tile_px=settings.tile_px, batch_size=settings.batch_size)
-    if not steps:
-        raise UserError(
-            f"{patches} training patches in tiles of {settings.tile_px} px do not fill a batch of"
-            f" {settings.batch_size}",
-            advice="lower --config.train.batch_size, or prepare more patches",
-        )
-    if patches * PATCH_PX**2 >= 2**32:
-        raise UserError(
-            f"the training split has {patches:,} patches",
-            expected=f"fewer than {2**32 // PATCH_PX**2:,}, so that an epoch's pixels fit 32-bit counts",
-        )
-    return Schedule(
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
-        # The first line must come before the middle of the first epoch.
-        log_every_steps=min(settings.log_every_steps, max(1, (steps - 1) // 2)),
-        checkpoint_every_steps=settings.checkpoint_every_steps,
-    )
 
 
 def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
@@ -264,15 +241,6 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
         variables = run.evaluator.prepare(state.variables, run.data, run.data.rows("train"))
         _, values["validation"] = run.evaluator.score(variables, run.data, "validation")
     return values
-
-
-def training_scores(state: TrainState, term_names: tuple[str, ...]) -> dict[str, Any]:
-    """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone."""
-    sums = jax.device_get(state.epoch_sums)
-    terms = {name: float(sums.terms[name]) / int(sums.steps) for name in term_names}
-    nucleus = sums.counts[:1].astype(np.int64)
-    micro = class_scores(nucleus, np.zeros(1, np.int32))["micro"]
-    return {"micro": micro, "loss": sum(terms.values()), **terms}
 
 
 def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:

@@ -8,31 +8,10 @@ from typing import Any
 import jax
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState
 
 Logs = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How long, and how often.
-
-    Attributes:
-      epochs: passes over the training examples.
-      steps_per_epoch: > 0.
-      log_every_steps: steps between two log lines; the end of an epoch logs too.
-      checkpoint_every_steps: steps between two checkpoints within an epoch; 0 = none.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    log_every_steps: int
-    checkpoint_every_steps: int
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.epochs * self.steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.training.loop import Schedule
 from nucseg_jax.training.progress import Progress
 from nucseg_jax.training.record import MetricsLog, SummaryWriter
 from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.schedule import Schedule
 
 
 class RunObserver:

@@ -5,24 +5,29 @@ import time
 
 from tqdm import tqdm
 
+BAR = "{percentage:3.0f}%|{bar}| step {n_fmt}/{total_fmt}, {elapsed} gone, {remaining} left{postfix}"
+SECONDS_BETWEEN_LINES = 60
+
 
 class Progress:
     """A bar over the steps of the run, with images/s and the time that is left.
 
-    Where standard error is no terminal the bar is drawn every 30 s, so that log files stay short.
+    Where standard error is no terminal, such as in a log file, a line a minute takes its place.
     """
 
     def __init__(self, *, total_steps: int, done_steps: int, batch_size: int):
+        self._total_steps = total_steps
         self._batch_size = batch_size
         # Time and step from which the rate counts; None after anything that is not a step.
         self._rate_from: tuple[float, int] | None = None
+        self._last_line = time.monotonic()
         self._bar = tqdm(
             total=total_steps,
             initial=done_steps,
-            unit="step",
             dynamic_ncols=True,
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-            bar_format="{percentage:3.0f}%|{bar}| step {n_fmt}/{total_fmt}, {elapsed} gone, {remaining} left{postfix}",
+            mininterval=0.5,
+            bar_format=BAR,
+            disable=not sys.stderr.isatty(),
         )
 
     def stepped(self, step: int) -> None:
@@ -39,8 +44,11 @@ class Progress:
             since, before = self._rate_from
             rate = (step - before) * self._batch_size / max(now - since, 1e-9)
         self._rate_from = (now, step)
-        shown = "" if rate is None else f"{rate:.1f} images/s, "
+        shown = f"{rate:.1f} images/s, " if rate else ""
         self._bar.set_postfix_str(f"{shown}loss {loss:.4f}", refresh=False)
+        if self._bar.disable and now - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.line(f"step {step:,}/{self._total_steps:,}, {shown}loss {loss:.4f}")
         return rate
 
     def paused(self) -> None:

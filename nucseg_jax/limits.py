@@ -1,0 +1,86 @@
+"""Choices and ranges of a config's fields."""
+
+import math
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.pannuke.source import KINDS
+from nucseg_jax.data.splits import PROTOCOLS
+from nucseg_jax.models.pyramid import OUTPUT_STRIDE
+from nucseg_jax.settings import Settings
+from nucseg_jax.training.optimizer import L2_SCOPES
+
+DTYPES = ("float32", "bfloat16")
+LOSS_REDUCTIONS = ("image", "batch")
+TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0 and px % OUTPUT_STRIDE == 0)
+
+
+def check_limits(settings: Settings) -> None:
+    """Checks names and numbers that no part of an experiment would check by itself.
+
+    Raises:
+      UserError: the first field that is not one of its choices or out of its range.
+    """
+    split, loss, train, evaluation = settings.split, settings.loss, settings.train, settings.eval
+    for field, value, choices in (
+        ("data.source", settings.data.source, KINDS),
+        ("split.protocol", split.protocol, PROTOCOLS),
+        ("split.number", split.number, (1, 2, 3)),
+        ("loss.l2_scope", loss.l2_scope, L2_SCOPES),
+        ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
+        ("train.dtype", train.dtype, DTYPES),
+        ("train.tile_px", train.tile_px, TILE_SIZES),
+    ):
+        if value not in choices:
+            raise UserError(
+                f"{field} is {value!r}",
+                expected="one of " + ", ".join(map(str, choices)),
+                advice=f"set --config.{field}=CHOICE",
+            )
+    for field, number, least in (
+        ("train.epochs", train.epochs, 1),
+        ("train.batch_size", train.batch_size, 1),
+        ("train.seed", train.seed, 0),
+        ("train.log_every_steps", train.log_every_steps, 1),
+        ("train.checkpoint_every_steps", train.checkpoint_every_steps, 0),
+        ("train.plateau_patience_epochs", train.plateau_patience_epochs, 1),
+        ("train.lr", train.lr, 0),
+        ("train.plateau_min_delta", train.plateau_min_delta, 0),
+        ("eval.batch_size", evaluation.batch_size, 1),
+        ("eval.overlays", evaluation.overlays, 0),
+        ("split.seed", split.seed, 0),
+        ("split.max_patches", split.max_patches, 0),
+        ("loss.l2", loss.l2, 0),
+        ("data.synthetic_patches_per_fold", settings.data.synthetic_patches_per_fold, 5),
+        ("data.synthetic_seed", settings.data.synthetic_seed, 0),
+    ):
+        if not number >= least:
+            raise UserError(f"{field} is {number}", expected=f"at least {least}")
+    for section, values in settings.as_json().items():
+        for field, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{section}.{field} is {value}", expected="a finite number")
+    if max(train.seed, split.seed, settings.data.synthetic_seed) >= 2**32:
+        raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
+    if not 0 <= train.plateau_min_scale <= 1:
+        raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
+    if not settings.data.dir:
+        raise UserError("data.dir is empty", expected="the folder of the prepared data set")
+    for field, number in (
+        ("train.plateau_factor", train.plateau_factor),
+        ("train.adam_b1", train.adam_b1),
+        ("train.adam_b2", train.adam_b2),
+    ):
+        if not 0 < number < 1:
+            raise UserError(f"{field} is {number}", expected="a number between 0 and 1")
+    if not (loss.smooth > 0 and train.adam_epsilon > 0 and train.plateau_min_delta > 0):
+        raise UserError(
+            f"loss.smooth, train.adam_epsilon, train.plateau_min_delta are {loss.smooth},"
+            f" {train.adam_epsilon}, {train.plateau_min_delta}",
+            expected="positive numbers",
+        )
+    if settings.pretrained.path:
+        raise UserError(
+            f"pretrained.path is {settings.pretrained.path!r}; this version cannot load encoder weights yet",
+            expected="'' (from scratch)",
+        )

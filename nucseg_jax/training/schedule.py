@@ -1,0 +1,62 @@
+"""How long a run trains, and how often it logs and saves."""
+
+import dataclasses
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.feed import steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long, and how often.
+
+    Attributes:
+      epochs: passes over the training examples.
+      steps_per_epoch: > 0.
+      log_every_steps: steps between two log lines; the end of an epoch logs too.
+      checkpoint_every_steps: steps between two checkpoints within an epoch; 0 = none.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+
+def make_schedule(
+    training_patches: int,
+    *,
+    epochs: int,
+    tile_px: int,
+    batch_size: int,
+    log_every_steps: int,
+    checkpoint_every_steps: int,
+) -> Schedule:
+    """The schedule for this many training patches; the first log line comes before the middle of epoch 1.
+
+    Raises:
+      UserError: the training split does not fill one batch, or is too large for exact epoch counts.
+    """
+    steps = steps_per_epoch(training_patches, tile_px=tile_px, batch_size=batch_size)
+    if not steps:
+        raise UserError(
+            f"{training_patches} training patches in tiles of {tile_px} px do not fill a batch of {batch_size}",
+            advice="lower --config.train.batch_size, or prepare more patches",
+        )
+    if training_patches * PATCH_PX**2 >= 2**32:
+        raise UserError(
+            f"the training split has {training_patches:,} patches",
+            expected=f"fewer than {2**32 // PATCH_PX**2:,}, so that an epoch's pixels fit 32-bit counts",
+        )
+    return Schedule(
+        epochs=epochs,
+        steps_per_epoch=steps,
+        log_every_steps=min(log_every_steps, max(1, (steps - 1) // 2)),
+        checkpoint_every_steps=checkpoint_every_steps,
+    )
