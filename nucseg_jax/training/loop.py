@@ -23,7 +23,7 @@ class Hooks:
       step: (state, batch) -> (state, logs of scalars on the device).
       end_epoch: (state, epoch) -> (state, score); validates; a larger score is better.
       save: (state, score or None between validations).
-      on_step: (steps done); called after every step.
+      on_step: (steps done); called whenever one more is known to be done, and now and then again.
       on_logs: (steps done, logs of that step as floats).
     """
 
@@ -88,6 +88,7 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
             saves = bool(schedule.checkpoint_every_steps) and step % schedule.checkpoint_every_steps == 0
             if step % schedule.log_every_steps == 0 or ends_epoch or saves:
                 fetch_logs()
+                hooks.on_step(step)
             if saves and not ends_epoch:
                 hooks.save(state, None)
         state, score = hooks.end_epoch(state, epoch)
