@@ -98,9 +98,10 @@ def main(arguments: list[str]) -> None:
         )
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
-    # absl starts at INFO, where orbax writes a page a checkpoint; --verbosity=0 brings it back.
+    # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;
+    # --verbosity=0 brings both back.
     if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)
     enable_compilation_cache()
     COMMANDS[names[0]]()
 
