@@ -25,6 +25,15 @@ from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, rest
 from nucseg_jax.training.mesh import replicated
 from nucseg_jax.training.run_folder import RunFolder
 
+# What --config must share with the run; rates and momenta have no say in an evaluation.
+ARCHITECTURE_FIELDS = (
+    "model.encoder:",
+    "model.decoder:",
+    "model.num_classes:",
+    "model.width:",
+    "model.encoder_depths:",
+)
+
 
 def evaluate(
     experiment: Experiment | None,
@@ -163,8 +172,10 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
 
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
-    """Raises UserError if --config describes another model than the run has."""
-    changes = [line for line in differences(trained.settings, asked.settings) if line.startswith("model.")]
+    """Raises UserError if --config describes another architecture than the run has."""
+    changes = [
+        line for line in differences(trained.settings, asked.settings) if line.startswith(ARCHITECTURE_FIELDS)
+    ]
     if changes:
         raise UserError(
             f"{folder.path} holds another model than --config describes: " + "; ".join(changes),

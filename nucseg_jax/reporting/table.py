@@ -49,12 +49,13 @@ def results_table(
 
     Args:
       results: as in `results.json`, {split: {convention: {metric: value or None}, loss, dice_loss,
-        l2_penalty}}; what is missing is left out.
+        l2_penalty, batch_statistics}}; what is missing is left out.
       baselines: {name: {split: {convention: {metric: value or None}}}}; each is shown under its split.
     """
     blocks = []
     for split, of_split in results.items():
         block = _score_rows(split, of_split)
+        block += _score_rows("  batch statistics", of_split.get("batch_statistics", {}))
         for name, of_name in (baselines or {}).items():
             block += _score_rows(f"  {name}", of_name.get(split, {}))
         if block:

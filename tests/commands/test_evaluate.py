@@ -66,6 +66,7 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
         *command_line.config,
         "--config.eval.reestimate_batch_norm=True",
         "--config.eval.batch_statistics=True",
+        "--config.model.dropout=0.3",
         f"--workdir={finished_run}",
     )
     assert status == 0, err

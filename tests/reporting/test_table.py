@@ -73,3 +73,11 @@ def test_undefined_scores_and_missing_parts():
     assert "nan" not in shown
     assert shown.splitlines()[2].split() == ["test", "micro", *"------"]
     assert results_table({}) == ""
+
+
+def test_scores_with_batch_statistics_stand_under_their_split():
+    with_them = {"test": {**results_of(0), "batch_statistics": results_of(1)}}
+    blocks = results_table(with_them).split("  batch statistics")
+    assert len(blocks) == 2
+    assert f"{results_of(0)['micro']['dice']:.4f}" in blocks[0]
+    assert f"{results_of(1)['micro']['dice']:.4f}" in blocks[1]
