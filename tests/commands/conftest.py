@@ -29,7 +29,9 @@ class CommandLine:
 
     @staticmethod
     def start(*arguments: str, **options) -> subprocess.Popen:
+        # As users have it: one device, and programs that are optimised (the suite itself compiles without).
         environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1", **options.pop("env", {})}
+        environment.pop("XLA_FLAGS", None)
         return subprocess.Popen(
             [sys.executable, str(ROOT / "launch.py"), *arguments],
             stdout=subprocess.PIPE,

@@ -13,8 +13,7 @@ def test_json_is_table_1_of_a_narrow_model_and_the_step_is_within_its_budget(com
     facts = json.loads(out)
     assert facts["encoder"] == "resnet50"
     assert facts["parameters_total"] > facts["parameters_trainable"]
-    # Narrow nets have more arithmetic outside convolutions; the paper's are held to 3.2 below.
-    assert 0 < facts["flops_train_step"] < 4.5 * facts["flops_forward"]
+    assert 0 < facts["flops_train_step"] <= 3.2 * facts["flops_forward"]
 
 
 @pytest.mark.long
