@@ -33,19 +33,28 @@ def get_config() -> ml_collections.ConfigDict:
     split.max_patches = 0
 
     model = config.model = ml_collections.ConfigDict()
+    # resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7.
     model.encoder = "resnet50"
-    # unet or deeplabv3plus.
+    # unet, deeplabv3plus: the paper's, on an encoder cut at stride 16. unet_five_levels, deeplabv3plus_dilated:
+    # the usual ones, on a whole encoder.
     model.decoder = "deeplabv3plus"
+    # Of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for deeplabv3plus_dilated.
+    model.output_stride = 16
     # 1 = nucleus or not (the paper); 6 = background and PanNuke's five classes.
     model.num_classes = 1
     # Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.
     model.dropout = 0.7
+    # Rate at which EfficientNets drop a whole residual branch, rising to this at the last block; Keras's value.
+    model.drop_connect = 0.2
     # Factor on all channel numbers; 1 = the paper's model.
     model.width = 1.0
-    # Residual blocks a stage; () = the published (3, 4, 6).
+    # Blocks of each stage that is built whole; () = the published ones, (3, 4, 6) for the cut ResNet-50.
     model.encoder_depths = ()
     # Of the moving statistics; Keras's default.
     model.batch_norm_momentum = 0.99
+    # Moving variances follow n / (n - 1) times the batch's, n values a channel, as in PyTorch and in the fused
+    # kernel of TensorFlow 2.15, which the paper ran on; False = as in Keras 3.
+    model.batch_norm_unbiased_variance = False
 
     pretrained = config.pretrained = ml_collections.ConfigDict()
     # Orbax checkpoint of encoder weights; '' = from scratch. The paper starts from ImageNet.

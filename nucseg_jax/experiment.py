@@ -20,6 +20,7 @@ from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compil
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.limits import check_limits
+from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
@@ -84,7 +85,7 @@ class Experiment:
     def evaluator(self, mesh: Mesh) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it."""
         train, evaluation = self.settings.train, self.settings.eval
-        without_dropout = self.model.clone(decoder=self.model.decoder.clone(dropout=0.0))
+        without_dropout = self.model.without_dropout()
 
         @jax.jit
         def penalty(params: Any) -> jax.Array:
@@ -153,9 +154,14 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             decoder=model.decoder,
             num_classes=model.num_classes,
             dropout=model.dropout,
+            output_stride=model.output_stride,
+            drop_connect=model.drop_connect,
             width=model.width,
             encoder_depths=model.encoder_depths,
-            momentum=model.batch_norm_momentum,
+            moving=MovingStatistics(
+                momentum=model.batch_norm_momentum,
+                unbiased_variance=model.batch_norm_unbiased_variance,
+            ),
             dtype=jnp.dtype(train.dtype),
         ),
         optimizer=paper_optimizer(

@@ -6,13 +6,13 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import KINDS
 from nucseg_jax.data.splits import PROTOCOLS
-from nucseg_jax.models.pyramid import OUTPUT_STRIDE
 from nucseg_jax.settings import Settings
 from nucseg_jax.training.optimizer import L2_SCOPES
 
 DTYPES = ("float32", "bfloat16")
 LOSS_REDUCTIONS = ("image", "batch")
-TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0 and px % OUTPUT_STRIDE == 0)
+# Parts of a patch that every output stride divides.
+TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0)
 
 
 def check_limits(settings: Settings) -> None:

@@ -36,11 +36,14 @@ class ModelSettings:
 
     encoder: str
     decoder: str
+    output_stride: int
     num_classes: int
     dropout: float
+    drop_connect: float
     width: float
     encoder_depths: tuple[int, ...]
     batch_norm_momentum: float
+    batch_norm_unbiased_variance: bool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from nucseg_jax.core.vocabulary import PATCH_PX
-from nucseg_jax.models.layers import Conv, ConvTranspose
+from nucseg_jax.models.layers import CONSTANTS, Conv, ConvTranspose, DepthwiseConv
 
 BYTES_PER_PARAMETER = 4
 
@@ -19,12 +19,20 @@ class ParameterCount:
     """Parameters as Keras's `count_params` has them.
 
     Attributes:
-      total: trainable ones plus batch norm's moving means and variances.
+      total: everything below together.
       trainable: kernels, biases, batch norm's scales and offsets.
+      moving: batch norm's moving means and variances.
+      constant: the seven values of Keras's Normalization layer in EfficientNets, which here are constants.
     """
 
-    total: int
     trainable: int
+    moving: int
+    constant: int
+
+    @property
+    def total(self) -> int:
+        """What Keras's `count_params` gives."""
+        return self.trainable + self.moving + self.constant
 
     @property
     def size_mb(self) -> float:
@@ -39,13 +47,12 @@ def abstract_variables(model: nn.Module, *, px: int = PATCH_PX) -> dict[str, Any
 
 
 def count_parameters(variables: dict[str, Any]) -> ParameterCount:
-    """Counts `{'params': ..., 'batch_stats': ...}`, real or abstract."""
+    """Counts the collections 'params', 'batch_stats' and 'constants', real or abstract."""
 
-    def size(tree: Any) -> int:
-        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+    def size(collection: str) -> int:
+        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.get(collection, {})))
 
-    trainable = size(variables["params"])
-    return ParameterCount(total=trainable + size(variables["batch_stats"]), trainable=trainable)
+    return ParameterCount(trainable=size("params"), moving=size("batch_stats"), constant=size(CONSTANTS))
 
 
 def forward_flops(model: nn.Module, *, px: int = PATCH_PX) -> int:
@@ -60,10 +67,11 @@ def forward_flops(model: nn.Module, *, px: int = PATCH_PX) -> int:
         nonlocal total
         result = call(*args, **kwargs)
         layer = context.module
-        if isinstance(layer, Conv | ConvTranspose) and context.method_name == "__call__":
+        if isinstance(layer, Conv | ConvTranspose | DepthwiseConv) and context.method_name == "__call__":
             # A transposed convolution applies its kernel at every input pixel, a convolution at every output pixel.
             image = args[0] if isinstance(layer, ConvTranspose) else result
-            channels = args[0].shape[-1] * layer.features
+            # Each output channel of a depthwise convolution sees one input channel.
+            channels = args[0].shape[-1] * (1 if isinstance(layer, DepthwiseConv) else layer.features)
             total += 2 * layer.kernel_px**2 * channels * image.shape[1] * image.shape[2]
         return result
 

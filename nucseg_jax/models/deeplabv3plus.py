@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nucseg_jax.models.layers import ConvBatchNormRelu, scaled
+from nucseg_jax.models.layers import ConvBatchNormRelu, MovingStatistics, scaled
 from nucseg_jax.models.pyramid import Pyramid
 from nucseg_jax.ops.pool import global_average_pool
 from nucseg_jax.ops.resize import resize_bilinear
@@ -19,7 +19,8 @@ class DeepLabV3PlusVariant:
 
     Attributes:
       aspp_features: channels of every ASPP branch, of its projection and of the decoder convolutions.
-      atrous_rates: rates of the 3x3 branches; image pooling and a plain 1x1 are always there.
+      atrous_rates: rates of the 3x3 branches at output stride 16, doubled at 8; image pooling and a plain 1x1
+        are always there.
       low_level_features: channels the low-level tap is reduced to.
       decoder_convs: number of 3x3 convolutions after the concatenation.
     """
@@ -33,6 +34,14 @@ class DeepLabV3PlusVariant:
 DEEPLABV3PLUS_RESNET50 = DeepLabV3PlusVariant(
     aspp_features=512, atrous_rates=(6, 12, 18), low_level_features=128, decoder_convs=2
 )
+# Four convolutions: the usual two and the paper's "two additional convolutional layers".
+DEEPLABV3PLUS_EFFICIENTNET = DeepLabV3PlusVariant(
+    aspp_features=256, atrous_rates=(6, 12, 18), low_level_features=256, decoder_convs=4
+)
+# Not in the paper: as published in arXiv:1802.02611, on a whole encoder with dilated last stages.
+DEEPLABV3PLUS_DILATED = DeepLabV3PlusVariant(
+    aspp_features=256, atrous_rates=(6, 12, 18), low_level_features=48, decoder_convs=2
+)
 
 
 class DeepLabV3Plus(nn.Module):
@@ -40,23 +49,29 @@ class DeepLabV3Plus(nn.Module):
 
     Attributes:
       variant: which layers.
+      output_stride: of the encoder's output, 16 or 8.
       width: factor on all channels, 1 = the paper's.
       dropout: rate, 0..1, elementwise, after the ASPP projection and after the last decoder convolution.
-      momentum: of the batch-norm moving statistics.
+      moving: how batch norm's moving statistics follow the batches.
       dtype: dtype of computation.
     """
 
     variant: DeepLabV3PlusVariant
     dropout: float
+    output_stride: int = 16
     width: float = 1.0
-    momentum: float = 0.99
+    moving: MovingStatistics = MovingStatistics()
     dtype: Any = None
+
+    def without_dropout(self) -> "DeepLabV3Plus":
+        """The same decoder with rate 0."""
+        return self.clone(dropout=0.0)
 
     @nn.compact
     def __call__(self, pyramid: Pyramid, *, train: bool) -> jax.Array:
-        """ASPP at stride 16, joined with the low-level tap at stride 4."""
+        """ASPP on the encoder's output, joined with the low-level tap at stride 4."""
         variant = self.variant
-        features = self.atrous_spatial_pyramid_pooling(pyramid.stride16, train)
+        features = self.atrous_spatial_pyramid_pooling(pyramid.output, train)
         low_level = self.conv("low_level", variant.low_level_features, 1)(
             pyramid.stride4_low_level, train=train
         )
@@ -75,7 +90,8 @@ class DeepLabV3Plus(nn.Module):
             self.conv("aspp_1x1", width, 1)(features, train=train),
         ]
         for rate in self.variant.atrous_rates:
-            branch = self.conv(f"aspp_rate_{rate}", width, 3, dilation=rate)
+            dilation = rate * 16 // self.output_stride
+            branch = self.conv(f"aspp_rate_{rate}", width, 3, dilation=dilation)
             branches.append(branch(features, train=train))
         projected = self.conv("aspp_projection", width, 1)(jnp.concatenate(branches, axis=-1), train=train)
         return nn.Dropout(self.dropout, deterministic=not train)(projected)
@@ -86,7 +102,7 @@ class DeepLabV3Plus(nn.Module):
             scaled(features, self.width),
             kernel_px,
             use_bias=False,
-            momentum=self.momentum,
+            moving=self.moving,
             dilation=dilation,
             dtype=self.dtype,
             name=name,

@@ -3,21 +3,46 @@
 Notation: [N, H, W, C]. `dtype` is the dtype of computation; parameters and statistics are float32.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
+from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
+from nucseg_jax.ops.batch_norm import channel_moments, normalise
+from nucseg_jax.ops.depthwise import convolve_depthwise
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
+# Variables that training leaves alone: what a pretrained checkpoint says about its input.
+CONSTANTS = "constants"
 
 glorot_uniform = nn.initializers.xavier_uniform()
 # Conv2DTranspose stores [kh, kw, out, in].
 glorot_uniform_transposed = nn.initializers.variance_scaling(
     1.0, "fan_avg", "uniform", in_axis=-1, out_axis=-2
 )
+# Keras's EfficientNets: variance 2 / fan-out, where each filter of a depthwise kernel has k * k outputs.
+depthwise_fan_out = nn.initializers.variance_scaling(
+    2.0, "fan_out", "truncated_normal", in_axis=-1, out_axis=-2
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class MovingStatistics:
+    """How batch norm's moving mean and variance follow those of the batches.
+
+    Attributes:
+      momentum: share of the old value that a step keeps, as in Keras (PyTorch's momentum is 1 minus this).
+      unbiased_variance: follow n / (n - 1) times the batch's variance, n values a channel, as PyTorch does, and
+        as the fused kernel behind TensorFlow 2.15's layer does, which the paper ran on; False = Keras 3.
+    """
+
+    momentum: float = 0.99
+    unbiased_variance: bool = False
 
 
 class Conv(nn.Module):
@@ -28,6 +53,7 @@ class Conv(nn.Module):
       kernel_px: k, the kernel is square.
       stride, dilation, padding: as in `ops.conv.convolve_reference`.
       use_bias: whether a bias is added.
+      kernel_init: initializer of the kernel; Keras's default is Glorot's.
       dtype: dtype of computation.
     """
 
@@ -37,19 +63,43 @@ class Conv(nn.Module):
     dilation: int = 1
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
+    kernel_init: Callable[..., jax.Array] = glorot_uniform
     dtype: Any = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         """[N, H, W, C] -> [N, H', W', D]."""
         shape = (self.kernel_px, self.kernel_px, image.shape[-1], self.features)
-        kernel = self.param("kernel", glorot_uniform, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         image, kernel, bias = nn.dtypes.promote_dtype(image, kernel, bias, dtype=self.dtype)
         result = conv_ops.convolve(
             image, kernel, stride=self.stride, padding=self.padding, dilation=self.dilation
         )
         return result if bias is None else result + bias.reshape(1, 1, 1, -1)
+
+
+class DepthwiseConv(nn.Module):
+    """Depthwise convolution 'same' with `kernel` [k, k, 1, C], no bias (Keras DepthwiseConv2D, axes 2, 3 swapped).
+
+    Attributes:
+      kernel_px: k.
+      stride, dilation: as in `ops.depthwise.convolve_depthwise_reference`.
+      dtype: dtype of computation.
+    """
+
+    kernel_px: int
+    stride: int = 1
+    dilation: int = 1
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> [N, H', W', C]."""
+        shape = (self.kernel_px, self.kernel_px, 1, image.shape[-1])
+        kernel = self.param("kernel", depthwise_fan_out, shape)
+        image, kernel = nn.dtypes.promote_dtype(image, kernel, dtype=self.dtype)
+        return convolve_depthwise(image, kernel, stride=self.stride, dilation=self.dilation)
 
 
 class ConvTranspose(nn.Module):
@@ -72,13 +122,76 @@ class ConvTranspose(nn.Module):
         return result if bias is None else result + bias.reshape(1, 1, 1, -1)
 
 
+class BatchNorm(nn.Module):
+    """Keras's BatchNormalization: parameters `scale`, `bias`, moving statistics `mean`, `var`, [C] each.
+
+    Under jit with a sharded batch its statistics are those of the whole batch.
+
+    Attributes:
+      moving: how the moving statistics follow.
+      epsilon: added to the variance.
+      dtype: dtype of the result; statistics and arithmetic are float32 at least.
+    """
+
+    moving: MovingStatistics
+    epsilon: float = KERAS_BATCH_NORM_EPSILON
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        """[N, H, W, C] -> the same, by the batch's statistics if `train`, else by the moving ones."""
+        shape = image.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        offset = self.param("bias", nn.initializers.zeros, shape)
+        moving_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        moving_variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        mean, variance = moving_mean.value, moving_variance.value
+        if train:
+            mean, variance = channel_moments(image)
+            if self.is_mutable_collection("batch_stats") and not self.is_initializing():
+                values = image.size // image.shape[-1]
+                correction = values / max(values - 1, 1) if self.moving.unbiased_variance else 1.0
+                moving_mean.value = self._follow(moving_mean.value, mean)
+                moving_variance.value = self._follow(moving_variance.value, variance * correction)
+        dtype = self.dtype or jnp.result_type(image, scale)
+        return normalise(image, mean, variance, scale, offset, epsilon=self.epsilon).astype(dtype)
+
+    def _follow(self, old: jax.Array, new: jax.Array) -> jax.Array:
+        return self.moving.momentum * old + (1.0 - self.moving.momentum) * new
+
+
+class Normalization(nn.Module):
+    """Brings raw RGB to what the weights expect, by constants that a checkpoint replaces (Keras Normalization).
+
+    The collection `constants` holds Keras's seven values: `mean` [3] and true `variance` [3] of image / divisor,
+    and `count` [], which Keras keeps and nothing reads.
+
+    Attributes:
+      defaults: where the constants come from without pretrained weights.
+    """
+
+    defaults: Preprocessing
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """Floating [N, H, W, 3], 0..255 -> the same shape and dtype."""
+        defaults = self.defaults
+        mean = self.variable(CONSTANTS, "mean", lambda: jnp.asarray(defaults.mean))
+        variance = self.variable(
+            CONSTANTS, "variance", lambda: jnp.square(jnp.asarray(defaults.standard_deviation))
+        )
+        self.variable(CONSTANTS, "count", lambda: jnp.zeros(()))
+        centred = image / defaults.divisor - mean.value.reshape(1, 1, 1, 3)
+        return centred / jnp.sqrt(variance.value).reshape(1, 1, 1, 3)
+
+
 class ConvBatchNormRelu(nn.Module):
     """The block both decoders are made of: submodules `conv` and `batch_norm`, then ReLU."""
 
     features: int
     kernel_px: int
     use_bias: bool
-    momentum: float
+    moving: MovingStatistics
     dilation: int = 1
     dtype: Any = None
 
@@ -93,22 +206,7 @@ class ConvBatchNormRelu(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(image)
-        image = batch_norm("batch_norm", momentum=self.momentum, dtype=self.dtype)(
-            image, use_running_average=not train
-        )
-        return nn.relu(image)
-
-
-def batch_norm(
-    name: str, *, momentum: float, dtype: Any, epsilon: float = KERAS_BATCH_NORM_EPSILON
-) -> nn.BatchNorm:
-    """Keras's BatchNormalization. Under jit with a sharded batch its statistics are those of the whole batch.
-
-    The moving variance follows the biased batch variance, as in Keras 3. The fused kernel behind TensorFlow
-    2.15's layer, which the paper used, follows n / (n - 1) times that: 14 % more in `aspp_pool` at batch 8,
-    where n = 8, and under 0.1 % in every other layer at the paper's sizes.
-    """
-    return nn.BatchNorm(momentum=momentum, epsilon=epsilon, dtype=dtype, name=name)
+        return nn.relu(BatchNorm(moving=self.moving, dtype=self.dtype, name="batch_norm")(image, train=train))
 
 
 def scaled(channels: int, width: float) -> int:

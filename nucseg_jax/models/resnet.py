@@ -1,23 +1,31 @@
-"""ResNet-50 v1 as Keras builds it (arXiv:1512.03385; keras.applications.ResNet50), cut at conv4_block6_out.
+"""ResNet encoders with bottleneck blocks (arXiv:1512.03385), as Keras builds them and as torchvision does.
 
-Layers carry Keras's names. It is v1: the stride of a stage sits on its first 1x1 convolution and on the
-shortcut, and every convolution has a bias. torchvision's network of the same name differs in both.
+Layers carry Keras's names in every row. Keras has version 1: the stride of a stage sits on its first 1x1
+convolution and on the shortcut, and convolutions have a bias. torchvision has "version 1.5": the stride sits
+on the 3x3, no bias, another epsilon, other preprocessing. The two take each other's weights for nothing.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nucseg_jax.models.layers import Conv, batch_norm, scaled
-from nucseg_jax.models.pyramid import Pyramid
+from nucseg_jax.models.atrous import StageGeometry, stage_geometries
+from nucseg_jax.models.layers import BatchNorm, Conv, MovingStatistics, glorot_uniform, scaled
+from nucseg_jax.models.preprocessing import CAFFE, IMAGENET, Preprocessing, preprocess
+from nucseg_jax.models.pyramid import Extent, Pyramid
 from nucseg_jax.ops.pool import max_pool_3x3_stride_2
 
-BATCH_NORM_EPSILON = 1.001e-5
-# Means of ImageNet in the order the Caffe models had: blue, green, red; 0..255.
-BLUE_GREEN_RED_MEANS = (103.939, 116.779, 123.68)
+STEM_FEATURES = 64
+BOTTLENECK_FEATURES = (64, 128, 256, 512)
+STRIDES = (1, 2, 2, 2)
+# Stages before the paper's cut, conv4_block6_out.
+CUT_STAGES = 3
+# The block of conv2 whose output DeepLabV3+ takes, counted from 1.
+LOW_LEVEL_BLOCK = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,20 +33,50 @@ class ResNetVariant:
     """A row of the ResNet table.
 
     Attributes:
-      stem_features: channels of conv1.
-      bottleneck_features: inner channels of the stages conv2, conv3, conv4; a block's output has four times as many.
-      depths: bottleneck blocks a stage.
-      low_level_block: the block of conv2 that DeepLabV3+ takes, counted from 1.
+      depths: bottleneck blocks of the stages conv2 to conv5.
+      stride_in_3x3: whether a stage's stride sits on the 3x3 convolution of its first block (v1.5) or on the
+        1x1 before it (v1).
+      conv_bias: whether convolutions have a bias.
+      epsilon: of the batch norms.
+      kernel_init: what kernels start from without pretrained weights.
+      preprocessing: what the weights expect.
     """
 
-    stem_features: int
-    bottleneck_features: tuple[int, ...]
     depths: tuple[int, ...]
-    low_level_block: int
+    stride_in_3x3: bool
+    conv_bias: bool
+    epsilon: float
+    kernel_init: Callable[..., jax.Array]
+    preprocessing: Preprocessing
+
+    def with_depths(self, depths: Sequence[int]) -> "ResNetVariant":
+        """The same with other depths of its first stages."""
+        return dataclasses.replace(self, depths=(*depths, *self.depths[len(depths) :]))
 
 
-RESNET50 = ResNetVariant(
-    stem_features=64, bottleneck_features=(64, 128, 256), depths=(3, 4, 6), low_level_block=2
+def _keras_resnet(*depths: int) -> ResNetVariant:
+    """keras.applications.resnet."""
+    return ResNetVariant(
+        depths=depths,
+        stride_in_3x3=False,
+        conv_bias=True,
+        epsilon=1.001e-5,
+        kernel_init=glorot_uniform,
+        preprocessing=CAFFE,
+    )
+
+
+RESNET50 = _keras_resnet(3, 4, 6, 3)
+RESNET101 = _keras_resnet(3, 4, 23, 3)
+RESNET152 = _keras_resnet(3, 8, 36, 3)
+# torchvision.models.resnet50.
+RESNET50_V1_5 = ResNetVariant(
+    depths=(3, 4, 6, 3),
+    stride_in_3x3=True,
+    conv_bias=False,
+    epsilon=1e-5,
+    kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+    preprocessing=IMAGENET,
 )
 
 
@@ -46,81 +84,125 @@ class ResNet(nn.Module):
     """The encoder; `encoder(image, *, train) -> Pyramid`.
 
     Attributes:
-      variant: which layers.
+      variant: which network.
+      extent: 'cut' ends at conv4_block6_out, 'whole' at conv5_block3_out.
+      output_stride: of the last features; strides that would exceed it become dilations.
       width: factor on all channels, 1 = the published network.
-      momentum: of the batch-norm moving statistics.
+      moving: how batch norm's moving statistics follow the batches.
+      frozen_statistics: stages (see `stages`) whose batch norms use and keep their moving statistics in training.
       dtype: dtype of computation.
     """
 
     variant: ResNetVariant
+    extent: Extent = "cut"
+    output_stride: int = 16
     width: float = 1.0
-    momentum: float = 0.99
+    moving: MovingStatistics = MovingStatistics()
+    frozen_statistics: tuple[str, ...] = ()
     dtype: Any = None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """First parts of the layers' names, from the image on: conv1, conv2, ..."""
+        return tuple(f"conv{number}" for number in range(1, len(self.depths) + 2))
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks of the stages that are built."""
+        return self.variant.depths if self.extent == "whole" else self.variant.depths[:CUT_STAGES]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What happens to raw RGB; the weights were trained with it."""
+        return self.variant.preprocessing
+
+    def without_dropout(self) -> "ResNet":
+        """The same: a ResNet has none."""
+        return self
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> Pyramid:
-        """Raw RGB [N, H, W, 3], 0..255, to the taps of `Pyramid`; H and W multiples of 16."""
-        variant = self.variant
-        raw = image.astype(jnp.float32)
-        features = preprocess(raw)
-        stem = scaled(variant.stem_features, self.width)
-        features = Conv(stem, 7, stride=2, padding=((3, 3), (3, 3)), dtype=self.dtype, name="conv1_conv")(
-            features
-        )
-        features = self.normalise("conv1_bn", features, train)
-        stride2 = nn.relu(features)
+        """Raw RGB [N, H, W, 3], 0..255, to the taps of `Pyramid`."""
+        raw = image.astype(jnp.promote_types(image.dtype, jnp.float32))
+        features = preprocess(raw, self.variant.preprocessing)
+        stem = scaled(STEM_FEATURES, self.width)
+        features = self.conv("conv1_conv", stem, 7, stride=2, padding=((3, 3), (3, 3)))(features)
+        stride2 = nn.relu(self.normalise("conv1_bn", features, train))
         features = max_pool_3x3_stride_2(stride2)
 
-        stage_outputs = []
-        for stage, (inner, depth) in enumerate(
-            zip(variant.bottleneck_features, variant.depths, strict=True), start=2
-        ):
+        depths = self.depths
+        geometries = stage_geometries(STRIDES[: len(depths)], stem_stride=4, output_stride=self.output_stride)
+        stages = []
+        for stage, (depth, geometry) in enumerate(zip(depths, geometries, strict=True), start=2):
             blocks = []
             for block in range(1, depth + 1):
                 features = self.bottleneck(
                     features,
                     name=f"conv{stage}_block{block}",
-                    inner=scaled(inner, self.width),
-                    # The stride of conv2 is the max pool's; later stages begin with their own.
-                    stride=2 if block == 1 and stage > 2 else 1,
-                    project=block == 1,
+                    inner=scaled(BOTTLENECK_FEATURES[stage - 2], self.width),
+                    geometry=geometry,
+                    is_first=block == 1,
                     train=train,
                 )
                 blocks.append(features)
-            stage_outputs.append(blocks)
-        conv2, conv3, conv4 = stage_outputs
+            stages.append(blocks)
+        conv2, conv3, conv4 = stages[:3]
         return Pyramid(
             image=raw,
             stride2=stride2,
-            stride4_low_level=conv2[min(variant.low_level_block, len(conv2)) - 1],
+            stride4_low_level=conv2[min(LOW_LEVEL_BLOCK, len(conv2)) - 1],
             stride4=conv2[-1],
             stride8=conv3[-1],
-            stride16=conv4[-1],
+            stride16=conv4[-1] if geometries[2].output_stride == 16 else None,
+            output=features,
         )
 
     def bottleneck(
-        self, features: jax.Array, *, name: str, inner: int, stride: int, project: bool, train: bool
+        self,
+        features: jax.Array,
+        *,
+        name: str,
+        inner: int,
+        geometry: StageGeometry,
+        is_first: bool,
+        train: bool,
     ) -> jax.Array:
-        """1x1 (strided), 3x3, 1x1 to four times the channels; plus shortcut; ReLU (Keras residual_block_v1)."""
-        conv = dict(padding="SAME", dtype=self.dtype)
+        """1x1, 3x3, 1x1 to four times the channels; plus shortcut; ReLU (Keras residual_block_v1)."""
+        stride = geometry.stride if is_first else 1
+        in_3x3 = self.variant.stride_in_3x3
+        # A removed stride dilates what comes after it: in v1 that is this 3x3 already, in v1.5 it is the next.
+        dilation = geometry.dilation_before if is_first and in_3x3 else geometry.dilation
+        stride_1x1, stride_3x3 = (1, stride) if in_3x3 else (stride, 1)
+        padding = "SAME" if stride_3x3 == 1 else ((1, 1), (1, 1))
+
         shortcut = features
-        if project:
-            shortcut = Conv(4 * inner, 1, stride=stride, name=f"{name}_0_conv", **conv)(features)
+        if is_first:
+            shortcut = self.conv(f"{name}_0_conv", 4 * inner, 1, stride=stride)(features)
             shortcut = self.normalise(f"{name}_0_bn", shortcut, train)
-        features = Conv(inner, 1, stride=stride, name=f"{name}_1_conv", **conv)(features)
+        features = self.conv(f"{name}_1_conv", inner, 1, stride=stride_1x1)(features)
         features = nn.relu(self.normalise(f"{name}_1_bn", features, train))
-        features = Conv(inner, 3, name=f"{name}_2_conv", **conv)(features)
+        features = self.conv(
+            f"{name}_2_conv", inner, 3, stride=stride_3x3, padding=padding, dilation=dilation
+        )(features)
         features = nn.relu(self.normalise(f"{name}_2_bn", features, train))
-        features = Conv(4 * inner, 1, name=f"{name}_3_conv", **conv)(features)
+        features = self.conv(f"{name}_3_conv", 4 * inner, 1)(features)
         features = self.normalise(f"{name}_3_bn", features, train)
         return nn.relu(shortcut + features)
 
+    def conv(self, name: str, features: int, kernel_px: int, **geometry: Any) -> Conv:
+        """A convolution of this row."""
+        variant = self.variant
+        return Conv(
+            features,
+            kernel_px,
+            use_bias=variant.conv_bias,
+            kernel_init=variant.kernel_init,
+            dtype=self.dtype,
+            name=name,
+            **geometry,
+        )
+
     def normalise(self, name: str, features: jax.Array, train: bool) -> jax.Array:
-        """Batch norm with the epsilon of keras.applications' ResNets."""
-        norm = batch_norm(name, momentum=self.momentum, dtype=self.dtype, epsilon=BATCH_NORM_EPSILON)
-        return norm(features, use_running_average=not train)
-
-
-def preprocess(image: jax.Array) -> jax.Array:
-    """Float RGB 0..255 to blue-green-red minus ImageNet's means (keras resnet.preprocess_input, mode 'caffe')."""
-    return image[..., ::-1] - jnp.asarray(BLUE_GREEN_RED_MEANS, image.dtype).reshape(1, 1, 1, 3)
+        """Batch norm of this row."""
+        norm = BatchNorm(moving=self.moving, epsilon=self.variant.epsilon, dtype=self.dtype, name=name)
+        return norm(features, train=train and not name.startswith(self.frozen_statistics))

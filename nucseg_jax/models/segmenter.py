@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.layers import Conv
 from nucseg_jax.ops.resize import resize_bilinear
 
@@ -12,8 +13,8 @@ class Segmenter(nn.Module):
     """A segmentation model.
 
     Attributes:
-      encoder: module `encoder(image, *, train) -> Pyramid`.
-      decoder: module `decoder(pyramid, *, train) -> [N, H/k, W/k, D]`.
+      encoder: module `encoder(image, *, train) -> Pyramid` with `output_stride` and `without_dropout()`.
+      decoder: module `decoder(pyramid, *, train) -> [N, H/k, W/k, D]` with `without_dropout()`.
       num_classes: C, channels of the logits: 1 = nucleus against background (sigmoid), 6 = background and
         the five nucleus classes (softmax).
     """
@@ -22,21 +23,36 @@ class Segmenter(nn.Module):
     decoder: nn.Module
     num_classes: int
 
+    def without_dropout(self) -> "Segmenter":
+        """The same model with nothing dropped in training mode."""
+        return self.clone(encoder=self.encoder.without_dropout(), decoder=self.decoder.without_dropout())
+
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         """Segments a batch.
 
         Args:
-          image: uint8 or floating [N, H, W, 3], RGB, 0..255; H and W multiples of 16.
+          image: uint8 or floating [N, H, W, 3], RGB, 0..255; H and W multiples of the encoder's output stride.
           train: True = batch statistics and dropout (needs an rng named 'dropout').
 
         Returns:
-          float32 logits [N, H, W, C].
+          float32 logits [N, H, W, C] (float64 for a float64 image).
+
+        Raises:
+          UserError: an image of another shape or size.
         """
+        stride = self.encoder.output_stride
+        if image.ndim != 4 or image.shape[-1] != 3 or image.shape[1] % stride or image.shape[2] % stride:
+            raise UserError(
+                f"the model was given images of shape {image.shape}",
+                expected=f"[N, H, W, 3] with H and W multiples of {stride}",
+                advice="pad the image (by reflection, say) and crop the logits",
+            )
         features = self.decoder(self.encoder(image, train=train), train=train)
         # In float32 whatever the decoder computes in. Before magnification, not after it as in the paper:
         # a 1x1 convolution and bilinear interpolation commute, and this way the map has C channels, not D.
-        logits = Conv(self.num_classes, 1, dtype=jnp.float32, name="head")(features)
+        dtype = jnp.promote_types(features.dtype, jnp.float32)
+        logits = Conv(self.num_classes, 1, dtype=dtype, name="head")(features)
         if logits.shape[1:3] != image.shape[1:3]:
             logits = resize_bilinear(logits, *image.shape[1:3])
         return logits

@@ -7,7 +7,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nucseg_jax.models.layers import ConvBatchNormRelu, ConvTranspose, batch_norm, scaled
+from nucseg_jax.models.layers import (
+    BatchNorm,
+    ConvBatchNormRelu,
+    ConvTranspose,
+    MovingStatistics,
+    scaled,
+)
 from nucseg_jax.models.pyramid import Pyramid
 
 
@@ -44,6 +50,28 @@ UNET_RESNET50 = UNetVariant(
     bridge_dropout=1.0,
     level_dropout=(5 / 7, 5 / 7, 2 / 7, 2 / 7),
 )
+# Table 1 gives 0.5; section 3.2 has 0.5 in the two deep and 0.25 in the two shallow levels. The last skip is the
+# raw image, 0..255.
+UNET_EFFICIENTNET = UNetVariant(
+    bridge_features=None,
+    features=(512, 256, 128, 64),
+    skips=("stride8", "stride4", "stride2", "image"),
+    transpose_kernel_px=2,
+    transpose_batch_norm=False,
+    bridge_dropout=0.0,
+    level_dropout=(1.0, 1.0, 0.5, 0.5),
+)
+# Not in the paper: the usual U-Net on a whole encoder, with the widths that libraries give it; the same rate of
+# dropout at every level.
+UNET_FIVE_LEVELS = UNetVariant(
+    bridge_features=None,
+    features=(256, 128, 64, 32, 16),
+    skips=("stride16", "stride8", "stride4", "stride2", None),
+    transpose_kernel_px=2,
+    transpose_batch_norm=False,
+    bridge_dropout=0.0,
+    level_dropout=(1.0,) * 5,
+)
 
 
 class UNet(nn.Module):
@@ -53,21 +81,25 @@ class UNet(nn.Module):
       variant: which layers.
       width: factor on all channels, 1 = the paper's.
       dropout: Table 1's rate, 0..1; variants give shares of it.
-      momentum: of the batch-norm moving statistics.
+      moving: how batch norm's moving statistics follow the batches.
       dtype: dtype of computation.
     """
 
     variant: UNetVariant
     dropout: float
     width: float = 1.0
-    momentum: float = 0.99
+    moving: MovingStatistics = MovingStatistics()
     dtype: Any = None
+
+    def without_dropout(self) -> "UNet":
+        """The same decoder with rate 0."""
+        return self.clone(dropout=0.0)
 
     @nn.compact
     def __call__(self, pyramid: Pyramid, *, train: bool) -> jax.Array:
-        """Climbs from stride 16 to the image's own resolution, one level a factor of two."""
+        """Climbs from the encoder's output to the image's own resolution, one level a factor of two."""
         variant = self.variant
-        features = pyramid.stride16
+        features = pyramid.output
         if variant.bridge_features is not None:
             features = self.conv_pair(
                 "bridge", features, variant.bridge_features, variant.bridge_dropout, train
@@ -85,7 +117,7 @@ class UNet(nn.Module):
         self, name: str, features: jax.Array, channels: int, dropout_share: float, train: bool
     ) -> jax.Array:
         """Twice [3x3, bias, batch norm, ReLU] with dropout between the two."""
-        block = dict(use_bias=True, momentum=self.momentum, dtype=self.dtype)
+        block = dict(use_bias=True, moving=self.moving, dtype=self.dtype)
         channels = scaled(channels, self.width)
         features = ConvBatchNormRelu(channels, 3, name=f"{name}_1", **block)(features, train=train)
         features = nn.Dropout(self.dropout * dropout_share, deterministic=not train)(features)
@@ -104,5 +136,5 @@ class UNet(nn.Module):
         )(features)
         if not normalised:
             return features
-        norm = batch_norm(f"{name}_batch_norm", momentum=self.momentum, dtype=self.dtype)
-        return nn.relu(norm(features, use_running_average=not train))
+        norm = BatchNorm(moving=self.moving, dtype=self.dtype, name=f"{name}_batch_norm")
+        return nn.relu(norm(features, train=train))

@@ -9,6 +9,7 @@ from flax import linen as nn
 from flax import struct
 
 from nucseg_jax.core.keys import Stream, stream_key
+from nucseg_jax.models.layers import CONSTANTS
 
 
 class EpochSums(struct.PyTreeNode):
@@ -48,6 +49,7 @@ class TrainState(struct.PyTreeNode):
     Attributes:
       step: int32 [], steps taken since the start.
       params, batch_stats: the model's variables, float32.
+      constants: variables that no step changes, such as the mean and variance an encoder's input is brought to.
       opt_state: of the optimizer.
       plateau: of `optimizer.plateau_schedule`; its `scale` multiplies every update.
       epoch_sums: see `EpochSums`.
@@ -56,6 +58,7 @@ class TrainState(struct.PyTreeNode):
     step: jax.Array
     params: Any
     batch_stats: Any
+    constants: Any
     opt_state: optax.OptState
     plateau: optax.OptState
     epoch_sums: EpochSums
@@ -63,7 +66,7 @@ class TrainState(struct.PyTreeNode):
     @property
     def variables(self) -> dict[str, Any]:
         """What the model's `apply` takes."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        return {"params": self.params, "batch_stats": self.batch_stats, CONSTANTS: self.constants}
 
 
 def init_state(
@@ -83,6 +86,7 @@ def init_state(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
+        constants=variables.get(CONSTANTS, {}),
         opt_state=optimizer.init(variables["params"]),
         plateau=plateau.init(variables["params"]),
         epoch_sums=EpochSums.zero(term_names, counted_classes),

@@ -72,7 +72,7 @@ def train_step(
 
     def objective(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
         logits, updated = recipe.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
+            {**state.variables, "params": params},
             image,
             train=True,
             mutable=["batch_stats"],

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.tree import leaf_name
-from nucseg_jax.models.resnet import preprocess
+from nucseg_jax.models.layers import MovingStatistics
+from nucseg_jax.models.preprocessing import CAFFE, preprocess
 from nucseg_jax.models.tables import build_segmenter
 
 PX = 64
@@ -20,7 +21,7 @@ def narrow(decoder, dtype=jnp.float32, dropout=0.5, num_classes=1):
         dropout=dropout,
         width=0.125,
         encoder_depths=(1, 2, 1),
-        momentum=0.9,
+        moving=MovingStatistics(0.9),
         dtype=dtype,
     )
 
@@ -77,7 +78,7 @@ def test_preprocessing_is_keras_caffe_mode():
     """RGB (10, 20, 30) -> BGR minus (103.939, 116.779, 123.68)."""
     pixel = jnp.array([10.0, 20.0, 30.0]).reshape(1, 1, 1, 3)
     np.testing.assert_allclose(
-        preprocess(pixel).ravel(), [30 - 103.939, 20 - 116.779, 10 - 123.68], rtol=1e-6
+        preprocess(pixel, CAFFE).ravel(), [30 - 103.939, 20 - 116.779, 10 - 123.68], rtol=1e-6
     )
 
 
@@ -90,7 +91,7 @@ def test_unet_dropout_rates_are_those_of_the_text():
         dropout=0.7,
         width=1.0,
         encoder_depths=(),
-        momentum=0.99,
+        moving=MovingStatistics(0.99),
         dtype=None,
     ).decoder
     shares = (decoder.variant.bridge_dropout, *decoder.variant.level_dropout)

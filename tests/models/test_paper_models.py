@@ -7,10 +7,16 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
 
 PAPER = dict(
-    encoder="resnet50", num_classes=1, width=1.0, encoder_depths=(), momentum=0.99, dtype=jnp.float32
+    encoder="resnet50",
+    num_classes=1,
+    width=1.0,
+    encoder_depths=(),
+    moving=MovingStatistics(0.99),
+    dtype=jnp.float32,
 )
 
 
@@ -117,6 +123,7 @@ def test_taps_have_the_strides_and_channels_of_the_paper():
         "stride4": (64, 64, 256),
         "stride8": (32, 32, 512),
         "stride16": (16, 16, 1024),
+        "output": (16, 16, 1024),
     }
 
 
@@ -133,7 +140,7 @@ def test_forward_arithmetic(decoder, gigaflops):
         dict(num_classes=2),
         dict(dropout=1.0),
         dict(width=0.0),
-        dict(momentum=1.0),
+        dict(moving=MovingStatistics(1.0)),
         dict(encoder_depths=(3, 4)),
     ],
 )

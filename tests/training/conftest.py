@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, replicated
@@ -68,7 +69,7 @@ def make_small(dropout=0.0, l2=0.01, lr=1e-3, seed=0, augment=True, dtype=jnp.fl
                 dropout=dropout,
                 width=0.125,
                 encoder_depths=(1, 1, 1),
-                momentum=0.9,
+                moving=MovingStatistics(0.9),
                 dtype=dtype,
             ),
             losses={"dice_loss": soft_dice},
