@@ -5,9 +5,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import audit as audits
-from nucseg_jax.data.pannuke import audit_table, build, download, facts, origin
+from nucseg_jax.data.pannuke import audit_table, build, facts, origin
 from nucseg_jax.data.pannuke.location import dataset_folder
 from nucseg_jax.data.pannuke.source import DataSource
 from nucseg_jax.data.pannuke.workspace import scratch
@@ -48,7 +49,14 @@ def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Pat
     if source.source == "download":
         folder = source.data_dir / "downloads"
         print(f"\nLicence of the data: {facts.LICENSE}\n\n{facts.CITATION}\n")
-        download.download(facts.ARCHIVES, folder)
+        download(
+            facts.ARCHIVES,
+            folder,
+            noun="archive",
+            by_hand="download the archives in a browser and use --config.data.source=release"
+            " --config.data.release_dir=FOLDER",
+            elsewhere="choose another --config.data.dir",
+        )
         yield folder
         print(f"The archives in {folder} are not needed any more; kept, they save the next download.")
     elif source.source == "synthetic":

@@ -1,102 +1,199 @@
-"""Downloads the archives of PanNuke: resumed where they stopped, checked by SHA-256 before use.
+"""Downloads published files: resumed where they stopped, checked by their published digest before use.
 
-A file that is being fetched is called `fold_1.zip.part`; it gets its own name only once its checksum agrees.
+A file that is being fetched is called `NAME.part`; it gets its own name only once its digest agrees. A digest
+tells a whole file from a broken or exchanged one. MD5 and the first digits of a SHA-256 do not stand against
+somebody who forges a file, so what reads the file must not trust its content.
 """
 
+import contextlib
+import dataclasses
 import errno
 import hashlib
 import http.client
 import pathlib
+import re
 import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tqdm
 
 from nucseg_jax import __version__
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke.facts import Archive
+from nucseg_jax.core.lock import held
 
 _PIECE_BYTES = 1 << 20
-_SILENCE_LIMIT_S = 60
+_SILENCE_LIMIT_S = 60.0
 # What a server says when it is the wrong moment, not the wrong question.
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-_BY_HAND = (
-    "download the archives in a browser and use --config.data.source=release --config.data.release_dir=FOLDER"
-)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The fewest and the most hexadecimal digits of each algorithm.
+_DIGITS = {"md5": (32, 32), "sha256": (8, 64)}
+_ALGORITHM_TITLES = {"md5": "MD5", "sha256": "SHA-256"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFile:
+    """A published file.
+
+    Attributes:
+      name: the file's name on disk, without a folder.
+      url: its address.
+      algorithm: 'md5' or 'sha256'.
+      digest: lower-case hexadecimal; of SHA-256 the first 8 digits or more suffice, as some publishers give
+        them in the file's name.
+
+    Raises:
+      ValueError: the algorithm is another, the digest is none of it, or the name is none of a file.
+    """
+
+    name: str
+    url: str
+    algorithm: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in _DIGITS:
+            raise ValueError(f"{self.name}: algorithm is {self.algorithm!r}, not one of {sorted(_DIGITS)}")
+        fewest, most = _DIGITS[self.algorithm]
+        if not re.fullmatch(rf"[0-9a-f]{{{fewest},{most}}}", self.digest):
+            raise ValueError(
+                f"{self.name}: {self.digest!r} is not {fewest} to {most} lower-case hexadecimal digits"
+            )
+        if not self.name or pathlib.PurePath(self.name).name != self.name:
+            raise ValueError(f"{self.name!r} is not the name of a file")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Words:
+    """What the messages call a file, and what they advise."""
+
+    noun: str
+    by_hand: str
+    elsewhere: str
 
 
 def download(
-    archives: Sequence[Archive], folder: pathlib.Path, *, idle_attempts: int = 5, first_wait_s: float = 1.0
+    files: Sequence[RemoteFile],
+    folder: pathlib.Path,
+    *,
+    by_hand: str,
+    noun: str = "file",
+    elsewhere: str = "choose another folder",
+    idle_attempts: int = 5,
+    first_wait_s: float = 1.0,
 ) -> None:
-    """Fetches archives into a folder; those that are there and right are left as they are.
+    """Fetches files to `folder / file.name`; those that are there and right are left as they are.
 
     A connection that breaks is taken up again where it stopped, as long as new bytes arrive; after an attempt
     that brought none there is a wait, which doubles. A server that cannot resume is asked from the beginning.
 
     Args:
-      archives: what to fetch.
+      files: what to fetch.
       folder: where to; made if it is not there.
+      by_hand: how to do without this download, a clause of advice: 'download it in a browser and give it as
+        --source=FILE'.
+      noun: what messages call a file: 'archive'.
+      elsewhere: how to have it on another disk, a clause of advice: 'choose another --out'.
       idle_attempts: how many attempts in a row may end without a new byte.
       first_wait_s: seconds before the second of them.
 
     Raises:
-      UserError: a checksum is wrong, the server refuses, cannot be reached or stays silent, or the disk is full.
+      UserError: a digest is wrong; the server refuses, cannot be reached or stays silent; the disk is full; the
+        folder cannot be written; or another process is fetching the same file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for archive in archives:
-        target = folder / archive.name
-        if target.exists():
-            _check(target, archive)
-            continue
-        part = target.with_name(f"{target.name}.part")
+    words = _Words(noun, by_hand, elsewhere)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            _provide(file, folder / file.name, words, idle_attempts, first_wait_s)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise _disk_full(folder, "no file could be made in it", words) from error
+        raise UserError(
+            f"{error.filename or folder} cannot be used: {error.strerror or error}.",
+            expected="a folder that you may write to",
+            advice=elsewhere,
+        ) from error
+
+
+def _provide(
+    file: RemoteFile, target: pathlib.Path, words: _Words, idle_attempts: int, first_wait_s: float
+) -> None:
+    """Sees to it that the target is there and right."""
+    if target.exists():
+        _check(target, file, words)
+        return
+    part = target.with_name(f"{target.name}.part")
+    with _alone(target, words):
         was_resumed = part.exists()
-        _fetch(archive, part, idle_attempts, first_wait_s)
-        if was_resumed and _sha256(part) != archive.sha256:
+        _fetch(file, part, words, idle_attempts, first_wait_s)
+        if was_resumed and not _agrees(_digest(part, file.algorithm), file):
             # What lay there may be of another file; that is no reason to give up.
             part.unlink()
-            _fetch(archive, part, idle_attempts, first_wait_s)
-        _check(part, archive)
+            _fetch(file, part, words, idle_attempts, first_wait_s)
+        _check(part, file, words)
         part.replace(target)
 
 
-def _fetch(archive: Archive, part: pathlib.Path, idle_attempts: int, first_wait_s: float) -> None:
+@contextlib.contextmanager
+def _alone(target: pathlib.Path, words: _Words) -> Iterator[None]:
+    """Two that append to one part would spoil it for both."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(target.with_name(f".{target.name}.lock")))
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process is fetching {target}.",
+                expected="one at a time",
+                advice=f"wait until it has ended, or {words.elsewhere}",
+            ) from error
+        yield
+
+
+def _fetch(
+    file: RemoteFile, part: pathlib.Path, words: _Words, idle_attempts: int, first_wait_s: float
+) -> None:
     """Repeats `_fetch_once` until the file is whole."""
     idle = 0
     while True:
         size_before = _size(part)
         try:
-            if _fetch_once(archive, part):
+            if _fetch_once(file, part, words):
                 return
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             if error.code not in _PASSING_STATUS:
                 raise UserError(
-                    f"{archive.url} answered {error.code} {error.reason}.",
-                    expected="the archive",
-                    advice=_BY_HAND,
+                    f"{file.url} answered {error.code} {error.reason}.",
+                    expected=f"the {words.noun}",
+                    advice=words.by_hand,
                 ) from error
             reason = f"the server answered {error.code} {error.reason}"
         except (http.client.HTTPException, OSError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise _disk_full(part, f"after {_size(part):,} bytes of {archive.url}") from error
+            if isinstance(error, OSError):
+                if error.errno in _NO_SPACE:
+                    found = f"after {_size(part):,} bytes of {file.url}"
+                    raise _disk_full(part.parent, found, words) from error
+                if error.filename is not None:  # Of a file here, not of the connection: no use to repeat.
+                    raise
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         idle = 0 if _size(part) > size_before else idle + 1
         if idle >= idle_attempts:
             raise UserError(
-                f"{archive.url} could not be fetched: {reason} ({idle} attempts without a new byte).",
-                expected="the archive",
-                advice=f"try again later: what has arrived is in {part} and is resumed; or {_BY_HAND}",
+                f"{file.url} could not be fetched: {reason} ({idle} attempts without a new byte).",
+                expected=f"the {words.noun}",
+                advice=f"try again later{_what_stays(part)}; or {words.by_hand}",
             )
         time.sleep(first_wait_s * 2**idle)
 
 
-def _fetch_once(archive: Archive, part: pathlib.Path) -> bool:
+def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
     """Asks for what is missing and appends it; tells whether the file is whole now."""
     have = _size(part)
-    request = urllib.request.Request(archive.url, headers={"User-Agent": f"nucseg_jax/{__version__}"})
+    request = urllib.request.Request(file.url, headers={"User-Agent": f"nucseg_jax/{__version__}"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
@@ -104,7 +201,7 @@ def _fetch_once(archive: Archive, part: pathlib.Path) -> bool:
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        # Nothing lies beyond what is here: it is whole, or longer than the archive and of no use.
+        # Nothing lies beyond what is here: it is whole, or longer than the file and of no use.
         if _total_bytes(error.headers.get("Content-Range")) == have:
             return True
         part.unlink()
@@ -118,11 +215,12 @@ def _fetch_once(archive: Archive, part: pathlib.Path) -> bool:
         coming = int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
         free = shutil.disk_usage(part.parent).free + (_size(part) if starts_over else 0)
         if coming is not None and coming > free:
-            raise _disk_full(part, f"{coming:,} bytes of {archive.name} are still to come, {free:,} are free")
+            found = f"{coming:,} bytes of {file.name} are still to come, {free:,} are free"
+            raise _disk_full(part.parent, found, words)
         with (
-            part.open("wb" if starts_over else "ab") as file,
+            part.open("wb" if starts_over else "ab") as opened,
             tqdm.tqdm(
-                desc=archive.name,
+                desc=file.name,
                 initial=have,
                 total=None if coming is None else have + coming,
                 unit="B",
@@ -131,7 +229,7 @@ def _fetch_once(archive: Archive, part: pathlib.Path) -> bool:
             ) as bar,
         ):
             while piece := response.read1(_PIECE_BYTES):
-                file.write(piece)
+                opened.write(piece)
                 bar.update(len(piece))
     return coming is None or _size(part) == have + coming
 
@@ -150,27 +248,38 @@ def _continues_at(have: int, content_range: str | None) -> bool:
     return (content_range or "").removeprefix("bytes ").partition("-")[0] == str(have)
 
 
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: pathlib.Path, algorithm: str) -> str:
+    with path.open("rb") as opened:
+        # Some systems refuse MD5 where it is meant to keep a secret.
+        return hashlib.file_digest(opened, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
-def _check(path: pathlib.Path, archive: Archive) -> None:
-    """Sets a file with another checksum aside, so that the next run fetches it anew."""
-    found = _sha256(path)
-    if found != archive.sha256:
-        aside = path.with_name(f"{archive.name}.wrong")
+def _agrees(digest: str, file: RemoteFile) -> bool:
+    return digest.startswith(file.digest)
+
+
+def _check(path: pathlib.Path, file: RemoteFile, words: _Words) -> None:
+    """Sets a file with another digest aside, so that the next run fetches it anew."""
+    found = _digest(path, file.algorithm)
+    if not _agrees(found, file):
+        aside = path.with_name(f"{file.name}.wrong")
         path.replace(aside)
+        title = _ALGORITHM_TITLES[file.algorithm]
+        is_whole = len(file.digest) == len(found)
         raise UserError(
-            f"{archive.name} from {archive.url} has the SHA-256 {found}. It was not used; it is {aside} now.",
-            expected=f"SHA-256 {archive.sha256}",
-            advice=f"remove it and run the same command again; if it comes out the same, {_BY_HAND}",
+            f"{file.name} from {file.url} has the {title} {found}. It was not used; it is {aside} now.",
+            expected=f"{title} {file.digest}" if is_whole else f"a {title} that begins with {file.digest}",
+            advice=f"remove it and run the same command again; if it comes out the same, {words.by_hand}",
         )
 
 
-def _disk_full(part: pathlib.Path, found: str) -> UserError:
+def _what_stays(part: pathlib.Path) -> str:
+    return f": what has arrived is in {part} and is resumed" if _size(part) else ""
+
+
+def _disk_full(folder: pathlib.Path, found: str, words: _Words) -> UserError:
     return UserError(
-        f"The disk of {part.parent} is full: {found}.",
-        expected="room for the archive",
-        advice="free some space, or choose another --config.data.dir, and run the same command again",
+        f"The disk of {folder} is full: {found}.",
+        expected=f"room for the {words.noun}",
+        advice=f"free some space, or {words.elsewhere}, and run the same command again",
     )

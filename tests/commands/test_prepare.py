@@ -16,6 +16,7 @@ import zipfile
 import pytest
 
 from nucseg_jax.commands.prepare import prepare
+from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import facts, reader, synthetic
 from nucseg_jax.data.pannuke.location import dataset_folder
@@ -141,7 +142,11 @@ def test_archives_with_a_wrong_checksum_are_never_read(tmp_path, capsys):
     downloads = tmp_path / "data/downloads"
     downloads.mkdir(parents=True)
     (downloads / "fold_1.zip").write_bytes(b"not the archive")
-    with pytest.raises(UserError, match=rf"(?s)fold_1\.zip .*Expected: SHA-256 {facts.ARCHIVES[0].sha256}"):
+    with pytest.raises(
+        UserError,
+        match=rf"(?s)fold_1\.zip .*Expected: SHA-256 {facts.ARCHIVES[0].digest}\.\n.*in a browser and use"
+        r" --config\.data\.source=release --config\.data\.release_dir=FOLDER",
+    ):
         prepare(DataSource("download", None, tmp_path / "data", SYNTHETIC_MINIMUM, 0))
     assert "CC BY-NC-SA 4.0" in capsys.readouterr().out
     assert not (tmp_path / "data/pannuke").exists()
@@ -162,9 +167,10 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         archives = tuple(
-            facts.Archive(
-                fold,
+            RemoteFile(
+                f"fold_{fold}.zip",
                 f"http://127.0.0.1:{server.server_port}/fold_{fold}.zip",
+                "sha256",
                 hashlib.sha256((served / f"fold_{fold}.zip").read_bytes()).hexdigest(),
             )
             for fold in (1, 2, 3)

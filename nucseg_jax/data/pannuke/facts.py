@@ -5,32 +5,32 @@ that circulate but belong to the 2019 release (205,343 nuclei) or count a header
 used.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.download import RemoteFile
 
 HOMEPAGE = "https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke"
 
-
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """One file of the release: its fold, address and SHA-256 in lower-case hexadecimal."""
-
-    fold: int
-    url: str
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The last part of the address, used as the file's name."""
-        return self.url.rsplit("/", 1)[-1]
-
-
 ARCHIVES = (
-    Archive(1, f"{HOMEPAGE}/fold_1.zip", "6e19ad380300e8ce9480f9ab6a14cc91fa4b6a511609b40e3d70bdf9c881ed0b"),
-    Archive(2, f"{HOMEPAGE}/fold_2.zip", "5bc540cc509f64b5f5a274d6e5a245527dbd3e6d3155d43555115c5d54709b07"),
-    Archive(3, f"{HOMEPAGE}/fold_3.zip", "c14d372981c42f611ebc80afad01702b89cad8c1b3089daa31931cf5a4b1a39d"),
+    RemoteFile(
+        "fold_1.zip",
+        f"{HOMEPAGE}/fold_1.zip",
+        "sha256",
+        "6e19ad380300e8ce9480f9ab6a14cc91fa4b6a511609b40e3d70bdf9c881ed0b",
+    ),
+    RemoteFile(
+        "fold_2.zip",
+        f"{HOMEPAGE}/fold_2.zip",
+        "sha256",
+        "5bc540cc509f64b5f5a274d6e5a245527dbd3e6d3155d43555115c5d54709b07",
+    ),
+    RemoteFile(
+        "fold_3.zip",
+        f"{HOMEPAGE}/fold_3.zip",
+        "sha256",
+        "c14d372981c42f611ebc80afad01702b89cad8c1b3089daa31931cf5a4b1a39d",
+    ),
 )
 
 PATCHES_BY_FOLD: Mapping[int, int] = {1: 2656, 2: 2523, 3: 2722}

@@ -27,7 +27,7 @@ def of_source(source: DataSource) -> dict[str, Any]:
       UserError: the release is not complete.
     """
     if source.source == "download":
-        return {"kind": "download", "archives": {archive.name: archive.sha256 for archive in facts.ARCHIVES}}
+        return {"kind": "download", "archives": {archive.name: archive.digest for archive in facts.ARCHIVES}}
     if source.source == "synthetic":
         return {
             "kind": "synthetic",

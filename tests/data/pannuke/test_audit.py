@@ -48,7 +48,9 @@ def test_published_figures_agree_with_each_other():
     assert sum(facts.EMPTY_PATCHES_BY_FOLD.values()) == 343
     assert tuple(facts.PATCHES_BY_TISSUE) == vocabulary.TISSUES
     assert [archive.name for archive in facts.ARCHIVES] == ["fold_1.zip", "fold_2.zip", "fold_3.zip"]
-    assert all(len(bytes.fromhex(archive.sha256)) == 32 for archive in facts.ARCHIVES)
+    assert all(archive.url == f"{facts.HOMEPAGE}/{archive.name}" for archive in facts.ARCHIVES)
+    assert all(archive.algorithm == "sha256" for archive in facts.ARCHIVES)
+    assert all(len(bytes.fromhex(archive.digest)) == 32 for archive in facts.ARCHIVES)
 
 
 def test_counts_are_those_of_the_arrays(release_dir, change_fold, fold_arrays):
