@@ -60,6 +60,16 @@ def get_config() -> ml_collections.ConfigDict:
     # Orbax checkpoint of encoder weights; '' = from scratch. The paper starts from ImageNet.
     pretrained.path = ""
 
+    transfer = config.transfer = ml_collections.ConfigDict()
+    # The last encoder stage that training leaves alone, with all before it: conv1 to conv5 in ResNets; stem, block1
+    # to block7, top in EfficientNets; 'all'. '' = everything is trained, as in the paper.
+    transfer.freeze_through = ""
+    # Frozen stages also keep their moving statistics and normalise with them in training, as in Keras; False =
+    # only their parameters are frozen.
+    transfer.freeze_batch_norm = True
+    # Factor on the learning rate of the encoder.
+    transfer.encoder_lr_factor = 1.0
+
     loss = config.loss = ml_collections.ConfigDict()
     # Adds l2 * sum(w^2) to the loss, as Keras's l2(); Table 1.
     loss.l2 = 0.02

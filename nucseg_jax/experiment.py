@@ -30,6 +30,7 @@ from nucseg_jax.training.mesh import check_batch_size, make_mesh
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import Loss, StepRecipe
+from nucseg_jax.training.transfer import stages_through
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Experiment:
     settings: Settings
     data: DataSource
     model: Segmenter
+    frozen_stages: tuple[str, ...]
     optimizer: optax.GradientTransformation
     plateau: optax.GradientTransformationExtraArgs
 
@@ -65,6 +67,7 @@ class Experiment:
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
+            frozen_stages=self.frozen_stages,
             augment=train.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
@@ -90,7 +93,7 @@ class Experiment:
         @jax.jit
         def penalty(params: Any) -> jax.Array:
             loss = self.settings.loss
-            return l2_penalty(params, l2_mask(params, loss.l2_scope), loss.l2)
+            return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         def scorer(count_step: CountStep) -> Scorer:
             return Scorer(count_step, penalty, batch_size=evaluation.batch_size, mesh=mesh)
@@ -104,7 +107,10 @@ class Experiment:
             else None,
             reestimation=Reestimation(
                 compile_statistics_step(
-                    without_dropout, mesh, momentum=self.settings.model.batch_norm_momentum
+                    without_dropout,
+                    mesh,
+                    momentum=self.settings.model.batch_norm_momentum,
+                    frozen_stages=without_dropout.encoder.frozen_statistics,
                 ),
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
@@ -137,7 +143,11 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     settings = read_settings(config)
     check_limits(settings)
-    model, loss, train = settings.model, settings.loss, settings.train
+    loss, train, transfer = settings.loss, settings.train, settings.transfer
+    model = _build_model(settings)
+    frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
+    if transfer.freeze_batch_norm:
+        model = model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_stages))
     return Experiment(
         settings=settings,
         data=DataSource(
@@ -149,25 +159,14 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
             synthetic_seed=settings.data.synthetic_seed,
         ),
-        model=build_segmenter(
-            encoder=model.encoder,
-            decoder=model.decoder,
-            num_classes=model.num_classes,
-            dropout=model.dropout,
-            output_stride=model.output_stride,
-            drop_connect=model.drop_connect,
-            width=model.width,
-            encoder_depths=model.encoder_depths,
-            moving=MovingStatistics(
-                momentum=model.batch_norm_momentum,
-                unbiased_variance=model.batch_norm_unbiased_variance,
-            ),
-            dtype=jnp.dtype(train.dtype),
-        ),
+        model=model,
+        frozen_stages=frozen_stages,
         optimizer=paper_optimizer(
             lr=train.lr,
             l2=loss.l2,
-            mask=lambda params: l2_mask(params, loss.l2_scope),
+            l2_scope=loss.l2_scope,
+            encoder_lr_factor=transfer.encoder_lr_factor,
+            frozen_stages=frozen_stages,
             b1=train.adam_b1,
             b2=train.adam_b2,
             epsilon=train.adam_epsilon,
@@ -178,6 +177,25 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             min_delta=train.plateau_min_delta,
             min_scale=train.plateau_min_scale,
         ),
+    )
+
+
+def _build_model(settings: Settings) -> Segmenter:
+    model = settings.model
+    return build_segmenter(
+        encoder=model.encoder,
+        decoder=model.decoder,
+        num_classes=model.num_classes,
+        dropout=model.dropout,
+        output_stride=model.output_stride,
+        drop_connect=model.drop_connect,
+        width=model.width,
+        encoder_depths=model.encoder_depths,
+        moving=MovingStatistics(
+            momentum=model.batch_norm_momentum,
+            unbiased_variance=model.batch_norm_unbiased_variance,
+        ),
+        dtype=jnp.dtype(settings.train.dtype),
     )
 
 

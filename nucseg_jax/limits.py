@@ -46,6 +46,7 @@ def check_limits(settings: Settings) -> None:
         ("train.plateau_patience_epochs", train.plateau_patience_epochs, 1),
         ("train.lr", train.lr, 0),
         ("train.plateau_min_delta", train.plateau_min_delta, 0),
+        ("transfer.encoder_lr_factor", settings.transfer.encoder_lr_factor, 0),
         ("eval.batch_size", evaluation.batch_size, 1),
         ("eval.overlays", evaluation.overlays, 0),
         ("split.seed", split.seed, 0),

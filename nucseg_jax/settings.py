@@ -54,6 +54,15 @@ class PretrainedSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class TransferSettings:
+    """Section `transfer`."""
+
+    freeze_through: str
+    freeze_batch_norm: bool
+    encoder_lr_factor: float
+
+
+@dataclasses.dataclass(frozen=True)
 class LossSettings:
     """Section `loss`."""
 
@@ -111,6 +120,7 @@ class Settings:
     split: SplitSettings
     model: ModelSettings
     pretrained: PretrainedSettings
+    transfer: TransferSettings
     loss: LossSettings
     train: TrainSettings
     eval: EvalSettings

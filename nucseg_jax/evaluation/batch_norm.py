@@ -4,7 +4,7 @@ Moving statistics remember weights of many steps ago. While strong L2 still shri
 fit, and a model that trains well scores badly in evaluation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -15,27 +15,36 @@ from jax.sharding import Mesh
 
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.training.mesh import batch_sharded, put_batch, replicated
+from nucseg_jax.training.transfer import frozen_mask
 
 
-def compile_statistics_step(model: nn.Module, mesh: Mesh, *, momentum: float) -> jax.stages.Wrapped:
+def compile_statistics_step(
+    model: nn.Module, mesh: Mesh, *, momentum: float, frozen_stages: Sequence[str] = ()
+) -> jax.stages.Wrapped:
     """A jitted function from variables and a batch to that batch's means and variances.
 
     Args:
       model: a linen module with dropout 0.
       mesh: the batch is split over its axis 'data'; the statistics are those of the whole batch.
       momentum: of the model's batch norms, by which the batch's share is told from the moving statistics.
+      frozen_stages: encoder stages whose statistics stay what they are.
 
     Returns:
       (variables, batch) -> a tree like `batch_stats`.
     """
 
     def statistics(variables: dict[str, Any], batch: Batch) -> Any:
+        frozen = frozen_mask(variables["batch_stats"], frozen_stages)
         # From statistics of zero, the update leaves (1 - momentum) times those of the batch.
-        zero = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
-        _, updated = model.apply(
-            {**variables, "batch_stats": zero}, batch.image, train=True, mutable=["batch_stats"]
+        start = jax.tree.map(
+            lambda leaf, stays: leaf if stays else jnp.zeros_like(leaf), variables["batch_stats"], frozen
         )
-        return jax.tree.map(lambda moved: moved / (1.0 - momentum), updated["batch_stats"])
+        _, updated = model.apply(
+            {**variables, "batch_stats": start}, batch.image, train=True, mutable=["batch_stats"]
+        )
+        return jax.tree.map(
+            lambda moved, stays: moved if stays else moved / (1.0 - momentum), updated["batch_stats"], frozen
+        )
 
     everywhere = replicated(mesh)
     return jax.jit(statistics, in_shardings=(everywhere, batch_sharded(mesh)), out_shardings=everywhere)

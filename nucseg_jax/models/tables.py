@@ -94,7 +94,6 @@ def build_segmenter(
     width: float = 1.0,
     encoder_depths: tuple[int, ...] = (),
     moving: MovingStatistics = MovingStatistics(),
-    frozen_statistics: tuple[str, ...] = (),
     dtype: Any = None,
 ) -> Segmenter:
     """Builds a model by name.
@@ -109,7 +108,6 @@ def build_segmenter(
       width: factor on every channel number but the logits', 1 = the paper's model.
       encoder_depths: blocks of each stage that is built whole; () = the published depths.
       moving: how batch norm's moving statistics follow the batches.
-      frozen_statistics: encoder stages whose batch norms keep theirs in training.
       dtype: dtype of computation.
 
     Raises:
@@ -142,7 +140,6 @@ def build_segmenter(
         width=width,
         encoder_depths=encoder_depths,
         moving=moving,
-        frozen_statistics=frozen_statistics,
         dtype=dtype,
     )
     decoder_options = dict(output_stride=output_stride) if row.module is DeepLabV3Plus else {}
@@ -169,7 +166,6 @@ def build_encoder(
     width: float = 1.0,
     encoder_depths: tuple[int, ...] = (),
     moving: MovingStatistics = MovingStatistics(),
-    frozen_statistics: tuple[str, ...] = (),
     dtype: Any = None,
 ) -> nn.Module:
     """Builds an encoder by name; arguments as in `build_segmenter`, `extent` as in `pyramid.Extent`.
@@ -187,7 +183,6 @@ def build_encoder(
         output_stride=output_stride,
         width=width,
         moving=moving,
-        frozen_statistics=frozen_statistics,
         dtype=dtype,
     )
     if module is EfficientNet:

@@ -1,5 +1,6 @@
 """The paper's optimizer: L2 in the loss, Keras's Adam, and the learning rate lowered on a plateau."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,16 +9,24 @@ import optax
 import optax.contrib
 
 from nucseg_jax.core.tree import mask_by_name
+from nucseg_jax.training.transfer import frozen_mask, is_frozen
 
 L2_SCOPES = ("added", "all")
 
 
-def l2_mask(params: Any, scope: str) -> Any:
-    """True at the kernels that L2 acts on: of the new layers (`added`, head included) or of `all` layers."""
-    return mask_by_name(
-        params,
-        lambda name: name.endswith("/kernel") and (scope == "all" or not name.startswith("encoder/")),
-    )
+def l2_mask(params: Any, scope: str, frozen_stages: Sequence[str] = ()) -> Any:
+    """True at the kernels that L2 acts on: of the new layers (`added`, head included) or of `all` layers.
+
+    What is frozen has no part in it, as in Keras.
+    """
+
+    def is_regularized(name: str) -> bool:
+        is_added = not name.startswith("encoder/")
+        return name.endswith("/kernel") and (
+            is_added or (scope == "all" and not is_frozen(name, frozen_stages))
+        )
+
+    return mask_by_name(params, is_regularized)
 
 
 def l2_penalty(params: Any, mask: Any, l2: float) -> jax.Array:
@@ -55,16 +64,44 @@ def scale_by_keras_adam(*, b1: float, b2: float, epsilon: float) -> optax.Gradie
 
 
 def paper_optimizer(
-    *, lr: float, l2: float, mask: Any, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-7
+    *,
+    lr: float,
+    l2: float,
+    l2_scope: str = "added",
+    encoder_lr_factor: float = 1.0,
+    frozen_stages: Sequence[str] = (),
+    b1: float = 0.9,
+    b2: float = 0.999,
+    epsilon: float = 1e-7,
 ) -> optax.GradientTransformation:
     """Section 3 of the paper: the gradient of l2 * sum(w^2) joins the loss's gradient before Adam sees it.
 
     That is coupled L2, gradient 2 * l2 * w. It is not `adamw`, whose decay bypasses Adam's scaling.
+
+    Args:
+      lr: learning rate.
+      l2, l2_scope: see `l2_penalty`, `l2_mask`.
+      encoder_lr_factor: on the encoder's learning rate.
+      frozen_stages: encoder stages with no updates and no moments.
+      b1, b2, epsilon: Keras's Adam.
     """
-    return optax.chain(
-        optax.add_decayed_weights(2.0 * l2, mask),
+    steps = [
+        optax.add_decayed_weights(2.0 * l2, lambda params: l2_mask(params, l2_scope, frozen_stages)),
         scale_by_keras_adam(b1=b1, b2=b2, epsilon=epsilon),
-        optax.scale(-lr),
+    ]
+    if encoder_lr_factor != 1.0:
+        # After Adam, which would take any factor on the gradient out again.
+        steps.append(
+            optax.masked(
+                optax.scale(encoder_lr_factor),
+                lambda params: mask_by_name(params, lambda name: name.startswith("encoder/")),
+            )
+        )
+    optimizer = optax.chain(*steps, optax.scale(-lr))
+    if not frozen_stages:
+        return optimizer
+    return optax.partition(
+        {False: optimizer, True: optax.set_to_zero()}, lambda params: frozen_mask(params, frozen_stages)
     )
 
 

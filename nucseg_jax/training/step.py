@@ -17,6 +17,7 @@ from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, replicated
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
+from nucseg_jax.training.transfer import frozen_mask
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -30,6 +31,7 @@ class StepRecipe:
       losses: named terms, each `loss(logits, label) -> [N]`; their sum is minimised.
       optimizer: from gradients to updates, L2 included.
       l2, l2_scope: for the penalty that is reported; its gradient is the optimizer's business.
+      frozen_stages: encoder stages whose parameters get no gradient.
       augment: whether examples are flipped and turned.
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
@@ -40,6 +42,7 @@ class StepRecipe:
     optimizer: optax.GradientTransformation
     l2: float
     l2_scope: str
+    frozen_stages: tuple[str, ...]
     augment: bool
     seed: int
     steps_per_epoch: int
@@ -70,7 +73,12 @@ def train_step(
         image, label = flips_and_quarter_turns(image, label, example_keys(recipe.seed, epoch, batch.index))
     dropout_key = jax.random.fold_in(stream_key(recipe.seed, Stream.DROPOUT), state.step)
 
+    frozen = frozen_mask(state.params, recipe.frozen_stages)
+
     def objective(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
+        params = jax.tree.map(
+            lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
+        )
         logits, updated = recipe.model.apply(
             {**state.variables, "params": params},
             image,
@@ -88,7 +96,8 @@ def train_step(
     updates, opt_state = recipe.optimizer.update(gradient, state.opt_state, state.params)
     updates = optax.tree.scale(state.plateau.scale, updates)
 
-    terms["l2_penalty"] = l2_penalty(state.params, l2_mask(state.params, recipe.l2_scope), recipe.l2)
+    mask = l2_mask(state.params, recipe.l2_scope, recipe.frozen_stages)
+    terms["l2_penalty"] = l2_penalty(state.params, mask, recipe.l2)
     counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label), 0)
     logs = {
         **terms,

@@ -12,7 +12,7 @@ from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, replicated
-from nucseg_jax.training.optimizer import l2_mask, paper_optimizer, plateau_schedule
+from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_step
 
@@ -59,23 +59,44 @@ class Small:
 
 
 @functools.cache
-def make_small(dropout=0.0, l2=0.01, lr=1e-3, seed=0, augment=True, dtype=jnp.float32):
+def make_small(
+    dropout=0.0,
+    l2=0.01,
+    l2_scope="added",
+    lr=1e-3,
+    seed=0,
+    augment=True,
+    dtype=jnp.float32,
+    encoder="resnet50",
+    encoder_depths=(1, 1, 1),
+    frozen_stages=(),
+    frozen_statistics=(),
+    encoder_lr_factor=1.0,
+):
+    model = build_segmenter(
+        encoder=encoder,
+        decoder="deeplabv3plus",
+        num_classes=1,
+        dropout=dropout,
+        width=0.125,
+        encoder_depths=encoder_depths,
+        moving=MovingStatistics(0.9),
+        dtype=dtype,
+    )
     return Small(
         recipe=StepRecipe(
-            model=build_segmenter(
-                encoder="resnet50",
-                decoder="deeplabv3plus",
-                num_classes=1,
-                dropout=dropout,
-                width=0.125,
-                encoder_depths=(1, 1, 1),
-                moving=MovingStatistics(0.9),
-                dtype=dtype,
-            ),
+            model=model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_statistics)),
             losses={"dice_loss": soft_dice},
-            optimizer=paper_optimizer(lr=lr, l2=l2, mask=lambda p: l2_mask(p, "added")),
+            optimizer=paper_optimizer(
+                lr=lr,
+                l2=l2,
+                l2_scope=l2_scope,
+                encoder_lr_factor=encoder_lr_factor,
+                frozen_stages=frozen_stages,
+            ),
             l2=l2,
-            l2_scope="added",
+            l2_scope=l2_scope,
+            frozen_stages=frozen_stages,
             augment=augment,
             seed=seed,
             steps_per_epoch=4,
