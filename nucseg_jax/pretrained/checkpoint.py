@@ -1,0 +1,147 @@
+"""The folder that `convert` writes: `encoder/` by Orbax and `report.json`. It appears whole or not at all."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.lock import held
+from nucseg_jax.pretrained.report import REPORT, Report, read_report
+from nucseg_jax.pretrained.target import flatten
+
+ENCODER = "encoder"
+# Present in every checkpoint, empty where an encoder has none of it.
+COLLECTIONS = ("params", "batch_stats", "constants")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def digest_of(values: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes and bytes of arrays, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(values):
+        value = np.ascontiguousarray(values[name])
+        digest.update(f"{name} {value.shape} {value.dtype.str}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report) -> None:
+    """Writes the folder under another name beside `out` and renames it.
+
+    What a process that was killed left there is removed first.
+
+    Args:
+      out: the folder; must not exist, or be empty.
+      tree: variables by collection, layer and leaf.
+      report: written last: without it no folder is taken for a checkpoint.
+
+    Raises:
+      UserError: the place cannot be written, the disk is full, or another process converts to the same place.
+    """
+    tree = {collection: tree.get(collection, {}) for collection in COLLECTIONS}
+    part = out.with_name(f".{out.name}.part")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_trouble_is_an_error_of(out))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(held(out.with_name(f".{out.name}.lock")))
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another `convert` is writing {out}.",
+                expected="one at a time",
+                advice="wait until it has ended, or choose another --out",
+            ) from error
+        shutil.rmtree(part, ignore_errors=True)
+        stack.callback(shutil.rmtree, part, ignore_errors=True)
+        part.mkdir()
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            checkpointer.save(part.absolute() / ENCODER, tree)
+        write_json(part / REPORT, report.as_json())
+        part.rename(out)
+
+
+def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
+    """Reads a folder back and compares its digest.
+
+    Args:
+      folder: that `write_checkpoint` wrote.
+
+    Returns:
+      Variables by collection, layer and leaf, as NumPy arrays; and the report.
+
+    Raises:
+      UserError: it is no such folder, or damaged.
+    """
+    report = require_checkpoint(folder)
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            path = folder.absolute() / ENCODER
+            structure = checkpointer.metadata(path).item_metadata.tree
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), structure)
+            tree = checkpointer.restore(path, restore_args=as_numpy)
+        found = digest_of(flatten(tree))
+    # Orbax and TensorStore raise whatever the damaged part leads to.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _damaged(folder, reason[:300]) from error
+    if found != report.digest:
+        raise _damaged(folder, f"its values have the SHA-256 {found}, and {REPORT} says {report.digest}")
+    return tree, report
+
+
+def require_checkpoint(folder: pathlib.Path) -> Report:
+    """The report of a folder that has to be there.
+
+    Raises:
+      UserError: it is not there, or not what `convert` writes.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder} is {'a file' if folder.exists() else 'not there'}.",
+            expected="the --out of python launch.py convert --encoder=... --source=... --out=DIR",
+            advice="run convert, and name its --out",
+        )
+    return read_report(folder)
+
+
+def _damaged(folder: pathlib.Path, reason: str) -> UserError:
+    return UserError(
+        f"The checkpoint in {folder} is damaged: {reason}.",
+        expected="what convert wrote",
+        advice=f"remove {folder} and convert again",
+    )
+
+
+@contextlib.contextmanager
+def _trouble_is_an_error_of(out: pathlib.Path) -> Iterator[None]:
+    """Turns what a full disk and a place that cannot be written lead to into a `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        texts = [os.strerror(number) for number in _NO_SPACE]
+        # TensorStore reports a full disk as the text of a ValueError.
+        if getattr(error, "errno", None) in _NO_SPACE or any(text in str(error) for text in texts):
+            raise UserError(
+                f"The disk of {out.parent} became full. What was half done has been removed.",
+                expected="room for the checkpoint, about as much as the source takes",
+                advice="free some space, or choose another --out, and run the same command again",
+            ) from error
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{out} cannot be written: {error.strerror or error}.",
+                expected="a folder that you may write to",
+                advice="choose another --out",
+            ) from error
+        raise

@@ -1,0 +1,98 @@
+"""A converted checkpoint as an encoder's variables."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from flax import linen as nn
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.preprocessing import Preprocessing
+from nucseg_jax.pretrained.checkpoint import read_checkpoint, require_checkpoint
+from nucseg_jax.pretrained.match import shortened
+from nucseg_jax.pretrained.report import Report
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes, flatten
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What a checkpoint gives an encoder.
+
+    Attributes:
+      variables: every variable of the encoder, float32 NumPy arrays in its own structure.
+      summary: one line: what was loaded from where, and what was not.
+      report: of the conversion.
+    """
+
+    variables: dict[str, Any]
+    summary: str
+    report: Report
+
+
+def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> Loaded:
+    """Loads the variables that an encoder builds.
+
+    Args:
+      path: a folder that `convert` wrote.
+      encoder_name: the encoder's key in `ENCODERS`.
+      encoder: the module itself.
+
+    Raises:
+      UserError: the folder is none of `convert`'s, damaged, of a newer format, of another encoder or another
+        preprocessing, or does not reach as far as the encoder, or the encoder is not of the published size.
+    """
+    report = require_checkpoint(path)
+    if report.encoder != encoder_name:
+        raise UserError(
+            f"{path} holds {report.encoder}, and the model's encoder is {encoder_name}.",
+            expected=f"a checkpoint of {encoder_name}",
+            advice=f"python launch.py convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
+            f" pretrained.path=DIR, or model.encoder={report.encoder}",
+        )
+    wanted = flat_shapes(encoder)
+    has_constants = any(collection == "constants" for collection, _ in wanted.values())
+    if not _treat_alike(report.preprocessing, encoder.preprocessing, numbers=not has_constants):
+        raise UserError(
+            f"The weights in {path} expect {report.preprocessing}, and {encoder_name} gives them"
+            f" {encoder.preprocessing}.",
+            expected="the same preprocessing",
+            advice="convert the source again with this version",
+        )
+    tree, _ = read_checkpoint(path)
+    stored = flatten(tree)
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        layers = list(dict.fromkeys(name.split("/")[0] for name in missing))
+        raise UserError(
+            f"{path} holds {encoder_name} only as far as the paper's models use it ({report.extent}); this model"
+            f" needs more: {shortened(layers)}.",
+            expected="a checkpoint of the whole encoder",
+            advice=f"python launch.py convert --encoder={encoder_name} --source=download --out=DIR",
+        )
+    mis_shaped = [name for name, (_, shape) in wanted.items() if stored[name].shape != shape]
+    if mis_shaped:
+        shapes = [f"{name} {stored[name].shape}, not {wanted[name][1]}" for name in mis_shaped]
+        raise UserError(
+            f"{path} holds {encoder_name} as published; the model's has other sizes: {shortened(shapes)}.",
+            expected="the published sizes",
+            advice="set model.width=1.0 and model.encoder_depths=(), or pretrained.path='' to train from scratch",
+        )
+    chosen = {name: stored[name] for name in wanted}
+    variables = as_tree(chosen, {name: collection for name, (collection, _) in wanted.items()})
+    count = sum(value.size for value in chosen.values())
+    rest = sorted({name.split("/")[0].split("_")[0] for name in stored if name not in wanted})
+    not_built = f" Not loaded, since this model does not build it: {shortened(rest)}." if rest else ""
+    return Loaded(
+        variables=variables,
+        summary=f"Pretrained: {encoder_name}, {count:,} values of {FRAMEWORK_TITLES[report.source.framework]}"  # type: ignore[index]
+        f" from {report.source.name} (SHA-256 {report.source.sha256[:12]}).{not_built}"
+        " From scratch: decoder and head.",
+        report=report,
+    )
+
+
+def _treat_alike(stored: Preprocessing, own: Preprocessing, *, numbers: bool) -> bool:
+    """Whether two preprocessings are one; mean and deviation count only where they are no constants."""
+    if not numbers:
+        own = dataclasses.replace(own, mean=stored.mean, standard_deviation=stored.standard_deviation)
+    return stored == own

@@ -1,0 +1,133 @@
+"""Which array of a file is which value of an encoder: strictly, all faults told at once."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.pyramid import Extent
+from nucseg_jax.pretrained import keras_names, torch_names
+from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, Framework, Target
+
+# Lists in messages end here, with a count of the rest.
+SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """How a file and an encoder agree.
+
+    Attributes:
+      extent: how much of the encoder the file holds.
+      pairs: array of the file by the name here, axes in the order that they have here.
+      defaults: values that may be missing and are: they keep what they start from.
+      not_used: names in the file of what encoders have no place for (classifiers and the like).
+      missing: names here that the file lacks.
+      extra: names in the file of what is not part of this encoder.
+      mis_shaped: names here of arrays with another shape.
+    """
+
+    extent: Extent
+    pairs: Mapping[str, StoredArray]
+    defaults: tuple[str, ...]
+    not_used: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    mis_shaped: tuple[str, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is missing, extra or mis-shaped."""
+        return not (self.missing or self.extra or self.mis_shaped)
+
+
+def framework_of(file: WeightsFile) -> Framework:
+    """Whose names the file has."""
+    return "torch" if torch_names.are_torch_names(file.arrays) else "keras"
+
+
+def compare(file: WeightsFile, target: Target) -> Match:
+    """Compares names and shapes; reads no array."""
+    if framework_of(file) == "torch":
+        arrays = torch_names.to_ours(file.arrays)
+        not_used = {name for name in arrays if torch_names.is_not_used(name)}
+    else:
+        named: Mapping[str, StoredArray] = file.arrays
+        if keras_names.has_counters(named):
+            named = keras_names.names_from_counters(named, target.shapes["whole"])
+        arrays = keras_names.to_ours(named)
+        not_used = {name for name, array in arrays.items() if keras_names.is_classifier(name, array)}
+    whole, cut = target.shapes["whole"], target.shapes["cut"]
+    extent: Extent = "whole" if any(name in whole and name not in cut for name in arrays) else "cut"
+    wanted = target.shapes[extent]
+    constants = {name for name in wanted if target.collections[name] == "constants"}
+    # A file without the layer is one of bare weights; with a part of it, it is damaged.
+    defaults = set() if constants & arrays.keys() else constants
+    return Match(
+        extent=extent,
+        pairs={name: arrays[name] for name in wanted if name in arrays},
+        defaults=tuple(sorted(defaults)),
+        not_used=tuple(sorted(arrays[name].name for name in not_used)) + file.also,
+        missing=tuple(name for name in wanted if name not in arrays and name not in defaults),
+        extra=tuple(arrays[name].name for name in arrays if name not in wanted and name not in not_used),
+        mis_shaped=tuple(
+            name for name, shape in wanted.items() if name in arrays and arrays[name].shape != shape
+        ),
+    )
+
+
+def require_framework(file: WeightsFile, source: pathlib.Path, target: Target) -> None:
+    """Refuses weights of another framework's network of the same name.
+
+    Raises:
+      UserError: the file has the names of a framework whose network is not this encoder.
+    """
+    framework = framework_of(file)
+    if framework == target.framework:
+        return
+    example = next(iter(file.arrays))
+    found = (
+        f"{source} has {FRAMEWORK_TITLES[framework]}'s names ({example}, ...), and {target.encoder} is built as"
+        f" {FRAMEWORK_TITLES[target.framework]} builds it."
+    )
+    if target.encoder.startswith("efficientnet"):
+        raise UserError(
+            found
+            + " timm's efficientnet and tf_efficientnet have the same names and shapes but pad differently,"
+            " and the file does not say which of them it is.",
+            expected="Keras's file",
+            advice="use --source=download, or save keras.applications.EfficientNet... with model.save('NAME.keras')",
+        )
+    difference = (
+        " These are two networks: Keras's ResNets (v1) have the stride of a stage in its first 1x1 convolution,"
+        " a bias in every convolution and BGR input; torchvision's (v1.5) the stride in the 3x3, no biases, another"
+        " epsilon and RGB input."
+    )
+    other = {"torch": "resnet50_v1_5", "keras": "resnet50"}[framework]
+    raise UserError(
+        found + difference,
+        expected=f"a file of {FRAMEWORK_TITLES[target.framework]}",
+        advice=f"choose --encoder={other} if this is a ResNet-50, or another file (--source=download fetches one)",
+    )
+
+
+def fault_text(match: Match, source: pathlib.Path, target: Target) -> str:
+    """All that keeps the file from being the encoder, each list cut short."""
+    wanted = target.shapes[match.extent]
+    lines = [f"{source} is not {target.encoder} ({match.extent})."]
+    if match.missing:
+        lines.append(f"Missing ({len(match.missing)}): {shortened(match.missing)}.")
+    if match.extra:
+        lines.append(f"Not part of it ({len(match.extra)}): {shortened(match.extra)}.")
+    if match.mis_shaped:
+        shapes = [f"{name} {match.pairs[name].shape} instead of {wanted[name]}" for name in match.mis_shaped]
+        lines.append(f"Of another shape ({len(shapes)}): {shortened(shapes)}.")
+    return "\n".join(lines)
+
+
+def shortened(names: Iterable[str]) -> str:
+    """A list for a message: its first dozen, and how many more there are."""
+    names = list(names)
+    more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,105 @@
+"""What an encoder of the table needs: names, shapes and places of its values, and whose weights fit it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.preprocessing import Preprocessing
+from nucseg_jax.models.pyramid import EXTENTS, Extent
+from nucseg_jax.models.tables import ENCODERS, build_encoder
+
+Framework = Literal["keras", "torch"]
+FRAMEWORK_TITLES: Mapping[Framework, str] = {"keras": "Keras", "torch": "PyTorch"}
+# Encoders that are built as PyTorch builds them; all others are Keras's.
+_OF_TORCH = ("resnet50_v1_5",)
+# Shapes of weights do not depend on it.
+_ANY_PX = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """An encoder as the target of a conversion.
+
+    Attributes:
+      encoder: its name in the table.
+      framework: whose weights fit it.
+      preprocessing: what happens to raw RGB; of EfficientNets the default of what a file says.
+      shapes: by extent, the shape of every value by its name 'layer/leaf'.
+      collections: by that name, the collection of variables that it belongs to.
+    """
+
+    encoder: str
+    framework: Framework
+    preprocessing: Preprocessing
+    shapes: Mapping[Extent, Mapping[str, tuple[int, ...]]]
+    collections: Mapping[str, str]
+
+    @property
+    def family(self) -> str:
+        """The encoder's name in words of its framework."""
+        return "torchvision's ResNet (v1.5)" if self.framework == "torch" else "Keras's"
+
+
+def target_of(encoder: str, *, width: float = 1.0, encoder_depths: tuple[int, ...] = ()) -> Target:
+    """The target by its name in the table.
+
+    Args:
+      encoder: a key of `ENCODERS`.
+      width, encoder_depths: of `build_encoder`; other than the defaults only in tests, since nobody publishes
+        weights of such nets.
+
+    Raises:
+      UserError: there is no such encoder.
+    """
+    if encoder not in ENCODERS:
+        raise UserError(f"--encoder is {encoder!r}.", expected=f"one of {', '.join(ENCODERS)}")
+    shapes: dict[Extent, dict[str, tuple[int, ...]]] = {}
+    collections: dict[str, str] = {}
+    module: Any = None
+    for extent in EXTENTS:
+        depths = encoder_depths
+        if depths and extent == "cut":
+            depths = depths[: len(build_encoder(encoder, extent="cut").depths)]
+        module = build_encoder(encoder, extent=extent, width=width, encoder_depths=depths)
+        flat = flat_shapes(module)
+        shapes[extent] = {name: shape for name, (_, shape) in flat.items()}
+        collections |= {name: collection for name, (collection, _) in flat.items()}
+    return Target(
+        encoder=encoder,
+        framework="torch" if encoder in _OF_TORCH else "keras",
+        preprocessing=module.preprocessing,
+        shapes=shapes,
+        collections=collections,
+    )
+
+
+def flat_shapes(encoder: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Of every value of an encoder, by its name 'layer/leaf': its collection and its shape."""
+    leaves = jax.tree_util.tree_leaves_with_path(abstract_variables(encoder, px=_ANY_PX))
+    flat = {}
+    for path, leaf in leaves:
+        collection, _, name = leaf_name(path).partition("/")
+        flat[name] = collection, tuple(leaf.shape)
+    return flat
+
+
+def as_tree(values: Mapping[str, np.ndarray], collections: Mapping[str, str]) -> dict[str, Any]:
+    """Values by name as a tree of variables: {'params': {'conv1_conv': {'kernel': ...}}, ...}."""
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        layer, leaf = name.split("/")
+        tree.setdefault(collections[name], {}).setdefault(layer, {})[leaf] = value
+    return tree
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The inverse of `as_tree`: values by name, without their collections."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {leaf_name(path).partition("/")[2]: np.asarray(value) for path, value in leaves}

@@ -1,0 +1,101 @@
+"""PyTorch's `.pth`: a pickle. Only tensors and plain containers are taken from it, by PyTorch's own loader.
+
+PyTorch is no dependency of this project; it is looked for when such a file comes.
+"""
+
+import contextlib
+import importlib.util
+import pathlib
+import pickle
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
+
+# Where training scripts put the weights beside other things.
+_NESTS = ("state_dict", "model")
+# What torch.nn.DataParallel puts before every name.
+_PARALLEL = "module."
+
+
+def require_torch(source: object) -> None:
+    """Says how to do without PyTorch if it is not installed.
+
+    Args:
+      source: the file, for the message.
+
+    Raises:
+      UserError: PyTorch is not installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(
+            f"{source} is a PyTorch pickle, and PyTorch, which alone reads such files safely, is not installed.",
+            expected="a file that is read without PyTorch, or PyTorch",
+            advice="pip install torch (the CPU build does), or take a .safetensors file of the same network, such"
+            " as model.safetensors of timm/tv_resnet50.tv_in1k",
+        )
+
+
+@contextlib.contextmanager
+def open_torch_pickle(source: pathlib.Path) -> Iterator[WeightsFile]:
+    """Opens a `.pth`; raises what torch raises, and `UserError` for a pickle that needs code or has no weights."""
+    require_torch(source)
+    import torch
+
+    try:
+        try:
+            loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            # Files of before PyTorch 1.6 are no zips and cannot be mapped.
+            loaded = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{source} is damaged, or a pickle that needs code to be loaded; it was not loaded."
+            f" PyTorch says: {str(error).strip().splitlines()[0]}",
+            expected="a state dict: tensors by name",
+            advice="save it with torch.save(model.state_dict(), 'NAME.pth'), if you trust its origin",
+        ) from error
+    yield WeightsFile(
+        "PyTorch state dict (.pth)",
+        {name: _stored(name, value) for name, value in _state(source, loaded).items()},
+    )
+
+
+def _state(source: pathlib.Path, loaded: Any) -> dict[str, Any]:
+    """The tensors by name, out of their nest and without the prefix of DataParallel."""
+    for nest in _NESTS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(nest), Mapping):
+            loaded = loaded[nest]
+            break
+    if (
+        not isinstance(loaded, Mapping)
+        or not loaded
+        or not all(isinstance(name, str) and hasattr(value, "numpy") for name, value in loaded.items())
+    ):
+        raise UserError(
+            f"{source} holds no state dict, but {_in_words(loaded)}.",
+            expected="tensors by name, alone or under 'state_dict' or 'model'",
+            advice="save it with torch.save(model.state_dict(), 'NAME.pth')",
+        )
+    if all(name.startswith(_PARALLEL) for name in loaded):
+        return {name.removeprefix(_PARALLEL): value for name, value in loaded.items()}
+    return dict(loaded)
+
+
+def _in_words(loaded: Any) -> str:
+    if isinstance(loaded, Mapping):
+        return f"a dict with {', '.join(map(repr, list(loaded)[:6])) or 'nothing in it'}"
+    return f"a {type(loaded).__name__}"
+
+
+def _stored(name: str, tensor: Any) -> StoredArray:
+    import torch
+
+    def read() -> Any:
+        plain = tensor.detach()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+
+    return StoredArray(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), read)
