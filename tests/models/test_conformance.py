@@ -1,0 +1,226 @@
+"""What every encoder and every decoder must do; a new row of the tables is tested by being there.
+
+Full-size rows are looked at abstractly; their families run narrow and shallow, jitted.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.layers import MovingStatistics
+from nucseg_jax.models.tables import DECODERS, ENCODERS, build_encoder, build_segmenter
+
+PX = 64
+# One row of each kind that differs in more than sizes.
+FAMILIES = ("resnet50", "resnet50_v1_5", "efficientnet_b4")
+# Every row at least once: all encoders with one decoder, one encoder of each family with all.
+PAIRS = [
+    (encoder, decoder)
+    for encoder, decoder in itertools.product(ENCODERS, DECODERS)
+    if decoder == "unet" or encoder in FAMILIES
+]
+# Every family and every decoder, in both dtypes; the other pairs take minutes of compilation together.
+QUICK = {
+    ("resnet50", "deeplabv3plus", "float32"),
+    ("resnet50", "deeplabv3plus_dilated", "bfloat16"),
+    ("resnet50_v1_5", "unet_five_levels", "float32"),
+    ("efficientnet_b4", "unet", "float32"),
+    ("efficientnet_b4", "deeplabv3plus", "bfloat16"),
+}
+NARROW = [
+    pytest.param(*row, marks=[] if row in QUICK else pytest.mark.long)
+    for row in itertools.product(FAMILIES, DECODERS, ("float32", "bfloat16"))
+]
+
+
+def default_stride(decoder):
+    return DECODERS[decoder].output_strides[0] if decoder in DECODERS else 16
+
+
+def segmenter(encoder, decoder, **options):
+    return build_segmenter(
+        encoder=encoder,
+        decoder=decoder,
+        **{"output_stride": default_stride(decoder), "num_classes": 1, "dropout": 0.0, **options},
+    )
+
+
+def narrow(encoder, decoder, **options):
+    """Width 1/8, one block a stage, but for one stage with a second, which differs from the first."""
+    stages = (4 if encoder.startswith("resnet") else 7) if DECODERS[decoder].extent == "whole" else 3
+    if stages == 3 and encoder.startswith("efficientnet"):
+        stages = 5
+    depths = (1, 2, *(1,) * (stages - 2))
+    return segmenter(
+        encoder, decoder, width=0.125, encoder_depths=depths, moving=MovingStatistics(0.9), **options
+    )
+
+
+def images(N=3):
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (N, PX, PX, 3)), jnp.uint8)
+
+
+def initial(model):
+    return jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))(images())
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
+def test_every_row_gives_float32_logits_of_the_images_size(encoder, decoder):
+    for output_stride in DECODERS[decoder].output_strides:
+        model = segmenter(encoder, decoder, output_stride=output_stride, num_classes=6, dtype=jnp.bfloat16)
+        variables = abstract_variables(model, px=64)
+        logits = jax.eval_shape(
+            lambda v, x, model=model: model.apply(v, x, train=False),
+            variables,
+            jax.ShapeDtypeStruct((2, 64, 128, 3), jnp.uint8),
+        )
+        assert (logits.shape, logits.dtype) == ((2, 64, 128, 6), jnp.float32)
+        assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_taps_have_their_strides_and_the_cut_is_a_part_of_the_whole(encoder):
+    def taps(extent, output_stride):
+        model = build_encoder(encoder, extent=extent, output_stride=output_stride)
+        image = jax.ShapeDtypeStruct((1, 128, 192, 3), jnp.uint8)
+        pyramid, variables = jax.eval_shape(
+            lambda x: model.init_with_output(jax.random.key(0), x, train=False), image
+        )
+        for name, tap in pyramid._asdict().items():
+            stride = {"image": 1, "stride4_low_level": 4, "output": output_stride}.get(name) or int(name[6:])
+            if tap is not None:
+                assert tap.shape[1:3] == (128 // stride, 192 // stride), name
+        return pyramid, variables
+
+    cut, cut_variables = taps("cut", 16)
+    assert cut.output == cut.stride16
+    whole, whole_variables = taps("whole", 32)
+    assert whole[:-1] == cut[:-1]
+    dense, dense_variables = taps("whole", 8)
+    assert dense.stride16 is None
+    assert jax.tree.map(lambda leaf: leaf.shape, dense_variables) == jax.tree.map(
+        lambda leaf: leaf.shape, whole_variables
+    )
+    for collection, layers in cut_variables.items():
+        for layer, leaves in layers.items():
+            assert whole_variables[collection][layer] == leaves
+
+
+def gradients_of(model):
+    variables = initial(model)
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            logits, _ = model.apply(
+                {**variables, "params": params}, images(), train=True, mutable=["batch_stats"]
+            )
+            return jnp.mean(jnp.square(logits - 1.0))
+
+        return jax.grad(loss)(params)
+
+    return jax.tree_util.tree_leaves_with_path(gradient(variables["params"]))
+
+
+def is_bias_before_batch_norm(name):
+    """The norm's mean takes such a bias out again: it has no true gradient."""
+    return name.endswith("_conv/bias") or name.endswith("/conv/bias")
+
+
+@pytest.mark.parametrize(("encoder", "decoder", "dtype"), NARROW)
+def test_gradients_are_float32_and_finite_and_reach_every_parameter(encoder, decoder, dtype):
+    """Whatever the dtype of computation, which the encoder's output has."""
+    model = narrow(encoder, decoder, dtype=jnp.dtype(dtype))
+    pyramid = jax.eval_shape(
+        lambda x: model.encoder.init_with_output(jax.random.key(0), x, train=False)[0], images()
+    )
+    assert pyramid.output.dtype == dtype
+    for path, leaf in gradients_of(model):
+        name = leaf_name(path)
+        assert leaf.dtype == jnp.float32
+        assert np.isfinite(leaf).all(), name
+        if not is_bias_before_batch_norm(name):
+            assert np.any(leaf), name
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [("resnet50", "unet"), ("efficientnet_b4", "deeplabv3plus")])
+def test_inference_uses_moving_statistics_and_drops_nothing(encoder, decoder):
+    """So an image's logits do not depend on the others in its batch; in training they do."""
+    model = narrow(encoder, decoder, dropout=0.5, drop_connect=0.5)
+    variables = initial(model)
+    infer = jax.jit(lambda x: model.apply(variables, x, train=False))
+    together = infer(images())
+    scale = np.abs(together).max()
+    np.testing.assert_allclose(together[:1], infer(images()[:1]), rtol=0, atol=1e-4 * scale)
+
+    @jax.jit
+    def train(x, key):
+        return model.apply(variables, x, train=True, mutable=["batch_stats"], rngs={"dropout": key})
+
+    logits, updated = train(images(), jax.random.key(1))
+    assert not np.allclose(logits[:1], train(images()[:1], jax.random.key(1))[0], atol=1e-3)
+    assert not np.allclose(logits, train(images(), jax.random.key(2))[0], atol=1e-3)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), variables["batch_stats"], updated["batch_stats"])
+    assert all(jax.tree.leaves(moved))
+    # Nothing is left to draw, so no random key is asked for.
+    model.without_dropout().apply(variables, images(), train=True, mutable=["batch_stats"])
+
+
+@pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_b4"])
+def test_frozen_stages_keep_and_use_their_statistics_in_training(encoder):
+    model = narrow(encoder, "deeplabv3plus").encoder
+    frozen = model.stages[:2]
+    model = model.clone(frozen_statistics=frozen)
+    variables = initial(model)
+    _, updated = jax.jit(lambda x: model.apply(variables, x, train=True, mutable=["batch_stats"]))(images())
+    for layer, statistics in updated["batch_stats"].items():
+        before = variables["batch_stats"][layer]
+        stays = all(np.array_equal(statistics[leaf], before[leaf]) for leaf in before)
+        assert stays == layer.startswith(frozen), layer
+
+
+@pytest.mark.parametrize("encoder", ["resnet50_v1_5", "efficientnet_b4"])
+def test_encoders_take_odd_sizes(encoder):
+    """Each stride-2 layer rounds up, as in the networks they are named after."""
+    model = build_encoder(encoder, extent="whole")
+    image = jax.ShapeDtypeStruct((1, 131, 197, 3), jnp.uint8)
+    pyramid = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False)[0], image)
+    assert pyramid.stride2.shape[1:3] == (66, 99)
+    assert pyramid.stride8.shape[1:3] == (17, 25)
+    assert pyramid.output.shape[1:3] == (5, 7)
+
+
+@pytest.mark.parametrize("shape", [(1, 250, 256, 3), (1, 256, 40, 3), (1, 64, 64, 4), (64, 64, 3)])
+def test_a_segmenter_refuses_sizes_it_cannot_give_back(shape):
+    model = segmenter("resnet50", "unet")
+    with pytest.raises(UserError, match="multiples of 16"):
+        jax.eval_shape(
+            lambda x: model.init(jax.random.key(0), x, train=False), jax.ShapeDtypeStruct(shape, jnp.uint8)
+        )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        dict(encoder="vgg16"),
+        dict(decoder="fpn"),
+        dict(output_stride=8),
+        dict(decoder="deeplabv3plus_dilated", output_stride=32),
+        dict(num_classes=2),
+        dict(dropout=1.0),
+        dict(drop_connect=-0.1),
+        dict(width=0.0),
+        dict(moving=MovingStatistics(1.0)),
+        dict(encoder_depths=(3, 4)),
+        dict(encoder_depths=(3, 4, 0)),
+    ],
+)
+def test_wrong_choices_are_refused_by_name(fault):
+    with pytest.raises(UserError, match=r"model\."):
+        segmenter(**{"encoder": "resnet50", "decoder": "unet", **fault})
