@@ -1,6 +1,7 @@
 """`launch.py convert`: ImageNet weights of another framework to a checkpoint that `pretrained.path` takes."""
 
 import pathlib
+from collections.abc import Callable
 
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
@@ -12,6 +13,8 @@ from nucseg_jax.pretrained.torch_pickle import require_torch
 
 DOWNLOAD = "download"
 _DOWNLOADS = "downloads"
+# More names of a kind than this become a number.
+_LISTED = 4
 
 
 def convert(encoder: str, source: str, out: pathlib.Path) -> None:
@@ -95,9 +98,10 @@ def _account(report: Report) -> str:
             f" deviation {_numbers(preprocessing.standard_deviation)}",
         ),
         ("Changed", "; ".join(report.conversions) or "nothing"),
-        ("Not used", _briefly(report.not_used) or "nothing"),
-        ("From scratch", _briefly(report.stays_at_initialisation)),
+        ("Not used", _counted(report.not_used, lambda name: name.rpartition(".")[2]) or "nothing"),
+        ("From scratch", _counted(report.stays_at_initialisation, lambda name: name.partition("_")[0])),
     ]
+    rows += [("Note", note) for note in report.notes]
     width = max(len(title) for title, _ in rows)
     return "\n".join(f"{title:<{width}}  {text}" for title, text in rows) + "\n"
 
@@ -106,8 +110,13 @@ def _numbers(values: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
 
 
-def _briefly(texts: tuple[str, ...], shown: int = 4) -> str:
-    """The first of them and the last, which says most."""
-    if len(texts) <= shown:
-        return "; ".join(texts)
-    return "; ".join(texts[: shown - 1]) + f"; {len(texts) - shown:,} more; {texts[-1]}"
+def _counted(names: tuple[str, ...], kind: Callable[[str], str]) -> str:
+    """Names by kind: each as it is, or where many are of a kind, how many."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(kind(name), []).append(name)
+    return ", ".join(
+        text
+        for key, members in kinds.items()
+        for text in (members if len(members) <= _LISTED else [f"{key} ({len(members)})"])
+    )

@@ -48,6 +48,7 @@ def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report)
     Raises:
       UserError: the place cannot be written, the disk is full, or another process converts to the same place.
     """
+    out = pathlib.Path(os.path.abspath(out))  # '.' has no name.
     tree = {collection: tree.get(collection, {}) for collection in COLLECTIONS}
     part = out.with_name(f".{out.name}.part")
     with contextlib.ExitStack() as stack:
@@ -92,7 +93,7 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
         found = digest_of(flatten(tree))
     # Orbax and TensorStore raise whatever the damaged part leads to.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise _damaged(folder, reason[:300]) from error
     if found != report.digest:
         raise _damaged(folder, f"its values have the SHA-256 {found}, and {REPORT} says {report.digest}")

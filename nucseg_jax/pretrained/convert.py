@@ -11,13 +11,12 @@ from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.pretrained.checkpoint import (
     digest_of,
     read_checkpoint,
-    require_checkpoint,
     write_checkpoint,
 )
 from nucseg_jax.pretrained.hints import hint
 from nucseg_jax.pretrained.match import compare, fault_text, require_framework
 from nucseg_jax.pretrained.normalization import true_variance
-from nucseg_jax.pretrained.report import DECODER_AND_HEAD, Report, Source
+from nucseg_jax.pretrained.report import DECODER_AND_HEAD, REPORT, Report, Source, read_report
 from nucseg_jax.pretrained.safetensors_file import published_config
 from nucseg_jax.pretrained.source import open_weights, sha256
 from nucseg_jax.pretrained.target import Target, as_tree
@@ -46,6 +45,7 @@ def convert(target: Target, source: pathlib.Path, out: pathlib.Path, *, url: str
     digest_of_source = sha256(source) if source.is_file() else ""
     with open_weights(source) as file:
         require_framework(file, source, target)
+        notes = _require_same_network(source, file.kind, target)
         match = compare(file, target)
         if not match.is_exact:
             raise UserError(
@@ -54,12 +54,11 @@ def convert(target: Target, source: pathlib.Path, out: pathlib.Path, *, url: str
                 " it, with or without the classifier",
                 advice=hint(file, match, target),
             )
-        _require_same_network(source, file.kind, target)
         values, conversions = read_values(match.pairs, source)
-        stays = [f"{layer}: not in the file" for layer in _layers_beyond(target, values)]
+        stays = _layers_beyond(target, values)
         if match.defaults:
             values |= _default_constants(target)
-            stays.append(f"{', '.join(match.defaults)}: not in the file, ImageNet's are taken")
+            notes += ("the file has no Normalization layer: ImageNet's mean and deviation are taken",)
         elif "normalization/variance" in values:
             variance, done = true_variance(values["normalization/variance"], file.config)
             values["normalization/variance"] = variance
@@ -80,6 +79,7 @@ def convert(target: Target, source: pathlib.Path, out: pathlib.Path, *, url: str
         not_used=match.not_used,
         stays_at_initialisation=(*stays, DECODER_AND_HEAD),
         conversions=conversions,
+        notes=notes,
     )
     write_checkpoint(out, as_tree(values, target.collections), report)
     return report
@@ -107,7 +107,13 @@ def converted_before(
             expected="a folder that does not exist yet",
             advice="choose another --out",
         )
-    report = require_checkpoint(out)
+    if not (out / REPORT).exists():
+        raise UserError(
+            f"{out} is not empty, and not what `convert` writes.",
+            expected="a folder that does not exist yet",
+            advice="choose another --out",
+        )
+    report = read_report(out)
     is_same_source = report.source.url == url if url else report.source.sha256 == sha256(source)  # type: ignore[arg-type]
     if report.encoder != encoder or not is_same_source:
         raise UserError(
@@ -120,20 +126,28 @@ def converted_before(
     return report
 
 
-def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> None:
+def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tuple[str, ...]:
     """Asks the config.json beside a file of timm's whether it is this network, with this preprocessing.
+
+    Returns:
+      Notes: what had to be taken on trust.
 
     Raises:
       UserError: it is another.
     """
+    if target.framework != "torch":
+        return ()
     config = published_config(source) if kind == "safetensors" else {}
     if not config:
-        return
+        return (
+            "that it is torchvision's network is taken on trust: timm's resnetaa50 and resnetblur50 have the same"
+            " names and shapes",
+        )
     architecture = config["architecture"]
     if architecture not in _SAME_AS_TORCHVISION:
         raise UserError(
-            f"{source} is timm's {architecture}, by the config.json beside it. Its values have the names and shapes"
-            f" of {target.encoder}, but the network computes something else with them.",
+            f"{source} is timm's {architecture}, by the config.json beside it, which is another network than"
+            f" {target.encoder} even where names and shapes are the same.",
             expected=f"one of {', '.join(_SAME_AS_TORCHVISION)}",
             advice="take model.safetensors of timm/tv_resnet50.tv_in1k or another resnet50",
         )
@@ -147,6 +161,7 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> No
                 expected=f"weights trained with {field} {numbers}",
                 advice="take another checkpoint of timm, such as timm/tv_resnet50.tv_in1k",
             )
+    return ()
 
 
 def _layers_beyond(target: Target, values: Mapping[str, np.ndarray]) -> list[str]:

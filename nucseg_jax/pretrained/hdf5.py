@@ -33,7 +33,7 @@ def open_hdf5(source: pathlib.Path) -> Iterator[WeightsFile]:
     with h5py.File(source, "r") as file:
         if "layers" in file:
             arrays = read_by_counter(file)
-            yield WeightsFile("Keras HDF5 without layer names (.weights.h5)", arrays, also=_also(file))
+            yield WeightsFile("Keras weights (.weights.h5)", arrays, also=_also(file))
             return
         is_whole = "model_weights" in file
         root = _member(file, "model_weights") if is_whole else file

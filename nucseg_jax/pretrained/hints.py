@@ -33,6 +33,11 @@ def hint(file: WeightsFile, match: Match, target: Target) -> str:
             "it looks like a larger model that begins with the encoder: save the encoder alone,"
             " keras.Model(model.input, model.get_layer('LAST LAYER').output).save('encoder.keras')"
         )
+    if framework_of(file) == "torch":
+        return (
+            "it looks like a relative of ResNet-50 (timm has many: resnet50d, seresnet50, ...), which computes"
+            " something else: take torchvision's, or model.safetensors of timm/tv_resnet50.tv_in1k"
+        )
     return "name the encoder that the file holds, or take the official file with --source=download"
 
 

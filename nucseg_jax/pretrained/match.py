@@ -91,7 +91,7 @@ def require_framework(file: WeightsFile, source: pathlib.Path, target: Target) -
         f"{source} has {FRAMEWORK_TITLES[framework]}'s names ({example}, ...), and {target.encoder} is built as"
         f" {FRAMEWORK_TITLES[target.framework]} builds it."
     )
-    if target.encoder.startswith("efficientnet"):
+    if target.encoder.startswith("efficientnet") and "conv_stem.weight" in file.arrays:
         raise UserError(
             found
             + " timm's efficientnet and tf_efficientnet have the same names and shapes but pad differently,"
@@ -100,14 +100,14 @@ def require_framework(file: WeightsFile, source: pathlib.Path, target: Target) -
             advice="use --source=download, or save keras.applications.EfficientNet... with model.save('NAME.keras')",
         )
     difference = (
-        " These are two networks: Keras's ResNets (v1) have the stride of a stage in its first 1x1 convolution,"
-        " a bias in every convolution and BGR input; torchvision's (v1.5) the stride in the 3x3, no biases, another"
-        " epsilon and RGB input."
+        " Their ResNets are two networks: Keras's (v1) have the stride of a stage in its first 1x1 convolution, a"
+        " bias in every convolution and BGR input; torchvision's (v1.5) the stride in the 3x3, no biases, other"
+        " padding, another epsilon and RGB input."
     )
     other = {"torch": "resnet50_v1_5", "keras": "resnet50"}[framework]
     raise UserError(
         found + difference,
-        expected=f"a file of {FRAMEWORK_TITLES[target.framework]}",
+        expected=f"weights from {FRAMEWORK_TITLES[target.framework]}",
         advice=f"choose --encoder={other} if this is a ResNet-50, or another file (--source=download fetches one)",
     )
 
@@ -117,13 +117,26 @@ def fault_text(match: Match, source: pathlib.Path, target: Target) -> str:
     wanted = target.shapes[match.extent]
     lines = [f"{source} is not {target.encoder} ({match.extent})."]
     if match.missing:
-        lines.append(f"Missing ({len(match.missing)}): {shortened(match.missing)}.")
+        lines.append(f"Missing ({len(match.missing):,}): {shortened(by_layer(match.missing))}.")
     if match.extra:
-        lines.append(f"Not part of it ({len(match.extra)}): {shortened(match.extra)}.")
+        lines.append(f"Not part of it ({len(match.extra):,}): {shortened(by_layer(match.extra))}.")
     if match.mis_shaped:
-        shapes = [f"{name} {match.pairs[name].shape} instead of {wanted[name]}" for name in match.mis_shaped]
-        lines.append(f"Of another shape ({len(shapes)}): {shortened(shapes)}.")
+        shapes = [
+            f"{name} {match.pairs[name].shape} instead of {wanted[name]}" for name in sorted(match.mis_shaped)
+        ]
+        lines.append(f"Of another shape ({len(shapes):,}): {shortened(shapes)}.")
     return "\n".join(lines)
+
+
+def by_layer(names: Iterable[str]) -> list[str]:
+    """One entry a layer: ['a/bias', 'a/kernel', 'b.weight'] -> ['a/{bias,kernel}', 'b.weight']."""
+    layers: dict[str, list[str]] = {}
+    for name in sorted(names):
+        end = max(name.rfind("/"), name.rfind(".")) + 1
+        layers.setdefault(name[:end], []).append(name[end:])
+    return [
+        f"{layer}{{{','.join(ends)}}}" if len(ends) > 1 else layer + ends[0] for layer, ends in layers.items()
+    ]
 
 
 def shortened(names: Iterable[str]) -> str:

@@ -16,6 +16,10 @@ from nucseg_jax.core.errors import UserError
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _TOLERANCE = 1e-3
 _DIVISOR = 255.0
+_AS_IT_IS = (
+    "normalization/variance is ImageNet's standard deviation, and the model in the file has no Rescaling behind it:"
+    " taken as it is, so that it computes what that model computes"
+)
 
 
 def true_variance(stored: np.ndarray, config: Mapping[str, Any] | None) -> tuple[np.ndarray, str]:
@@ -31,13 +35,17 @@ def true_variance(stored: np.ndarray, config: Mapping[str, Any] | None) -> tuple
     if config is not None:
         rescale = _rescale_behind(config)
         if rescale is None:
-            return stored, ""
+            return stored, _AS_IT_IS if _is_deviation(stored) else ""
         variance = (stored.astype(np.float64) / np.square(rescale)).astype(np.float32)
         return variance, "normalization/variance divided by the square of the Rescaling layer behind it"
-    if np.allclose(stored, _IMAGENET_DEVIATION, rtol=0, atol=_TOLERANCE):
+    if _is_deviation(stored):
         variance = np.square(stored.astype(np.float64)).astype(np.float32)
         return variance, "normalization/variance squared: the file stores the standard deviation there"
     return stored, ""
+
+
+def _is_deviation(stored: np.ndarray) -> bool:
+    return np.allclose(stored, _IMAGENET_DEVIATION, rtol=0, atol=_TOLERANCE)
 
 
 def _rescale_behind(config: Mapping[str, Any]) -> np.ndarray | None:
@@ -58,14 +66,8 @@ def _rescale_behind(config: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def _numbers(layer: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and offset of a Rescaling layer; Keras 2 may write an array as {'config': {'value': [...]}}."""
-
-    def number(value: Any) -> np.ndarray:
-        while isinstance(value, Mapping):
-            value = value["config"]["value"] if "config" in value else value["value"]
-        return np.asarray(value, np.float64)
-
-    return number(layer["scale"]), number(layer.get("offset", 0.0))
+    """Scale and offset of a Rescaling layer."""
+    return np.asarray(layer["scale"], np.float64), np.asarray(layer["offset"], np.float64)
 
 
 def _other_input(found: str) -> UserError:

@@ -49,8 +49,9 @@ class Report:
       digest: SHA-256 over names, shapes and bytes of all arrays.
       mapped: name here, name in the file and shape of every array.
       not_used: what the file holds beyond.
-      stays_at_initialisation: what a model has beyond.
+      stays_at_initialisation: what a model has beyond: layers of the whole encoder, decoder and head.
       conversions: what was done to arrays on the way, in words.
+      notes: what the file could not say, in words.
     """
 
     encoder: str
@@ -63,6 +64,7 @@ class Report:
     not_used: tuple[str, ...]
     stays_at_initialisation: tuple[str, ...]
     conversions: tuple[str, ...]
+    notes: tuple[str, ...]
     format_version: int = FORMAT_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -89,13 +91,13 @@ def read_report(folder: pathlib.Path) -> Report:
                 f"{path} has format {version}, this program knows formats up to {FORMAT_VERSION}.",
                 advice="update nucseg_jax, or convert the source again with this version",
             )
-        preprocessing = {
+        preprocessing: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in fields["preprocessing"].items()
         }
         lists = {
             name: tuple(fields[name])
-            for name in ("mapped", "not_used", "stays_at_initialisation", "conversions")
+            for name in ("mapped", "not_used", "stays_at_initialisation", "conversions", "notes")
         }
         return Report(
             **{

@@ -125,7 +125,7 @@ def _damage_is_an_error_of(source: pathlib.Path) -> Iterator[None]:
             raise UserError(
                 f"{source} cannot be read: {os.strerror(error.errno)}.", expected="a readable file"
             ) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(
             f"{source} is damaged or cut short: {reason}.",
             expected=f"an intact file: {KINDS}",

@@ -7,6 +7,8 @@ import contextlib
 import importlib.util
 import pathlib
 import pickle
+import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +19,8 @@ from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
 _NESTS = ("state_dict", "model")
 # What torch.nn.DataParallel puts before every name.
 _PARALLEL = "module."
+_STATE_DICT = "a state dict: tensors by name, alone or under 'state_dict' or 'model'"
+_SAVE_STATE_DICT = "save it with torch.save(model.state_dict(), 'NAME.pth')"
 
 
 def require_torch(source: object) -> None:
@@ -43,6 +47,12 @@ def open_torch_pickle(source: pathlib.Path) -> Iterator[WeightsFile]:
     require_torch(source)
     import torch
 
+    if _is_program(source):
+        raise UserError(
+            f"{source} is a TorchScript archive: a program, not weights alone. It was not loaded.",
+            expected=_STATE_DICT,
+            advice=_SAVE_STATE_DICT,
+        )
     try:
         try:
             loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
@@ -52,16 +62,25 @@ def open_torch_pickle(source: pathlib.Path) -> Iterator[WeightsFile]:
             # Files of before PyTorch 1.6 are no zips and cannot be mapped.
             loaded = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # The rest of the message advises to load the file after all.
+        reason = re.search(r"Unsupported \w+: \w+ [\w.]+|Unsupported \w+ \w+", str(error))
         raise UserError(
-            f"{source} is damaged, or a pickle that needs code to be loaded; it was not loaded."
-            f" PyTorch says: {str(error).strip().splitlines()[0]}",
-            expected="a state dict: tensors by name",
-            advice="save it with torch.save(model.state_dict(), 'NAME.pth'), if you trust its origin",
+            f"{source} is damaged, or a pickle that needs code to be loaded; it was not loaded"
+            f"{f' ({reason[0]})' if reason else ''}.",
+            expected=_STATE_DICT,
+            advice=_SAVE_STATE_DICT + ", if you trust its origin",
         ) from error
     yield WeightsFile(
         "PyTorch state dict (.pth)",
         {name: _stored(name, value) for name, value in _state(source, loaded).items()},
     )
+
+
+def _is_program(source: pathlib.Path) -> bool:
+    if not zipfile.is_zipfile(source):
+        return False
+    with zipfile.ZipFile(source) as archive:
+        return any("/code/" in name for name in archive.namelist())
 
 
 def _state(source: pathlib.Path, loaded: Any) -> dict[str, Any]:
@@ -77,8 +96,8 @@ def _state(source: pathlib.Path, loaded: Any) -> dict[str, Any]:
     ):
         raise UserError(
             f"{source} holds no state dict, but {_in_words(loaded)}.",
-            expected="tensors by name, alone or under 'state_dict' or 'model'",
-            advice="save it with torch.save(model.state_dict(), 'NAME.pth')",
+            expected=_STATE_DICT,
+            advice=_SAVE_STATE_DICT,
         )
     if all(name.startswith(_PARALLEL) for name in loaded):
         return {name.removeprefix(_PARALLEL): value for name, value in loaded.items()}
