@@ -4,7 +4,8 @@ Commands:
   prepare   brings the data set into the form that training reads
   train     trains, validates and tests a model; the same command again resumes
   evaluate  scores a trained model, or baselines, on a split
-  describe  parameters and arithmetic of a model: its row of the paper's Table 1
+  describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
+  convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
 """
 
 import pathlib
@@ -26,6 +27,10 @@ WORKDIR = flags.DEFINE_string("workdir", None, "the run folder")
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "evaluate: which split")
 BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-foreground too")
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
+ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
+SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
+OUT = flags.DEFINE_string("out", None, "convert: the folder to write")
+LAYERS = flags.DEFINE_bool("layers", False, "describe: list every array of the model too")
 JSON = flags.DEFINE_bool("json", False, "describe: JSON in place of a table")
 
 
@@ -63,10 +68,35 @@ def describe() -> None:
     """Runs `describe`."""
     from nucseg_jax.commands.describe import describe
 
-    describe(config_experiment(), as_json=JSON.value)
+    if CONFIG.value is not None:
+        experiments = [config_experiment()]
+    else:
+        from configs import paper
+        from nucseg_jax.experiment import read_experiment
+
+        experiments = [read_experiment(config) for config in paper.get_configs()]
+    describe(experiments, as_json=JSON.value, layers=LAYERS.value)
 
 
-COMMANDS = {"prepare": prepare, "train": train, "evaluate": evaluate, "describe": describe}
+def convert() -> None:
+    """Runs `convert`."""
+    from nucseg_jax.commands.convert import convert
+
+    if not (ENCODER.value and SOURCE.value and OUT.value):
+        raise UserError(
+            "convert needs --encoder, --source and --out",
+            advice="python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50",
+        )
+    convert(ENCODER.value, SOURCE.value, pathlib.Path(OUT.value))
+
+
+COMMANDS = {
+    "prepare": prepare,
+    "train": train,
+    "evaluate": evaluate,
+    "describe": describe,
+    "convert": convert,
+}
 
 
 def config_experiment() -> "Experiment":

@@ -24,6 +24,7 @@ from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.settings import Settings, read_settings
 from nucseg_jax.training.mesh import check_batch_size, make_mesh
@@ -84,6 +85,18 @@ class Experiment:
             term_names=recipe.term_names,
             counted_classes=self.settings.model.num_classes,
         )
+
+    def pretrained_encoder(self) -> Loaded | None:
+        """The encoder's weights of `pretrained.path`; None from scratch.
+
+        Raises:
+          UserError: the folder is no conversion of this encoder, or damaged.
+        """
+        path = self.settings.pretrained.path
+        if not path:
+            return None
+        encoder = self.model.encoder
+        return load_encoder(pathlib.Path(path).expanduser(), self.settings.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it."""

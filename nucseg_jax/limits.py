@@ -80,8 +80,3 @@ def check_limits(settings: Settings) -> None:
             f" {train.adam_epsilon}, {train.plateau_min_delta}",
             expected="positive numbers",
         )
-    if settings.pretrained.path:
-        raise UserError(
-            f"pretrained.path is {settings.pretrained.path!r}; this version cannot load encoder weights yet",
-            expected="'' (from scratch)",
-        )

@@ -2,12 +2,30 @@ import copy
 
 import pytest
 
-from configs import base, deeplabv3plus_resnet50, quickstart, unet_resnet50
+from configs import (
+    base,
+    deeplabv3plus_dilated_resnet50,
+    deeplabv3plus_efficientnet_b4,
+    deeplabv3plus_resnet50,
+    quickstart,
+    unet_efficientnet_b4,
+    unet_five_levels_resnet50,
+    unet_resnet50,
+)
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.settings import differences, read_settings
 
-CONFIGS = [base, quickstart, unet_resnet50, deeplabv3plus_resnet50]
+CONFIGS = [
+    base,
+    quickstart,
+    unet_resnet50,
+    unet_efficientnet_b4,
+    deeplabv3plus_resnet50,
+    deeplabv3plus_efficientnet_b4,
+    unet_five_levels_resnet50,
+    deeplabv3plus_dilated_resnet50,
+]
 
 
 @pytest.mark.parametrize("module", CONFIGS)
@@ -75,7 +93,10 @@ def test_what_is_no_config_is_refused(config):
         ("train.log_every_steps", 0),
         ("eval.batch_size", 0),
         ("model.dropout", 1.0),
-        ("pretrained.path", "somewhere"),
+        ("model.output_stride", 8),
+        ("model.drop_connect", 1.0),
+        ("transfer.freeze_through", "block7"),
+        ("transfer.encoder_lr_factor", -1.0),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field, value):

@@ -1,10 +1,12 @@
-"""`describe`: a model's row of the paper's Table 1, without data and without training."""
+"""`describe`: the paper's Table 1 from the models themselves, without data and without training."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import tqdm
 from clu import parameter_overview
 
 from nucseg_jax.core.vocabulary import PATCH_PX
@@ -15,47 +17,82 @@ from nucseg_jax.reporting.table import render
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.step import compile_train_step
 
-RULE = (
-    "Counted as Keras's count_params does: batch norm's moving means and variances are in the total.\n"
-    "Size: 4 bytes a parameter. Forward: the convolutions' arithmetic, 2 operations a multiply-add.\n"
-    "Train step: what XLA counts in the compiled step of this backend, update included, divided by the batch."
+RULES = (
+    "Parameters are counted as Keras's count_params does: batch norm's moving means and variances are in the total,",
+    "and so are the constants, the seven values of the Normalization layer in Keras's EfficientNets: part of the",
+    "checkpoint here, never trained. Size: 4 bytes a parameter, in units of 2^20 bytes.",
+    f"Arithmetic is of one {PATCH_PX}x{PATCH_PX} image. Forward: the convolutions, 2 operations a multiply-add. Train"
+    " step: what XLA",
+    "counts in the compiled step of this backend, update included, divided by the batch.",
 )
 
 
-def describe(experiment: Experiment, *, as_json: bool) -> None:
-    """Prints parameters, size and arithmetic per 256x256 image."""
-    facts = model_facts(experiment)
+def describe(experiments: Sequence[Experiment], *, as_json: bool, layers: bool) -> None:
+    """Prints parameters, size and arithmetic of each model.
+
+    Args:
+      experiments: one a row.
+      as_json: print JSON: one object, or a list when there are several models.
+      layers: print every array of the models before the table.
+    """
+    if layers and not as_json:
+        for experiment in experiments:
+            variables = abstract_variables(experiment.model)
+            print(f"{parameter_overview.get_parameter_overview(variables, include_stats=False)}\n")
+    facts = []
+    # Compiling the train step takes up to a minute a model.
+    for experiment in tqdm.tqdm(experiments, "compiling train steps", leave=False, disable=None):
+        facts.append(model_facts(experiment))
     if as_json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=2))
         return
-    print(
-        parameter_overview.get_parameter_overview(abstract_variables(experiment.model), include_stats=False)
-    )
-    print()
-    headers = ["model", "parameters", "trainable", "MB", "forward GFLOP", "train step GFLOP"]
-    row = [
-        f"{facts['decoder']} {facts['encoder']}",
-        f"{facts['parameters_total']:,}",
-        f"{facts['parameters_trainable']:,}",
-        f"{facts['size_mb']:.2f}",
-        f"{facts['flops_forward'] / 1e9:.1f}",
-        f"{facts['flops_train_step'] / 1e9:.1f}",
+    table_1 = [
+        (
+            row["decoder"],
+            row["encoder"],
+            f"{row['encoder_end']}, stride {row['output_stride']}",
+            f"{row['parameters_total']:,}",
+            f"{row['size_mb']:.2f}",
+            f"{row['dropout']:g}",
+            f"{row['l2']:g}",
+        )
+        for row in facts
     ]
-    print(render(headers, [row]))
+    print(render(("model", "encoder", "cut at", "parameters", "MB", "dropout", "L2"), table_1))
     print()
-    print(RULE)
+    details = [
+        (
+            f"{row['decoder']} {row['encoder']}",
+            f"{row['parameters_trainable']:,}",
+            f"{row['parameters_moving']:,}",
+            row["parameters_constant"],
+            f"{row['flops_forward'] / 1e9:.1f}",
+            f"{row['flops_train_step'] / 1e9:.1f}",
+        )
+        for row in facts
+    ]
+    headers = ("of them", "trainable", "moving", "constant", "forward GFLOP", "train step GFLOP")
+    print(render(headers, details))
+    print()
+    print("\n".join(RULES))
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:
-    """The same as JSON values; operations are per 256x256 image."""
+    """A model's row as JSON values; operations are per 256x256 image."""
     model = experiment.settings.model
     count = count_parameters(abstract_variables(experiment.model))
     return {
         "encoder": model.encoder,
+        "encoder_end": experiment.model.encoder.end,
+        "output_stride": model.output_stride,
         "decoder": model.decoder,
         "parameters_total": count.total,
         "parameters_trainable": count.trainable,
+        "parameters_moving": count.moving,
+        "parameters_constant": count.constant,
         "size_mb": round(count.size_mb, 2),
+        "dropout": model.dropout,
+        "l2": experiment.settings.loss.l2,
         "flops_forward": forward_flops(experiment.model),
         "flops_train_step": train_step_flops(experiment),
     }

@@ -29,6 +29,7 @@ from nucseg_jax.training.run_folder import RunFolder
 ARCHITECTURE_FIELDS = (
     "model.encoder:",
     "model.decoder:",
+    "model.output_stride:",
     "model.num_classes:",
     "model.width:",
     "model.encoder_depths:",

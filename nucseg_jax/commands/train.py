@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.stopwatch import Stopwatch
 from nucseg_jax.data.batch import Batch
@@ -25,6 +26,7 @@ from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.overlays import save_png
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
@@ -41,7 +43,7 @@ from nucseg_jax.training.mesh import put_batch, replicated
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, make_schedule
-from nucseg_jax.training.state import TrainState, close_epoch
+from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
 from nucseg_jax.training.step import StepRecipe, compile_train_step
 
 # Fields that change no number of a run: they may differ when it is taken up again.
@@ -66,6 +68,7 @@ class Run:
       folder: where everything is written.
       recipe: what the step is bound to.
       evaluator: scores and draws.
+      weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
       watch: wall time by phase.
     """
 
@@ -76,6 +79,7 @@ class Run:
     folder: RunFolder
     recipe: StepRecipe
     evaluator: Evaluator
+    weights: Loaded | None
     watch: Stopwatch
 
 
@@ -100,6 +104,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
     mesh = experiment.make_mesh()
+    weights = first_weights(experiment, RunFolder(workdir))
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
     with claim_run_folder(workdir, config, changes, plan.splits, plan.digest) as folder:
         if folder.results.exists():
@@ -107,12 +112,14 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             print_results(folder)
             return
         folder.record_start(describe_environment())
-        announce(experiment, plan.splits, schedule, mesh)
+        announce(experiment, plan.splits, schedule, mesh, weights)
+        if weights is not None:
+            write_json(folder.pretrained, weights.report.as_json())
         with watch.phase("data"):
             data = plan.read()
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
-        run = Run(experiment, schedule, data, mesh, folder, recipe, evaluator, watch)
+        run = Run(experiment, schedule, data, mesh, folder, recipe, evaluator, weights, watch)
         try:
             with open_checkpoints(folder.checkpoints) as checkpoints:
                 run_epochs(run, checkpoints)
@@ -132,7 +139,29 @@ def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
     return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
 
 
-def announce(experiment: Experiment, splits: Splits, schedule: Schedule, mesh: Mesh) -> None:
+def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
+    """The pretrained encoder, if the run has not got beyond its first step.
+
+    Raises:
+      UserError: `pretrained.path` does not fit the model, or is not what the run was started with.
+    """
+    if folder.results.exists() or (folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir())):
+        return None
+    weights = experiment.pretrained_encoder()
+    if weights is not None and folder.pretrained.exists():
+        before = json.loads(folder.pretrained.read_text(encoding="utf-8"))["digest"]
+        if before != weights.report.digest:
+            raise UserError(
+                f"{experiment.settings.pretrained.path} holds other weights than when {folder.path} was started",
+                expected=f"the weights with digest {before[:12]}; found {weights.report.digest[:12]}",
+                advice="choose another --workdir",
+            )
+    return weights
+
+
+def announce(
+    experiment: Experiment, splits: Splits, schedule: Schedule, mesh: Mesh, weights: Loaded | None
+) -> None:
     """Says what is about to run, in a few lines."""
     model, train = experiment.settings.model, experiment.settings.train
     sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
@@ -144,8 +173,18 @@ def announce(experiment: Experiment, splits: Splits, schedule: Schedule, mesh: M
         f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
     )
     print(f"devices   {len(devices)} x {devices[0].device_kind}")
-    if not experiment.settings.pretrained.path:
-        print("weights   from scratch: pretrained.path is empty (the paper starts from ImageNet weights)")
+    if weights is not None:
+        print(f"weights   {weights.summary}")
+    elif not experiment.settings.pretrained.path:
+        print(
+            "weights   from scratch: pretrained.path is empty. The paper starts from ImageNet weights:\n"
+            f"          python launch.py convert --encoder={model.encoder} --source=download"
+            f" --out=weights/{model.encoder}"
+        )
+    frozen = experiment.frozen_stages
+    if frozen:
+        kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
+        print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
     print(flush=True)
 
 
@@ -222,7 +261,10 @@ def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
     newest = checkpoints.latest_step()
     if newest is None:
         make_state = functools.partial(run.experiment.init_state, run.recipe)
-        return jax.jit(make_state, out_shardings=replicated(run.mesh))()
+        state = jax.jit(make_state, out_shardings=replicated(run.mesh))()
+        if run.weights is None:
+            return state
+        return with_encoder(state, jax.device_put(run.weights.variables, replicated(run.mesh)))
     print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
     return restore(run, checkpoints, newest)
 

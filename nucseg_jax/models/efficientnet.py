@@ -148,6 +148,11 @@ class EfficientNet(nn.Module):
         return self.variant.depths if self.extent == "whole" else self.variant.depths[: CUT_STAGE - 1]
 
     @property
+    def end(self) -> str:
+        """Keras's name of the last features."""
+        return "top_activation" if self.extent == "whole" else f"block{CUT_STAGE}a_expand_activation"
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What happens to raw RGB; mean and deviation are defaults, a checkpoint's constants replace them."""
         return IMAGENET

@@ -112,6 +112,11 @@ class ResNet(nn.Module):
         return self.variant.depths if self.extent == "whole" else self.variant.depths[:CUT_STAGES]
 
     @property
+    def end(self) -> str:
+        """Keras's name of the last features."""
+        return f"conv{len(self.depths) + 1}_block{self.depths[-1]}_out"
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What happens to raw RGB; the weights were trained with it."""
         return self.variant.preprocessing

@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "split.json"
 
     @property
+    def pretrained(self) -> pathlib.Path:
+        """Where the encoder's first weights came from: the report of their conversion; absent from scratch."""
+        return self.path / "pretrained.json"
+
+    @property
     def metrics(self) -> pathlib.Path:
         """One JSON line every `train.log_every_steps` and one an epoch."""
         return self.path / "metrics.jsonl"

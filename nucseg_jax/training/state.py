@@ -93,6 +93,31 @@ def init_state(
     )
 
 
+def with_encoder(state: TrainState, variables: dict[str, Any]) -> TrainState:
+    """The same state with an encoder's variables in place of its own; for a state before its first step.
+
+    Args:
+      state: its optimizer's moments stay as they are: zero.
+      variables: 'params', 'batch_stats' and maybe 'constants' of the encoder, every one it has.
+
+    Raises:
+      ValueError: another structure, shape or dtype than the state's.
+    """
+    collections = {"params": state.params, "batch_stats": state.batch_stats, CONSTANTS: state.constants}
+    replaced = {
+        name: {**tree, "encoder": variables[name]} if name in variables else tree
+        for name, tree in collections.items()
+    }
+    # optax and flax would take a wrong shape for broadcasting.
+    jax.tree.map(_require_like, replaced, collections)
+    return state.replace(**replaced)
+
+
+def _require_like(new: Any, old: Any) -> None:
+    if (new.shape, new.dtype) != (old.shape, old.dtype):
+        raise ValueError(f"{new.shape} {new.dtype} in place of {old.shape} {old.dtype}")
+
+
 def close_epoch(
     state: TrainState, plateau: optax.GradientTransformationExtraArgs, validation_loss: jax.Array
 ) -> TrainState:

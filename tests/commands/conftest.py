@@ -41,10 +41,10 @@ class CommandLine:
             **options,
         )
 
-    def run(self, *arguments: str, **options) -> tuple[int, str, str]:
+    def run(self, *arguments: str, timeout: float = 300, **options) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=timeout)
         return process.returncode, out, err
 
     def train(self, workdir: pathlib.Path, *more: str) -> tuple[int, str, str]:
