@@ -99,7 +99,10 @@ def _account(report: Report) -> str:
         ),
         ("Changed", "; ".join(report.conversions) or "nothing"),
         ("Not used", _counted(report.not_used, lambda name: name.rpartition(".")[2]) or "nothing"),
-        ("From scratch", _counted(report.stays_at_initialisation, lambda name: name.partition("_")[0])),
+        (
+            "From scratch",
+            _counted(report.stays_at_initialisation, lambda layer: f"layers of {layer.partition('_')[0]}"),
+        ),
     ]
     rows += [("Note", note) for note in report.notes]
     width = max(len(title) for title, _ in rows)
@@ -118,5 +121,5 @@ def _counted(names: tuple[str, ...], kind: Callable[[str], str]) -> str:
     return ", ".join(
         text
         for key, members in kinds.items()
-        for text in (members if len(members) <= _LISTED else [f"{key} ({len(members)})"])
+        for text in (members if len(members) <= _LISTED else [f"{key} ({len(members):,})"])
     )
