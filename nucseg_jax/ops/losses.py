@@ -25,7 +25,7 @@ def soft_dice(
       smooth: > 0; keeps the ratio defined on empty patches.
 
     Returns:
-      float32 [N], 0..1; all equal when `reduce` is 'batch'.
+      float32 [N], 0..1 (float64 for float64 logits); all equal when `reduce` is 'batch'.
     """
     probability = foreground_probability(logits)
     truth = foreground_truth(label, logits.shape[-1])

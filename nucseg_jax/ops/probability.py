@@ -8,8 +8,11 @@ import jax.numpy as jnp
 
 
 def foreground_probability(logits: jax.Array) -> jax.Array:
-    """float32 [N, H, W, F], 0..1: the sigmoid of one logit, or the softmax without its background."""
-    logits = logits.astype(jnp.float32)
+    """float32 [N, H, W, F], 0..1: the sigmoid of one logit, or the softmax without its background.
+
+    float64 for float64 logits.
+    """
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     if logits.shape[-1] == 1:
         return jax.nn.sigmoid(logits)
     return jax.nn.softmax(logits, axis=-1)[..., 1:]

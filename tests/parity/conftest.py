@@ -42,9 +42,9 @@ def torch_networks() -> Any:
 @pytest.fixture
 def keras_float64(keras_networks: Any) -> Iterator[None]:
     """Keras builds and computes in float64."""
-    keras_networks.keras.config.set_floatx("float64")
+    keras_networks.compute_in("float64")
     yield
-    keras_networks.keras.config.set_floatx("float32")
+    keras_networks.compute_in("float32")
 
 
 @pytest.fixture

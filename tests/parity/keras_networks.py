@@ -30,12 +30,17 @@ BATCH_NORM = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_v
 NORMALIZATION = {"mean": "mean", "variance": "variance", "count": "count"}
 
 
+def compute_in(dtype: str) -> None:
+    """Layers built from now on have variables and arithmetic of this dtype."""
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
 def build(name: str, H: int, W: int) -> Any:
     """A row of ours as Keras has it, without its classifier.
 
     The size is given because Keras's EfficientNets pad odd and even maps differently only where it is known.
     """
-    keras.backend.clear_session()
     return APPLICATIONS[name](weights=None, include_top=False, input_shape=(H, W, 3))
 
 

@@ -136,7 +136,7 @@ def our_gradients(model, variables, image, label):
 
 
 def compare_gradients(model, keras_encoder, decoder, encoder, narrowing, dtype, keras_segmenters):
-    """Losses and gradients on both sides; the largest difference and the tensor that has it."""
+    """Holds the losses to each other; the differences of the gradients by name."""
     variables = initial_variables(model, dtype)
     image, label = batch(dtype)
     theirs = keras_model(keras_segmenters, keras_encoder, decoder, encoder, narrowing, variables)
@@ -158,14 +158,13 @@ def compare_gradients(model, keras_encoder, decoder, encoder, narrowing, dtype, 
             differences[name] = relative_difference(gradient, their_gradients[name])
         elif dtype == np.float64:
             assert max(np.abs(gradient).max(), np.abs(their_gradients[name]).max()) < 1e-9 * largest, name
-    worst = max(differences, key=lambda name: differences[name])
-    return differences[worst], worst
+    return differences
 
 
 @pytest.mark.parametrize(("decoder", "encoder"), MODELS)
 def test_gradients_of_narrow_models_are_keras(decoder, encoder, keras_float64, keras_segmenters, record):
     with jax.enable_x64(True):
-        worst, name = compare_gradients(
+        differences = compare_gradients(
             narrow_model(decoder, encoder),
             narrow_keras_encoder(encoder, keras_segmenters),
             decoder,
@@ -174,14 +173,16 @@ def test_gradients_of_narrow_models_are_keras(decoder, encoder, keras_float64, k
             np.float64,
             keras_segmenters,
         )
-    assert worst < GRADIENT_TOLERANCE, name
+    worst = max(differences.values())
+    assert worst < GRADIENT_TOLERANCE, {n: d for n, d in differences.items() if d >= GRADIENT_TOLERANCE}
     version = keras_segmenters.keras_networks.VERSION
     record(f"{decoder} {encoder}, narrow", version, "gradients, float64", f"{N} x {PX}x{PX}", f"{worst:.1e}")
 
 
 @pytest.mark.parametrize(("decoder", "encoder"), MODELS)
 def test_gradients_in_float32_are_reported(decoder, encoder, keras_segmenters, record):
-    worst, name = compare_gradients(
+    """Not held to anything: where a ReLU's input is within rounding of zero, one channel's gradient differs."""
+    differences = compare_gradients(
         narrow_model(decoder, encoder),
         narrow_keras_encoder(encoder, keras_segmenters),
         decoder,
@@ -190,13 +191,13 @@ def test_gradients_in_float32_are_reported(decoder, encoder, keras_segmenters, r
         np.float32,
         keras_segmenters,
     )
-    version = keras_segmenters.keras_networks.VERSION
+    values = list(differences.values())
     record(
         f"{decoder} {encoder}, narrow",
-        version,
+        keras_segmenters.keras_networks.VERSION,
         "gradients, float32",
         f"{N} x {PX}x{PX}",
-        f"{worst:.1e} ({name})",
+        f"{max(values):.1e}; {np.median(values):.1e} in the median tensor",
     )
 
 
@@ -206,7 +207,7 @@ def test_gradients_of_paper_models_are_keras(
 ):
     model = build_segmenter(encoder=encoder, decoder=decoder, num_classes=1, dropout=0.0, drop_connect=0.0)
     with jax.enable_x64(True):
-        worst, name = compare_gradients(
+        differences = compare_gradients(
             model,
             keras_networks.build(encoder, PX, PX),
             decoder,
@@ -215,7 +216,8 @@ def test_gradients_of_paper_models_are_keras(
             np.float64,
             keras_segmenters,
         )
-    assert worst < GRADIENT_TOLERANCE, name
+    worst = max(differences.values())
+    assert worst < GRADIENT_TOLERANCE, {n: d for n, d in differences.items() if d >= GRADIENT_TOLERANCE}
     record(
         f"{decoder} {encoder}",
         keras_networks.VERSION,
@@ -246,6 +248,9 @@ def test_adam_and_l2_are_keras(keras_float64, keras_segmenters, record):
         update = jax.jit(optimizer.update)
         keras_optimizer = keras.optimizers.Adam(LR)
         keras_optimizer.build(model.trainable_variables)
+        # TensorFlow's cast takes Python numbers through float32, which moves ten float64 steps by 7e-5 of lr.
+        keras_optimizer.beta_1 = tf.constant(keras_optimizer.beta_1, tf.float64)
+        keras_optimizer.beta_2 = tf.constant(keras_optimizer.beta_2, tf.float64)
 
         def dice_gradient(name, shape, step):
             size = 10.0 ** -float(integers(f"{name} size", 1, 0, 10)[0])
