@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -86,10 +85,7 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
     report = require_checkpoint(folder)
     try:
         with ocp.PyTreeCheckpointer() as checkpointer:
-            path = folder.absolute() / ENCODER
-            structure = checkpointer.metadata(path).item_metadata.tree
-            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), structure)
-            tree = checkpointer.restore(path, restore_args=as_numpy)
+            tree = checkpointer.restore(folder.absolute() / ENCODER)  # NumPy arrays, as they were saved.
         found = digest_of(flatten(tree))
     # Orbax and TensorStore raise whatever the damaged part leads to.
     except Exception as error:

@@ -17,8 +17,6 @@ _NESTED = re.compile(
 
 def hint(file: WeightsFile, match: Match, target: Target) -> str:
     """A clause of advice for a file that does not match."""
-    if other := _other_encoder(file, target):
-        return f"it looks like {other}: choose --encoder={other}"
     if _is_transposed(match, target):
         return "its kernels look transposed: they are wanted as [height, width, in, out] (torch has [out, in, ...])"
     if any("preact_bn" in name for name in (*match.extra, *file.arrays)):
@@ -28,6 +26,8 @@ def hint(file: WeightsFile, match: Match, target: Target) -> str:
             "it looks like a larger model with an encoder inside: save that alone,"
             " model.get_layer('NAME OF THE ENCODER').save('encoder.keras')"
         )
+    if other := _other_encoder(file, target):
+        return f"it looks like {other}: choose --encoder={other}"
     if not match.missing and not match.mis_shaped:
         return (
             "it looks like a larger model that begins with the encoder: save the encoder alone,"

@@ -1,6 +1,7 @@
 """What an encoder of the table needs: names, shapes and places of its values, and whose weights fit it."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -41,12 +42,8 @@ class Target:
     shapes: Mapping[Extent, Mapping[str, tuple[int, ...]]]
     collections: Mapping[str, str]
 
-    @property
-    def family(self) -> str:
-        """The encoder's name in words of its framework."""
-        return "torchvision's ResNet (v1.5)" if self.framework == "torch" else "Keras's"
 
-
+@functools.cache
 def target_of(encoder: str, *, width: float = 1.0, encoder_depths: tuple[int, ...] = ()) -> Target:
     """The target by its name in the table.
 
