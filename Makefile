@@ -3,11 +3,12 @@ PYTHON ?= python3
 # The accelerator to install for: cpu, cuda or tpu.
 DEVICE ?= cpu
 VENV := .venv
+PARITY_VENV := .venv-parity
 BIN := $(VENV)/bin
 RUN_REQUIREMENTS := requirements/$(DEVICE).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install quickstart test test-long lint format requirements clean
+.PHONY: install quickstart test test-long test-parity lint format requirements clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed-$(DEVICE)
@@ -29,10 +30,19 @@ quickstart: install
 
 # Two workers: compilation is what takes the time, and the cache in .cache/ is shared between them and between runs.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not parity"
 
 test-long: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "long" --durations=10
+	$(BIN)/python -m pytest -m "long and not parity" --durations=10
+
+# In an environment of its own: TensorFlow and PyTorch are no part of this package.
+test-parity: $(PARITY_VENV)/.installed
+	$(PARITY_VENV)/bin/python -m pytest -m "parity" --durations=10
+
+$(PARITY_VENV)/.installed: pyproject.toml
+	test -x $(PARITY_VENV)/bin/python || $(PYTHON) -m venv $(PARITY_VENV)
+	$(PARITY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[test,parity]'
+	touch $@
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -52,4 +62,4 @@ requirements:
 	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
 
 clean:
-	rm -rf $(VENV) .cache build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) .cache build *.egg-info
