@@ -1,13 +1,20 @@
 """Writes tests/parity/fixtures from the reference libraries: `python -m tests.parity.make_fixtures`.
 
-Needs the extra `parity`. Weights and images are drawn anew by `frozen.py` wherever they are needed.
+Needs the extra `parity`. Weights and images are not stored: whoever needs them draws them anew (`frozen.py`).
 """
 
 import numpy as np
 
 from nucseg_jax.core.files import replaced_at_once
 from tests.parity import keras_networks, torch_networks
-from tests.parity.fixtures import FOLDER, INFERENCE_SIZE, NETWORKS, TRAINING_SIZE, fixture_path, sampled
+from tests.parity.fixture_samples import (
+    FOLDER,
+    INFERENCE_SIZE,
+    NETWORKS,
+    TRAINING_SIZE,
+    fixture_path,
+    sampled,
+)
 from tests.parity.frozen import frozen_images
 from tests.parity.rows import TORCH_ROWS, whole_encoder
 

@@ -6,7 +6,7 @@ from flax import linen as nn
 
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_encoder
-from tests.parity.frozen import frozen_variables
+from tests.parity.frozen_weights import frozen_variables
 
 # The rows that come from PyTorch; all others come from keras.applications.
 TORCH_ROWS = ("resnet50_v1_5",)

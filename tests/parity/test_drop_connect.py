@@ -8,7 +8,8 @@ from flax import linen as nn
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
 from nucseg_jax.models.layers import BatchNorm
 from nucseg_jax.models.tables import ENCODERS, build_encoder
-from tests.parity.frozen import frozen_images, frozen_variables
+from tests.parity.frozen import frozen_images
+from tests.parity.frozen_weights import frozen_variables
 
 
 def rates_by_block(encoder):

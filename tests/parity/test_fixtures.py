@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.parity.difference import relative_differences
-from tests.parity.fixtures import INFERENCE_SIZE, NETWORKS, TRAINING_SIZE, fixture_path, sampled
+from tests.parity.fixture_samples import INFERENCE_SIZE, NETWORKS, TRAINING_SIZE, fixture_path, sampled
 from tests.parity.frozen import frozen_images
 from tests.parity.observation import observe_ours
 from tests.parity.rows import whole_encoder

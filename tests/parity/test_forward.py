@@ -1,13 +1,10 @@
 """Every encoder row against the library it is named after: taps, all batch norms, moving statistics, in float32."""
 
-import jax
-import numpy as np
 import pytest
 
-from nucseg_jax.models.layers import BatchNorm, MovingStatistics
 from nucseg_jax.models.tables import ENCODERS
 from tests.parity.difference import relative_differences
-from tests.parity.frozen import frozen_images, uniform
+from tests.parity.frozen import frozen_images
 from tests.parity.observation import observe_ours, statistic_updates
 from tests.parity.rows import TORCH_ROWS, whole_encoder
 
@@ -93,34 +90,3 @@ def test_training_is_torch(library, torch_networks, record):
     record("resnet50_v1_5", version, "training", shape_of(TRAINING_SIZE), f"{worst:.1e}")
     worst = compare_updates(ours, theirs, variables)
     record("resnet50_v1_5", version, "moving statistics", shape_of(TRAINING_SIZE), f"{worst:.1e}")
-
-
-def test_unbiased_moving_variance_is_that_of_tensorflows_fused_kernel(record):
-    """The kernel that TensorFlow 2.15's BatchNormalization runs."""
-    tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed", exc_type=ImportError)
-    image = uniform("fused image", (3, 4, 5, 8), -1.0, 3.0)
-    scale, offset, mean, var = (uniform(f"fused {kind}", (8,), 0.5, 1.5) for kind in ("g", "b", "m", "v"))
-    result, new_mean, new_var = tf.compat.v1.nn.fused_batch_norm(
-        image, scale, offset, mean, var, epsilon=1e-3, is_training=True, exponential_avg_factor=0.01
-    )[:3]
-    norm = BatchNorm(moving=MovingStatistics(0.99, unbiased_variance=True))
-    variables = {"params": dict(scale=scale, bias=offset), "batch_stats": dict(mean=mean, var=var)}
-    ours, updated = jax.jit(lambda v, x: norm.apply(v, x, train=True, mutable=["batch_stats"]))(
-        variables, image
-    )
-    statistics = updated["batch_stats"]
-    differences = relative_differences(
-        {"result": ours, "mean": statistics["mean"] - mean, "var": statistics["var"] - var},
-        {"result": result.numpy(), "mean": new_mean.numpy() - mean, "var": new_var.numpy() - var},
-    )
-    assert max(differences.values()) < TOLERANCE, differences
-    # The batch has 60 values a channel: the biased variance would be off by one part in 60.
-    biased = 0.01 * (np.var(image, axis=(0, 1, 2)) - var)
-    assert np.abs(biased - (new_var.numpy() - var)).max() > 10 * TOLERANCE * np.abs(biased).max()
-    record(
-        "BatchNorm",
-        f"fused_batch_norm, TensorFlow {tf.__version__}",
-        "moving statistics",
-        "3 x 4x5",
-        f"{max(differences.values()):.1e}",
-    )
