@@ -81,12 +81,13 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
     variables = as_tree(chosen, {name: collection for name, (collection, _) in wanted.items()})
     count = sum(value.size for value in chosen.values())
     rest = sorted({name.split("/")[0].split("_")[0] for name in stored if name not in wanted})
-    not_built = f" Not loaded, since this model does not build it: {shortened(rest)}." if rest else ""
+    not_built = f"{shortened(rest)} not loaded, since this model does not build it; " if rest else ""
+    source = report.source
     return Loaded(
         variables=variables,
-        summary=f"Pretrained: {encoder_name}, {count:,} values of {FRAMEWORK_TITLES[report.source.framework]}"  # type: ignore[index]
-        f" from {report.source.name} (SHA-256 {report.source.sha256[:12]}).{not_built}"
-        " From scratch: decoder and head.",
+        summary=f"{encoder_name}, {count:,} values from {source.name}"
+        f" ({FRAMEWORK_TITLES[source.framework]}, SHA-256 {source.sha256[:12]});"  # type: ignore[index]
+        f" {not_built}decoder and head from scratch",
         report=report,
     )
 

@@ -34,7 +34,7 @@ def test_real_weights_are_converted_accounted_for_and_found_the_second_time(weig
     ):
         assert text in first
     loaded = load_encoder(out, "resnet50", build_encoder("resnet50", extent="cut"))
-    assert "8,589,184 values of Keras" in loaded.summary
+    assert "8,589,184 values from resnet50_keras" in loaded.summary
 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     convert("resnet50", str(weights), out)

@@ -99,9 +99,9 @@ def test_a_model_that_builds_less_takes_less_and_says_so(resnet, tmp_path):
     loaded = load_encoder(tmp_path / "out", "resnet50", resnet.module("cut"))
     assert_equal(flatten(loaded.variables), resnet.cut().values)
     count = sum(value.size for value in resnet.cut().values.values())
-    assert f"resnet50, {count:,} values of Keras from whole.npz" in loaded.summary
-    assert "does not build it: conv5." in loaded.summary
-    assert "From scratch: decoder and head" in loaded.summary
+    assert f"resnet50, {count:,} values from whole.npz (Keras, SHA-256" in loaded.summary
+    assert "conv5 not loaded, since this model does not build it" in loaded.summary
+    assert "decoder and head from scratch" in loaded.summary
     assert "\n" not in loaded.summary
 
 
