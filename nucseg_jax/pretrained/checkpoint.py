@@ -106,7 +106,7 @@ def require_checkpoint(folder: pathlib.Path) -> Report:
         raise UserError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}.",
             expected="the --out of python launch.py convert --encoder=... --source=... --out=DIR",
-            advice="run convert, and name its --out",
+            advice="run convert, and give its --out as --config.pretrained.path",
         )
     return read_report(folder)
 
