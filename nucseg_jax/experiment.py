@@ -25,6 +25,7 @@ from nucseg_jax.limits import check_limits
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
@@ -75,7 +76,7 @@ class Experiment:
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augment=train.augment,
+            augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
         )

@@ -3,11 +3,9 @@
 import jax
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from nucseg_jax.data.batches import training_batches
-from nucseg_jax.data.pannuke import reader, synthetic
-from nucseg_jax.data.pannuke.builder import Pannuke
+from nucseg_jax.data.pannuke import reader
 from nucseg_jax.training.device_feed import cut_tiles, device_feed, put_patches
 from nucseg_jax.training.feed import fits_device
 from nucseg_jax.training.host_feed import host_feed
@@ -23,18 +21,7 @@ SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_e
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    """A small painted data set on disk."""
-    folder = tmp_path_factory.mktemp("painted")
-    synthetic.write_release(folder / "release", patches_per_fold=5, seed=0)
-    Pannuke(data_dir=folder / "data").download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=folder / "release")
-    )
-    return folder / "data"
-
-
-@pytest.fixture(scope="module")
-def make_feed(data_dir):
+def make_feed(painted):
     """Device feeds from patches in memory, host feeds from patches on disk."""
 
     def make(name, *, steps_per_dispatch=1, devices=1, store="replicated"):
@@ -45,8 +32,8 @@ def make_feed(data_dir):
             "mesh": make_mesh(devices),
         }
         if name == "device":
-            return device_feed(reader.read_folds(data_dir, [1, 2]), ROWS, store=store, **options)
-        return host_feed(reader.open_folds(data_dir, [1, 2]), ROWS, **options)
+            return device_feed(reader.read_folds(painted, [1, 2]), ROWS, store=store, **options)
+        return host_feed(reader.open_folds(painted, [1, 2]), ROWS, **options)
 
     return make
 
@@ -72,10 +59,10 @@ def batches_of(feed, epoch, first_step=0):
         ("host", {"devices": 4, "steps_per_dispatch": 3}),
     ],
 )
-def test_every_feed_gives_the_batches_of_the_reference(make_feed, data_dir, name, options):
+def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name, options):
     feed = make_feed(name, **options)
     assert feed.name == name
-    patches = reader.read_folds(data_dir, [1, 2])
+    patches = reader.read_folds(painted, [1, 2])
     for epoch, first_step in ((0, 0), (3, 2)):
         expected = list(training_batches(patches, ROWS, **ORDER, epoch=epoch, first_step=first_step))
         found = batches_of(feed, epoch, first_step)
@@ -149,8 +136,8 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     assert dispatch_sharded(mesh).shard_shape((1, 48)) == (1, 6)
 
 
-def test_whole_patches_are_tiles_of_256_px(data_dir):
-    patches = reader.read_folds(data_dir, [1])
+def test_whole_patches_are_tiles_of_256_px(painted):
+    patches = reader.read_folds(painted, [1])
     source = put_patches(patches, np.arange(5), make_mesh(1), store="replicated")
     batch = jax.jit(cut_tiles, static_argnames="tile_px")(source, np.array([3, 1], np.int32), tile_px=256)
     np.testing.assert_array_equal(batch.image, patches.image[[3, 1]])
