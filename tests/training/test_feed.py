@@ -24,9 +24,10 @@ SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_e
 def make_feed(painted):
     """Device feeds from patches in memory, host feeds from patches on disk."""
 
-    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated"):
+    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated", batch_size=48):
         options = {
             **ORDER,
+            "batch_size": batch_size,
             "schedule": SCHEDULE,
             "steps_per_dispatch": steps_per_dispatch,
             "mesh": make_mesh(devices),
@@ -88,7 +89,7 @@ def train(parts, feed, *, first_step=0, state=None):
 
 def test_training_on_either_feed_is_bit_equal_also_from_the_middle_of_an_epoch(make_feed, small):
     parts = small(dropout=0.3)
-    on_device, on_host = make_feed("device"), make_feed("host")
+    on_device, on_host = make_feed("device", batch_size=8), make_feed("host", batch_size=8)
     state, logs = train(parts, on_device)
     for resumed_at in (0, 5):
         if resumed_at:
@@ -113,8 +114,8 @@ def train_until(parts, feed, last):
 def test_four_steps_a_dispatch_are_four_steps_up_to_rounding(make_feed, small):
     """XLA orders sums otherwise inside a loop; another example or dropout mask would change the loss by a percent."""
     parts = small(dropout=0.3)
-    single, single_logs = train(parts, make_feed("device"))
-    several, several_logs = train(parts, make_feed("device", steps_per_dispatch=4))
+    single, single_logs = train(parts, make_feed("device", batch_size=8))
+    several, several_logs = train(parts, make_feed("device", steps_per_dispatch=4, batch_size=8))
     np.testing.assert_allclose(single_logs["loss"], several_logs["loss"], rtol=1e-3)
     for term, values in single_logs.items():
         np.testing.assert_allclose(values[:2], several_logs[term][:2], rtol=1e-5, err_msg=term)
@@ -134,6 +135,17 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     assert feed.source.image.nbytes > 5 * a_batch
     assert compiled.memory_analysis().temp_size_in_bytes < 3 * a_batch
     assert dispatch_sharded(mesh).shard_shape((1, 48)) == (1, 6)
+
+
+def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):
+    parts = small(dropout=0.3)
+    losses = []
+    for devices, store in ((1, "replicated"), (8, "sharded")):
+        feed = make_feed("device", devices=devices, store=store, batch_size=8)
+        steps = compile_train_steps(parts.recipe, make_mesh(devices), feed.fetch)
+        _, logs = steps(parts.state(devices), feed.source, next(feed.tickets(0, 0)))
+        losses.append(float(logs["loss"][0]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_whole_patches_are_tiles_of_256_px(painted):
