@@ -7,6 +7,8 @@ from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import KINDS
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.settings import Settings
+from nucseg_jax.training.device_feed import STORES
+from nucseg_jax.training.feed import FEEDS
 from nucseg_jax.training.optimizer import L2_SCOPES
 
 DTYPES = ("float32", "bfloat16")
@@ -30,6 +32,8 @@ def check_limits(settings: Settings) -> None:
         ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
         ("train.dtype", train.dtype, DTYPES),
         ("train.tile_px", train.tile_px, TILE_SIZES),
+        ("train.feed", train.feed, FEEDS),
+        ("train.store", train.store, STORES),
     ):
         if value not in choices:
             raise UserError(
@@ -43,6 +47,7 @@ def check_limits(settings: Settings) -> None:
         ("train.seed", train.seed, 0),
         ("train.log_every_steps", train.log_every_steps, 1),
         ("train.checkpoint_every_steps", train.checkpoint_every_steps, 0),
+        ("train.steps_per_dispatch", train.steps_per_dispatch, 0),
         ("train.plateau_patience_epochs", train.plateau_patience_epochs, 1),
         ("train.lr", train.lr, 0),
         ("train.plateau_min_delta", train.plateau_min_delta, 0),
@@ -65,6 +70,19 @@ def check_limits(settings: Settings) -> None:
         raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
     if not 0 <= train.plateau_min_scale <= 1:
         raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
+    augment = settings.augment
+    for field, number, most in (
+        ("augment.brightness", augment.brightness, 1),
+        ("augment.contrast", augment.contrast, 1),
+        ("augment.saturation", augment.saturation, 1),
+        ("augment.hue", augment.hue, 0.5),
+        ("augment.stain_factor", augment.stain_factor, 1),
+        ("augment.stain_offset", augment.stain_offset, 1),
+        ("augment.blur_sigma_px", augment.blur_sigma_px, 5),
+        ("augment.noise_sd", augment.noise_sd, 255),
+    ):
+        if not 0 <= number <= most:
+            raise UserError(f"{field} is {number}", expected=f"0 (off) to {most}")
     if not settings.data.dir:
         raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (

@@ -10,13 +10,15 @@ import pytest
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, replicated
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
-from nucseg_jax.training.step import StepRecipe, compile_train_step
+from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 PX = 32
+GEOMETRY = Augmentation(flips=True, quarter_turns=True)
 
 
 class Small:
@@ -24,13 +26,23 @@ class Small:
 
     def __init__(self, recipe, plateau):
         self.recipe, self.plateau = recipe, plateau
-        self.step = functools.cache(lambda devices: compile_train_step(recipe, make_mesh(devices)))
+        self.step = functools.cache(self._compile_step)
         self._make_state = functools.cache(
             lambda devices: jax.jit(self._init, out_shardings=replicated(make_mesh(devices)))
         )
 
     def state(self, devices=1):
         return self._make_state(devices)()
+
+    def _compile_step(self, devices):
+        """One step on a batch, logs without their axis of steps."""
+        steps = compile_train_steps(self.recipe, make_mesh(devices), lambda source, ticket: ticket)
+
+        def step(state, batch):
+            state, logs = steps(state, (), jax.tree.map(lambda leaf: leaf[None], batch))
+            return state, {term: values[0] for term, values in logs.items()}
+
+        return jax.jit(step, donate_argnums=0)
 
     def _init(self):
         return init_state(
@@ -65,7 +77,7 @@ def make_small(
     l2_scope="added",
     lr=1e-3,
     seed=0,
-    augment=True,
+    augmentation=GEOMETRY,
     dtype=jnp.float32,
     encoder="resnet50",
     encoder_depths=(1, 1, 1),
@@ -97,7 +109,7 @@ def make_small(
             l2=l2,
             l2_scope=l2_scope,
             frozen_stages=frozen_stages,
-            augment=augment,
+            augmentation=augmentation,
             seed=seed,
             steps_per_epoch=4,
         ),
