@@ -39,7 +39,7 @@ from nucseg_jax.training.checkpoint import (
 )
 from nucseg_jax.training.environment import describe_environment
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import put_batch, replicated
+from nucseg_jax.training.mesh import put_batch, put_state, replicated
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, make_schedule
@@ -260,18 +260,17 @@ def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
     """The state of the newest checkpoint, or a new one."""
     newest = checkpoints.latest_step()
     if newest is None:
-        make_state = functools.partial(run.experiment.init_state, run.recipe)
-        state = jax.jit(make_state, out_shardings=replicated(run.mesh))()
-        if run.weights is None:
-            return state
-        return with_encoder(state, jax.device_put(run.weights.variables, replicated(run.mesh)))
+        state = run.experiment.init_state(run.recipe)
+        if run.weights is not None:
+            state = with_encoder(state, run.weights.variables)
+        return put_state(state, run.mesh)
     print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
     return restore(run, checkpoints, newest)
 
 
 def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
     """The state of a checkpoint, on every device."""
-    like = jax.eval_shape(lambda: run.experiment.init_state(run.recipe))
+    like = run.experiment.abstract_state(run.recipe)
     state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
     return state
 

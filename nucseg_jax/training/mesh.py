@@ -52,3 +52,9 @@ def batch_sharded(mesh: Mesh) -> NamedSharding:
 def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Moves a batch of numpy arrays to the mesh."""
     return jax.device_put(batch, batch_sharded(mesh))
+
+
+def put_state(state: Any, mesh: Mesh) -> Any:
+    """Moves a tree of numpy or jax arrays to every device of the mesh, as arrays that a step may take over."""
+    # Without a copy the CPU's arrays would lie in numpy's memory, which is not the step's to write to.
+    return jax.device_put(state, replicated(mesh), may_alias=False)
