@@ -55,6 +55,5 @@ def put_batch(batch: Any, mesh: Mesh) -> Any:
 
 
 def put_state(state: Any, mesh: Mesh) -> Any:
-    """Moves a tree of numpy or jax arrays to every device of the mesh, as arrays that a step may take over."""
-    # Without a copy the CPU's arrays would lie in numpy's memory, which is not the step's to write to.
-    return jax.device_put(state, replicated(mesh), may_alias=False)
+    """Moves a tree of numpy or jax arrays to every device of the mesh."""
+    return jax.device_put(state, replicated(mesh))
