@@ -109,6 +109,15 @@ def get_config() -> ml_collections.ConfigDict:
     train.checkpoint_every_steps = 0
     # Bit-identical repeats on GPU too, at some cost in speed. CPU runs are so without it.
     train.deterministic = False
+    # Where training patches wait. device: uint8 in the devices' memory, cut inside the step. host: read from disk
+    # as they are needed, for sets larger than memory. auto: device where they fit a quarter of a device's memory,
+    # and all patches half of the host's.
+    train.feed = "auto"
+    # device: replicated (all patches on every device) or sharded (a share of them on each).
+    train.store = "replicated"
+    # Steps the device runs by itself, in one compiled loop; 0 = 1 on CPU, where XLA's convolutions are slower in a
+    # loop, and 8 elsewhere.
+    train.steps_per_dispatch = 0
 
     evaluation = config.eval = ml_collections.ConfigDict()
     # Whole 256 px patches a batch; no score depends on it.

@@ -14,6 +14,8 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke.source import DataSource, Kind
+from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
+from nucseg_jax.data.prepared import DataPlan, PreparedData
 from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compile_prediction_step
@@ -29,8 +31,12 @@ from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.settings import Settings, read_settings
+from nucseg_jax.training.device_feed import device_feed
+from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
+from nucseg_jax.training.host_feed import host_feed
 from nucseg_jax.training.mesh import check_batch_size, make_mesh
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
+from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import Loss, StepRecipe
 from nucseg_jax.training.transfer import stages_through
@@ -74,6 +80,40 @@ class Experiment:
             augment=train.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
+        )
+
+    def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
+        """The feed that `train.feed` names, or for 'auto' the one that memory allows."""
+        asked = self.settings.train.feed
+        if asked != "auto":
+            return cast(FeedName, asked)
+        devices = list(mesh.devices.flat)
+        size = len(plan.splits.train) * BYTES_PER_PATCH
+        on_each = size // len(devices) if self.settings.train.store == "sharded" else size
+        # On CPU the devices' memory is the host's.
+        on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
+        fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
+        return "device" if fits else "host"
+
+    def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> TrainingFeed:
+        """What the training step gets its batches from; the device feed moves the patches to the mesh.
+
+        `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
+        reads or opens the plan as `choose_feed` says.
+        """
+        train = self.settings.train
+        steps_per_dispatch = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
+        is_on_device = train.feed == "device" or (train.feed == "auto" and isinstance(data.patches, Patches))
+        make = functools.partial(device_feed, store=train.store) if is_on_device else host_feed
+        return make(
+            data.patches,
+            data.rows("train"),
+            tile_px=train.tile_px,
+            batch_size=train.batch_size,
+            seed=train.seed,
+            schedule=schedule,
+            steps_per_dispatch=steps_per_dispatch,
+            mesh=mesh,
         )
 
     def init_state(self, recipe: StepRecipe) -> TrainState:

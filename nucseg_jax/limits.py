@@ -7,6 +7,8 @@ from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import KINDS
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.settings import Settings
+from nucseg_jax.training.device_feed import STORES
+from nucseg_jax.training.feed import FEEDS
 from nucseg_jax.training.optimizer import L2_SCOPES
 
 DTYPES = ("float32", "bfloat16")
@@ -30,6 +32,8 @@ def check_limits(settings: Settings) -> None:
         ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
         ("train.dtype", train.dtype, DTYPES),
         ("train.tile_px", train.tile_px, TILE_SIZES),
+        ("train.feed", train.feed, FEEDS),
+        ("train.store", train.store, STORES),
     ):
         if value not in choices:
             raise UserError(
@@ -43,6 +47,7 @@ def check_limits(settings: Settings) -> None:
         ("train.seed", train.seed, 0),
         ("train.log_every_steps", train.log_every_steps, 1),
         ("train.checkpoint_every_steps", train.checkpoint_every_steps, 0),
+        ("train.steps_per_dispatch", train.steps_per_dispatch, 0),
         ("train.plateau_patience_epochs", train.plateau_patience_epochs, 1),
         ("train.lr", train.lr, 0),
         ("train.plateau_min_delta", train.plateau_min_delta, 0),

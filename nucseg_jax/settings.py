@@ -93,6 +93,9 @@ class TrainSettings:
     log_every_steps: int
     checkpoint_every_steps: int
     deterministic: bool
+    feed: str
+    store: str
+    steps_per_dispatch: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nucseg_jax.experiment import Experiment
 from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
 from nucseg_jax.reporting.table import render
 from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.step import compile_train_step
+from nucseg_jax.training.step import compile_train_steps
 
 RULES = (
     "Parameters are counted as Keras's count_params does: batch norm's moving means and variances are in the total,",
@@ -105,7 +105,7 @@ def train_step_flops(experiment: Experiment) -> float:
     examples = experiment.settings.train.batch_size
 
     def abstract(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((examples, *shape), dtype)
+        return jax.ShapeDtypeStruct((1, examples, *shape), dtype)
 
     batch = Batch(
         image=abstract((PATCH_PX, PATCH_PX, 3), jnp.uint8),
@@ -114,5 +114,6 @@ def train_step_flops(experiment: Experiment) -> float:
         index=abstract((), jnp.int32),
         tissue=abstract((), jnp.int32),
     )
-    compiled = compile_train_step(recipe, make_mesh(1)).lower(state, batch).compile()
+    steps = compile_train_steps(recipe, make_mesh(1), fetch=lambda source, ticket: ticket)
+    compiled = steps.lower(state, (), batch).compile()
     return float(compiled.cost_analysis()["flops"]) / examples

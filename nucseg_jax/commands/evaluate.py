@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
-from nucseg_jax.data.feed import evaluation_batches
+from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import BASELINES
@@ -60,7 +60,7 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        data = plan_data(experiment.data.data_dir, experiment.splits).read([split])
+        data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
         print(f"baselines on {split}: {len(data.rows(split)):,} patches\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
@@ -98,7 +98,7 @@ def read_patches(
       UserError: the training patches are wanted, and the data set is another than the run's.
     """
     if not training:
-        return plan.read([split]), np.zeros(0, np.int64)
+        return plan.read_or_open([split]), np.zeros(0, np.int64)
     splits, record = folder.read_splits()
     if record["data_digest"] != plan.digest:
         raise UserError(
@@ -106,7 +106,7 @@ def read_patches(
             advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False",
         )
     asked = dataclasses.replace(splits, **{split: getattr(plan.splits, split)})
-    data = plan._replace(splits=asked).read([split, "train"])
+    data = plan._replace(splits=asked).read_or_open([split, "train"])
     return data, data._replace(splits=splits).rows("train")
 
 

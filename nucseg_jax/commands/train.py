@@ -1,50 +1,27 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
-import contextlib
-import dataclasses
-import functools
 import json
-import math
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from nucseg_jax.commands.training_run import Run, run_epochs, score_best
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.feed import training_batches
-from nucseg_jax.data.prepared import PreparedData, plan_data
+from nucseg_jax.data.patch_store import BYTES_PER_PATCH
+from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
-from nucseg_jax.evaluation.evaluator import Evaluator
-from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
-from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.pretrained.load import Loaded
-from nucseg_jax.reporting.overlays import save_png
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
-from nucseg_jax.training.checkpoint import (
-    abstract_like,
-    best_score,
-    open_checkpoints,
-    restore_checkpoint,
-    save_checkpoint,
-)
+from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.environment import describe_environment
-from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import put_batch, put_state, replicated
-from nucseg_jax.training.observer import RunObserver
+from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, make_schedule
-from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
-from nucseg_jax.training.step import StepRecipe, compile_train_step
 
 # Fields that change no number of a run: they may differ when it is taken up again.
 FREE_FIELDS = (
@@ -52,35 +29,10 @@ FREE_FIELDS = (
     "data.release_dir:",
     "train.log_every_steps:",
     "train.checkpoint_every_steps:",
+    "train.feed:",
+    "train.store:",
     "eval.overlays:",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What the parts of `train` share.
-
-    Attributes:
-      experiment: the config's parts.
-      schedule: how long.
-      data: patches in memory.
-      mesh: devices.
-      folder: where everything is written.
-      recipe: what the step is bound to.
-      evaluator: scores and draws.
-      weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
-      watch: wall time by phase.
-    """
-
-    experiment: Experiment
-    schedule: Schedule
-    data: PreparedData
-    mesh: Mesh
-    folder: RunFolder
-    recipe: StepRecipe
-    evaluator: Evaluator
-    weights: Loaded | None
-    watch: Stopwatch
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
@@ -112,14 +64,17 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             print_results(folder)
             return
         folder.record_start(describe_environment())
+        feed_name = experiment.choose_feed(plan, mesh)
         announce(experiment, plan.splits, schedule, mesh, weights)
+        print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
             write_json(folder.pretrained, weights.report.as_json())
         with watch.phase("data"):
-            data = plan.read()
+            data = plan.read() if feed_name == "device" else plan.open()
+            feed = experiment.training_feed(data, mesh, schedule)
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
-        run = Run(experiment, schedule, data, mesh, folder, recipe, evaluator, weights, watch)
+        run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, watch)
         try:
             with open_checkpoints(folder.checkpoints) as checkpoints:
                 run_epochs(run, checkpoints)
@@ -185,119 +140,18 @@ def announce(
     if frozen:
         kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
         print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
-    print(flush=True)
 
 
-def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
-    """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
-    settings, watch = run.experiment.settings.train, run.watch
-    with watch.phase("start"):
-        state = start_or_resume(run, checkpoints)
-    done_steps = int(state.step)
-    if done_steps == run.schedule.total_steps:
-        return
-    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=settings.batch_size)
-    if not done_steps:
-        observer.on_start(run.experiment.settings.as_json())
-    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
-
-    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
-    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
-        return close_epoch(state, run.experiment.plateau, validation_loss)
-
-    def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
-        del epoch
-        values = validate(run, state)
-        loss = values["validation"]["loss"]
-        if loss is None:
-            raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
-        score = values["validation"]["micro"]["dice"] or 0.0
-        best = best_score(checkpoints)
-        rate = settings.lr * float(state.plateau.scale)
-        is_best = best is None or score >= best
-        observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
-        with watch.phase("pictures"):
-            sheet = run.evaluator.draw(state.variables, run.data, "validation")
-        if sheet is not None:
-            observer.on_pictures(int(state.step), sheet)
-        return close(state, jnp.asarray(loss, jnp.float32)), score
-
-    def save(state: TrainState, score: float | None) -> None:
-        with watch.phase("checkpoints"):
-            save_checkpoint(checkpoints, state, record, score)
-        run.folder.record_timing(watch.seconds)
-        observer.on_pause()
-
-    hooks = Hooks(
-        batches=lambda epoch, first_step: training_feed(run, epoch, first_step),
-        step=compile_train_step(run.recipe, run.mesh),
-        end_epoch=end_epoch,
-        save=save,
-        on_step=observer.on_step,
-        on_logs=observer.on_logs,
-    )
-    with watch.phase("training"), contextlib.closing(observer):
-        fit(state, run.schedule, hooks)
-        checkpoints.wait_until_finished()
-
-
-def training_feed(run: Run, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-    """The training batches of an epoch, on the mesh."""
-    settings = run.experiment.settings.train
-    for batch in training_batches(
-        run.data.patches,
-        run.data.rows("train"),
-        tile_px=settings.tile_px,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        epoch=epoch,
-        first_step=first_step,
-    ):
-        yield put_batch(batch, run.mesh)
-
-
-def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
-    """The state of the newest checkpoint, or a new one."""
-    newest = checkpoints.latest_step()
-    if newest is None:
-        state = run.experiment.init_state(run.recipe)
-        if run.weights is not None:
-            state = with_encoder(state, run.weights.variables)
-        return put_state(state, run.mesh)
-    print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
-    return restore(run, checkpoints, newest)
-
-
-def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
-    """The state of a checkpoint, on every device."""
-    like = run.experiment.abstract_state(run.recipe)
-    state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
-    return state
-
-
-def validate(run: Run, state: TrainState) -> dict[str, Any]:
-    """The epoch's entries: training as it went, and validation."""
-    with run.watch.phase("validation"):
-        values = {"train": training_scores(state, run.recipe.term_names)}
-        variables = run.evaluator.prepare(state.variables, run.data, run.data.rows("train"))
-        _, values["validation"] = run.evaluator.score(variables, run.data, "validation")
-    return values
-
-
-def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
-    """Scores all three splits with the best checkpoint; results.json comes last."""
-    best = checkpoints.best_step()
-    variables = restore(run, checkpoints, best).variables
-    print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
-    results = {}
-    variables = run.evaluator.prepare(variables, run.data, run.data.rows("train"))
-    for name in SPLIT_NAMES:
-        counts, results[name] = run.evaluator.score(variables, run.data, name)
-        write_per_image(per_image_path(run.folder.path, name), counts, getattr(run.data.splits, name))
-        sheet = run.evaluator.draw(variables, run.data, name)
-        if sheet is not None:
-            save_png(run.folder.overlays / f"{name}.png", sheet)
-    write_json(run.folder.results, results)
+def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: FeedName) -> str:
+    """Where training patches wait, how many bytes they take, and how many steps run a dispatch."""
+    train = experiment.settings.train
+    count = len(plan.splits.train)
+    patches = f"{count:,} training patches, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
+    steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
+    dispatch = f"{steps} step{'s' if steps > 1 else ''} a dispatch"
+    if feed_name == "device":
+        return f"feed      device: {patches}, {train.store} over {mesh.size} device(s); {dispatch}"
+    return f"feed      host: {patches} read from {plan.data_dir} as they are needed; {dispatch}"
 
 
 def print_results(folder: RunFolder) -> None:

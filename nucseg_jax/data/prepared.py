@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nucseg_jax.data.pannuke.reader import Patches, data_digest, fold_sizes, read_folds
+from nucseg_jax.core.memory import available_host_bytes
+from nucseg_jax.data.pannuke.reader import data_digest, fold_sizes, open_folds, read_folds
+from nucseg_jax.data.patch_store import BYTES_PER_PATCH, PatchStore
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
+
+# Of the memory that is available: what patches may take and leave enough for everything else.
+HOST_SHARE = 0.5
 
 
 class DataPlan(NamedTuple):
@@ -23,21 +28,41 @@ class DataPlan(NamedTuple):
     splits: Splits
     digest: str
 
+    def fits_in_memory(self, split_names: Sequence[str] = SPLIT_NAMES, *, also_bytes: int = 0) -> bool:
+        """Whether what `read` would hold, and `also_bytes` beside it, fit `HOST_SHARE` of the available memory.
+
+        True where the system does not say how much that is.
+        """
+        sizes = fold_sizes(self.data_dir)
+        patches = sum(sizes[fold] for fold in self._folds(split_names))
+        available = available_host_bytes()
+        return available is None or patches * BYTES_PER_PATCH + also_bytes <= HOST_SHARE * available
+
     def read(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
-        """Reads the folds that the named splits touch, 393 KB of memory a patch."""
-        folds = {int(fold) for name in split_names for fold in np.unique(getattr(self.splits, name)[:, 0])}
-        return PreparedData(read_folds(self.data_dir, sorted(folds)), self.splits)
+        """Reads the folds that the named splits touch, 262 KB of memory a patch."""
+        return PreparedData(read_folds(self.data_dir, self._folds(split_names)), self.splits)
+
+    def open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
+        """Opens the folds that the named splits touch; patches are read when they are taken."""
+        return PreparedData(open_folds(self.data_dir, self._folds(split_names)), self.splits)
+
+    def read_or_open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
+        """`read` where that fits the memory, else `open`."""
+        return self.read(split_names) if self.fits_in_memory(split_names) else self.open(split_names)
+
+    def _folds(self, split_names: Sequence[str]) -> list[int]:
+        return sorted({int(fold) for name in split_names for fold in getattr(self.splits, name)[:, 0]})
 
 
 class PreparedData(NamedTuple):
     """Patches and splits.
 
     Attributes:
-      patches: of every fold that was read.
+      patches: of every fold that was read or opened.
       splits: all three lists of (fold, row).
     """
 
-    patches: Patches
+    patches: PatchStore
     splits: Splits
 
     def rows(self, split: str) -> np.ndarray:

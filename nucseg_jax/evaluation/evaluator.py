@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nucseg_jax.data.feed import training_batches
+from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
 from nucseg_jax.evaluation.counts import Counts

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from nucseg_jax.data.feed import evaluation_batches
+from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import CountStep, evaluate

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.vocabulary import TISSUES
-from nucseg_jax.data.feed import evaluation_batches
+from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.reporting.overlays import prediction_sheet
 from nucseg_jax.training.mesh import put_batch
@@ -42,14 +42,14 @@ class Drawer:
             probability, mask = jax.device_get(self.prediction_step(variables, put_batch(batch, self.mesh)))
             probabilities.append(probability[batch.valid])
             masks.append(mask[batch.valid])
-        patches = data.patches
+        patches = data.patches.take(chosen)
         captions = [
-            f"fold {patches.fold[row]}, patch {patches.index[row]}, {TISSUES[patches.tissue[row]]}"
-            for row in chosen
+            f"fold {fold}, patch {index}, {TISSUES[tissue]}"
+            for fold, index, tissue in zip(patches.fold, patches.index, patches.tissue, strict=True)
         ]
         return prediction_sheet(
-            patches.image[chosen],
-            patches.label[chosen] > 0,
+            patches.image,
+            patches.label > 0,
             np.concatenate(probabilities),
             np.concatenate(masks),
             captions,

@@ -19,16 +19,16 @@ class Hooks:
     """What the loop calls; each is bound to its surroundings by the caller.
 
     Attributes:
-      batches: (epoch, first step within it) -> the rest of that epoch's batches, on the mesh.
-      step: (state, batch) -> (state, logs of scalars on the device).
+      tickets: (epoch, first step within it) -> what the rest of that epoch's steps need, one item a dispatch.
+      steps: (state, tickets) -> (state after K >= 1 steps, logs of each, every leaf [K] on the device).
       end_epoch: (state, epoch) -> (state, score); validates; a larger score is better.
       save: (state, score or None between validations).
-      on_step: (steps done); called whenever one more is known to be done, and now and then again.
+      on_step: (steps done); called whenever more are known to be done, and now and then again.
       on_logs: (steps done, logs of that step as floats).
     """
 
-    batches: Callable[[int, int], Iterator[Any]]
-    step: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
+    tickets: Callable[[int, int], Iterator[Any]]
+    steps: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
     end_epoch: Callable[[TrainState, int], tuple[TrainState, float]]
     save: Callable[[TrainState, float | None], None]
     on_step: Callable[[int], None]
@@ -52,44 +52,48 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
     """Trains from wherever `state` stands to the end of the schedule.
 
     Logs are fetched together every `log_every_steps` and before every checkpoint, so that no checkpoint holds
-    the outcome of a non-finite step.
+    the outcome of a non-finite step. Which steps are logged does not depend on how many run a dispatch.
 
     Raises:
       NonFiniteLossError: names the first step and term that was not finite.
     """
     step = int(state.step)
+    # Each dispatch's first step and its logs.
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
+    def saves(number: int) -> bool:
+        return bool(schedule.checkpoint_every_steps) and number % schedule.checkpoint_every_steps == 0
+
+    def is_logged(number: int) -> bool:
+        ends_epoch = number % schedule.steps_per_epoch == 0
+        return number % schedule.log_every_steps == 0 or ends_epoch or saves(number)
+
     def fetch_logs() -> None:
-        fetched = [
-            (number, {term: float(value) for term, value in jax.device_get(logs).items()})
-            for number, logs in pending
-        ]
+        fetched = jax.device_get(pending)
         pending.clear()
-        for number, logs in fetched:
-            for term, value in logs.items():
-                if not math.isfinite(value):
-                    hooks.on_logs(number, logs)
-                    raise NonFiniteLossError(number, term, value)
-        if fetched:
-            hooks.on_logs(*fetched[-1])
+        hooks.on_step(step)
+        for first, columns in fetched:
+            for offset, row in enumerate(zip(*columns.values(), strict=True)):
+                logs = dict(zip(columns, map(float, row), strict=True))
+                faults = [term for term, value in logs.items() if not math.isfinite(value)]
+                if faults or is_logged(first + offset):
+                    hooks.on_logs(first + offset, logs)
+                if faults:
+                    raise NonFiniteLossError(first + offset, faults[0], logs[faults[0]])
 
     while step < schedule.total_steps:
         epoch, done = divmod(step, schedule.steps_per_epoch)
-        for batch in hooks.batches(epoch, done):
-            state, logs = hooks.step(state, batch)
-            step += 1
-            pending.append((step, logs))
-            # One step computes while the next is queued; more would only let the progress run ahead.
+        for tickets in hooks.tickets(epoch, done):
+            state, logs = hooks.steps(state, tickets)
+            before, step = step, step + len(next(iter(logs.values())))
+            pending.append((before + 1, logs))
+            # One dispatch computes while the next is queued; more would only let the progress run ahead.
             if len(pending) > 1:
                 jax.block_until_ready(pending[-2][1])
-            hooks.on_step(step - 1)
-            ends_epoch = step % schedule.steps_per_epoch == 0
-            saves = bool(schedule.checkpoint_every_steps) and step % schedule.checkpoint_every_steps == 0
-            if step % schedule.log_every_steps == 0 or ends_epoch or saves:
+            hooks.on_step(before)
+            if any(map(is_logged, range(before + 1, step + 1))):
                 fetch_logs()
-                hooks.on_step(step)
-            if saves and not ends_epoch:
+            if saves(step) and step % schedule.steps_per_epoch:
                 hooks.save(state, None)
         state, score = hooks.end_epoch(state, epoch)
         hooks.save(state, score)

@@ -49,6 +49,11 @@ def batch_sharded(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(DATA_AXIS))
 
 
+def dispatch_sharded(mesh: Mesh) -> NamedSharding:
+    """Leading axis: the steps of a dispatch. Second axis: examples, split over the devices."""
+    return NamedSharding(mesh, P(None, DATA_AXIS))
+
+
 def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Moves a batch of numpy arrays to the mesh."""
     return jax.device_put(batch, batch_sharded(mesh))

@@ -17,9 +17,11 @@ class Progress:
 
     def __init__(self, *, total_steps: int, done_steps: int, batch_size: int):
         self._total_steps = total_steps
+        self._done_steps = done_steps
         self._batch_size = batch_size
         # Time and step from which the rate counts; None after anything that is not a step.
         self._rate_from: tuple[float, int] | None = None
+        self._rate: float | None = None
         self._last_line = time.monotonic()
         self._bar = tqdm(
             total=total_steps,
@@ -32,28 +34,35 @@ class Progress:
 
     def stepped(self, step: int) -> None:
         """Moves the bar to `step`, the number of steps that are done."""
-        self._bar.update(step - self._bar.n)
+        # A bar that is not shown does not count.
+        self._bar.update(step - self._done_steps)
+        self._done_steps = step
         # The first step after a pause holds a compilation or the pause itself.
         if self._rate_from is None:
             self._rate_from = (time.monotonic(), step)
 
     def logged(self, step: int, loss: float) -> float | None:
-        """Shows the newest loss; returns the images/s since the last call, None right after a pause."""
-        now, rate = time.monotonic(), None
-        if self._rate_from is not None and step > self._rate_from[1]:
-            since, before = self._rate_from
-            rate = (step - before) * self._batch_size / max(now - since, 1e-9)
-        self._rate_from = (now, step)
-        shown = f"{rate:.1f} images/s, " if rate else ""
+        """Shows the loss of `step`; returns the images/s up to the newest step that is done.
+
+        None right after a pause. Steps of one dispatch are done together and have one rate.
+        """
+        now, done = time.monotonic(), self._done_steps
+        if self._rate_from is None or done > self._rate_from[1]:
+            self._rate = None
+            if self._rate_from is not None:
+                since, before = self._rate_from
+                self._rate = (done - before) * self._batch_size / max(now - since, 1e-9)
+            self._rate_from = (now, done)
+        shown = f"{self._rate:.1f} images/s, " if self._rate else ""
         self._bar.set_postfix_str(f"{shown}loss {loss:.4f}", refresh=False)
         if self._bar.disable and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.line(f"step {step:,}/{self._total_steps:,}, {shown}loss {loss:.4f}")
-        return rate
+        return self._rate
 
     def paused(self) -> None:
         """Says that something else than steps took time, such as a validation or a checkpoint."""
-        self._rate_from = None
+        self._rate_from = self._rate = None
 
     def line(self, text: str) -> None:
         """Prints a lasting line above the bar."""

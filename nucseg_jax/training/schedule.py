@@ -1,10 +1,11 @@
 """How long a run trains, and how often it logs and saves."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import PATCH_PX
-from nucseg_jax.data.feed import steps_per_epoch
+from nucseg_jax.data.order import steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,3 +61,25 @@ def make_schedule(
         log_every_steps=min(log_every_steps, max(1, (steps - 1) // 2)),
         checkpoint_every_steps=checkpoint_every_steps,
     )
+
+
+def dispatch_sizes(
+    schedule: Schedule, steps_per_dispatch: int, *, epoch: int, first_step: int
+) -> Iterator[int]:
+    """How many steps each call of the device runs, from `first_step` to the end of an epoch.
+
+    `steps_per_dispatch` while that many are left before the next checkpoint or the epoch's end, then one by one:
+    two compiled programs serve every schedule, and a checkpoint holds the step it is named after.
+
+    >>> list(dispatch_sizes(Schedule(1, 10, 1, 0), 4, epoch=0, first_step=0))
+    [4, 4, 1, 1]
+    """
+    step = first_step
+    while step < schedule.steps_per_epoch:
+        left = schedule.steps_per_epoch - step
+        if schedule.checkpoint_every_steps:
+            done = epoch * schedule.steps_per_epoch + step
+            left = min(left, schedule.checkpoint_every_steps - done % schedule.checkpoint_every_steps)
+        size = steps_per_dispatch if steps_per_dispatch <= left else 1
+        yield size
+        step += size

@@ -114,16 +114,32 @@ def train_step(
     return new_state, logs
 
 
-def compile_train_step(recipe: StepRecipe, mesh: Mesh) -> jax.stages.Wrapped:
-    """The step jitted over the mesh: batch split over 'data', state on every device and donated."""
+def compile_train_steps(
+    recipe: StepRecipe, mesh: Mesh, fetch: Callable[[Any, Any], Batch]
+) -> jax.stages.Wrapped:
+    """K steps as one program over the mesh: batches split over 'data', state on every device and donated.
+
+    Args:
+      recipe: what a step is bound to.
+      mesh: the devices.
+      fetch: pure, `fetch(source, ticket)` gives a step's batch; see `feed.TrainingFeed`.
+
+    Returns:
+      (state, source, tickets) -> (state after K steps, logs of each step, every leaf float32 [K]). K is the
+      leading axis of the tickets' leaves; one program is compiled for each K, and for K = 1 without a loop.
+    """
+
+    def train_steps(state: TrainState, source: Any, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        def one_step(state: TrainState, ticket: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+            # The barrier keeps the step's arithmetic the same whatever the batch was fetched from.
+            batch = jax.lax.optimization_barrier(fetch(source, ticket))
+            return train_step(recipe, state, jax.lax.with_sharding_constraint(batch, batch_sharded(mesh)))
+
+        if jax.tree.leaves(tickets)[0].shape[0] > 1:
+            return jax.lax.scan(one_step, state, tickets)
+        # XLA's convolutions are slower inside loops on CPU, so one step has none.
+        state, logs = one_step(state, jax.tree.map(lambda leaf: leaf[0], tickets))
+        return state, jax.tree.map(lambda leaf: leaf[None], logs)
+
     everywhere = replicated(mesh)
-
-    def bound_train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        return train_step(recipe, state, batch)
-
-    return jax.jit(
-        bound_train_step,
-        in_shardings=(everywhere, batch_sharded(mesh)),
-        out_shardings=(everywhere, everywhere),
-        donate_argnums=0,
-    )
+    return jax.jit(train_steps, out_shardings=(everywhere, everywhere), donate_argnums=0)

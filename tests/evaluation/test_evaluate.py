@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from nucseg_jax.data.feed import evaluation_batches
-from nucseg_jax.data.pannuke.reader import Patches
+from nucseg_jax.data.batches import evaluation_batches
+from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.evaluation.evaluate import compile_count_step, compile_prediction_step, evaluate
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
@@ -40,7 +40,6 @@ def setup() -> Setup:
     patches = Patches(
         image=rng.integers(0, 256, (P, 256, 256, 3), dtype=np.uint8),
         label=rng.integers(0, 6, (P, 256, 256), dtype=np.uint8),
-        instance=np.zeros((P, 256, 256), np.uint16),
         tissue=rng.integers(0, 19, P, dtype=np.int32),
         fold=np.ones(P, np.int32),
         index=np.arange(P, dtype=np.int32),

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_state
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
-from nucseg_jax.training.step import StepRecipe, compile_train_step
+from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 PX = 32
 
@@ -24,7 +25,7 @@ class Small:
 
     def __init__(self, recipe, plateau):
         self.recipe, self.plateau = recipe, plateau
-        self.step = functools.cache(lambda devices: compile_train_step(recipe, make_mesh(devices)))
+        self.step = functools.cache(self._compile_step)
         self._variables = functools.cache(lambda: initial_variables(recipe.model, recipe.seed, px=PX))
 
     def state(self, devices=1):
@@ -36,6 +37,16 @@ class Small:
             counted_classes=1,
         )
         return put_state(state, make_mesh(devices))
+
+    def _compile_step(self, devices):
+        """One step on a batch, logs without their axis of steps."""
+        steps = compile_train_steps(self.recipe, make_mesh(devices), lambda source, ticket: ticket)
+
+        def step(state, batch):
+            state, logs = steps(state, (), jax.tree.map(lambda leaf: leaf[None], batch))
+            return state, {term: values[0] for term, values in logs.items()}
+
+        return step
 
     @staticmethod
     def batch(N=8, seed=0):

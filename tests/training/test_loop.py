@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.schedule import Schedule, make_schedule
+from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 
 
 class ToyState:
@@ -17,28 +17,36 @@ class ToyState:
 class Toy:
     """Records every call; batch b of epoch e is the number 100 e + b."""
 
-    def __init__(self, schedule, nan_at=None):
-        self.schedule, self.nan_at = schedule, nan_at
-        self.saved, self.logged, self.steps, self.epochs = [], [], [], []
+    def __init__(self, schedule, nan_at=None, steps_per_dispatch=1):
+        self.schedule, self.nan_at, self.steps_per_dispatch = schedule, nan_at, steps_per_dispatch
+        self.saved, self.logged, self.steps, self.epochs, self.dispatched = [], [], [], [], []
 
     def hooks(self):
-        def step(state, batch):
-            state = ToyState(state.step + 1, state.total * 3 + batch)
-            return state, {"loss": jnp.float32("nan" if state.step == self.nan_at else state.total % 7)}
+        def tickets(epoch, first):
+            sizes = dispatch_sizes(self.schedule, self.steps_per_dispatch, epoch=epoch, first_step=first)
+            for size in sizes:
+                self.dispatched.append(size)
+                yield [100 * epoch + b for b in range(first, first + size)]
+                first += size
+
+        def steps(state, batches):
+            losses = []
+            for batch in batches:
+                state = ToyState(state.step + 1, state.total * 3 + batch)
+                losses.append(float("nan") if state.step == self.nan_at else state.total % 7)
+            return state, {"loss": jnp.asarray(losses, jnp.float32)}
 
         def end_epoch(state, epoch):
             self.epochs.append(epoch)
             return state, float(epoch)
 
         return Hooks(
-            batches=lambda epoch, first: (
-                100 * epoch + b for b in range(first, self.schedule.steps_per_epoch)
-            ),
-            step=step,
+            tickets=tickets,
+            steps=steps,
             end_epoch=end_epoch,
             save=lambda state, score: self.saved.append((state.step, state.total, score)),
             on_step=self.steps.append,
-            on_logs=lambda step, logs: self.logged.append(step),
+            on_logs=lambda step, logs: self.logged.append((step, logs["loss"])),
         )
 
 
@@ -53,7 +61,7 @@ def test_who_is_called_when():
     assert set(toy.steps) == set(range(16))
     assert toy.epochs == [0, 1, 2]
     # Every second step, every checkpoint, every end of an epoch.
-    assert toy.logged == [2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 15]
+    assert [step for step, _ in toy.logged] == [2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 15]
     # Every third step but where the epoch ends anyway; scores at the ends only.
     assert [(step, score) for step, _, score in toy.saved] == [
         (3, None), (5, 0.0), (6, None), (9, None), (10, 1.0), (12, None), (15, 2.0),
@@ -70,9 +78,38 @@ def test_from_every_checkpoint_it_ends_where_the_unbroken_run_ends():
         assert resumed.saved == [save for save in unbroken.saved if save[0] > step]
 
 
+@pytest.mark.parametrize("steps_per_dispatch", [2, 3, 4, 8])
+@pytest.mark.parametrize("checkpoint_every_steps", [0, 3, 7])
+def test_steps_per_dispatch_change_no_log_no_checkpoint_and_no_result(
+    steps_per_dispatch, checkpoint_every_steps
+):
+    schedule = Schedule(3, 11, log_every_steps=4, checkpoint_every_steps=checkpoint_every_steps)
+    single, several = Toy(schedule), Toy(schedule, steps_per_dispatch=steps_per_dispatch)
+    ends = [fit(ToyState(), schedule, toy.hooks()) for toy in (single, several)]
+    assert ends[0].total == ends[1].total
+    assert single.logged == several.logged
+    assert single.saved == several.saved
+    assert several.steps == sorted(several.steps)
+    assert set(several.dispatched) <= {1, steps_per_dispatch}
+    assert sum(several.dispatched) == 33
+    # From any checkpoint the rest is dispatched as in the unbroken run, so rounding cannot differ either.
+    for step, total, _ in several.saved:
+        resumed = Toy(schedule, steps_per_dispatch=steps_per_dispatch)
+        fit(ToyState(step, total), schedule, resumed.hooks())
+        assert resumed.saved == [save for save in several.saved if save[0] > step]
+        assert resumed.dispatched == several.dispatched[len(several.dispatched) - len(resumed.dispatched) :]
+
+
+def test_steps_run_together_wherever_they_fit():
+    schedule = Schedule(1, 21, log_every_steps=4, checkpoint_every_steps=0)
+    assert list(dispatch_sizes(schedule, 8, epoch=0, first_step=0)) == [8, 8, 1, 1, 1, 1, 1]
+    assert list(dispatch_sizes(schedule, 8, epoch=0, first_step=5)) == [8, 8]
+
+
+@pytest.mark.parametrize("steps_per_dispatch", [1, 2])
 @pytest.mark.parametrize("nan_at", [1, 4, 5, 8])
-def test_a_non_finite_loss_names_its_step_and_no_later_state_is_saved(nan_at):
-    toy = Toy(SCHEDULE, nan_at=nan_at)
+def test_a_non_finite_loss_names_its_step_and_no_later_state_is_saved(nan_at, steps_per_dispatch):
+    toy = Toy(SCHEDULE, nan_at=nan_at, steps_per_dispatch=steps_per_dispatch)
     with pytest.raises(NonFiniteLossError, match=f"loss is nan at step {nan_at}") as caught:
         fit(ToyState(), SCHEDULE, toy.hooks())
     assert (caught.value.step, caught.value.term) == (nan_at, "loss")

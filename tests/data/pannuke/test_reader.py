@@ -29,14 +29,13 @@ def test_patches_come_sorted_by_fold_and_row(data_dir, fold_arrays):
     assert patches.index.tolist() == [0, 1, 0, 1]
     for place, (fold, row) in enumerate(zip(patches.fold, patches.index, strict=True)):
         arrays = fold_arrays(int(fold))
-        label, instance, _ = labels.from_masks(arrays["masks"][row])
+        label, _, _ = labels.from_masks(arrays["masks"][row])
         np.testing.assert_array_equal(patches.image[place], arrays["images"][row])
         np.testing.assert_array_equal(patches.label[place], label)
-        np.testing.assert_array_equal(patches.instance[place], instance)
         assert vocabulary.TISSUES[patches.tissue[place]] == arrays["types"][row]
     dtypes = {name: str(array.dtype) for name, array in vars(patches).items()}
     assert dtypes == {
-        "image": "uint8", "label": "uint8", "instance": "uint16",
+        "image": "uint8", "label": "uint8",
         "tissue": "int32", "fold": "int32", "index": "int32",
     }  # fmt: skip
 

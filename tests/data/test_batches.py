@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from nucseg_jax.data.feed import evaluation_batches, steps_per_epoch, tiles_per_patch, training_batches
-from nucseg_jax.data.pannuke.reader import Patches
+from nucseg_jax.data.batches import evaluation_batches, training_batches
+from nucseg_jax.data.order import steps_per_epoch, tiles_per_patch
+from nucseg_jax.data.patch_store import Patches
 
 FEED = dict(tile_px=64, batch_size=8, seed=5)
 
@@ -16,7 +17,6 @@ def patches() -> Patches:
     return Patches(
         image=image,
         label=image[..., 0] % 6,
-        instance=np.zeros((P, 256, 256), np.uint16),
         tissue=np.arange(P, dtype=np.int32),
         fold=np.ones(P, np.int32),
         index=np.arange(P, dtype=np.int32),

@@ -1,0 +1,164 @@
+"""The phases of a training run: from a checkpoint, or none, through the epochs to results.json."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.data.prepared import PreparedData
+from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.evaluator import Evaluator
+from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.evaluation.training_scores import training_scores
+from nucseg_jax.experiment import Experiment
+from nucseg_jax.pretrained.load import Loaded
+from nucseg_jax.reporting.overlays import save_png
+from nucseg_jax.training.checkpoint import (
+    abstract_like,
+    best_score,
+    restore_checkpoint,
+    save_checkpoint,
+)
+from nucseg_jax.training.feed import TrainingFeed
+from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
+from nucseg_jax.training.mesh import put_state, replicated
+from nucseg_jax.training.observer import RunObserver
+from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.schedule import Schedule
+from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
+from nucseg_jax.training.step import StepRecipe, compile_train_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What the phases share.
+
+    Attributes:
+      experiment: the config's parts.
+      schedule: how long.
+      data: patches, in memory or on disk.
+      feed: of training batches.
+      mesh: devices.
+      folder: where everything is written.
+      recipe: what the step is bound to.
+      evaluator: scores and draws.
+      weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
+      watch: wall time by phase.
+    """
+
+    experiment: Experiment
+    schedule: Schedule
+    data: PreparedData
+    feed: TrainingFeed
+    mesh: Mesh
+    folder: RunFolder
+    recipe: StepRecipe
+    evaluator: Evaluator
+    weights: Loaded | None
+    watch: Stopwatch
+
+
+def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
+    """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
+    settings, watch = run.experiment.settings.train, run.watch
+    with watch.phase("start"):
+        state = start_or_resume(run, checkpoints)
+    done_steps = int(state.step)
+    if done_steps == run.schedule.total_steps:
+        return
+    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=settings.batch_size)
+    if not done_steps:
+        observer.on_start(run.experiment.settings.as_json())
+    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
+
+    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
+    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
+        return close_epoch(state, run.experiment.plateau, validation_loss)
+
+    def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
+        del epoch
+        values = validate(run, state)
+        loss = values["validation"]["loss"]
+        if loss is None:
+            raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
+        score = values["validation"]["micro"]["dice"] or 0.0
+        best = best_score(checkpoints)
+        rate = settings.lr * float(state.plateau.scale)
+        is_best = best is None or score >= best
+        observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
+        with watch.phase("pictures"):
+            sheet = run.evaluator.draw(state.variables, run.data, "validation")
+        if sheet is not None:
+            observer.on_pictures(int(state.step), sheet)
+        return close(state, jnp.asarray(loss, jnp.float32)), score
+
+    def save(state: TrainState, score: float | None) -> None:
+        with watch.phase("checkpoints"):
+            save_checkpoint(checkpoints, state, record, score)
+        run.folder.record_timing(watch.seconds)
+        observer.on_pause()
+
+    train_steps = compile_train_steps(run.recipe, run.mesh, run.feed.fetch)
+    hooks = Hooks(
+        tickets=run.feed.tickets,
+        steps=lambda state, tickets: train_steps(state, run.feed.source, tickets),
+        end_epoch=end_epoch,
+        save=save,
+        on_step=observer.on_step,
+        on_logs=observer.on_logs,
+    )
+    with watch.phase("training"), contextlib.closing(observer):
+        fit(state, run.schedule, hooks)
+        checkpoints.wait_until_finished()
+
+
+def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
+    """The state of the newest checkpoint, or a new one."""
+    newest = checkpoints.latest_step()
+    if newest is None:
+        state = run.experiment.init_state(run.recipe)
+        if run.weights is not None:
+            state = with_encoder(state, run.weights.variables)
+        return put_state(state, run.mesh)
+    print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
+    return restore(run, checkpoints, newest)
+
+
+def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
+    """The state of a checkpoint, on every device."""
+    like = run.experiment.abstract_state(run.recipe)
+    state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
+    return state
+
+
+def validate(run: Run, state: TrainState) -> dict[str, Any]:
+    """The epoch's entries: training as it went, and validation."""
+    with run.watch.phase("validation"):
+        values = {"train": training_scores(state, run.recipe.term_names)}
+        variables = run.evaluator.prepare(state.variables, run.data, run.data.rows("train"))
+        _, values["validation"] = run.evaluator.score(variables, run.data, "validation")
+    return values
+
+
+def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
+    """Scores all three splits with the best checkpoint; results.json comes last."""
+    best = checkpoints.best_step()
+    variables = restore(run, checkpoints, best).variables
+    print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
+    results = {}
+    variables = run.evaluator.prepare(variables, run.data, run.data.rows("train"))
+    for name in SPLIT_NAMES:
+        counts, results[name] = run.evaluator.score(variables, run.data, name)
+        write_per_image(per_image_path(run.folder.path, name), counts, getattr(run.data.splits, name))
+        sheet = run.evaluator.draw(variables, run.data, name)
+        if sheet is not None:
+            save_png(run.folder.overlays / f"{name}.png", sheet)
+    write_json(run.folder.results, results)

@@ -1,0 +1,75 @@
+"""Batches on the host: shuffled tiles for training, whole patches once each for evaluation."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.order import epoch_order, tile_place
+from nucseg_jax.data.patch_store import Patches, PatchStore
+from nucseg_jax.data.read_ahead import read_ahead
+
+
+def training_batches(
+    patches: PatchStore,
+    rows: np.ndarray,
+    *,
+    tile_px: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first_step: int = 0,
+) -> Iterator[Batch]:
+    """The batches of one epoch.
+
+    Args:
+      patches: where they are taken from.
+      rows: int [P], rows of `patches` to train on.
+      tile_px: side of a tile, divides 256.
+      batch_size: examples a batch.
+      seed, epoch: what the order depends on, and all it depends on.
+      first_step: number of batches of this epoch to skip.
+
+    Yields:
+      `steps_per_epoch(...) - first_step` full batches of numpy arrays; `index` is patch position * tiles + tile.
+    """
+    order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
+
+    def read(step: int) -> Batch:
+        positions, tops, lefts = tile_place(order[step], tile_px=tile_px)
+        taken = patches.take(rows[positions])
+        corners = list(zip(range(batch_size), tops, lefts, strict=True))
+        return Batch(
+            image=np.stack([taken.image[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
+            label=np.stack([taken.label[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
+            valid=np.ones(batch_size, bool),
+            index=order[step],
+            tissue=taken.tissue,
+        )
+
+    yield from _one_after_another(patches, read, range(first_step, len(order)))
+
+
+def evaluation_batches(patches: PatchStore, rows: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+    """Every patch of `rows` once, whole and in order; the last batch is filled up with repeats marked invalid.
+
+    Repeats of real patches and not zeros, so that a forward pass with batch statistics stays meaningful.
+    """
+
+    def read(number: int) -> Batch:
+        positions = np.arange(number * batch_size, (number + 1) * batch_size)
+        taken = patches.take(rows[positions % len(rows)])
+        return Batch(
+            image=taken.image,
+            label=taken.label,
+            valid=positions < len(rows),
+            index=positions.astype(np.int32),
+            tissue=taken.tissue,
+        )
+
+    yield from _one_after_another(patches, read, range(-(-len(rows) // batch_size)))
+
+
+def _one_after_another(patches: PatchStore, read: Callable[[int], Batch], numbers: range) -> Iterator[Batch]:
+    # Threads only pay where there is something to wait for.
+    yield from map(read, numbers) if isinstance(patches, Patches) else read_ahead(read, numbers)

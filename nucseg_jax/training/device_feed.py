@@ -1,0 +1,108 @@
+"""The device feed: all training patches wait in the devices' memory, and a step gets nothing but numbers."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import Mesh
+
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.order import epoch_order, tile_place
+from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.training.feed import TrainingFeed
+from nucseg_jax.training.mesh import DATA_AXIS, batch_sharded, dispatch_sharded, replicated
+from nucseg_jax.training.schedule import Schedule, dispatch_sizes
+
+STORES = ("replicated", "sharded")
+
+
+class DevicePatches(struct.PyTreeNode):
+    """Training patches on the mesh, in the order of the training list.
+
+    Attributes:
+      image: uint8 [P, 256, 256, 3].
+      label: uint8 [P, 256, 256].
+      tissue: int32 [P].
+    """
+
+    image: jax.Array
+    label: jax.Array
+    tissue: jax.Array
+
+
+def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str) -> DevicePatches:
+    """Moves patches to the mesh.
+
+    Args:
+      patches: where they are taken from.
+      rows: int [P], rows of `patches`.
+      mesh: the devices.
+      store: 'replicated', or 'sharded': split over the axis 'data', filled up with repeats that no ticket names.
+    """
+    is_sharded = store == "sharded"
+    if is_sharded:
+        devices = mesh.shape[DATA_AXIS]
+        rows = np.resize(rows, -(-len(rows) // devices) * devices)
+    taken = patches.take(rows)
+    on_host = DevicePatches(image=taken.image, label=taken.label, tissue=taken.tissue)
+    return jax.device_put(on_host, batch_sharded(mesh) if is_sharded else replicated(mesh))
+
+
+def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch:
+    """The batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
+
+    Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
+    patches each device gathers what it has (single slices would first gather all patches everywhere).
+    """
+
+    def cut(pixels: jax.Array, patch: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
+        corner = (patch, top, left, *(0,) * (pixels.ndim - 3))
+        return jax.lax.dynamic_slice(pixels, corner, (1, tile_px, tile_px, *pixels.shape[3:]))[0]
+
+    patch, top, left = tile_place(example, tile_px=tile_px)
+    cut_each = jax.vmap(cut, in_axes=(None, 0, 0, 0))
+    return Batch(
+        image=cut_each(source.image, patch, top, left),
+        label=cut_each(source.label, patch, top, left),
+        valid=jnp.ones(example.shape, bool),
+        index=example,
+        tissue=source.tissue[patch],
+    )
+
+
+def device_feed(
+    patches: PatchStore,
+    rows: np.ndarray,
+    *,
+    tile_px: int,
+    batch_size: int,
+    seed: int,
+    schedule: Schedule,
+    steps_per_dispatch: int,
+    store: str,
+    mesh: Mesh,
+) -> TrainingFeed:
+    """Moves the training patches to the mesh; see `feed.TrainingFeed`.
+
+    Args:
+      patches: where they are taken from, once.
+      rows: int [P], rows of `patches` to train on.
+      tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
+      schedule, steps_per_dispatch: how steps are grouped.
+      store: 'replicated' or 'sharded', see `put_patches`.
+      mesh: the devices.
+    """
+
+    def fetch(source: DevicePatches, ticket: jax.Array) -> Batch:
+        return cut_tiles(source, ticket, tile_px=tile_px)
+
+    def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:
+        order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
+        step = first_step
+        for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
+            yield jax.device_put(order[step : step + size], dispatch_sharded(mesh))
+            step += size
+
+    return TrainingFeed("device", put_patches(patches, rows, mesh, store=store), fetch, tickets)

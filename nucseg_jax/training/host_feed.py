@@ -1,0 +1,58 @@
+"""The host feed: batches are read and cut on the host, ahead of the step that needs them."""
+
+import itertools
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.batches import training_batches
+from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.training.feed import TrainingFeed
+from nucseg_jax.training.mesh import dispatch_sharded
+from nucseg_jax.training.schedule import Schedule, dispatch_sizes
+
+
+def host_feed(
+    patches: PatchStore,
+    rows: np.ndarray,
+    *,
+    tile_px: int,
+    batch_size: int,
+    seed: int,
+    schedule: Schedule,
+    steps_per_dispatch: int,
+    mesh: Mesh,
+) -> TrainingFeed:
+    """Batches from patches that may be more than memory holds; see `feed.TrainingFeed`.
+
+    Args:
+      patches: where they are taken from, step by step.
+      rows: int [P], rows of `patches` to train on.
+      tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
+      schedule, steps_per_dispatch: how steps are grouped.
+      mesh: the devices.
+    """
+
+    def fetch(source: tuple[()], ticket: Batch) -> Batch:
+        del source
+        return ticket
+
+    def tickets(epoch: int, first_step: int) -> Iterator[Batch]:
+        batches = training_batches(
+            patches,
+            rows,
+            tile_px=tile_px,
+            batch_size=batch_size,
+            seed=seed,
+            epoch=epoch,
+            first_step=first_step,
+        )
+        for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
+            steps = itertools.islice(batches, size)
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *steps)
+            yield jax.device_put(stacked, dispatch_sharded(mesh))
+
+    return TrainingFeed("host", (), fetch, tickets)
