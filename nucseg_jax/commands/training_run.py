@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.evaluator import Evaluator
@@ -33,8 +33,10 @@ from nucseg_jax.training.mesh import put_state, replicated
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
+from nucseg_jax.training.start_up import start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
+from nucseg_jax.training.step_programs import StepPrograms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Run:
       recipe: what the step is bound to.
       evaluator: scores and draws.
       weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
+      programs: of the training steps.
       watch: wall time by phase.
     """
 
@@ -63,7 +66,12 @@ class Run:
     recipe: StepRecipe
     evaluator: Evaluator
     weights: Loaded | None
+    programs: StepPrograms
     watch: Stopwatch
+
+    def record_timing(self) -> None:
+        """Brings timing.json up to now."""
+        self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
 
 def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
@@ -103,13 +111,21 @@ def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
             save_checkpoint(checkpoints, state, record, score)
-        run.folder.record_timing(watch.seconds)
+        run.record_timing()
         observer.on_pause()
 
     train_steps = compile_train_steps(run.recipe, run.mesh, run.feed.fetch)
+
+    def steps(state: TrainState, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        is_first = run.programs.origin is None
+        result = run.programs.run(train_steps, watch, state, run.feed.source, tickets)
+        if is_first and run.programs.origin is not None:
+            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin))
+        return result
+
     hooks = Hooks(
         tickets=run.feed.tickets,
-        steps=lambda state, tickets: train_steps(state, run.feed.source, tickets),
+        steps=steps,
         end_epoch=end_epoch,
         save=save,
         on_step=observer.on_step,

@@ -16,7 +16,7 @@ import os
 import pathlib
 import pickle
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -132,48 +132,33 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-class ReadyProgram:
-    """A jitted function that is looked up in the store, from the moment this is made, before it is traced.
+class LoadingProgram:
+    """A program on its way from the store while the Python around it reads data and builds the state."""
 
-    Calling it is calling the function with arguments of one set of shapes, dtypes and shardings.
-
-    Attributes:
-      origin: after the first call, where the program came from: the store, JAX's cache or the compiler.
-    """
-
-    def __init__(self, function: Callable[[], jax.stages.Wrapped], place: StoredProgram):
-        """Starts to load.
-
-        Args:
-          function: makes the jitted function; called only if the store does not have it.
-          place: where it is kept.
-        """
-        self._function = function
+    def __init__(self, place: StoredProgram):
+        """Starts to load."""
         self._place = place
-        self._program: jax.stages.Compiled | None = None
-        self.origin: Origin | None = None
-        # The loading runs in XLA, beside the Python that reads the data.
+        # XLA loads without the interpreter's lock.
         pool = concurrent.futures.ThreadPoolExecutor(1)
         self._loading = pool.submit(place.load)
         pool.shutdown(wait=False)
 
-    def __call__(self, *args: Any) -> Any:
-        """Runs the program."""
-        if self._program is None:
-            self._program = self.prepare(*args)
-        return self._program(*args)
+    def ready(self, jitted: jax.stages.Wrapped, *args: Any) -> tuple[jax.stages.Compiled, Origin]:
+        """The program for arguments, or abstract arguments, like these, and where it came from.
 
-    def prepare(self, *args: Any) -> jax.stages.Compiled:
-        """The program for arguments, or abstract arguments, like these."""
+        Args:
+          jitted: what the program is of; traced and compiled, and then stored, only if the store has no
+            program that takes these arguments.
+          args: their shapes, dtypes and shardings are those of every later call.
+        """
         program = self._loading.result()
         if program is not None and _takes(program, args):
-            self.origin = "store"
-            return program
+            return program, "store"
         before = cache_hits()
-        program = self._function().lower(*args).compile()
-        self.origin = "cache" if cache_hits() > before else "compiler"
+        program = jitted.lower(*args).compile()
+        origin: Origin = "cache" if cache_hits() > before else "compiler"
         self._place.save(program)
-        return program
+        return program, origin
 
 
 def _takes(program: jax.stages.Compiled, args: tuple[Any, ...]) -> bool:

@@ -30,6 +30,10 @@ class RunObserver:
         """Records what a new run is."""
         self._summaries.write_hparams(config)
 
+    def on_started(self, account: str) -> None:
+        """Says where the time before the first step went."""
+        self._progress.line(account)
+
     def on_step(self, step: int) -> None:
         """Moves the bar."""
         self._progress.stepped(step)
