@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -69,6 +70,11 @@ class Run:
     programs: StepPrograms
     watch: Stopwatch
 
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        return self.experiment.settings.train.batch_size
+
     def record_timing(self) -> None:
         """Brings timing.json up to now."""
         self.folder.record_timing(self.watch.seconds, self.programs.origin)
@@ -76,20 +82,26 @@ class Run:
 
 def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
-    settings, watch = run.experiment.settings.train, run.watch
+    watch = run.watch
     with watch.phase("start"):
         state = start_or_resume(run, checkpoints)
     done_steps = int(state.step)
     if done_steps == run.schedule.total_steps:
         return
-    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=settings.batch_size)
+    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
     if not done_steps:
         observer.on_start(run.experiment.settings.as_json())
-    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
+    hooks = training_hooks(run, checkpoints, observer)
+    with watch.phase("training"), contextlib.closing(observer):
+        fit(state, run.schedule, hooks)
+        checkpoints.wait_until_finished()
 
-    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
-    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
-        return close_epoch(state, run.experiment.plateau, validation_loss)
+
+def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
+    """What the training loop calls."""
+    settings, watch = run.experiment.settings.train, run.watch
+    close = compile_close_epoch(run)
+    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
         del epoch
@@ -123,7 +135,7 @@ def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
             observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin))
         return result
 
-    hooks = Hooks(
+    return Hooks(
         tickets=run.feed.tickets,
         steps=steps,
         end_epoch=end_epoch,
@@ -131,9 +143,16 @@ def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
         on_step=observer.on_step,
         on_logs=observer.on_logs,
     )
-    with watch.phase("training"), contextlib.closing(observer):
-        fit(state, run.schedule, hooks)
-        checkpoints.wait_until_finished()
+
+
+def compile_close_epoch(run: Run) -> Callable[[TrainState, jax.Array], TrainState]:
+    """A jitted function from a state and a validation loss to the state before the next epoch."""
+
+    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
+    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
+        return close_epoch(state, run.experiment.plateau, validation_loss)
+
+    return close
 
 
 def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:

@@ -28,6 +28,10 @@ class StepPrograms:
         self._programs: dict[int, jax.stages.Compiled] = {}
         self.origin: Origin | None = None
 
+    def program(self, steps: int) -> jax.stages.Compiled:
+        """The program of K = `steps`, once it has run."""
+        return self._programs[steps]
+
     def run(
         self, steps: jax.stages.Wrapped, watch: Stopwatch, state: Any, source: Any, tickets: Any
     ) -> tuple[Any, dict[str, jax.Array]]:
