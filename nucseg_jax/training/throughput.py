@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 # Long enough for the clock and for the queue of dispatches to fill, short enough to take turns.
-BLOCK_S = 2.0
-BLOCKS = 10
+BLOCK_S = 1.0
+BLOCKS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Rate:
       median, p10, p90: of the blocks.
       mean: all images by all the time: what a median hides, such as a checkpoint now and then, is in it.
       step_ms: milliseconds a step, median.
-      blocks: how many.
+      blocks: images a second of each, in order.
     """
 
     median: float
@@ -46,7 +46,7 @@ class Rate:
     p90: float
     mean: float
     step_ms: float
-    blocks: int
+    blocks: tuple[float, ...]
 
 
 def rate_of(seconds: Sequence[float], *, images: float, steps: float) -> Rate:
@@ -62,15 +62,24 @@ def rate_of(seconds: Sequence[float], *, images: float, steps: float) -> Rate:
     if not len(seconds) or min(seconds) <= 0:
         raise ValueError(f"blocks of {list(seconds)} s")
     times = np.asarray(seconds, float)
-    p10, median, p90 = np.percentile(images / times, [10, 50, 90])
+    rates = images / times
+    p10, median, p90 = np.percentile(rates, [10, 50, 90])
     return Rate(
         median=float(median),
         p10=float(p10),
         p90=float(p90),
         mean=float(images * len(times) / times.sum()),
         step_ms=float(np.median(times) / steps * 1e3),
-        blocks=len(times),
+        blocks=tuple(rates.tolist()),
     )
+
+
+def share_of(rate: Rate, other: Rate) -> float:
+    """How fast one mode was in units of another, measured in the same turns: the median over the turns.
+
+    Neighbouring blocks are compared, so that a slow minute of the machine falls on both.
+    """
+    return float(np.median(np.asarray(rate.blocks) / np.asarray(other.blocks)))
 
 
 def measure_in_turns(
