@@ -91,8 +91,6 @@ def get_config() -> ml_collections.ConfigDict:
     train.seed = 0
     # Dtype of computation: float32 or bfloat16. Parameters, statistics, loss and logits stay float32.
     train.dtype = "float32"
-    # Flips and quarter turns of training tiles.
-    train.augment = True
     # Keras's Adam.
     train.adam_b1 = 0.9
     train.adam_b2 = 0.999
@@ -118,6 +116,28 @@ def get_config() -> ml_collections.ConfigDict:
     # Steps the device runs by itself, in one compiled loop; 0 = 1 on CPU, where XLA's convolutions are slower in a
     # loop, and 8 elsewhere.
     train.steps_per_dispatch = 0
+
+    augment = config.augment = ml_collections.ConfigDict()
+    # Of training tiles, inside the step, drawn for each tile in each epoch. The paper names none. Label and image
+    # move together; all that follows the first two changes the image alone, and is off at 0.
+    # Left-right and up-down, each for half of the tiles; a quarter turn for half of them.
+    augment.flips = True
+    augment.quarter_turns = True
+    # Factors are drawn evenly from 1 -+ these, 0..1 (the ranges of torchvision's ColorJitter; .2 is usual).
+    augment.brightness = 0.0
+    augment.contrast = 0.0
+    augment.saturation = 0.0
+    # Drawn from -+ this, 0..0.5 of the colour circle.
+    augment.hue = 0.0
+    # Amounts of haematoxylin, eosin and DAB: each times a factor from 1 -+ stain_factor, plus -+ stain_offset in
+    # units of optical density (Tellez et al. 2018; factors of .05 are light, .2 strong in Tellez et al. 2019).
+    # White stays white.
+    augment.stain_factor = 0.0
+    augment.stain_offset = 0.0
+    # Standard deviation of a Gaussian blur, drawn from 0 to this many px, at most 5.
+    augment.blur_sigma_px = 0.0
+    # Standard deviation of Gaussian noise, drawn from 0 to this many grey levels of 255.
+    augment.noise_sd = 0.0
 
     evaluation = config.eval = ml_collections.ConfigDict()
     # Whole 256 px patches a batch; no score depends on it.

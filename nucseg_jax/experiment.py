@@ -27,6 +27,7 @@ from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
@@ -77,7 +78,7 @@ class Experiment:
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augment=train.augment,
+            augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
         )

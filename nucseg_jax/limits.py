@@ -70,6 +70,19 @@ def check_limits(settings: Settings) -> None:
         raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
     if not 0 <= train.plateau_min_scale <= 1:
         raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
+    augment = settings.augment
+    for field, number, most in (
+        ("augment.brightness", augment.brightness, 1),
+        ("augment.contrast", augment.contrast, 1),
+        ("augment.saturation", augment.saturation, 1),
+        ("augment.hue", augment.hue, 0.5),
+        ("augment.stain_factor", augment.stain_factor, 1),
+        ("augment.stain_offset", augment.stain_offset, 1),
+        ("augment.blur_sigma_px", augment.blur_sigma_px, 5),
+        ("augment.noise_sd", augment.noise_sd, 255),
+    ):
+        if not 0 <= number <= most:
+            raise UserError(f"{field} is {number}", expected=f"0 (off) to {most}")
     if not settings.data.dir:
         raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (

@@ -82,7 +82,6 @@ class TrainSettings:
     tile_px: int
     seed: int
     dtype: str
-    augment: bool
     adam_b1: float
     adam_b2: float
     adam_epsilon: float
@@ -96,6 +95,22 @@ class TrainSettings:
     feed: str
     store: str
     steps_per_dispatch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentSettings:
+    """Section `augment`."""
+
+    flips: bool
+    quarter_turns: bool
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    stain_factor: float
+    stain_offset: float
+    blur_sigma_px: float
+    noise_sd: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +141,7 @@ class Settings:
     transfer: TransferSettings
     loss: LossSettings
     train: TrainSettings
+    augment: AugmentSettings
     eval: EvalSettings
     mesh: MeshSettings
 

@@ -21,3 +21,19 @@ def shared() -> pathlib.Path:
     if not (folder / "data").is_dir():
         pytest.skip("the real patches (../shared/data) are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory) -> pathlib.Path:
+    """The data folder of a prepared data set: three folds of five painted patches."""
+    import tensorflow_datasets as tfds
+
+    from nucseg_jax.data.pannuke import synthetic
+    from nucseg_jax.data.pannuke.builder import Pannuke
+
+    folder = tmp_path_factory.mktemp("painted")
+    synthetic.write_release(folder / "release", patches_per_fold=5, seed=0)
+    Pannuke(data_dir=folder / "data").download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=folder / "release")
+    )
+    return folder / "data"

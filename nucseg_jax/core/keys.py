@@ -10,7 +10,11 @@ class Stream(enum.IntEnum):
 
     INITIAL_WEIGHTS = 0
     DROPOUT = 1
-    AUGMENTATION = 2
+    AUGMENTATION = 2  # Flips and quarter turns.
+    STAIN_JITTER = 3
+    COLOUR_JITTER = 4
+    BLUR = 5
+    NOISE = 6
 
 
 def stream_key(seed: int, stream: Stream) -> jax.Array:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.ops.augment import example_keys, flips_and_quarter_turns
+from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, replicated
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
@@ -32,7 +32,7 @@ class StepRecipe:
       optimizer: from gradients to updates, L2 included.
       l2, l2_scope: for the penalty that is reported; its gradient is the optimizer's business.
       frozen_stages: encoder stages whose parameters get no gradient.
-      augment: whether examples are flipped and turned.
+      augmentation: how examples are changed.
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
     """
@@ -43,7 +43,7 @@ class StepRecipe:
     l2: float
     l2_scope: str
     frozen_stages: tuple[str, ...]
-    augment: bool
+    augmentation: Augmentation
     seed: int
     steps_per_epoch: int
 
@@ -68,9 +68,9 @@ def train_step(
       `gradient_norm` (of the losses, without L2), each float32 [].
     """
     epoch = state.step // recipe.steps_per_epoch
-    image, label = batch.image, batch.label
-    if recipe.augment:
-        image, label = flips_and_quarter_turns(image, label, example_keys(recipe.seed, epoch, batch.index))
+    image, label = augment(
+        batch.image, batch.label, batch.index, how=recipe.augmentation, seed=recipe.seed, epoch=epoch
+    )
     dropout_key = jax.random.fold_in(stream_key(recipe.seed, Stream.DROPOUT), state.step)
 
     frozen = frozen_mask(state.params, recipe.frozen_stages)

@@ -47,11 +47,11 @@ def test_metrics_begin_before_the_middle_of_epoch_1_and_tell_each_epoch(finished
         assert line["learning_rate"] == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("kill_after_step", [9, 23])
+@pytest.mark.parametrize(("kill_after_step", "feed_after"), [(9, "device"), (23, "host")])
 def test_killed_in_the_middle_of_an_epoch_it_ends_bit_identical(
-    command_line, finished_run, tmp_path, kill_after_step
+    command_line, finished_run, tmp_path, kill_after_step, feed_after
 ):
-    """SIGKILL once the given step is logged; the same command again; all but times is equal.
+    """SIGKILL once the given step is logged; the command again, the feed left free; all but times is equal.
 
     The checkpoint of step 8 waits for that of step 4, so one is there at step 9; step 24 saves next.
     """
@@ -68,8 +68,9 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_bit_identical(
     process.communicate()
     assert not (workdir / "results.json").exists()
 
-    status, out, err = command_line.train(workdir)
+    status, out, err = command_line.train(workdir, f"--config.train.feed={feed_after}")
     assert status == 0, err
+    assert f"feed      {feed_after}: " in out
     assert "resuming from the checkpoint of step" in out
     for name in ("results.json", "per_image_test.csv", "per_image_train.csv", "split.json"):
         assert (workdir / name).read_bytes() == (finished_run / name).read_bytes(), name

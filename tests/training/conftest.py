@@ -11,6 +11,7 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_state
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
@@ -18,6 +19,7 @@ from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 PX = 32
+GEOMETRY = Augmentation(flips=True, quarter_turns=True)
 
 
 class Small:
@@ -46,7 +48,7 @@ class Small:
             state, logs = steps(state, (), jax.tree.map(lambda leaf: leaf[None], batch))
             return state, {term: values[0] for term, values in logs.items()}
 
-        return step
+        return jax.jit(step, donate_argnums=0)
 
     @staticmethod
     def batch(N=8, seed=0):
@@ -70,7 +72,7 @@ def make_small(
     l2_scope="added",
     lr=1e-3,
     seed=0,
-    augment=True,
+    augmentation=GEOMETRY,
     dtype=jnp.float32,
     encoder="resnet50",
     encoder_depths=(1, 1, 1),
@@ -102,7 +104,7 @@ def make_small(
             l2=l2,
             l2_scope=l2_scope,
             frozen_stages=frozen_stages,
-            augment=augment,
+            augmentation=augmentation,
             seed=seed,
             steps_per_epoch=4,
         ),

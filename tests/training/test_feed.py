@@ -3,11 +3,9 @@
 import jax
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from nucseg_jax.data.batches import training_batches
-from nucseg_jax.data.pannuke import reader, synthetic
-from nucseg_jax.data.pannuke.builder import Pannuke
+from nucseg_jax.data.pannuke import reader
 from nucseg_jax.training.device_feed import cut_tiles, device_feed, put_patches
 from nucseg_jax.training.feed import fits_device
 from nucseg_jax.training.host_feed import host_feed
@@ -23,30 +21,20 @@ SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_e
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    """A small painted data set on disk."""
-    folder = tmp_path_factory.mktemp("painted")
-    synthetic.write_release(folder / "release", patches_per_fold=5, seed=0)
-    Pannuke(data_dir=folder / "data").download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=folder / "release")
-    )
-    return folder / "data"
-
-
-@pytest.fixture(scope="module")
-def make_feed(data_dir):
+def make_feed(painted):
     """Device feeds from patches in memory, host feeds from patches on disk."""
 
-    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated"):
+    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated", batch_size=48):
         options = {
             **ORDER,
+            "batch_size": batch_size,
             "schedule": SCHEDULE,
             "steps_per_dispatch": steps_per_dispatch,
             "mesh": make_mesh(devices),
         }
         if name == "device":
-            return device_feed(reader.read_folds(data_dir, [1, 2]), ROWS, store=store, **options)
-        return host_feed(reader.open_folds(data_dir, [1, 2]), ROWS, **options)
+            return device_feed(reader.read_folds(painted, [1, 2]), ROWS, store=store, **options)
+        return host_feed(reader.open_folds(painted, [1, 2]), ROWS, **options)
 
     return make
 
@@ -72,10 +60,10 @@ def batches_of(feed, epoch, first_step=0):
         ("host", {"devices": 4, "steps_per_dispatch": 3}),
     ],
 )
-def test_every_feed_gives_the_batches_of_the_reference(make_feed, data_dir, name, options):
+def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name, options):
     feed = make_feed(name, **options)
     assert feed.name == name
-    patches = reader.read_folds(data_dir, [1, 2])
+    patches = reader.read_folds(painted, [1, 2])
     for epoch, first_step in ((0, 0), (3, 2)):
         expected = list(training_batches(patches, ROWS, **ORDER, epoch=epoch, first_step=first_step))
         found = batches_of(feed, epoch, first_step)
@@ -101,7 +89,7 @@ def train(parts, feed, *, first_step=0, state=None):
 
 def test_training_on_either_feed_is_bit_equal_also_from_the_middle_of_an_epoch(make_feed, small):
     parts = small(dropout=0.3)
-    on_device, on_host = make_feed("device"), make_feed("host")
+    on_device, on_host = make_feed("device", batch_size=8), make_feed("host", batch_size=8)
     state, logs = train(parts, on_device)
     for resumed_at in (0, 5):
         if resumed_at:
@@ -126,8 +114,8 @@ def train_until(parts, feed, last):
 def test_four_steps_a_dispatch_are_four_steps_up_to_rounding(make_feed, small):
     """XLA orders sums otherwise inside a loop; another example or dropout mask would change the loss by a percent."""
     parts = small(dropout=0.3)
-    single, single_logs = train(parts, make_feed("device"))
-    several, several_logs = train(parts, make_feed("device", steps_per_dispatch=4))
+    single, single_logs = train(parts, make_feed("device", batch_size=8))
+    several, several_logs = train(parts, make_feed("device", steps_per_dispatch=4, batch_size=8))
     np.testing.assert_allclose(single_logs["loss"], several_logs["loss"], rtol=1e-3)
     for term, values in single_logs.items():
         np.testing.assert_allclose(values[:2], several_logs[term][:2], rtol=1e-5, err_msg=term)
@@ -149,8 +137,19 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     assert dispatch_sharded(mesh).shard_shape((1, 48)) == (1, 6)
 
 
-def test_whole_patches_are_tiles_of_256_px(data_dir):
-    patches = reader.read_folds(data_dir, [1])
+def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):
+    parts = small(dropout=0.3)
+    losses = []
+    for devices, store in ((1, "replicated"), (8, "sharded")):
+        feed = make_feed("device", devices=devices, store=store, batch_size=8)
+        steps = compile_train_steps(parts.recipe, make_mesh(devices), feed.fetch)
+        _, logs = steps(parts.state(devices), feed.source, next(feed.tickets(0, 0)))
+        losses.append(float(logs["loss"][0]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_whole_patches_are_tiles_of_256_px(painted):
+    patches = reader.read_folds(painted, [1])
     source = put_patches(patches, np.arange(5), make_mesh(1), store="replicated")
     batch = jax.jit(cut_tiles, static_argnames="tile_px")(source, np.array([3, 1], np.int32), tile_px=256)
     np.testing.assert_array_equal(batch.image, patches.image[[3, 1]])

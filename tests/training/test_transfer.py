@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.cost import forward_flops
 from nucseg_jax.models.tables import ENCODERS, build_encoder
+from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.training.mesh import make_mesh, put_batch
 from nucseg_jax.training.transfer import frozen_mask, is_frozen, stages_through
 
@@ -61,7 +62,10 @@ def test_frozen_parameters_have_no_moments_and_others_do(small):
 
 def test_trained_parameters_step_as_if_the_frozen_ones_were_no_parameters(small):
     """The first step from equal weights is equal wherever both train; a frozen net has the smaller gradient."""
-    net, reference = small(frozen_stages=FROZEN, augment=False), small(augment=False)
+    net, reference = (
+        small(frozen_stages=FROZEN, augmentation=Augmentation()),
+        small(augmentation=Augmentation()),
+    )
     (params, _), (found, _), _, logs = after_steps(net, steps=1)
     (_, _), (expected, _), _, reference_logs = after_steps(reference, steps=1)
     for name in params:

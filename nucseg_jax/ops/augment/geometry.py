@@ -1,19 +1,11 @@
-"""Random changes to a training example that move the label with the image."""
+"""The square's symmetries, applied to image and label alike."""
 
 import jax
 import jax.numpy as jnp
 
-from nucseg_jax.core.keys import Stream, stream_key
-
-
-def example_keys(seed: int, epoch: jax.Array, index: jax.Array) -> jax.Array:
-    """One key an example, [N], folded from (seed, epoch, example): no feed, batch or host can change it."""
-    epoch_key = jax.random.fold_in(stream_key(seed, Stream.AUGMENTATION), epoch)
-    return jax.vmap(lambda example: jax.random.fold_in(epoch_key, example))(index)
-
 
 def flips_and_quarter_turns(
-    image: jax.Array, label: jax.Array, keys: jax.Array
+    image: jax.Array, label: jax.Array, keys: jax.Array, *, flips: bool = True, quarter_turns: bool = True
 ) -> tuple[jax.Array, jax.Array]:
     """Each example takes one of the square's eight symmetries, all equally likely.
 
@@ -21,11 +13,18 @@ def flips_and_quarter_turns(
       image: [N, S, S, 3], any dtype.
       label: [N, S, S], any dtype.
       keys: typed random keys [N].
+      flips: False leaves the four rotations.
+      quarter_turns: False leaves the four moves that keep rows rows: both flips, alone, together or neither.
 
     Returns:
       image and label of the same shapes and dtypes.
     """
     rows, columns, transposed = jax.vmap(lambda key: jax.random.bernoulli(key, shape=(3,)))(keys).T
+    if not quarter_turns:
+        transposed = jnp.zeros_like(transposed)
+    if not flips:
+        # An even number of reflections is a rotation.
+        columns = rows ^ transposed
 
     def move(pixels: jax.Array) -> jax.Array:
         def chosen(choice: jax.Array) -> jax.Array:

@@ -1,0 +1,18 @@
+"""Random keys of single examples."""
+
+import jax
+
+from nucseg_jax.core.keys import Stream, stream_key
+
+
+def example_keys(seed: int, stream: Stream, epoch: jax.Array, index: jax.Array) -> jax.Array:
+    """One key an example, [N], folded from (seed, stream, epoch, example): no feed, batch or host can change it.
+
+    Args:
+      seed: of the run.
+      stream: the kind of augmentation; each has its own, so that none changes what another draws.
+      epoch: int32 [].
+      index: int32 [N], the examples' numbers.
+    """
+    epoch_key = jax.random.fold_in(stream_key(seed, stream), epoch)
+    return jax.vmap(lambda example: jax.random.fold_in(epoch_key, example))(index)

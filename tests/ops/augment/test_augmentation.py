@@ -1,0 +1,109 @@
+"""What holds for every kind: off is off, each example its own draw, no kind changes another's."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+
+STRENGTHS = {
+    "flips": True,
+    "quarter_turns": True,
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "saturation": 0.5,
+    "hue": 0.2,
+    "stain_factor": 0.3,
+    "stain_offset": 0.2,
+    "blur_sigma_px": 1.5,
+    "noise_sd": 20.0,
+}
+GEOMETRY = ("flips", "quarter_turns")
+PHOTOMETRIC = tuple(name for name in STRENGTHS if name not in GEOMETRY)
+
+
+def only(*names):
+    return Augmentation(**{name: STRENGTHS[name] for name in names})
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    # Smooth pinks and purples away from 0 and 255, where nothing is cut off.
+    image = rng.uniform(110, 170, (6, 8, 8, 3)).repeat(2, 1).repeat(2, 2).astype(np.uint8)
+    return image, rng.integers(0, 6, (6, 16, 16), dtype=np.uint8), np.arange(6, dtype=np.int32) + 40
+
+
+def run(batch, how, *, seed=3, epoch=1):
+    return jax.jit(functools.partial(augment, how=how, seed=seed))(*batch, epoch=jnp.int32(epoch))
+
+
+def test_every_strength_has_its_field():
+    assert set(STRENGTHS) == {field.name for field in dataclasses.fields(Augmentation)}
+
+
+def test_off_leaves_image_and_label_as_they_are_bytes_too(batch):
+    image, label = run(batch, Augmentation())
+    np.testing.assert_array_equal(image, batch[0])
+    np.testing.assert_array_equal(label, batch[1])
+    assert image.dtype == label.dtype == np.uint8
+
+
+def test_geometry_alone_stays_uint8(batch):
+    image, label = run(batch, only(*GEOMETRY))
+    assert image.dtype == label.dtype == np.uint8
+    np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(batch[0].ravel()))
+
+
+@pytest.mark.parametrize("name", PHOTOMETRIC)
+def test_a_vanishing_strength_changes_nothing_and_a_real_one_does(batch, name):
+    weak, _ = run(batch, Augmentation(**{name: 1e-7}))
+    np.testing.assert_allclose(weak, batch[0], atol=1e-3)
+    strong, label = run(batch, only(name))
+    assert np.abs(np.asarray(strong) - batch[0]).mean() > 0.5
+    np.testing.assert_array_equal(label, batch[1])
+
+
+@pytest.mark.parametrize("name", PHOTOMETRIC)
+def test_intensities_stay_within_0_to_255(name):
+    rng = np.random.default_rng(1)
+    extreme = rng.choice(np.array([0, 1, 128, 254, 255], np.uint8), (4, 16, 16, 3))
+    image, _ = run((extreme, np.zeros((4, 16, 16), np.uint8), np.arange(4)), only(name))
+    assert image.dtype == np.float32
+    assert 0 <= image.min() <= image.max() <= 255
+    assert np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("name", [*PHOTOMETRIC, "flips"])
+def test_an_example_is_drawn_for_alone_and_anew_each_epoch(batch, name):
+    image, label, index = batch
+    together = np.asarray(run(batch, only(name))[0])
+    order = np.array([4, 1, 0])
+    alone, _ = run((image[order], label[order], index[order]), only(name))
+    np.testing.assert_allclose(alone, together[order], atol=1e-3)
+    assert not np.array_equal(run(batch, only(name), epoch=2)[0], together)
+    assert not np.array_equal(run(batch, only(name), seed=4)[0], together)
+    # The same picture six times gives six pictures, but for flips, of which there are four.
+    same = np.broadcast_to(image[:1], image.shape)
+    draws = {np.asarray(one).tobytes() for one in run((same, label, index), only(name))[0]}
+    assert len(draws) >= (6 if name != "flips" else 2)
+
+
+@pytest.mark.parametrize("other", ["stain_factor", "brightness", "blur_sigma_px", "noise_sd", "hue"])
+def test_no_kind_changes_what_another_draws(batch, other):
+    """With geometry on, the label tells its draw; photometric kinds are told apart by undoing the order."""
+    _, alone = run(batch, only(*GEOMETRY))
+    _, beside = run(batch, only(*GEOMETRY, other))
+    np.testing.assert_array_equal(alone, beside)
+
+
+def test_pixel_noise_is_the_same_beside_other_kinds(batch):
+    alone = run(batch, only("noise_sd"))[0] - batch[0].astype(np.float32)
+    brighter = run(batch, only("brightness"))[0]
+    both = run(batch, only("brightness", "noise_sd"))[0]
+    inside = (np.asarray(both) > 0) & (np.asarray(both) < 255)
+    np.testing.assert_allclose((both - brighter)[inside], alone[inside], atol=1e-3)
