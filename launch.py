@@ -6,6 +6,7 @@ Commands:
   evaluate  scores a trained model, or baselines, on a split
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
+  profile   how fast a config trains and evaluates here, and what share of the machine that is
 """
 
 import pathlib
@@ -32,7 +33,12 @@ ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as re
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
 OUT = flags.DEFINE_string("out", None, "convert: the folder to write")
 LAYERS = flags.DEFINE_bool("layers", False, "describe: list every array of the model too")
-JSON = flags.DEFINE_bool("json", False, "describe: JSON in place of a table")
+JSON = flags.DEFINE_bool("json", False, "describe, profile: JSON in place of a table")
+FEEDS = flags.DEFINE_list("feeds", [], "profile: some of synthetic,device,host; all that the data allow")
+BATCH_SIZES = flags.DEFINE_list("batch_sizes", [], "profile: such as 2,8; the config's")
+DTYPES = flags.DEFINE_list("dtypes", [], "profile: such as float32,bfloat16; the config's")
+SECONDS = flags.DEFINE_float("seconds", 20.0, "profile: to measure each row, compilation not counted")
+TRACE = flags.DEFINE_string("trace", None, "profile: a folder for a trace that TensorBoard and Perfetto show")
 
 
 # Commands import what they need when they are called, so that help and errors in flags come at once.
@@ -91,12 +97,34 @@ def convert() -> None:
     convert(ENCODER.value, SOURCE.value, pathlib.Path(OUT.value))
 
 
+def profile() -> None:
+    """Runs `profile`."""
+    from nucseg_jax.commands.profile import profile
+
+    try:
+        batch_sizes = [int(size) for size in BATCH_SIZES.value]
+    except ValueError:
+        raise UserError(
+            f"--batch_sizes is {','.join(BATCH_SIZES.value)}", expected="whole numbers, such as 2,8"
+        ) from None
+    profile(
+        config_experiment(),
+        feeds=FEEDS.value,
+        batch_sizes=batch_sizes,
+        dtypes=DTYPES.value,
+        seconds=SECONDS.value,
+        as_json=JSON.value,
+        trace=pathlib.Path(TRACE.value) if TRACE.value else None,
+    )
+
+
 COMMANDS = {
     "prepare": prepare,
     "train": train,
     "evaluate": evaluate,
     "describe": describe,
     "convert": convert,
+    "profile": profile,
 }
 
 

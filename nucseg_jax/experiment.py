@@ -22,6 +22,8 @@ from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compil
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.limits import check_limits
+from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
@@ -116,13 +118,18 @@ class Experiment:
         )
 
     def init_state(self, recipe: StepRecipe) -> TrainState:
-        """The state before the first step; run it under jit or `jax.eval_shape`."""
+        """The state before the first step, on the host; compiles nothing."""
+        return self._state_around(recipe, initial_variables(self.model, self.settings.train.seed))
+
+    def abstract_state(self, recipe: StepRecipe) -> TrainState:
+        """The state's shapes and dtypes; computes nothing."""
+        return jax.eval_shape(functools.partial(self._state_around, recipe), abstract_variables(self.model))
+
+    def _state_around(self, recipe: StepRecipe, variables: dict[str, Any]) -> TrainState:
         return init_state(
-            self.model,
+            variables,
             self.optimizer,
             self.plateau,
-            tile_px=self.settings.train.tile_px,
-            seed=self.settings.train.seed,
             term_names=recipe.term_names,
             counted_classes=self.settings.model.num_classes,
         )

@@ -101,7 +101,7 @@ def model_facts(experiment: Experiment) -> dict[str, Any]:
 def train_step_flops(experiment: Experiment) -> float:
     """Operations an image in the compiled train step, by XLA's own count, on one device."""
     recipe = experiment.recipe(steps_per_epoch=1)
-    state = jax.eval_shape(lambda: experiment.init_state(recipe))
+    state = experiment.abstract_state(recipe)
     examples = experiment.settings.train.batch_size
 
     def abstract(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:

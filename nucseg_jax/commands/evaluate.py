@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -161,7 +160,7 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
                 f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
             )
         recipe = experiment.recipe(steps_per_epoch=1)
-        like = jax.eval_shape(lambda: experiment.init_state(recipe))
+        like = experiment.abstract_state(recipe)
         state, record = restore_checkpoint(checkpoints, best, abstract_like(like, replicated(mesh)))
     splits, _ = folder.read_splits()
     if record["split_digest"] != splits.digest:

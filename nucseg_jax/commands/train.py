@@ -9,7 +9,8 @@ from jax.sharding import Mesh
 from nucseg_jax.commands.training_run import Run, run_epochs, score_best
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
+from nucseg_jax.core.stored_program import stored_program
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
@@ -21,7 +22,8 @@ from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.environment import describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
-from nucseg_jax.training.schedule import Schedule, make_schedule
+from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
+from nucseg_jax.training.step_programs import StepPrograms
 
 # Fields that change no number of a run: they may differ when it is taken up again.
 FREE_FIELDS = (
@@ -33,6 +35,8 @@ FREE_FIELDS = (
     "train.store:",
     "eval.overlays:",
 )
+# Fields of the section `train` that no training step looks at.
+FIELDS_OF_NO_PROGRAM = ("epochs", "feed", "log_every_steps", "checkpoint_every_steps", "steps_per_dispatch")
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
@@ -44,7 +48,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     if experiment.settings.train.deterministic:
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-    watch = Stopwatch()
+    watch = Stopwatch({"imports": process_age_s()})
     plan = plan_data(experiment.data.data_dir, experiment.splits)
     settings = experiment.settings.train
     schedule = make_schedule(
@@ -65,6 +69,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             return
         folder.record_start(describe_environment())
         feed_name = experiment.choose_feed(plan, mesh)
+        programs = step_programs(experiment, schedule, feed_name, len(plan.splits.train), mesh)
         announce(experiment, plan.splits, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
@@ -74,16 +79,40 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             feed = experiment.training_feed(data, mesh, schedule)
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
-        run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, watch)
+        run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, programs, watch)
         try:
             with open_checkpoints(folder.checkpoints) as checkpoints:
                 run_epochs(run, checkpoints)
                 with watch.phase("test"):
                     score_best(run, checkpoints)
         finally:
-            folder.record_timing(watch.seconds)
+            run.record_timing()
         print()
         print_results(folder)
+
+
+def step_programs(
+    experiment: Experiment, schedule: Schedule, feed_name: FeedName, training_patches: int, mesh: Mesh
+) -> StepPrograms:
+    """The training steps' programs, of which the first begins to load."""
+    sections = experiment.settings.as_json()
+    facts = {
+        "model": sections["model"],
+        "transfer": sections["transfer"],
+        "loss": sections["loss"],
+        "train": {
+            field: value for field, value in sections["train"].items() if field not in FIELDS_OF_NO_PROGRAM
+        },
+        "steps_per_epoch": schedule.steps_per_epoch,
+        "feed": feed_name,
+        "training_patches": training_patches,
+    }
+    devices = tuple(mesh.devices.flat)
+    size = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
+    return StepPrograms(
+        lambda steps: stored_program("train_steps", {**facts, "steps": steps}, devices),
+        first=next(dispatch_sizes(schedule, size, epoch=0, first_step=0)),
+    )
 
 
 def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:

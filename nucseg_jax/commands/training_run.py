@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.evaluator import Evaluator
@@ -29,12 +30,14 @@ from nucseg_jax.training.checkpoint import (
 )
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import replicated
+from nucseg_jax.training.mesh import put_state, replicated
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
+from nucseg_jax.training.start_up import start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
+from nucseg_jax.training.step_programs import StepPrograms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Run:
       recipe: what the step is bound to.
       evaluator: scores and draws.
       weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
+      programs: of the training steps.
       watch: wall time by phase.
     """
 
@@ -63,25 +67,41 @@ class Run:
     recipe: StepRecipe
     evaluator: Evaluator
     weights: Loaded | None
+    programs: StepPrograms
     watch: Stopwatch
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step."""
+        return self.experiment.settings.train.batch_size
+
+    def record_timing(self) -> None:
+        """Brings timing.json up to now."""
+        self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
 
 def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
-    settings, watch = run.experiment.settings.train, run.watch
+    watch = run.watch
     with watch.phase("start"):
         state = start_or_resume(run, checkpoints)
     done_steps = int(state.step)
     if done_steps == run.schedule.total_steps:
         return
-    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=settings.batch_size)
+    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
     if not done_steps:
         observer.on_start(run.experiment.settings.as_json())
-    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
+    hooks = training_hooks(run, checkpoints, observer)
+    with watch.phase("training"), contextlib.closing(observer):
+        fit(state, run.schedule, hooks)
+        checkpoints.wait_until_finished()
 
-    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
-    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
-        return close_epoch(state, run.experiment.plateau, validation_loss)
+
+def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
+    """What the training loop calls."""
+    settings, watch = run.experiment.settings.train, run.watch
+    close = compile_close_epoch(run)
+    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
         del epoch
@@ -103,39 +123,53 @@ def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
             save_checkpoint(checkpoints, state, record, score)
-        run.folder.record_timing(watch.seconds)
+        run.record_timing()
         observer.on_pause()
 
     train_steps = compile_train_steps(run.recipe, run.mesh, run.feed.fetch)
-    hooks = Hooks(
+
+    def steps(state: TrainState, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        is_first = run.programs.origin is None
+        result = run.programs.run(train_steps, watch, state, run.feed.source, tickets)
+        if is_first and run.programs.origin is not None:
+            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin))
+        return result
+
+    return Hooks(
         tickets=run.feed.tickets,
-        steps=lambda state, tickets: train_steps(state, run.feed.source, tickets),
+        steps=steps,
         end_epoch=end_epoch,
         save=save,
         on_step=observer.on_step,
         on_logs=observer.on_logs,
     )
-    with watch.phase("training"), contextlib.closing(observer):
-        fit(state, run.schedule, hooks)
-        checkpoints.wait_until_finished()
+
+
+def compile_close_epoch(run: Run) -> Callable[[TrainState, jax.Array], TrainState]:
+    """A jitted function from a state and a validation loss to the state before the next epoch."""
+
+    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
+    def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
+        return close_epoch(state, run.experiment.plateau, validation_loss)
+
+    return close
 
 
 def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
     """The state of the newest checkpoint, or a new one."""
     newest = checkpoints.latest_step()
     if newest is None:
-        make_state = functools.partial(run.experiment.init_state, run.recipe)
-        state = jax.jit(make_state, out_shardings=replicated(run.mesh))()
-        if run.weights is None:
-            return state
-        return with_encoder(state, jax.device_put(run.weights.variables, replicated(run.mesh)))
+        state = run.experiment.init_state(run.recipe)
+        if run.weights is not None:
+            state = with_encoder(state, run.weights.variables)
+        return put_state(state, run.mesh)
     print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
     return restore(run, checkpoints, newest)
 
 
 def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
     """The state of a checkpoint, on every device."""
-    like = jax.eval_shape(lambda: run.experiment.init_state(run.recipe))
+    like = run.experiment.abstract_state(run.recipe)
     state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
     return state
 

@@ -1,15 +1,32 @@
 """Wall time by phase."""
 
 import contextlib
+import os
+import pathlib
 import time
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
+
+_IMPORTED = time.monotonic()
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started; since this file was imported, where the system does not say."""
+    try:
+        # Fields are counted after the name, which stands in brackets and may hold spaces.
+        fields = pathlib.Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.monotonic() - _IMPORTED
 
 
 class Stopwatch:
     """Adds up seconds under names; a phase inside another counts for itself only."""
 
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+    def __init__(self, already: Mapping[str, float] = types.MappingProxyType({})) -> None:
+        """Starts; `already` holds seconds by phase that were counted elsewhere."""
+        self._seconds: dict[str, float] = dict(already)
         self._open: list[str] = []
         self._since = time.monotonic()
 

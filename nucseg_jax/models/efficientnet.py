@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from nucseg_jax.models.atrous import stage_geometries
+from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.layers import (
     KERAS_BATCH_NORM_EPSILON,
     BatchNorm,
@@ -23,7 +24,7 @@ from nucseg_jax.models.preprocessing import IMAGENET, Preprocessing
 from nucseg_jax.models.pyramid import Extent, Pyramid
 from nucseg_jax.ops.pool import global_average_pool
 
-kernel_init = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+kernel_init = VarianceScaling(2.0, "fan_out", "truncated_normal")
 # The cut ends inside this stage, after the expansion of its first block.
 CUT_STAGE = 6
 CHANNEL_DIVISOR = 8

@@ -4,13 +4,14 @@ Notation: [N, H, W, C]. `dtype` is the dtype of computation; parameters and stat
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
@@ -21,15 +22,11 @@ KERAS_BATCH_NORM_EPSILON = 1e-3
 # Variables that training leaves alone: what a pretrained checkpoint says about its input.
 CONSTANTS = "constants"
 
-glorot_uniform = nn.initializers.xavier_uniform()
+glorot_uniform = VarianceScaling(1.0, "fan_avg", "uniform")
 # Conv2DTranspose stores [kh, kw, out, in].
-glorot_uniform_transposed = nn.initializers.variance_scaling(
-    1.0, "fan_avg", "uniform", in_axis=-1, out_axis=-2
-)
+glorot_uniform_transposed = VarianceScaling(1.0, "fan_avg", "uniform", in_axis=-1, out_axis=-2)
 # Keras's EfficientNets: variance 2 / fan-out, where each filter of a depthwise kernel has k * k outputs.
-depthwise_fan_out = nn.initializers.variance_scaling(
-    2.0, "fan_out", "truncated_normal", in_axis=-1, out_axis=-2
-)
+depthwise_fan_out = VarianceScaling(2.0, "fan_out", "truncated_normal", in_axis=-1, out_axis=-2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Conv(nn.Module):
     dilation: int = 1
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
-    kernel_init: Callable[..., jax.Array] = glorot_uniform
+    kernel_init: VarianceScaling = glorot_uniform
     dtype: Any = None
 
     @nn.compact

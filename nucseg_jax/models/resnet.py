@@ -6,7 +6,7 @@ on the 3x3, no bias, another epsilon, other preprocessing. The two take each oth
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from nucseg_jax.models.atrous import StageGeometry, stage_geometries
+from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.layers import BatchNorm, Conv, MovingStatistics, glorot_uniform, scaled
 from nucseg_jax.models.preprocessing import CAFFE, IMAGENET, Preprocessing, preprocess
 from nucseg_jax.models.pyramid import Extent, Pyramid
@@ -46,7 +47,7 @@ class ResNetVariant:
     stride_in_3x3: bool
     conv_bias: bool
     epsilon: float
-    kernel_init: Callable[..., jax.Array]
+    kernel_init: VarianceScaling
     preprocessing: Preprocessing
 
     def with_depths(self, depths: Sequence[int]) -> "ResNetVariant":
@@ -75,7 +76,7 @@ RESNET50_V1_5 = ResNetVariant(
     stride_in_3x3=True,
     conv_bias=False,
     epsilon=1e-5,
-    kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+    kernel_init=VarianceScaling(2.0, "fan_out", "normal"),
     preprocessing=IMAGENET,
 )
 

@@ -57,3 +57,8 @@ def dispatch_sharded(mesh: Mesh) -> NamedSharding:
 def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Moves a batch of numpy arrays to the mesh."""
     return jax.device_put(batch, batch_sharded(mesh))
+
+
+def put_state(state: Any, mesh: Mesh) -> Any:
+    """Moves a tree of numpy or jax arrays to every device of the mesh."""
+    return jax.device_put(state, replicated(mesh))

@@ -13,7 +13,15 @@ from nucseg_jax.training.schedule import Schedule
 class RunObserver:
     """Writes one run's records from step `done_steps` on; records beyond it, of a killed run, are removed."""
 
-    def __init__(self, folder: RunFolder, schedule: Schedule, *, done_steps: int, batch_size: int):
+    def __init__(
+        self,
+        folder: RunFolder,
+        schedule: Schedule,
+        *,
+        done_steps: int,
+        batch_size: int,
+        silent: bool = False,
+    ):
         self._schedule = schedule
         self._log = MetricsLog(folder.metrics)
         self._log.truncate_after(done_steps)
@@ -23,12 +31,16 @@ class RunObserver:
             folder.tensorboard, resume_after_step=done_steps if restarted else None
         )
         self._progress = Progress(
-            total_steps=schedule.total_steps, done_steps=done_steps, batch_size=batch_size
+            total_steps=schedule.total_steps, done_steps=done_steps, batch_size=batch_size, silent=silent
         )
 
     def on_start(self, config: dict[str, Any]) -> None:
         """Records what a new run is."""
         self._summaries.write_hparams(config)
+
+    def on_started(self, account: str) -> None:
+        """Says where the time before the first step went."""
+        self._progress.line(account)
 
     def on_step(self, step: int) -> None:
         """Moves the bar."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.contrib
 
@@ -45,9 +46,9 @@ def scale_by_keras_adam(*, b1: float, b2: float, epsilon: float) -> optax.Gradie
     """
 
     def init(params: optax.Params) -> optax.ScaleByAdamState:
-        return optax.ScaleByAdamState(
-            count=jnp.zeros((), jnp.int32), mu=optax.tree.zeros_like(params), nu=optax.tree.zeros_like(params)
-        )
+        # numpy's zeros: jax.numpy would compile a program for each shape.
+        mu, nu = (jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params) for _ in range(2))
+        return optax.ScaleByAdamState(count=np.zeros((), np.int32), mu=mu, nu=nu)
 
     def update(
         updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None

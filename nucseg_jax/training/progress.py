@@ -12,11 +12,13 @@ SECONDS_BETWEEN_LINES = 60
 class Progress:
     """A bar over the steps of the run, with images/s and the time that is left.
 
-    Where standard error is no terminal, such as in a log file, a line a minute takes its place.
+    Where standard error is no terminal, such as in a log file, a line a minute takes its place; `silent` shows
+    nothing.
     """
 
-    def __init__(self, *, total_steps: int, done_steps: int, batch_size: int):
+    def __init__(self, *, total_steps: int, done_steps: int, batch_size: int, silent: bool = False):
         self._total_steps = total_steps
+        self._silent = silent
         self._done_steps = done_steps
         self._batch_size = batch_size
         # Time and step from which the rate counts; None after anything that is not a step.
@@ -29,7 +31,7 @@ class Progress:
             dynamic_ncols=True,
             mininterval=0.5,
             bar_format=BAR,
-            disable=not sys.stderr.isatty(),
+            disable=silent or not sys.stderr.isatty(),
         )
 
     def stepped(self, step: int) -> None:
@@ -66,8 +68,9 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Prints a lasting line above the bar."""
-        tqdm.write(text, file=sys.stdout)
-        sys.stdout.flush()
+        if not self._silent:
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
 
     def close(self) -> None:
         """Leaves the bar as it is."""

@@ -97,13 +97,15 @@ class RunFolder:
         starts = self._read_timing()
         write_json(self.timing, {"starts": [*starts, {}]})
 
-    def record_timing(self, seconds: dict[str, float]) -> None:
-        """Writes this start's wall seconds by phase, in place of what it wrote before."""
+    def record_timing(self, seconds: dict[str, float], program_from: str | None) -> None:
+        """Writes this start's wall seconds by phase, and whence its program came, in place of what was there."""
         starts = self._read_timing() or [{}]
         starts[-1] = {name: round(value, 3) for name, value in seconds.items()}
+        if program_from is not None:
+            starts[-1]["program_from"] = program_from
         write_json(self.timing, {"starts": starts})
 
-    def _read_timing(self) -> list[dict[str, float]]:
+    def _read_timing(self) -> list[dict[str, Any]]:
         if not self.timing.exists():
             return []
         return json.loads(self.timing.read_text(encoding="utf-8"))["starts"]

@@ -4,11 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from flax import linen as nn
 from flax import struct
 
-from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.models.layers import CONSTANTS
 
 
@@ -29,9 +28,9 @@ class EpochSums(struct.PyTreeNode):
     def zero(cls, term_names: tuple[str, ...], counted_classes: int) -> "EpochSums":
         """The sums before an epoch's first step."""
         return cls(
-            steps=jnp.zeros((), jnp.int32),
-            terms={name: jnp.zeros((), jnp.float32) for name in term_names},
-            counts=jnp.zeros((counted_classes, 4), jnp.uint32),
+            steps=np.zeros((), np.int32),
+            terms={name: np.zeros((), np.float32) for name in term_names},
+            counts=np.zeros((counted_classes, 4), np.uint32),
         )
 
     def add(self, terms: dict[str, jax.Array], counts: jax.Array) -> "EpochSums":
@@ -70,20 +69,23 @@ class TrainState(struct.PyTreeNode):
 
 
 def init_state(
-    model: nn.Module,
+    variables: dict[str, Any],
     optimizer: optax.GradientTransformation,
     plateau: optax.GradientTransformationExtraArgs,
     *,
-    tile_px: int,
-    seed: int,
     term_names: tuple[str, ...],
     counted_classes: int,
 ) -> TrainState:
-    """The state before the first step, a pure function of the seed; run it under jit or `jax.eval_shape`."""
-    image = jnp.zeros((1, tile_px, tile_px, 3), jnp.uint8)
-    variables = model.init(stream_key(seed, Stream.INITIAL_WEIGHTS), image, train=False)
+    """The state before the first step.
+
+    Args:
+      variables: of the model, numpy arrays from `initial_variables`; or abstract ones, under `jax.eval_shape`.
+      optimizer, plateau: what keeps the rest of the state.
+      term_names: of everything that is added up to the reported loss.
+      counted_classes: K of the running counts.
+    """
     return TrainState(
-        step=jnp.zeros((), jnp.int32),
+        step=np.zeros((), np.int32),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         constants=variables.get(CONSTANTS, {}),

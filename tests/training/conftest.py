@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.mesh import make_mesh, put_state
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
@@ -27,12 +28,17 @@ class Small:
     def __init__(self, recipe, plateau):
         self.recipe, self.plateau = recipe, plateau
         self.step = functools.cache(self._compile_step)
-        self._make_state = functools.cache(
-            lambda devices: jax.jit(self._init, out_shardings=replicated(make_mesh(devices)))
-        )
+        self._variables = functools.cache(lambda: initial_variables(recipe.model, recipe.seed, px=PX))
 
     def state(self, devices=1):
-        return self._make_state(devices)()
+        state = init_state(
+            self._variables(),
+            self.recipe.optimizer,
+            self.plateau,
+            term_names=self.recipe.term_names,
+            counted_classes=1,
+        )
+        return put_state(state, make_mesh(devices))
 
     def _compile_step(self, devices):
         """One step on a batch, logs without their axis of steps."""
@@ -43,17 +49,6 @@ class Small:
             return state, {term: values[0] for term, values in logs.items()}
 
         return jax.jit(step, donate_argnums=0)
-
-    def _init(self):
-        return init_state(
-            self.recipe.model,
-            self.recipe.optimizer,
-            self.plateau,
-            tile_px=PX,
-            seed=self.recipe.seed,
-            term_names=self.recipe.term_names,
-            counted_classes=1,
-        )
 
     @staticmethod
     def batch(N=8, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, put_batch, replicated
+from nucseg_jax.training.mesh import make_mesh, put_batch, put_state, replicated
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import close_epoch
 
@@ -121,3 +121,22 @@ def test_dtype_bfloat16_keeps_parameters_statistics_and_loss_in_float32(small):
     assert history[0]["dice_loss"].dtype == np.float32
     assert np.isfinite(history[0]["loss"])
     assert float(soft_dice(jnp.zeros((1, 4, 4, 1), jnp.bfloat16), jnp.ones((1, 4, 4), jnp.uint8))[0]) < 1
+
+
+def test_a_donated_state_leaves_the_arrays_it_was_put_from_alone(small):
+    """On CPU a device's array may lie in numpy's own memory."""
+    parts = small()
+    host = jax.tree.map(np.array, jax.device_get(parts.state()))
+    before = jax.tree.map(np.copy, host)
+    mesh = make_mesh(1)
+    parts.step(1)(put_state(host, mesh), put_batch(parts.batch(), mesh))
+    jax.tree.map(np.testing.assert_array_equal, host, before)
+
+
+def test_a_step_gives_back_the_types_it_took(small):
+    """Otherwise the second step is another program and compiles again."""
+    parts = small()
+    state = parts.state()
+    shapes = jax.tree.map(jax.typeof, state)
+    after, _ = parts.step(1)(state, put_batch(parts.batch(), make_mesh(1)))
+    assert jax.tree.map(jax.typeof, after) == shapes

@@ -1,0 +1,80 @@
+"""A model's variables before training, drawn on the host: nothing is compiled and no forward pass runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from nucseg_jax.core.keys import Stream
+from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.models.initializers import VarianceScaling
+from nucseg_jax.models.layers import (
+    CONSTANTS,
+    Conv,
+    ConvTranspose,
+    DepthwiseConv,
+    Normalization,
+    depthwise_fan_out,
+    glorot_uniform_transposed,
+)
+
+# What every leaf of these names starts from, in Keras too.
+_FILLED = {"params/bias": 0.0, "params/scale": 1.0, "batch_stats/mean": 0.0, "batch_stats/var": 1.0}
+
+
+def initial_variables(model: nn.Module, seed: int, *, px: int = PATCH_PX) -> dict[str, Any]:
+    """What `model.init` gives, in structure, shapes and distributions, without compiling anything.
+
+    Every kernel is drawn by its own name: what one layer starts from depends on no other, on no backend and on
+    no version of JAX.
+
+    Args:
+      model: made of the layers of `models.layers`.
+      seed: of the run.
+      px: side of an image that the model takes.
+
+    Returns:
+      `params`, `batch_stats` and, where the model has them, `constants`: trees of numpy arrays, float32.
+
+    Raises:
+      ValueError: a layer whose start is not known here.
+    """
+    kernels: dict[str, VarianceScaling] = {}
+    constants: dict[str, Any] = {}
+
+    def look(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        layer = context.module
+        path = "/".join(layer.path)
+        if isinstance(layer, Conv):
+            kernels[f"params/{path}/kernel"] = layer.kernel_init
+        elif isinstance(layer, DepthwiseConv):
+            kernels[f"params/{path}/kernel"] = depthwise_fan_out
+        elif isinstance(layer, ConvTranspose):
+            kernels[f"params/{path}/kernel"] = glorot_uniform_transposed
+        elif isinstance(layer, Normalization):
+            deviation = np.asarray(layer.defaults.standard_deviation, np.float32)
+            start = {"mean": layer.defaults.mean, "variance": np.square(deviation), "count": 0.0}
+            constants.update({f"{CONSTANTS}/{path}/{name}": value for name, value in start.items()})
+        return call(*args, **kwargs)
+
+    image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
+    with nn.intercept_methods(look):
+        shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+
+    def drawn(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = leaf_name(path)
+        kind = f"{name.partition('/')[0]}/{name.rpartition('/')[2]}"
+        if name in kernels:
+            generator = np.random.default_rng([seed, Stream.INITIAL_WEIGHTS, *name.encode()])
+            return kernels[name].draw(generator, leaf.shape)
+        if name in constants:
+            return np.asarray(constants[name], leaf.dtype)
+        if kind in _FILLED:
+            return np.full(leaf.shape, _FILLED[kind], leaf.dtype)
+        raise ValueError(f"{name} is of a layer whose start is not known")
+
+    return jax.tree_util.tree_map_with_path(drawn, shapes)
