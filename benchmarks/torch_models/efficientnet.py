@@ -75,7 +75,13 @@ class EfficientNet(nn.Module):
                 channels = features
         self.add_conv_norm("block6a_expand", channels, channels * LAST_EXPANSION)
         self.channels["block6"] = channels * LAST_EXPANSION
-        for tap, block in (("stride2", 2), ("stride4", 3), ("stride4_low_level", 3), ("stride8", 4), ("output", 6)):
+        for tap, block in (
+            ("stride2", 2),
+            ("stride4", 3),
+            ("stride4_low_level", 3),
+            ("stride8", 4),
+            ("output", 6),
+        ):
             self.channels[tap] = self.channels[f"block{block}"]
 
     def add_conv_norm(self, name: str, inputs: int, features: int) -> None:

@@ -53,7 +53,14 @@ class StridedConv(nn.Conv2d):
 
 
 def conv(
-    inputs: int, features: int, kernel_px: int, *, stride: int = 1, dilation: int = 1, bias: bool, groups: int = 1
+    inputs: int,
+    features: int,
+    kernel_px: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    bias: bool,
+    groups: int = 1,
 ) -> nn.Conv2d:
     """A 'same' convolution; 1x1 convolutions pad nothing at any stride."""
     if stride == 2 and kernel_px > 1:

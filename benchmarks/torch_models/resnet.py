@@ -37,7 +37,11 @@ class ResNet(nn.Module):
             for block, name in enumerate(self.blocks[-1]):
                 first = block == 0
                 stride = 2 if first and stage > 2 else 1
-                layers = [("1", channels, inner, 1, stride), ("2", inner, inner, 3, 1), ("3", inner, 4 * inner, 1, 1)]
+                layers = [
+                    ("1", channels, inner, 1, stride),
+                    ("2", inner, inner, 3, 1),
+                    ("3", inner, 4 * inner, 1, 1),
+                ]
                 if first:
                     layers.insert(0, ("0", channels, 4 * inner, 1, stride))
                 for number, inputs, features, kernel_px, step in layers:

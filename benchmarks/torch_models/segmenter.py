@@ -32,15 +32,13 @@ class Segmenter(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """uint8 or floating RGB [N, 3, H, W], 0..255, stored channels_last -> logits [N, 1, H, W].
 
-        The logits are of the parameters' dtype, under autocast too. The head comes before the last bilinear
-        magnification, which it commutes with: cheaper here as there.
+        The logits are of the parameters' dtype, whatever autocast computes in. The head comes before the last
+        bilinear magnification, which it commutes with: cheaper here as there.
         """
         raw = image.to(self.head.weight.dtype)
-        features = self.decoder(self.encoder(raw))
-        with torch.autocast(image.device.type, enabled=False):
-            logits = self.head(features.to(raw.dtype))
-            if logits.shape[2:] != image.shape[2:]:
-                logits = resize_bilinear(logits, image.shape[2:])
+        logits = self.head(self.decoder(self.encoder(raw))).to(raw.dtype)
+        if logits.shape[2:] != image.shape[2:]:
+            logits = resize_bilinear(logits, image.shape[2:])
         return logits
 
 

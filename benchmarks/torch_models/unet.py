@@ -42,7 +42,9 @@ UNET_EFFICIENTNET = UNetVariant(
 class UNet(nn.Module):
     """The decoder; `decoder(taps) -> [N, features, H, W]`."""
 
-    def __init__(self, variant: UNetVariant, taps: dict[str, int], *, dropout: float, width: float = 1.0) -> None:
+    def __init__(
+        self, variant: UNetVariant, taps: dict[str, int], *, dropout: float, width: float = 1.0
+    ) -> None:
         super().__init__()
         self.variant, self.dropout = variant, dropout
         channels = taps["output"]
@@ -70,7 +72,9 @@ class UNet(nn.Module):
         features = taps["output"]
         if variant.bridge is not None:
             features = self.pair("bridge", features, self.dropout)
-        for level, (skip, share) in enumerate(zip(variant.skips, variant.level_dropout, strict=True), start=1):
+        for level, (skip, share) in enumerate(
+            zip(variant.skips, variant.level_dropout, strict=True), start=1
+        ):
             name = f"level{level}_transpose"
             features = self.get_submodule(name)(features)
             if variant.transpose_batch_norm:

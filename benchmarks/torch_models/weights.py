@@ -19,7 +19,12 @@ BATCH_NORM = {
     "running_var": ("batch_stats", "var"),
 }
 CONSTANTS = {name: ("constants", name) for name in ("mean", "variance", "count")}
-LAYERS = {nn.Conv2d: CONVOLUTION, nn.ConvTranspose2d: CONVOLUTION, BatchNorm: BATCH_NORM, Normalization: CONSTANTS}
+LAYERS = {
+    nn.Conv2d: CONVOLUTION,
+    nn.ConvTranspose2d: CONVOLUTION,
+    BatchNorm: BATCH_NORM,
+    Normalization: CONSTANTS,
+}
 
 
 def names(model: nn.Module) -> Iterator[tuple[str, str]]:

@@ -86,7 +86,9 @@ def random_variables(model):
 
 
 def flat(variables):
-    return {leaf_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(variables)}
+    return {
+        leaf_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
 
 
 def batch():
@@ -164,7 +166,9 @@ def test_logits_are_equal(decoder, encoder, torch, segmenter, weights, record):
     compared = {ours: theirs for theirs, ours in names.items() if ours.startswith("batch_stats/")}
     assert set(compared) == set(after)
     statistics = max(
-        relative_difference(after[name] - before[name], weights.as_numpy(state[compared[name]]) - before[name])
+        relative_difference(
+            after[name] - before[name], weights.as_numpy(state[compared[name]]) - before[name]
+        )
         for name in after
     )
     assert statistics < TOLERANCE
@@ -216,7 +220,9 @@ def test_a_steps_losses_and_gradients_are_equal(
 
     # Adam adds weight_decay * w to the gradient before anything else.
     decay = {
-        id(parameter): group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]
+        id(parameter): group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
     }
     ours = {f"params/{name}": leaf for name, leaf in flat(gradient).items()}
     largest = max(np.abs(leaf).max() for leaf in ours.values())

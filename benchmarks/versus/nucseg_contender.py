@@ -1,0 +1,76 @@
+"""The package's side of the benchmark: the training step of `launch.py train`, and the jitted model."""
+
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.versus.case import Case, Contender, model_config, pixels
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.experiment import Experiment, read_experiment
+from nucseg_jax.training.environment import describe_environment
+from nucseg_jax.training.mesh import make_mesh, put_batch, replicated
+from nucseg_jax.training.step import compile_train_step
+
+
+def prepare(case: Case) -> Contender:
+    """Builds and compiles; the compilation is timed here, without the persistent cache."""
+    experiment = read_experiment(model_config(case))
+    run, compile_s = (training if case.mode == "train" else inference)(experiment, case)
+    device = jax.devices()[0]
+    on_cpu = case.device == "cpu"
+    return Contender(
+        run=run,
+        compile_s=compile_s,
+        reset_peak_memory=None,
+        # Cannot be reset: the compiler's trials are in it.
+        peak_device_bytes=None if on_cpu else lambda: device.memory_stats()["peak_bytes_in_use"],
+        about=describe_environment(),
+    )
+
+
+def training(experiment: Experiment, case: Case) -> tuple[Any, float]:
+    """The package's own step on one fixed batch: a function that takes steps, and seconds of compilation."""
+    mesh = make_mesh(1)
+    # Never at an epoch's end.
+    recipe = experiment.recipe(steps_per_epoch=2**30)
+    state = jax.jit(lambda: experiment.init_state(recipe), out_shardings=replicated(mesh))()
+    image, label = pixels(case)
+    batch = Batch(
+        image=image,
+        label=label,
+        valid=np.ones(case.batch_size, bool),
+        index=np.arange(case.batch_size, dtype=np.int32),
+        tissue=np.zeros(case.batch_size, np.int32),
+    )
+    batch = put_batch(batch, mesh)
+    start = time.perf_counter()
+    step = compile_train_step(recipe, mesh).lower(state, batch).compile()
+    compile_s = time.perf_counter() - start
+
+    def run(steps: int) -> None:
+        nonlocal state
+        for _ in range(steps):
+            state, logs = step(state, batch)
+        jax.block_until_ready((state, logs))
+
+    return run, compile_s
+
+
+def inference(experiment: Experiment, case: Case) -> tuple[Any, float]:
+    """The jitted model to logits on one fixed batch; as `training`."""
+    image = jax.device_put(pixels(case)[0])
+    model = experiment.model
+    variables = jax.jit(lambda: model.init(jax.random.key(0), image[:1], train=False))()
+    start = time.perf_counter()
+    apply = jax.jit(lambda variables, image: model.apply(variables, image, train=False))
+    forward = apply.lower(variables, image).compile()
+    compile_s = time.perf_counter() - start
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            logits = forward(variables, image)
+        logits.block_until_ready()
+
+    return run, compile_s
