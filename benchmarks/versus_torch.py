@@ -61,8 +61,8 @@ def measure(cases: Sequence[Case], options: argparse.Namespace) -> dict[str, Any
       options: of the command line.
 
     Returns:
-      `contenders`: by name, `images_per_second` by round, `steps` a turn, `compile_s`, `peak_mib`, `about`; or
-      `failed` and `stderr`. `ratio`, see `table.ratio`, and `load_average` before the start.
+      `contenders`: by name, `images_per_second` by round, `steps` a turn, `steps_per_dispatch`, `compile_s`,
+      `peak_mib`, `about`; or `failed` and `stderr`. `ratio`, see `table.ratio`, and `load_average` before the start.
     """
     load = os.getloadavg()[0]
     results: dict[str, dict[str, Any]] = {case.contender: {"images_per_second": []} for case in cases}
@@ -87,7 +87,8 @@ def measure(cases: Sequence[Case], options: argparse.Namespace) -> dict[str, Any
                 workers[name] = Worker(worker_environment(case))
                 request = {"do": "start", "case": dataclasses.asdict(case)}
                 results[name] |= workers[name].ask(request, options.timeout_s)
-                results[name]["steps"] = math.ceil(options.turn_s / run(name, 1))
+                at_once = results[name]["steps_per_dispatch"]
+                results[name]["steps"] = at_once * math.ceil(options.turn_s / run(name, at_once))
         for _ in range(options.rounds):
             for case in cases:
                 name = case.contender

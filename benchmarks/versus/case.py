@@ -41,13 +41,15 @@ class Contender:
     """A compiled step.
 
     Attributes:
-      run: takes so many steps and waits for the last.
+      run: takes so many steps, a multiple of `steps_per_dispatch`, and waits for the last.
+      steps_per_dispatch: steps the device takes by itself.
       compile_s: seconds; None where nothing is compiled.
       reset_peak_memory, peak_device_bytes: of an accelerator; None where there is nothing of the kind.
       about: versions and device, JSON values.
     """
 
     run: Callable[[int], None]
+    steps_per_dispatch: int
     compile_s: float | None
     reset_peak_memory: Callable[[], None] | None
     peak_device_bytes: Callable[[], int] | None

@@ -17,11 +17,12 @@ from nucseg_jax.training.step import compile_train_step
 def prepare(case: Case) -> Contender:
     """Builds and compiles; the compilation is timed here, without the persistent cache."""
     experiment = read_experiment(model_config(case))
-    run, compile_s = (training if case.mode == "train" else inference)(experiment, case)
+    run, steps_per_dispatch, compile_s = (training if case.mode == "train" else inference)(experiment, case)
     device = jax.devices()[0]
     on_cpu = case.device == "cpu"
     return Contender(
         run=run,
+        steps_per_dispatch=steps_per_dispatch,
         compile_s=compile_s,
         reset_peak_memory=None,
         # Cannot be reset: the compiler's trials are in it.
@@ -30,8 +31,8 @@ def prepare(case: Case) -> Contender:
     )
 
 
-def training(experiment: Experiment, case: Case) -> tuple[Any, float]:
-    """The package's own step on one fixed batch: a function that takes steps, and seconds of compilation."""
+def training(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
+    """The package's own step on one fixed batch: see `Contender` for `run`, `steps_per_dispatch`, `compile_s`."""
     mesh = make_mesh(1)
     # Never at an epoch's end.
     recipe = experiment.recipe(steps_per_epoch=2**30)
@@ -55,10 +56,10 @@ def training(experiment: Experiment, case: Case) -> tuple[Any, float]:
             state, logs = step(state, batch)
         jax.block_until_ready((state, logs))
 
-    return run, compile_s
+    return run, 1, compile_s
 
 
-def inference(experiment: Experiment, case: Case) -> tuple[Any, float]:
+def inference(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     """The jitted model to logits on one fixed batch; as `training`."""
     image = jax.device_put(pixels(case)[0])
     model = experiment.model
@@ -73,4 +74,4 @@ def inference(experiment: Experiment, case: Case) -> tuple[Any, float]:
             logits = forward(variables, image)
         logits.block_until_ready()
 
-    return run, compile_s
+    return run, 1, compile_s

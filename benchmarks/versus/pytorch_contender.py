@@ -72,6 +72,7 @@ def prepare(case: Case) -> Contender:
     compile_s = None if case.contender == "eager" else max(first - (time.perf_counter() - start), 0.0)
     return Contender(
         run=run,
+        steps_per_dispatch=1,
         compile_s=compile_s,
         reset_peak_memory=torch.cuda.reset_peak_memory_stats if case.device != "cpu" else None,
         peak_device_bytes=torch.cuda.max_memory_allocated if case.device != "cpu" else None,

@@ -1,8 +1,8 @@
 """The process of one contender: JSON lines on standard input, one JSON line in answer to each.
 
-  {"do": "start", "case": {...}}   builds, compiles, warms up   {"compile_s": 12.3, "about": {...}}
-  {"do": "run", "steps": 5}        takes steps                  {"seconds": 1.2}
-  {"do": "memory"}                 since the warm-up            {"peak_mib": 1234.5}
+  {"do": "start", "case": {...}}   {"steps_per_dispatch": 1, "compile_s": 12.3, "about": {...}}, built and warm
+  {"do": "run", "steps": 5}        {"seconds": 1.2}, after so many steps
+  {"do": "memory"}                 {"peak_mib": 1234.5}, since the warm-up
 
 Whatever goes wrong is answered by {"failed": reason} with the traceback on standard error, and ends the process.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.versus.case import OURS, Case, Contender
 
-WARM_UP_STEPS = 2
+WARM_UP_DISPATCHES = 2
 
 
 def start(case: Case) -> Contender:
@@ -35,7 +35,7 @@ def start(case: Case) -> Contender:
     else:
         from benchmarks.versus.pytorch_contender import prepare
     contender = prepare(case)
-    contender.run(WARM_UP_STEPS)
+    contender.run(WARM_UP_DISPATCHES * contender.steps_per_dispatch)
     reset_peak_rss()
     if contender.reset_peak_memory is not None:
         contender.reset_peak_memory()
@@ -84,7 +84,11 @@ def main() -> None:
             request = json.loads(line)
             if request["do"] == "start":
                 contender = start(Case(**request["case"]))
-                reply = {"compile_s": contender.compile_s, "about": contender.about}
+                reply = {
+                    "steps_per_dispatch": contender.steps_per_dispatch,
+                    "compile_s": contender.compile_s,
+                    "about": contender.about,
+                }
             else:
                 reply = answer(request, contender)
         except Exception as error:
