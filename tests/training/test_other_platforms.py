@@ -1,0 +1,93 @@
+"""The training step of every model lowers for accelerators on a machine that has none, state donated and sharded."""
+
+import contextlib
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import paper, quickstart
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.experiment import read_experiment
+from nucseg_jax.training.mesh import dispatch_sharded, make_mesh, replicated
+from nucseg_jax.training.step import compile_train_steps
+
+PLATFORMS = ("cuda", "tpu")
+BATCH = 8
+
+
+def traced_for(platform):
+    """Ops choose their lowering when they are traced."""
+    if importlib.util.find_spec("nucseg_jax.ops.lowering") is None:
+        return contextlib.nullcontext()
+    from nucseg_jax.ops import lowering
+
+    return lowering.traced_for(platform)
+
+
+def exported_step(config, platform, *, devices, steps, px):
+    """The program of `steps` training steps a dispatch."""
+    experiment = read_experiment(config)
+    recipe = experiment.recipe(steps_per_epoch=10)
+    mesh = make_mesh(devices)
+
+    def abstract(*shape, dtype):
+        return jax.ShapeDtypeStruct((steps, BATCH, *shape), dtype, sharding=dispatch_sharded(mesh))
+
+    batch = Batch(
+        image=abstract(px, px, 3, dtype=jnp.uint8),
+        label=abstract(px, px, dtype=jnp.uint8),
+        valid=abstract(dtype=bool),
+        index=abstract(dtype=jnp.int32),
+        tissue=abstract(dtype=jnp.int32),
+    )
+    state = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
+        experiment.abstract_state(recipe),
+    )
+    with traced_for(platform):
+        jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
+        return jax.export.export(jitted, platforms=[platform])(state, (), batch), state
+
+
+def check(exported, state, platform, *, devices):
+    assert exported.platforms == (platform,)
+    assert exported.nr_devices == devices
+    text = exported.mlir_module()
+    start = text.index("@main(")
+    arguments = text[start : text.index(") -> ", start)].split("%arg")[1:]
+    kept = [argument for argument in arguments if "tf.aliasing_output" in argument]
+    batch = [argument for argument in arguments if "tf.aliasing_output" not in argument]
+    # All of the state is written over, in place, and is whole on every device.
+    assert len(kept) == len(jax.tree.leaves(state))
+    assert not any('"data"' in argument for argument in kept)
+    # Batches are split along their second axis; what the step does not look at is no argument.
+    assert 2 <= len(batch) <= 5
+    if devices > 1:
+        assert all('[{}, {"data"}' in argument for argument in batch)
+    # The model computes there, and nothing calls back to Python.
+    assert text.count("stablehlo.convolution") + text.count("stablehlo.dot_general") > 40
+    assert "callback" not in text
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_b4"])
+def test_a_narrow_models_step_lowers_for_it(platform, encoder):
+    config = quickstart.get_config()
+    config.model.width, config.model.encoder = 0.125, encoder
+    config.model.encoder_depths = (1, 1, 1) if encoder == "resnet50" else (1, 1, 1, 1, 1)
+    config.train.dtype = "bfloat16"
+    exported, state = exported_step(config, platform, devices=8, steps=2, px=32)
+    check(exported, state, platform, devices=8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("row", range(4))
+def test_every_paper_models_step_lowers_for_it(platform, dtype, row):
+    config = paper.get_configs()[row]
+    config.train.dtype = dtype
+    exported, state = exported_step(config, platform, devices=1, steps=8, px=256)
+    check(exported, state, platform, devices=1)
