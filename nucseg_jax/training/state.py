@@ -90,7 +90,8 @@ def init_state(
         batch_stats=variables["batch_stats"],
         constants=variables.get(CONSTANTS, {}),
         opt_state=optimizer.init(variables["params"]),
-        plateau=plateau.init(variables["params"]),
+        # It keeps scalars and asks of the parameters but their dtype; of numpy's it would compile a copy of each.
+        plateau=plateau.init(np.zeros((), jax.tree.leaves(variables["params"])[0].dtype)),
         epoch_sums=EpochSums.zero(term_names, counted_classes),
     )
 

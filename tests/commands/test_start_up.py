@@ -23,7 +23,8 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
     config.model.width = 0.125
     config.train.tile_px, config.train.batch_size, config.train.epochs = 32, 64, 2
     config.eval.overlays = 1
-    config.eval.batch_size = 8
+    # On several devices Orbax cuts arrays into pieces, by programs of its own.
+    config.mesh.data = 1
     experiment = read_experiment(config)
     prepare(experiment.data)
     compiled = collections.Counter()
@@ -38,13 +39,12 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
         train(experiment, tmp_path / "run")
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
-    programs = {name: times for name, times in compiled.items() if name != "jit(train_steps)"}
+    ours = {f"jit({name})" for name in ("count_step", "predict", "close", "penalty")}
+    assert {name: compiled.pop(name) for name in ours} == dict.fromkeys(ours, 1)
     # The training step itself may come from the store.
-    assert compiled["jit(train_steps)"] <= 1
-    assert {"jit(count_step)", "jit(predict)", "jit(close)", "jit(penalty)"} <= programs.keys()
-    assert set(programs.values()) == {1}, programs
-    # Single operations outside of any program: each is a program of its own, and is seen here.
-    assert len(programs) < 8, programs
+    assert compiled.pop("jit(train_steps)", 0) <= 1
+    # What is left are single operations outside of any program, such as the plateau schedule's scalars.
+    assert compiled.total() <= 4, compiled
 
 
 def test_a_second_start_loads_its_step_and_says_where_the_time_went(command_line, tmp_path):
