@@ -18,6 +18,8 @@ gradients, by `tests/parity/test_torch_models.py`. What is compared:
 - Compilation, without anybody's cache, and warm-up are not part of the rate. The ratio is taken round by round
   against the PyTorch mode with the higher median. Peak memory is the process's resident size (CPU) or what the
   allocator gave out (GPU), since the warm-up; for the package on a GPU since the start.
+- Other work on the machine makes the ratios worthless: PyTorch's threads wait for each other at every layer and lose
+  more by it than XLA's. The load average is printed with the table.
 """
 
 import argparse
