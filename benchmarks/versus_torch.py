@@ -18,6 +18,8 @@ gradients, by `tests/parity/test_torch_models.py`. What is compared:
 - Compilation, without anybody's cache, and warm-up are not part of the rate. The ratio is taken round by round
   against the PyTorch mode with the higher median. Peak memory is the process's resident size (CPU) or what the
   allocator gave out (GPU), since the warm-up; for the package on a GPU since the start.
+- Other work on the machine makes the ratios worthless: PyTorch's threads wait for each other at every layer and lose
+  more by it than XLA's. The load average is printed with the table.
 """
 
 import argparse
@@ -30,6 +32,7 @@ import math
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -223,6 +226,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures case after case; the table grows on standard output, the JSON file with it."""
     options = parse_options(arguments)
+    # Ends in `measure`'s clean-up, as an interrupt does, so that no contender is left behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     report: dict[str, Any] = {
         "date": dt.date.today().isoformat(),
         "machine": describe_machine(),

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.versus.case import Case, Contender, model_config, pixels
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import Experiment, read_experiment
+from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.training.environment import describe_environment
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
 from nucseg_jax.training.mesh import dispatch_sharded, make_mesh, put_state
@@ -67,7 +68,7 @@ def inference(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     """The jitted model to logits on one fixed batch; as `training`."""
     image = jax.device_put(pixels(case)[0])
     model = experiment.model
-    variables = jax.jit(lambda: model.init(jax.random.key(0), image[:1], train=False))()
+    variables = jax.device_put(initial_variables(model, experiment.settings.train.seed))
     start = time.perf_counter()
     apply = jax.jit(lambda variables, image: model.apply(variables, image, train=False))
     forward = apply.lower(variables, image).compile()
