@@ -4,11 +4,12 @@ PYTHON ?= python3
 DEVICE ?= cpu
 VENV := .venv
 PARITY_VENV := .venv-parity
+BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 RUN_REQUIREMENTS := requirements/$(DEVICE).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install quickstart test test-long test-parity lint format requirements clean
+.PHONY: install quickstart test test-long test-parity benchmark lint format requirements clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed-$(DEVICE)
@@ -44,6 +45,16 @@ $(PARITY_VENV)/.installed: pyproject.toml
 	$(PARITY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[test,parity]'
 	touch $@
 
+# In an environment of its own: the pinned JAX, and PyTorch. Takes an hour or more, and wants the machine for itself.
+benchmark: $(BENCH_VENV)/.installed-$(DEVICE)
+	$(BENCH_VENV)/bin/python benchmarks/versus_torch.py
+
+$(BENCH_VENV)/.installed-$(DEVICE): $(RUN_REQUIREMENTS) pyproject.toml
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(RUN_REQUIREMENTS)
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[bench]'
+	touch $@
+
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,4 +73,4 @@ requirements:
 	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) .cache build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCH_VENV) .cache build *.egg-info

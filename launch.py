@@ -17,6 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.huge_pages import restart_with_huge_pages
 
 if TYPE_CHECKING:
     from nucseg_jax.experiment import Experiment
@@ -196,4 +197,5 @@ def run() -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     run()

@@ -15,6 +15,7 @@ from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
+from nucseg_jax.ops.conv_transpose import convolve_transpose
 from nucseg_jax.ops.depthwise import convolve_depthwise
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
@@ -115,7 +116,7 @@ class ConvTranspose(nn.Module):
         kernel = self.param("kernel", glorot_uniform_transposed, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         image, kernel, bias = nn.dtypes.promote_dtype(image, kernel, bias, dtype=self.dtype)
-        result = conv_ops.convolve_transpose(image, kernel, stride=self.stride)
+        result = convolve_transpose(image, kernel, stride=self.stride)
         return result if bias is None else result + bias.reshape(1, 1, 1, -1)
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nucseg_jax.ops.lowering import lowerings
+
 
 def convolve_depthwise_reference(
     image: jax.Array, kernel: jax.Array, *, stride: int = 1, dilation: int = 1
@@ -36,8 +38,8 @@ def convolve_depthwise_reference(
 def convolve_depthwise(
     image: jax.Array, kernel: jax.Array, *, stride: int = 1, dilation: int = 1
 ) -> jax.Array:
-    """`convolve_depthwise_reference`, lowered for the backend; arguments and result as there."""
-    if jax.default_backend() == "cpu":
+    """`convolve_depthwise_reference`, lowered for the platform; arguments and result as there."""
+    if lowerings().depthwise == "shifted":
         return convolve_depthwise_shifted(image, kernel, stride=stride, dilation=dilation)
     return convolve_depthwise_reference(image, kernel, stride=stride, dilation=dilation)
 

@@ -4,18 +4,30 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+from nucseg_jax.ops.lowering import lowerings
 
 
-def max_pool_3x3_stride_2(image: jax.Array) -> jax.Array:
+def max_pool_3x3_stride_2_reference(image: jax.Array) -> jax.Array:
     """Zero-pads by 1 on all sides and takes 3x3 maxima at stride 2 (Keras pool1_pad, pool1_pool).
-
-    Written as the maximum of nine strided slices, whose gradient is far cheaper on CPU than that of
-    XLA's window reduction; tied maxima share the gradient. Zero padding equals Keras only for
-    non-negative input, such as what follows a ReLU.
 
     Returns:
       [N, (H + 1) // 2, (W + 1) // 2, C].
     """
+    padded = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return lax.reduce_window(padded, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+
+
+def max_pool_3x3_stride_2(image: jax.Array) -> jax.Array:
+    """`max_pool_3x3_stride_2_reference`, lowered for the platform; argument and result as there."""
+    if lowerings().max_pool == "slices":
+        return max_pool_3x3_stride_2_slices(image)
+    return max_pool_3x3_stride_2_reference(image)
+
+
+def max_pool_3x3_stride_2_slices(image: jax.Array) -> jax.Array:
+    """The maximum of nine strided slices, whose gradient is far cheaper on CPU; tied maxima share the gradient."""
     rows, columns = ((size + 1) // 2 for size in image.shape[1:3])
     padded = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
     slices = [

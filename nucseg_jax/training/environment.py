@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "tensorflow-datasets",
     "array_record",
+    "grain",
     "scikit-image",
     "pillow",
     "tensorboardX",

@@ -8,18 +8,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.ops import depthwise
-
-
-def value_and_gradients(function, image, kernel):
-    def functional(image, kernel):
-        result = function(image, kernel)
-        weights = jnp.cos(jnp.arange(result.size, dtype=result.dtype)).reshape(result.shape)
-        return jnp.sum(result * weights), result
-
-    (_, result), gradients = jax.jit(jax.value_and_grad(functional, argnums=(0, 1), has_aux=True))(
-        image, kernel
-    )
-    return result, *gradients
+from tests.ops.differentiation import assert_same
 
 
 @pytest.mark.parametrize("kernel_px", [3, 5])
@@ -31,14 +20,12 @@ def test_shifted_is_the_reference(kernel_px, stride, dilation, size):
         image = jnp.asarray(rng.normal(size=(2, *size, 6)))
         kernel = jnp.asarray(rng.normal(size=(kernel_px, kernel_px, 1, 6)))
         geometry = dict(stride=stride, dilation=dilation)
-        found = value_and_gradients(
-            functools.partial(depthwise.convolve_depthwise_shifted, **geometry), image, kernel
+        assert_same(
+            functools.partial(depthwise.convolve_depthwise_shifted, **geometry),
+            functools.partial(depthwise.convolve_depthwise_reference, **geometry),
+            image,
+            kernel,
         )
-        expected = value_and_gradients(
-            functools.partial(depthwise.convolve_depthwise_reference, **geometry), image, kernel
-        )
-        for ours, reference in zip(found, expected, strict=True):
-            np.testing.assert_allclose(ours, reference, rtol=1e-12, atol=1e-12)
 
 
 def test_channels_do_not_mix():

@@ -1,26 +1,43 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
 
-from nucseg_jax.ops.pool import global_average_pool, max_pool_3x3_stride_2
-from nucseg_jax.ops.resize import resize_bilinear
+from nucseg_jax.ops.pool import (
+    global_average_pool,
+    max_pool_3x3_stride_2_reference,
+    max_pool_3x3_stride_2_slices,
+)
+from nucseg_jax.ops.resize import magnify_nearest, resize_bilinear
+from tests.ops.differentiation import assert_same
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (1, 3)])
-def test_max_pool_is_the_window_maximum_and_so_is_its_gradient(size):
-    image = jnp.asarray(
-        np.random.default_rng(0).permutation(2 * size[0] * size[1] * 3).reshape(2, *size, 3) + 1.0
-    )
+def test_max_pool_by_slices_is_the_reference_and_that_is_flaxs(size):
+    """No two values are equal: ties share the gradient in one and not in the other."""
+    with jax.enable_x64(True):
+        values = np.random.default_rng(0).permutation(2 * size[0] * size[1] * 3) + 1.0
+        image = jnp.asarray(values.reshape(2, *size, 3))
+        assert_same(max_pool_3x3_stride_2_slices, max_pool_3x3_stride_2_reference, image)
+        assert_same(
+            max_pool_3x3_stride_2_reference,
+            lambda x: nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))),
+            image,
+        )
 
-    def reference(x):
-        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
-    np.testing.assert_array_equal(jax.jit(max_pool_3x3_stride_2)(image), reference(image))
-    for_ours = jax.grad(lambda x: jnp.sum(jnp.sin(max_pool_3x3_stride_2(x))))(image)
-    for_reference = jax.grad(lambda x: jnp.sum(jnp.sin(reference(x))))(image)
-    np.testing.assert_allclose(for_ours, for_reference, rtol=1e-6)
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_nearest_magnification_is_the_reference(factor):
+    with jax.enable_x64(True):
+        image = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 5, 4)))
+        assert_same(
+            functools.partial(magnify_nearest, factor=factor),
+            lambda x: jax.image.resize(x, (2, 3 * factor, 5 * factor, 4), "nearest"),
+            image,
+        )
 
 
 def test_global_average_pool_keeps_a_constant():

@@ -1,0 +1,136 @@
+"""3x3 convolutions with a quarter of the multiplications: Winograd's F(4x4, 3x3) (arXiv:1509.09308, section 4.1).
+
+Notation: image [N, H, W, C]; kernel [3, 3, C, D]. The map is cut into tiles of 4x4 outputs, each of which sees
+6x6 inputs: T tiles in all, and k = 36 points of a tile. With the constant matrices B^T, G, A^T of Cook and Toom
+
+    transformed image   V = (B^T x B^T) patches   [k, T, C]
+    transformed kernel  U = (G x G) kernel        [k, C, D]
+    products            M = V U                   [k, T, D]   one matrix product a point: this is the work
+    result              Y = (A^T x A^T) M         [16, T, D]
+
+where x is Kronecker's product, so that each transform is a matrix product too and the two gradients are the same
+four products transposed.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+TILE = 4
+TAPS = 3
+PATCH = TILE + TAPS - 1
+# Points of evaluation beside infinity. With these the error in float32 is about 5 times that of the plain sum; with
+# the usual 0, 1, -1, 2, -2 it is 30 times (arXiv:2201.10369 on the choice of points).
+POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2.0**0.5, -(2.0**0.5))
+
+
+def cook_toom(points: tuple[float, ...], tile: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The matrices of `tile` outputs of a correlation with `taps` weights.
+
+    Args:
+      points: tile + taps - 2 different numbers; infinity is the last point.
+      tile: number of outputs.
+      taps: number of weights.
+
+    Returns:
+      A^T [tile, n], G [n, taps], B^T [n, n] in float64, n = tile + taps - 1: the outputs of signal d [n] and
+      weights g are A^T ((G g) * (B^T d)).
+    """
+    n = tile + taps - 1
+    finite = np.asarray(points, np.float64)
+    others: list[np.ndarray] = [np.delete(finite, number) for number in range(n - 1)]
+    inverse, kernel, image = np.zeros((tile, n)), np.zeros((n, taps)), np.zeros((n, n))
+    inverse[:, :-1] = finite ** np.arange(tile)[:, None]
+    inverse[-1, -1] = kernel[-1, -1] = 1.0
+    for number, point in enumerate(finite):
+        kernel[number] = point ** np.arange(taps) / np.prod(point - others[number])
+        image[number, :-1] = np.poly(others[number])[::-1]
+    image[-1] = np.poly(finite)[::-1]
+    return inverse, kernel, image
+
+
+_INVERSE, _KERNEL, _IMAGE = (np.kron(matrix, matrix) for matrix in cook_toom(POINTS, TILE, TAPS))
+
+
+@jax.custom_vjp
+def convolve_3x3_winograd(image: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 'SAME' 3x3 convolution of stride 1, as `ops.conv.convolve_reference`.
+
+    Args:
+      image: float32 or float64 [N, H, W, C].
+      kernel: same dtype, [3, 3, C, D].
+
+    Returns:
+      [N, H, W, D] of the same dtype.
+    """
+    return _forward(image, kernel)[0]
+
+
+def _forward(image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
+    N, H, W, C = image.shape
+    D = kernel.shape[-1]
+    patches = _patches(image)
+    tiles = patches.shape[2:5]
+    transformed_image = _apply(_IMAGE, patches.reshape(PATCH**2, -1, C))
+    transformed_kernel = _apply(_KERNEL, kernel.reshape(TAPS**2, C, D))
+    products = _batched(transformed_image, transformed_kernel, contract=(2, 1))
+    result = _apply(_INVERSE, products).reshape(TILE, TILE, *tiles, D)
+    return _join_tiles(result)[:, :H, :W], (transformed_image, transformed_kernel, (N, H, W))
+
+
+def _backward(residual: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    transformed_image, transformed_kernel, (N, H, W) = residual
+    C, D = transformed_kernel.shape[1:]
+    outputs = _split_tiles(gradient).reshape(TILE**2, -1, D)
+    products = _apply(_INVERSE.T, outputs)
+    for_kernel = _batched(transformed_image, products, contract=(1, 1))
+    for_image = _batched(products, transformed_kernel, contract=(2, 2))
+    kernel_gradient = _apply(_KERNEL.T, for_kernel).reshape(TAPS, TAPS, C, D)
+    abstract_image = jax.ShapeDtypeStruct((N, H, W, C), gradient.dtype)
+    abstract_patches = jax.eval_shape(_patches, abstract_image)
+    patches = _apply(_IMAGE.T, for_image).reshape(abstract_patches.shape)
+    (image_gradient,) = jax.linear_transpose(_patches, abstract_image)(patches)
+    return image_gradient, kernel_gradient
+
+
+convolve_3x3_winograd.defvjp(_forward, _backward)
+
+
+def _apply(matrix: np.ndarray, values: jax.Array) -> jax.Array:
+    """A constant matrix [i, k] times values [k, P, Q]: [i, P, Q]."""
+    flat = values.reshape(values.shape[0], -1)
+    product = jnp.asarray(matrix, values.dtype) @ flat
+    return product.reshape(matrix.shape[0], *values.shape[1:])
+
+
+def _batched(left: jax.Array, right: jax.Array, *, contract: tuple[int, int]) -> jax.Array:
+    """One matrix product for each point, contracting one axis of either side."""
+    left_axis, right_axis = contract
+    return lax.dot_general(left, right, (((left_axis,), (right_axis,)), ((0,), (0,))))
+
+
+def _split_tiles(image: jax.Array, *, before: int = 0, more_tiles: int = 0) -> jax.Array:
+    """[N, H, W, C], padded with zeros, as [4, 4, N, rows of tiles, columns of tiles, C]."""
+    N, H, W, C = image.shape
+    rows, columns = (-(-size // TILE) + more_tiles for size in (H, W))
+    after = (rows * TILE - H - before, columns * TILE - W - before)
+    padded = jnp.pad(image, ((0, 0), (before, after[0]), (before, after[1]), (0, 0)))
+    return padded.reshape(N, rows, TILE, columns, TILE, C).transpose(2, 4, 0, 1, 3, 5)
+
+
+def _join_tiles(tiles: jax.Array) -> jax.Array:
+    """[4, 4, N, rows, columns, D] as [N, 4 * rows, 4 * columns, D]."""
+    _, _, N, rows, columns, D = tiles.shape
+    return tiles.transpose(2, 3, 0, 4, 1, 5).reshape(N, TILE * rows, TILE * columns, D)
+
+
+def _patches(image: jax.Array) -> jax.Array:
+    """The 6x6 inputs of every tile, [6, 6, N, rows, columns, C]: the tile's own 4x4 and the next tiles' edges."""
+    halo = PATCH - TILE
+    tiles = _split_tiles(image, before=1, more_tiles=1)
+    rows, columns = tiles.shape[3] - 1, tiles.shape[4] - 1
+    tall = jnp.concatenate([tiles[:, :, :, :rows], tiles[:halo, :, :, 1:]], axis=0)
+    return jnp.concatenate([tall[:, :, :, :, :columns], tall[:, :halo, :, :, 1:]], axis=1)
