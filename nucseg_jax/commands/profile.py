@@ -29,7 +29,8 @@ _MEBI = 2**20
 NOTES = (
     "synthetic: the bare step on one batch that lies on the device. device, host: the training loop as train runs it,",
     "with its feed, augmentation, logs and checkpoints, without validation. evaluation: forward pass and counts on",
-    "whole patches. Rows are measured in turns, block by block; images/s: median of the blocks (p10 to p90).",
+    "whole patches. Rows are measured in turns, block by block; images/s: median of the blocks, p10 to p90, and the",
+    "mean, which has a checkpoint in it however rare they are.",
     "GFLOP/s: XLA's count of the compiled program. MFU: 3 x (training) or 1 x the convolutions' arithmetic, as a share",
     "of the device's peak; bandwidth: the program's own count of bytes, as a share of peak. '-': not known.",
 )
@@ -277,6 +278,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             None
             if row["images_per_second"] is None
             else f"{row['images_per_second_p10']:.4g} to {row['images_per_second_p90']:.4g}",
+            shown(row["images_per_second_mean"], ".4g"),
             shown(row["step_ms"], ".4g"),
             shown(row["compile_s"], ".1f"),
             shown(row["peak_memory_mb"], ".0f"),
@@ -287,7 +289,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     ]
     headers = (
-        *("work", "feed", "batch", "px", "dtype", "images/s", "p10 to p90", "step ms", "compile s"),
+        *("work", "feed", "batch", "px", "dtype", "images/s", "p10 to p90", "mean", "step ms", "compile s"),
         *("peak MB", "GFLOP/s", "MFU", "bandwidth"),
     )
     faults = [

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from typing import Any
 
 from jax.sharding import Mesh
 
@@ -35,8 +36,15 @@ FREE_FIELDS = (
     "train.store:",
     "eval.overlays:",
 )
-# Fields of the section `train` that no training step looks at.
-FIELDS_OF_NO_PROGRAM = ("epochs", "feed", "log_every_steps", "checkpoint_every_steps", "steps_per_dispatch")
+# What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
+SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")
+FIELDS_OF_NO_PROGRAM = (
+    "train.epochs",
+    "train.feed",
+    "train.log_every_steps",
+    "train.checkpoint_every_steps",
+    "train.steps_per_dispatch",
+)
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
@@ -91,18 +99,22 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         print_results(folder)
 
 
+def program_settings(experiment: Experiment) -> dict[str, Any]:
+    """The config without what no training step looks at; whatever is new in a config is looked at."""
+    return {
+        f"{section}.{field}": value
+        for section, fields in experiment.settings.as_json().items()
+        for field, value in fields.items()
+        if section not in SECTIONS_OF_NO_PROGRAM and f"{section}.{field}" not in FIELDS_OF_NO_PROGRAM
+    }
+
+
 def step_programs(
     experiment: Experiment, schedule: Schedule, feed_name: FeedName, training_patches: int, mesh: Mesh
 ) -> StepPrograms:
     """The training steps' programs, of which the first begins to load."""
-    sections = experiment.settings.as_json()
     facts = {
-        "model": sections["model"],
-        "transfer": sections["transfer"],
-        "loss": sections["loss"],
-        "train": {
-            field: value for field, value in sections["train"].items() if field not in FIELDS_OF_NO_PROGRAM
-        },
+        **program_settings(experiment),
         "steps_per_epoch": schedule.steps_per_epoch,
         "feed": feed_name,
         "training_patches": training_patches,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 # Long enough for the clock and for the queue of dispatches to fill, short enough to take turns.
-BLOCK_S = 1.0
-BLOCKS = 20
+BLOCK_S = 0.5
+BLOCKS = 40
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,12 @@ import pytest
 
 from configs import quickstart
 from nucseg_jax.commands.prepare import prepare
-from nucseg_jax.commands.train import train
+from nucseg_jax.commands.train import (
+    FIELDS_OF_NO_PROGRAM,
+    SECTIONS_OF_NO_PROGRAM,
+    program_settings,
+    train,
+)
 from nucseg_jax.experiment import read_experiment
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -45,6 +50,32 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
     assert compiled.pop("jit(train_steps)", 0) <= 1
     # What is left are single operations outside of any program, such as the plateau schedule's scalars.
     assert compiled.total() <= 4, compiled
+
+
+def test_a_stored_step_is_known_by_every_field_it_could_depend_on():
+    """A program of another config would train something else and say nothing."""
+    experiment = read_experiment(quickstart.get_config())
+    fields = {
+        f"{section}.{field}"
+        for section, values in experiment.settings.as_json().items()
+        for field in values
+        if section not in SECTIONS_OF_NO_PROGRAM
+    }
+    assert fields - program_settings(experiment).keys() == set(FIELDS_OF_NO_PROGRAM)
+    # What is left out changes nothing in what a step is bound to.
+    config = quickstart.get_config()
+    config.train.epochs, config.train.log_every_steps, config.train.checkpoint_every_steps = 3, 7, 5
+    config.train.feed, config.train.steps_per_dispatch = "host", 4
+    config.data.dir, config.pretrained.path, config.eval.batch_size = "elsewhere", "weights", 3
+    config.split.number = 2
+    one, other = experiment.recipe(10), read_experiment(config).recipe(10)
+    assert (one.model, one.augmentation) == (other.model, other.augmentation)
+    assert (one.l2, one.l2_scope, one.frozen_stages, one.seed) == (
+        other.l2,
+        other.l2_scope,
+        other.frozen_stages,
+        other.seed,
+    )
 
 
 def test_a_second_start_loads_its_step_and_says_where_the_time_went(command_line, tmp_path):

@@ -1,7 +1,6 @@
 """The training step of every model lowers for accelerators on a machine that has none, state donated and sharded."""
 
-import contextlib
-import importlib.util
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +9,12 @@ import pytest
 from configs import paper, quickstart
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import read_experiment
+from nucseg_jax.ops.lowering import traced_for
 from nucseg_jax.training.mesh import dispatch_sharded, make_mesh, replicated
 from nucseg_jax.training.step import compile_train_steps
 
 PLATFORMS = ("cuda", "tpu")
 BATCH = 8
-
-
-def traced_for(platform):
-    """Ops choose their lowering when they are traced."""
-    if importlib.util.find_spec("nucseg_jax.ops.lowering") is None:
-        return contextlib.nullcontext()
-    from nucseg_jax.ops import lowering
-
-    return lowering.traced_for(platform)
 
 
 def exported_step(config, platform, *, devices, steps, px):
@@ -80,6 +71,9 @@ def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     config.train.dtype = "bfloat16"
     exported, state = exported_step(config, platform, devices=8, steps=2, px=32)
     check(exported, state, platform, devices=8)
+    # Depthwise convolutions are left to the vendor's library there, and written out on CPU.
+    grouped = re.search(r"feature_group_count = ([2-9]|\d\d)", exported.mlir_module())
+    assert (grouped is not None) == (encoder == "efficientnet_b4")
 
 
 @pytest.mark.long
