@@ -15,9 +15,9 @@ gradients, by `tests/parity/test_torch_models.py`. What is compared:
 - Each contender is a process of its own. They take turns, A B C A B C, and only one computes at a time. On a CPU all
   are bound to the same `--threads` processors; PyTorch's pool is set to as many threads, XLA makes its own so; and
   all get the huge pages that `launch.py` asks for (`core/huge_pages.py`).
-- Compilation, without anybody's cache, warm-up and the first dispatch of each turn are not part of the rate. The ratio is taken round by round
-  against the PyTorch mode with the higher median. Peak memory is the process's resident size (CPU) or what the
-  allocator gave out (GPU), since the warm-up; for the package on a GPU since the start.
+- Compilation, without anybody's cache, warm-up and the first dispatch of each turn are not part of the rate. The ratio
+  is taken round by round against the PyTorch mode with the higher median. Peak memory is the process's resident size
+  (CPU) or what the allocator gave out (GPU), since the warm-up; for the package on a GPU since the start.
 - Other work on the machine makes the ratios worthless: PyTorch's threads wait for each other at every layer and lose
   more by it than XLA's. The load average is printed with the table.
 """
