@@ -100,11 +100,3 @@ def test_a_second_start_loads_its_step_and_says_where_the_time_went(command_line
     assert origins == [("compiler", True, False), ("store", False, True)]
     # Bit by bit what the compiled program gave.
     assert results[0] == results[1]
-    status, _, err = command_line.run(
-        *("train", *command_line.config, "--config.train.epochs=1", f"--workdir={tmp_path / 'off'}"),
-        env={"JAX_COMPILATION_CACHE_DIR": ""},
-    )
-    assert status == 0, err
-    assert (tmp_path / "off" / "results.json").read_bytes() == results[0]
-    start = json.loads((tmp_path / "off" / "timing.json").read_text())["starts"][0]
-    assert start["program_from"] == "compiler"
