@@ -15,7 +15,6 @@ def enable_compilation_cache() -> None:
 
     JAX_COMPILATION_CACHE_DIR= (empty) turns the cache off.
     """
-    jax.monitoring.register_event_listener(_count_hit)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
@@ -30,3 +29,6 @@ def cache_hits() -> int:
 def _count_hit(event: str, **_: Any) -> None:
     global _hits
     _hits += event == _HIT
+
+
+jax.monitoring.register_event_listener(_count_hit)

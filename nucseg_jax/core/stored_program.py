@@ -147,8 +147,8 @@ class LoadingProgram:
         """The program for arguments, or abstract arguments, like these, and where it came from.
 
         Args:
-          jitted: what the program is of; traced and compiled, and then stored, only if the store has no
-            program that takes these arguments.
+          jitted: what the program is of; traced only if the store has no program that takes these arguments; stored
+            only if JAX's cache has none either.
           args: their shapes, dtypes and shardings are those of every later call.
         """
         program = self._loading.result()
@@ -156,9 +156,11 @@ class LoadingProgram:
             return program, "store"
         before = cache_hits()
         program = jitted.lower(*args).compile()
-        origin: Origin = "cache" if cache_hits() > before else "compiler"
+        if cache_hits() > before:
+            # XLA's CPU backend loses functions of a program that was itself loaded, if it is written again.
+            return program, "cache"
         self._place.save(program)
-        return program, origin
+        return program, "compiler"
 
 
 def _takes(program: jax.stages.Compiled, args: tuple[Any, ...]) -> bool:

@@ -80,6 +80,22 @@ def test_a_damaged_file_is_compiled_anew_and_replaced(folder, spoil):
     assert LoadingProgram(place()).ready(squares([]), on_device())[1] == "store"
 
 
+def test_what_jaxs_cache_gave_is_not_stored(folder, monkeypatch):
+    """XLA's CPU backend writes such a program without its functions: it would load, and fail at its first run."""
+    threshold = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    try:
+        assert LoadingProgram(place(a=1)).ready(squares([]), on_device())[1] == "compiler"
+        jax.clear_caches()
+        program, origin = LoadingProgram(place(a=2)).ready(squares([]), on_device())
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", threshold)
+    assert origin == "cache"
+    np.testing.assert_array_equal(program(on_device()), X * X)
+    assert place(a=1).path.exists()
+    assert not place(a=2).path.exists()
+
+
 def test_somebody_elses_file_is_not_loaded(folder, monkeypatch):
     LoadingProgram(place()).ready(squares([]), on_device())
     monkeypatch.setattr(os, "getuid", lambda: os.stat("/").st_uid + 4711)
