@@ -9,9 +9,11 @@ Notation: image [N, H, W, C]; kernel [3, 3, C, D]. The map is cut into tiles of 
     result              Y = (A^T x A^T) M         [16, T, D]
 
 where x is Kronecker's product, so that each transform is a matrix product too and the two gradients are the same
-four products transposed.
+four products transposed. The first of them, where most values are moved, is taken apart in the forward pass: B^T
+along the columns and then along the rows, as sums of a few shifted maps, without building the patches.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -52,7 +54,8 @@ def cook_toom(points: tuple[float, ...], tile: int, taps: int) -> tuple[np.ndarr
     return inverse, kernel, image
 
 
-_INVERSE, _KERNEL, _IMAGE = (np.kron(matrix, matrix) for matrix in cook_toom(POINTS, TILE, TAPS))
+_INVERSE_1D, _KERNEL_1D, _IMAGE_1D = cook_toom(POINTS, TILE, TAPS)
+_INVERSE, _KERNEL, _IMAGE = (np.kron(matrix, matrix) for matrix in (_INVERSE_1D, _KERNEL_1D, _IMAGE_1D))
 
 
 @jax.custom_vjp
@@ -72,9 +75,9 @@ def convolve_3x3_winograd(image: jax.Array, kernel: jax.Array) -> jax.Array:
 def _forward(image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
     N, H, W, C = image.shape
     D = kernel.shape[-1]
-    patches = _patches(image)
-    tiles = patches.shape[2:5]
-    transformed_image = _apply(_IMAGE, patches.reshape(PATCH**2, -1, C))
+    transformed = _transform_image(image)
+    tiles = transformed.shape[2:5]
+    transformed_image = transformed.reshape(PATCH**2, -1, C)
     transformed_kernel = _apply(_KERNEL, kernel.reshape(TAPS**2, C, D))
     products = _batched(transformed_image, transformed_kernel, contract=(2, 1))
     result = _apply(_INVERSE, products).reshape(TILE, TILE, *tiles, D)
@@ -112,13 +115,37 @@ def _batched(left: jax.Array, right: jax.Array, *, contract: tuple[int, int]) ->
     return lax.dot_general(left, right, (((left_axis,), (right_axis,)), ((0,), (0,))))
 
 
+def _transform_image(image: jax.Array) -> jax.Array:
+    """(B^T x B^T) times `_patches`, [6, 6, N, rows, columns, C], without the patches: columns first, then rows."""
+    N, _, _, C = image.shape
+    padded, rows, columns = _pad_to_tiles(image, before=1, more_tiles=1)
+    by_columns = padded.reshape(N, rows * TILE, columns, TILE, C)
+    taps = [by_columns[:, :, tap // TILE : columns - 1 + tap // TILE, tap % TILE] for tap in range(PATCH)]
+    half = jnp.stack([_combine(row, taps) for row in _IMAGE_1D])
+    by_rows = half.reshape(PATCH, N, rows, TILE, columns - 1, C)
+    taps = [by_rows[:, :, tap // TILE : rows - 1 + tap // TILE, tap % TILE] for tap in range(PATCH)]
+    return jnp.stack([_combine(row, taps) for row in _IMAGE_1D])
+
+
+def _combine(weights: np.ndarray, taps: list[jax.Array]) -> jax.Array:
+    """The weighted sum of equal shapes, without those of weight 0."""
+    terms = [tap * float(weight) for weight, tap in zip(weights, taps, strict=True) if weight]
+    return functools.reduce(jnp.add, terms)
+
+
 def _split_tiles(image: jax.Array, *, before: int = 0, more_tiles: int = 0) -> jax.Array:
     """[N, H, W, C], padded with zeros, as [4, 4, N, rows of tiles, columns of tiles, C]."""
-    N, H, W, C = image.shape
+    N, _, _, C = image.shape
+    padded, rows, columns = _pad_to_tiles(image, before=before, more_tiles=more_tiles)
+    return padded.reshape(N, rows, TILE, columns, TILE, C).transpose(2, 4, 0, 1, 3, 5)
+
+
+def _pad_to_tiles(image: jax.Array, *, before: int, more_tiles: int) -> tuple[jax.Array, int, int]:
+    """The image with zeros around it, and the rows and columns of tiles that it then has."""
+    H, W = image.shape[1:3]
     rows, columns = (-(-size // TILE) + more_tiles for size in (H, W))
     after = (rows * TILE - H - before, columns * TILE - W - before)
-    padded = jnp.pad(image, ((0, 0), (before, after[0]), (before, after[1]), (0, 0)))
-    return padded.reshape(N, rows, TILE, columns, TILE, C).transpose(2, 4, 0, 1, 3, 5)
+    return jnp.pad(image, ((0, 0), (before, after[0]), (before, after[1]), (0, 0))), rows, columns
 
 
 def _join_tiles(tiles: jax.Array) -> jax.Array:
