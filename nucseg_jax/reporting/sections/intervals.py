@@ -48,9 +48,9 @@ _BASELINES = {"otsu_hematoxylin": "Otsu on hematoxylin", "all_foreground": "all 
 _NOT_COVERED = (
     f"Intervals are {CONFIDENCE:.0%} percentile bootstrap intervals from {RESAMPLES:,} resamples of the test patches,"
     " the same resamples for all configurations and all their runs, so that differences are paired. They say how the"
-    " mean of the runs that were made would move with other patches. They do not cover that patches of one slide resemble"
-    " each other, nor other seeds than those that were run (their spread is the ± beside the mean), and they are not"
-    " adjusted for the number of comparisons."
+    " mean of the runs that were made would move with other patches. They do not cover that patches of one slide"
+    " resemble each other, nor other seeds than those that were run (their spread is the ± beside the mean), and they"
+    " are not adjusted for the number of comparisons."
 )
 
 
