@@ -16,13 +16,25 @@ from nucseg_jax.reporting.sections.cells import (
     mean,
     sample_deviation,
 )
-from nucseg_jax.reporting.sections.drawing import BLUE, FAINT, GREEN, INK, ORANGE, chart, chunks
+from nucseg_jax.reporting.sections.drawing import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    WIDTH_IN,
+    chart,
+    chunks,
+    wrapped,
+)
 from nucseg_jax.reporting.sections.part import Part
 
 FIGURES = {13: "dice", 14: "iou", 15: "accuracy"}
 CONVENTION = "batch8"
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 _MOST_ROWS = 8
+# In heights of a bar: a line of a title; three bars and the space above them; and that height.
+_TITLE_LINE, _GROUP, _UNIT_IN = 0.82, 3.6, 0.22
 
 
 class Row(NamedTuple):
@@ -81,20 +93,29 @@ def _figure(part: Part, number: int, metric: str, rows: Sequence[Row], start: in
         " runs, the whisker is their sample standard deviation. The diamond is the paper's test value, on other"
         " patches.",
         f"Bars of {METRIC_NAMES[metric]}. " + "; ".join(words) + ".",
-        chart(lambda figure: _draw(figure, rows, metric), height_in=0.9 + 0.98 * len(rows)),
+        chart(lambda figure: _draw(figure, rows, metric), height_in=_height_in(rows)),
         Numbers(("model", "run", "file", "seed", "split", "convention", "metric", "value"), tuple(numbers)),
     )
+
+
+def _title(row: Row) -> str:
+    return wrapped(row.name, width_in=WIDTH_IN - 0.9)
+
+
+def _height_in(rows: Sequence[Row]) -> float:
+    return 0.9 + sum(_TITLE_LINE * (_title(row).count("\n") + 1) + _GROUP for row in rows) * _UNIT_IN
 
 
 def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
     axes = figure.subplots()
     ticks, labels = [], []
     has_paper = False
-    for position, row in enumerate(rows):
-        top = 4.4 * position
-        axes.text(0, top - 0.68, row.name, va="bottom", weight="bold", fontsize=9.5)
-        for offset, (split, word) in enumerate(SPLIT_WORDS.items()):
-            y = top + offset
+    y = 0.0
+    for row in rows:
+        title = _title(row)
+        axes.text(0, y, title, va="top", weight="bold", fontsize=9.5, linespacing=1.15)
+        y += _TITLE_LINE * (title.count("\n") + 1) + 0.6
+        for split, word in SPLIT_WORDS.items():
             ticks.append(y)
             labels.append(word)
             value = mean(_values(row, split, metric))
@@ -106,7 +127,7 @@ def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
                 axes.barh(y, value, height=0.82, color=_COLORS[split])
                 if deviation is not None:
                     axes.errorbar(value, y, xerr=deviation, color=INK, lw=1.2, capsize=3)
-                axes.text(0.012, y, f"{value:.3f}", va="center", color="white", weight="bold", fontsize=9)
+                axes.text(1.015, y, f"{value:.3f}", va="center", fontsize=9)
             if split == "test" and row.paper is not None:
                 axes.plot(
                     row.paper.test[metric],
@@ -119,8 +140,9 @@ def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
                     label=None if has_paper else "the paper's test value",
                 )
                 has_paper = True
+            y += 1
     axes.set_yticks(ticks, labels)
-    axes.set_ylim(4.4 * len(rows) - 1.6, -1.7)
+    axes.set_ylim(y - 0.2, -0.15)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(axis="y", visible=False)

@@ -108,9 +108,9 @@ def panels(figure: Chart, number: int, *, columns: int = 2) -> list[Axes]:
     axes: list[Axes] = grid.ravel().tolist()
     for unused in axes[number:]:
         unused.set_visible(False)
-        # The axes above it are then the lowest of their column.
-    for place in axes[max(0, number - columns) : number]:
-        place.tick_params(labelbottom=True)
+    # Above an unused place the last panel is the lowest of its column.
+    for lowest in axes[max(0, number - columns) : number]:
+        lowest.tick_params(labelbottom=True)
     return axes[:number]
 
 
