@@ -80,7 +80,7 @@ def summary(found: Found, cohorts: Sequence[Cohort], document: Document, out: pa
     """What was read and written, in a few lines."""
     finished = sum(run.results is not None for run in found.runs)
     configurations = sum(len(cohort.configurations) for cohort in cohorts)
-    gaps = sum(isinstance(block, Gap) for block in document.blocks)
+    gaps = sum(isinstance(block, Gap) and not block.repeats for block in document.blocks)
     lines = [
         f"read       {count(len(found.runs), 'run')}, {finished} finished,"
         f" {count(configurations, 'configuration')}",

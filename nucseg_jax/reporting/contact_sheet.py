@@ -104,5 +104,7 @@ def _draw_legend(
         right -= int(draw.textlength(word, font=font))
         draw.text((right, top), word, fill=_INK, font=font)
         right -= _CAPTION_PX + 5
-        draw.rectangle((right, top + 3, right + _CAPTION_PX - 3, top + _CAPTION_PX), fill=color)
+        # Outlined: one of the colours is white.
+        box = (right, top + 3, right + _CAPTION_PX - 3, top + _CAPTION_PX)
+        draw.rectangle(box, fill=color, outline=_FAINT)
         right -= 2 * _GAP_PX

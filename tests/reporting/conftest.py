@@ -61,7 +61,7 @@ def write_calibration(path: pathlib.Path, *, seed: int) -> None:
 def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> None:
     """Discs on flat tissue; what is predicted are the same discs, a little aside."""
     chosen = ["spread"] * 5 + ["best", "best", "worst", "worst"]
-    position = np.array([0, 4, 9, 14, len(patches) - 1, 4, 9, 0, 14], np.int32)
+    position = np.array([0, 4, 9, 12, len(patches) - 1, 4, 9, 0, 12], np.int32)
     rows, columns = np.mgrid[:256, :256]
     aside = np.random.default_rng(seed).integers(2, 9)
     truth, prediction = np.zeros((2, len(chosen), 256, 256), bool)
@@ -213,7 +213,11 @@ def run_folders(tmp_path_factory) -> pathlib.Path:
     root = tmp_path_factory.mktemp("report") / "runs"
     for seed in (0, 1):
         imagenet = write_run(root / f"imagenet_{seed}", {**IMAGENET, "train.seed": seed}, quality=0.86)
-        write_run(root / f"scratch_{seed}", {"train.seed": seed, "data.dir": f"copy_{seed}"}, quality=0.7)
+        write_run(
+            root / f"scratch_{seed}",
+            {"train.seed": seed, "train.feed": ("device", "host")[seed]},
+            quality=0.7,
+        )
     write_baselines(imagenet)
     unet = {"model.decoder": "unet", "loss.l2": 0.01}
     write_run(root / "unet", unet, quality=0.8, complete=False)
@@ -243,7 +247,7 @@ MODELS = [
 def compose_page(pattern: str, out: pathlib.Path) -> Document:
     """What `report` does, but for counting the models' parameters, which takes JAX."""
     found = find_runs(pattern, not_in=out)
-    document = compose(found, make_cohorts(found.runs, free_fields=("data.dir",)), MODELS)
+    document = compose(found, make_cohorts(found.runs, free_fields=("train.feed",)), MODELS)
     write_report(document, out)
     return document
 

@@ -36,7 +36,7 @@ class Tables(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         if tag == "figure" and attributes.get("class") == "table":
-            self._name = attributes["id"]
+            self._name = attributes["id"].removeprefix("table-")
             self.tables[self._name] = []
         elif tag == "tr":
             self.tables[self._name].append([])

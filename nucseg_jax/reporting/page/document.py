@@ -74,10 +74,12 @@ class Gap:
     Attributes:
       missing: what, and why.
       commands: that would fill it; none where no command can.
+      repeats: what another gap of the page says too.
     """
 
     missing: str
     commands: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Table:
       caption: what it shows and by which rule.
       headers, rows: as shown.
       numbers: what its CSV file holds, with run folder and file beside each number.
+      references: numbers of the rows that are not ours, which stand out.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Table:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: Numbers
+    references: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         wrong = [row for row in self.rows if len(row) != len(self.headers)]
@@ -159,8 +163,12 @@ def anchors(document: Document) -> list[str]:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell begins like a number; such cells stand to the right."""
-    return re.match(r"[-+−]?[.\d]", cell) is not None
+    """Whether a cell holds numbers; such cells stand to the right.
+
+    >>> [is_number(cell) for cell in ("0.8286 ± 0.0110", "[-0.1, +0.2]", "80.0 / 10.0", "719f9a91", "2 x cpu")]
+    [True, True, True, False, False]
+    """
+    return re.fullmatch(rf"{_NUMBER}(( ± | / ){_NUMBER})?( s| %)?|\[{_NUMBER}, {_NUMBER}\]", cell) is not None
 
 
 def number_columns(table: Table) -> list[bool]:
@@ -172,6 +180,7 @@ def number_columns(table: Table) -> list[bool]:
     ]
 
 
+_NUMBER = r"[-+−]?\d[\d,]*(\.\d+)?"
 UNDEFINED = "–"
 NOT_IN_OUR_COPY = "not in our copy"
 NOT_RUN = "not run"

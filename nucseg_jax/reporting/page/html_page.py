@@ -82,8 +82,8 @@ def _block(block: Block) -> str:
         case Warn(text):
             return f'<p class="warning"><strong>Warning.</strong> {_text(text)}</p>'
         case Gap(missing, commands):
-            listing = "\n".join(map(html.escape, commands))
-            code = f"\n<pre><code>{listing}</code></pre>" if commands else ""
+            # Long commands are broken to fit; each in its own box still is one command.
+            code = "".join(f"\n<pre><code>{html.escape(command)}</code></pre>" for command in commands)
             return f'<div class="gap"><p><strong>Missing.</strong> {_text(missing)}</p>{code}</div>'
         case Table():
             return _table(block)
@@ -105,13 +105,15 @@ def _table(table: Table) -> str:
 
     head = "".join(cell("th", text, name) for text, name in zip(table.headers, classes, strict=True))
     rows = "\n".join(
-        "<tr>" + "".join(cell("td", text, name) for text, name in zip(row, classes, strict=True)) + "</tr>"
-        for row in table.rows
+        ('<tr class="reference">' if number in table.references else "<tr>")
+        + "".join(cell("td", text, name) for text, name in zip(row, classes, strict=True))
+        + "</tr>"
+        for number, row in enumerate(table.rows)
     )
     caption = f"{_text(table.caption)} <code>tables/{html.escape(table.name)}.csv</code>"
     # A box that scrolls must be reachable by keyboard, and say what it is.
     return (
-        f'<figure class="table" id="{html.escape(table.name)}">\n<figcaption>{caption}</figcaption>\n'
+        f'<figure class="table" id="table-{html.escape(table.name)}">\n<figcaption>{caption}</figcaption>\n'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.name)}">\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>\n</figure>"
     )
@@ -121,9 +123,10 @@ def _figure(figure: Figure) -> str:
     source = _data_uri(figure)
     with Image.open(io.BytesIO(figure.png)) as picture:
         width, height = picture.size
+    kind = ' class="photograph"' if figure.is_photograph else ""
     caption = f"{_text(figure.caption)} <code>figures/{html.escape(figure.name)}.csv</code>"
     return (
-        f'<figure id="{html.escape(figure.name)}">\n<img src="{source}" width="{width}" height="{height}"'
+        f'<figure{kind} id="figure-{html.escape(figure.name)}">\n<img src="{source}" width="{width}" height="{height}"'
         f' alt="{html.escape(figure.alt)}">\n<figcaption>{caption}</figcaption>\n</figure>'
     )
 

@@ -18,7 +18,7 @@ from nucseg_jax.reporting.page.document import (
 
 def markdown_page(document: Document) -> str:
     """The whole file."""
-    return "\n\n".join([f"# {document.title}", *map(_block, document.blocks)]) + "\n"
+    return "\n\n".join([f"# {_text(document.title)}", *map(_block, document.blocks)]) + "\n"
 
 
 def _block(block: Block) -> str:

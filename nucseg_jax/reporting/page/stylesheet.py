@@ -11,7 +11,7 @@ STYLESHEET = """\
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 64rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+main { max-width: 77rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1, h2, h3 { line-height: 1.25; text-wrap: balance; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; margin: 0 0 1rem; }
 h2 { font-size: 1.35rem; margin: 3rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line); }
@@ -23,7 +23,8 @@ nav ul { list-style: none; padding: 0; max-width: none; columns: 17rem; column-g
 nav li { break-inside: avoid; }
 nav li.level-3 { padding-left: 1.1rem; }
 figure { margin: 1.4rem 0; }
-figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figure img { display: block; max-width: min(100%, 46rem); height: auto; background: #fff; border-radius: 4px; }
+figure.photograph img { max-width: min(100%, 68rem); }
 figcaption { color: var(--faint); font-size: .88rem; max-width: 46rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 1px; }
@@ -31,13 +32,20 @@ table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabu
 th, td { padding: .32rem .7rem; text-align: left; vertical-align: top; white-space: nowrap; }
 th { border-bottom: 1px solid var(--line); color: var(--faint); font-weight: 600; vertical-align: bottom; }
 tbody tr + tr td { border-top: 1px solid var(--line); }
-td.long { white-space: normal; min-width: 15rem; max-width: 28rem; overflow-wrap: anywhere; }
+td.long { white-space: normal; min-width: 17rem; max-width: 28rem; overflow-wrap: anywhere; }
+tr.reference td { background: var(--box); }
 .number { text-align: right; }
 .absent { color: var(--faint); font-style: italic; }
 .warning, .gap { border-left: 4px solid var(--warning-line); background: var(--warning); padding: .6rem .9rem;
   border-radius: 0 4px 4px 0; max-width: 46rem; margin: .8rem 0; }
 .gap { border-color: var(--gap-line); background: var(--gap); }
 .gap p { margin: 0; }
-pre { overflow-x: auto; margin: .5rem 0 0; padding: .5rem .7rem; background: var(--box); border-radius: 4px; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0 0; padding: .5rem .7rem;
+  background: var(--box); border-radius: 4px; line-height: 1.35; }
+@media (max-width: 40rem) {
+  th, td { padding: .28rem .45rem; }
+  td.long { min-width: 8.5rem; }
+  th.number { white-space: normal; }
+}
 @media print { nav { display: none; } .scroll { overflow: visible; } h2 { break-after: avoid; } }
 """

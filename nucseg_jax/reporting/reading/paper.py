@@ -5,10 +5,7 @@ stand in the text, and what the seconds of inference are counted for (an image, 
 """
 
 import dataclasses
-import types
 from collections.abc import Mapping
-
-NOTHING: Mapping[str, float] = types.MappingProxyType({})
 
 CITATION = "Koishiyeva et al. (2024)"
 DEVICE = "one V100"
@@ -38,8 +35,8 @@ class PaperModel:
     test: Mapping[str, float]
     training_min: float
     inference_s: float
-    train: Mapping[str, float] = NOTHING
-    validation: Mapping[str, float] = NOTHING
+    train: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def known(self, split: str) -> Mapping[str, float]:
         """Of the table of 'train', 'validation' or 'test'."""

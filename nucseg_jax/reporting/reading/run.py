@@ -96,6 +96,8 @@ class Run:
         """In words."""
         if self.results is not None:
             return "finished"
+        if any(fault.startswith("results.json: ") for fault in self.faults):
+            return "without usable results"
         if self.epochs:
             return f"unfinished, epoch {self.epochs[-1]['epoch']} of {self.planned_epochs}"
         return "unfinished, before the end of epoch 1"

@@ -121,13 +121,13 @@ def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
             value = mean(_values(row, split, metric))
             if value is None:
                 words = "not run" if row.configuration is None else "undefined"
-                axes.text(0.01, y, words, va="center", color=FAINT, style="italic", fontsize=9)
+                axes.text(0.01, y, words, va="center_baseline", color=FAINT, style="italic", fontsize=9)
             else:
                 deviation = sample_deviation(_values(row, split, metric))
                 axes.barh(y, value, height=0.82, color=_COLORS[split])
                 if deviation is not None:
                     axes.errorbar(value, y, xerr=deviation, color=INK, lw=1.2, capsize=3)
-                axes.text(1.015, y, f"{value:.3f}", va="center", fontsize=9)
+                axes.text(1.015, y, f"{value:.3f}", va="center_baseline", fontsize=9)
             if split == "test" and row.paper is not None:
                 axes.plot(
                     row.paper.test[metric],

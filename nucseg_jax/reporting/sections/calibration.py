@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure as Chart
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from nucseg_jax.reporting.page.document import (
     NOT_MEASURED,
@@ -158,7 +159,7 @@ def _figure(part: Part, configurations: Sequence[Configuration], sheet: str) -> 
 
 def _draw(figure: Chart, configurations: Sequence[Configuration]) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color=FAINT, lw=1, label="what it should be")
+    upper.plot([0, 1], [0, 1], color=FAINT, lw=1, label="perfect calibration")
     for configuration, look in zip(configurations, LOOKS, strict=False):
         bins = reliability(_pooled(configuration))
         there = bins.share > 0
@@ -169,10 +170,18 @@ def _draw(figure: Chart, configurations: Sequence[Configuration]) -> None:
     upper.set_ylabel("share of nucleus")
     upper.set_ylim(-0.02, 1.02)
     lower.set_yscale("log")
+    lower.set_ylim(10 ** np.floor(np.log10(_smallest_share(configurations))), 1.0)
+    lower.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    lower.yaxis.set_minor_formatter(NullFormatter())
     lower.set_ylabel("share of pixels")
     lower.set_xlabel("predicted probability of nucleus")
     lower.set_xlim(-0.02, 1.02)
     figure.legend(loc="outside lower left", ncols=1, handlelength=3)
+
+
+def _smallest_share(configurations: Sequence[Configuration]) -> float:
+    shares = np.concatenate([reliability(_pooled(configuration)).share for configuration in configurations])
+    return float(min(shares[shares > 0], default=0.1)) * 0.999
 
 
 def _table(part: Part, configurations: Sequence[Configuration]) -> Table:

@@ -73,7 +73,7 @@ def _missing(blocks: Sequence[Block]) -> list[Block]:
     for block in blocks:
         if isinstance(block, Heading):
             place = block.text
-        elif isinstance(block, Gap):
+        elif isinstance(block, Gap) and not block.repeats:
             items.append(f"{place}: {block.missing}")
     if not items:
         return []

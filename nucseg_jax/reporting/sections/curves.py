@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Chart
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.cells import listed, mean
+from nucseg_jax.reporting.sections.cells import METRIC_NAMES, listed, mean
 from nucseg_jax.reporting.sections.drawing import (
     BLUE,
     VERMILLION,
@@ -41,7 +41,7 @@ def curves_blocks(part: Part) -> list[Block]:
         blocks.append(Gap(f"No epoch in metrics.jsonl of {listed(without)}."))
     if part.not_run:
         names = listed([paper.name for paper in part.not_run])
-        blocks.append(Gap(f"Not run, so not drawn: {names}. The commands stand above Table 2."))
+        blocks.append(Gap(f"Not run, so not drawn: {names}. The commands stand above Table 2.", repeats=True))
     for number, metric in FIGURES.items():
         for start in range(0, len(drawn), _MOST_PANELS):
             blocks.append(_figure(part, number, metric, drawn[start : start + _MOST_PANELS], start))
@@ -81,7 +81,7 @@ def _figure(
     last = [f"{configuration.name}: {_last_words(configuration, metric)}" for configuration in configurations]
     return Figure(
         part.file(f"figure_{number}_{metric}{sheet}"),
-        f"Figure {number}, {_WORDS[metric].lower() if metric != 'iou' else 'IoU'} over the epochs: training as it"
+        f"Figure {number}, {METRIC_NAMES[metric]} over the epochs: training as it"
         " went (batch statistics, dropout, augmented tiles) and validation"
         + ("" if metric == "loss" else ", both from pooled counts")
         + (". Thin lines are runs, thick ones their mean" if several else "")

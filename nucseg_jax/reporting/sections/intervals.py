@@ -380,9 +380,9 @@ def _draw_rows(
     for number, (name, value) in enumerate(lines.items()):
         if value is not None:
             dash = ((0, (5, 2)), (0, (1, 1)))[number % 2]
-            axes.axvline(value, color=INK, lw=1.2, linestyle=dash, label=f"{name} {value:.3f}", zorder=0)
+            axes.axvline(value, color=INK, lw=1.2, linestyle=dash, label=f"{name} {value:.3f}", zorder=1)
     if zero:
-        axes.axvline(0, color=INK, lw=1.0, zorder=0)
+        axes.axvline(0, color=INK, lw=1.0, zorder=1)
     axes.set_ylim(y + 0.06, 0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

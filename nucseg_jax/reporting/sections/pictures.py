@@ -68,7 +68,7 @@ def pictures_blocks(part: Part) -> list[Block]:
     blocks += gaps
     if part.not_run:
         names = listed([paper.name for paper in part.not_run])
-        blocks.append(Gap(f"Not run, so not drawn: {names}. The commands stand above Table 2."))
+        blocks.append(Gap(f"Not run, so not drawn: {names}. The commands stand above Table 2.", repeats=True))
     if not pictured:
         return blocks
     if len(pictured) > _MOST_CONFIGURATIONS:

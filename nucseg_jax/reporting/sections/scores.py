@@ -7,7 +7,6 @@ from nucseg_jax.evaluation.scores import CONVENTIONS, METRICS
 from nucseg_jax.reporting.page.document import (
     NOT_IN_OUR_COPY,
     NOT_RUN,
-    UNDEFINED,
     Block,
     Gap,
     Heading,
@@ -34,6 +33,8 @@ from nucseg_jax.reporting.sections.part import Part
 
 # The paper's columns, in its order, under its names.
 _COLUMNS = {"loss": "loss", "accuracy": "Acc", "dice": "DCS", "sensitivity": "SN", "iou": "IoU"}
+# Behind the name of a model whose row holds the paper's values.
+OF_THE_PAPER = ": paper"
 _TWO_CLASS = "iou_two_class_mean"
 _NUMBERS = (
     "configuration",
@@ -59,6 +60,7 @@ class Spread(NamedTuple):
     deviation: float | None
 
 
+_LOSS_COLUMNS = ("loss", "dice_loss", "l2_penalty")
 # A run's value of a metric.
 Measure = Callable[[Run, str], Spread]
 
@@ -73,10 +75,10 @@ def scores_blocks(part: Part) -> list[Block]:
                 next_command.train_missing(paper, part.cohort.runs),
             )
         )
-    for split in ("train", "validation"):
-        blocks += [_history_table(part, split), *_conventions_table(part, split)]
-    blocks += [_test_table(part), *_conventions_table(part, "test"), *_losses_table(part)]
-    return blocks
+    blocks += [_history_table(part, "train"), _history_table(part, "validation"), _test_table(part)]
+    for split in ("test", "validation", "train"):
+        blocks += _conventions_table(part, split)
+    return [*blocks, *_losses_table(part)]
 
 
 def history(run: Run, split: str, metric: str) -> Spread:
@@ -112,6 +114,7 @@ def _history_table(part: Part, split: str) -> Table:
         ("model", "runs", *_COLUMNS.values(), "IoU, two classes"),
         rows,
         numbers,
+        references=references(rows),
     )
 
 
@@ -126,6 +129,7 @@ def _test_table(part: Part) -> Table:
         ("model", "runs", *_COLUMNS.values()),
         rows,
         numbers,
+        references=references(rows),
     )
 
 
@@ -139,7 +143,7 @@ def _rows_by_model(
     for paper in (*_papers(part), None):
         if paper is not None:
             known = paper.known(split)
-            shown.append((f"{paper.name}: paper", "", *(_known(known, metric) for metric in metrics)))
+            shown.append((f"{paper.name}{OF_THE_PAPER}", "", *(_known(known, metric) for metric in metrics)))
             numbers += [
                 (paper.name, "", table, "", split, "", metric, value, None) for metric, value in known.items()
             ]
@@ -175,6 +179,11 @@ def _rows_by_model(
                 ]
             shown.append((configuration.name, str(len(runs)), *cells))
     return tuple(shown), Numbers(_NUMBERS, tuple(numbers))
+
+
+def references(rows: Sequence[Sequence[str]]) -> frozenset[int]:
+    """Numbers of the rows that hold the paper's values."""
+    return frozenset(number for number, row in enumerate(rows) if row[0].endswith(OF_THE_PAPER))
 
 
 def _papers(part: Part) -> list[PaperModel]:
@@ -216,19 +225,22 @@ def _conventions_table(part: Part, split: str) -> list[Block]:
 def _losses_table(part: Part) -> list[Block]:
     shown: list[tuple[str, ...]] = []
     numbers: list[tuple[Value, ...]] = []
+    others = sorted(
+        {term for configuration in part.cohort.scored for term in _loss_terms(configuration, "test")}
+        - set(_LOSS_COLUMNS)
+    )
+    columns = [*_LOSS_COLUMNS, *others]
     for configuration in part.cohort.scored:
         for split, word in SPLIT_WORDS.items():
             terms = _loss_terms(configuration, split)
             values = {
                 term: [at(run.results, split, term) for run in configuration.finished] for term in terms
             }
-            others = [term for term in terms if term not in ("loss", "dice_loss", "l2_penalty")]
             shown.append(
                 (
                     configuration.name if split == "train" else "",
                     word,
-                    *(over_runs(values.get(term, [])) for term in ("loss", "dice_loss", "l2_penalty")),
-                    ", ".join(f"{term} {over_runs(values[term])}" for term in others) or UNDEFINED,
+                    *(over_runs(values.get(term, [])) for term in columns),
                 )
             )
             numbers += _results_numbers(configuration, split, "", values)
@@ -239,7 +251,7 @@ def _losses_table(part: Part) -> list[Block]:
             part.file("losses"),
             "The loss and its terms at the chosen checkpoint: mean over runs ± sample standard deviation. The paper"
             " prints one number; .3212 next to a Dice of .8356 suggests that the penalty is in it.",
-            ("configuration", "split", "loss", "Dice loss", "L2 penalty", "other terms"),
+            ("configuration", "split", *(METRIC_NAMES.get(term, term.replace("_", " ")) for term in columns)),
             tuple(shown),
             Numbers(_NUMBERS, tuple(numbers)),
         )

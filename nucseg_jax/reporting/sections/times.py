@@ -20,6 +20,7 @@ from nucseg_jax.reporting.reading.paper import CITATION, DEVICE, PAPER_MODELS
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.cells import listed, mean
 from nucseg_jax.reporting.sections.part import Part
+from nucseg_jax.reporting.sections.scores import OF_THE_PAPER, references
 
 BATCH_SIZES = (1, 8)
 # Phases of timing.json by what they are counted as; all others are only part of the whole.
@@ -39,7 +40,7 @@ def times_blocks(part: Part) -> list[Block]:
         if paper is not None:
             shown.append(
                 (
-                    f"{paper.name}: paper",
+                    f"{paper.name}{OF_THE_PAPER}",
                     f"{paper.training_min:.2f}",
                     *("" for _ in range(4)),
                     f"{paper.inference_s:.2f} s",
@@ -77,6 +78,7 @@ def times_blocks(part: Part) -> list[Block]:
             ),
             tuple(shown),
             Numbers(("configuration", "run", "file", "quantity", "value"), tuple(numbers)),
+            references=references(shown),
         ),
     ]
     untimed = [

@@ -106,7 +106,7 @@ def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_fold
         "DeepLabV3+ ResNet-50, scratch": ["scratch_0", "scratch_1"],
     }
     assert [each.paper.name for each in cohort.configurations][:1] == ["U-Net ResNet-50"]
-    # data.dir counted, the two runs from scratch are two configurations.
+    # train.feed counted, the two runs from scratch are two configurations.
     (cohort,) = make_cohorts(found.runs, free_fields=())
     assert len(cohort.configurations) == 5
 
