@@ -35,6 +35,7 @@ FREE_FIELDS = (
     "train.feed:",
     "train.store:",
     "eval.overlays:",
+    "eval.time_inference:",
 )
 # What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
 SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")

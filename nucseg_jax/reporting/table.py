@@ -8,6 +8,12 @@ from nucseg_jax.evaluation.scores import CONVENTIONS
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
 LOSSES = ("loss", "dice_loss", "l2_penalty")
 UNDEFINED = "-"
+# Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
+OTHER_STATISTICS = {
+    "moving_statistics": "moving statistics",
+    "reestimated_statistics": "re-estimated statistics",
+    "batch_statistics": "each batch's statistics",
+}
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -49,13 +55,16 @@ def results_table(
 
     Args:
       results: as in `results.json`, {split: {convention: {metric: value or None}, loss, dice_loss,
-        l2_penalty, batch_statistics}}; what is missing is left out.
+        l2_penalty}}; what is missing is left out. Of scores with other batch-norm statistics (`OTHER_STATISTICS`)
+        `micro` is shown.
       baselines: {name: {split: {convention: {metric: value or None}}}}; each is shown under its split.
     """
     blocks = []
     for split, of_split in results.items():
         block = _score_rows(split, of_split)
-        block += _score_rows("  batch statistics", of_split.get("batch_statistics", {}))
+        for key, name in OTHER_STATISTICS.items():
+            micro = of_split.get(key, {}).get("micro")
+            block += _score_rows(f"  {name}", {"micro": micro} if micro else {})
         for name, of_name in (baselines or {}).items():
             block += _score_rows(f"  {name}", of_name.get(split, {}))
         if block:

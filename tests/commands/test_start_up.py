@@ -44,7 +44,7 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
         train(experiment, tmp_path / "run")
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
-    ours = {f"jit({name})" for name in ("count_step", "predict", "close", "penalty")}
+    ours = {f"jit({name})" for name in ("evaluation_step", "close", "penalty")}
     assert {name: compiled.pop(name) for name in ours} == dict.fromkeys(ours, 1)
     # The training step itself may come from the store.
     assert compiled.pop("jit(train_steps)", 0) <= 1
