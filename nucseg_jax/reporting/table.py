@@ -6,7 +6,6 @@ from typing import Any
 from nucseg_jax.evaluation.scores import CONVENTIONS
 
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
-LOSSES = ("loss", "dice_loss", "l2_penalty")
 UNDEFINED = "-"
 # Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
 OTHER_STATISTICS = {
@@ -71,14 +70,18 @@ def results_table(
             blocks.append(block)
     separated = [row for block in blocks for row in (*block, ())][:-1]
     tables = [render(("split", "convention", *COLUMNS), separated)] if blocks else []
-    losses = [
-        (split, *(_decimal(of_split.get(name)) for name in LOSSES))
-        for split, of_split in results.items()
-        if any(name in of_split for name in LOSSES)
-    ]
-    if losses:
-        tables.append(render(("split", *LOSSES), losses))
+    terms = list(dict.fromkeys(key for of_split in results.values() for key in of_split if is_loss(key)))
+    if terms:
+        losses = [
+            (split, *(_decimal(of_split.get(term)) for term in terms)) for split, of_split in results.items()
+        ]
+        tables.append(render(("split", *terms), losses))
     return "\n\n".join(tables)
+
+
+def is_loss(key: str) -> bool:
+    """Whether a key of a split's entry is the loss, a term of it, or the L2 penalty."""
+    return key.endswith("loss") or key == "l2_penalty"
 
 
 def _score_rows(name: str, of_split: Mapping[str, Any]) -> list[tuple[str, ...]]:
