@@ -35,6 +35,7 @@ FREE_FIELDS = (
     "train.feed:",
     "train.store:",
     "eval.overlays:",
+    "eval.compare_statistics:",
     "eval.time_inference:",
 )
 # What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
