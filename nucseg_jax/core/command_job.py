@@ -43,7 +43,7 @@ class CommandJob:
                 env={name: value for name, value in variables.items() if value is not None},
             )
             # submitit itself lets SIGTERM pass.
-            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
             try:
                 status = process.wait()
             except BaseException:
@@ -51,6 +51,8 @@ class CommandJob:
                 process.terminate()
                 process.wait()
                 raise
+            finally:
+                signal.signal(signal.SIGTERM, before)
             if status < 0:
                 memory = "; is there enough memory?" if status == -signal.SIGKILL else ""
                 log.write(f"error: ended by {signal.Signals(-status).name}{memory}\n")
