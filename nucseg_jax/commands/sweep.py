@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import types
-from typing import Any
 
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.command_job import CommandJob
@@ -101,15 +100,28 @@ def shown_test_dice(folder: RunFolder) -> str:
 
 
 def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:
-    """Prints index, label and overrides of each row, and its state in `root` if there is one."""
-    headers = ("index", "label", *(("state",) if root else ()), "overrides")
-    rows: list[tuple[Any, ...]] = []
-    for index, row in enumerate(sweep.rows):
-        state = (row_state(root, row),) if root else ()
-        overrides = "  ".join(f"{field}={value!r}" for field, value in row.overrides.items())
-        rows.append((index, row.label, *state, overrides))
-    print(f"{sweep.file}: {sweep.summary}\n" if sweep.summary else f"{sweep.file}\n")
-    print(render(headers, rows))
+    """Prints index, label and overrides of each row, and its state in `root` if there is one.
+
+    An override that all rows have in common stands above the table.
+    """
+    print(f"{sweep.file}: {sweep.summary}" if sweep.summary else f"{sweep.file}")
+    fields = list(dict.fromkeys(field for row in sweep.rows for field in row.overrides))
+    shown = {field: [_shown(row, field) for row in sweep.rows] for field in fields}
+    common = [field for field in fields if len(sweep.rows) > 1 and len(set(shown[field])) == 1]
+    if common:
+        print("all rows: " + "  ".join(f"{field}={shown[field][0]}" for field in common))
+    columns = {
+        "index": list(range(len(sweep.rows))),
+        "label": [row.label for row in sweep.rows],
+        **({"state": [row_state(root, row) for row in sweep.rows]} if root else {}),
+        **{field: values for field, values in shown.items() if field not in common},
+    }
+    print("\n" + render(list(columns), list(zip(*columns.values(), strict=True))))
+
+
+def _shown(row: Row, field: str) -> str | None:
+    # None = the row leaves the field alone; the empty string must not look like that.
+    return (str(row.overrides[field]) or "''") if field in row.overrides else None
 
 
 def import_submitit() -> types.ModuleType:

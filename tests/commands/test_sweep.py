@@ -87,8 +87,12 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, sw
 
     status, out, _ = sweep("--list", f"--workdir={root}")
     assert status == 0
-    states = [line.split()[:3] for line in out.splitlines() if "train." in line]
-    assert states == [["0", "seed0", "finished"], ["1", "too_large", "-"], ["2", "seed1", "finished"]]
+    assert [line.split() for line in out.splitlines()[-5:] if "---" not in line] == [
+        ["index", "label", "state", "train.seed", "train.batch_size"],
+        ["0", "seed0", "finished", "0", "-"],
+        ["1", "too_large", "-", "-", "100000"],
+        ["2", "seed1", "finished", "1", "-"],
+    ]
 
     status, out, err = sweep(*command, "--config.train.lr=0.5")
     assert status == 2
