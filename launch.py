@@ -7,6 +7,7 @@ Commands:
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
   profile   how fast a config trains and evaluates here, and what share of the machine that is
+  report    the paper's tables and figures from run folders, beside the paper's values; needs no --config
 """
 
 import pathlib
@@ -45,7 +46,10 @@ BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
-OUT = flags.DEFINE_string("out", None, "convert: the folder to write")
+OUT = flags.DEFINE_string("out", None, "convert, report: the folder to write")
+RUNS = flags.DEFINE_string(
+    "runs", None, "report: a pattern of run folders, such as 'runs/*'; several with commas"
+)
 LAYERS = flags.DEFINE_bool("layers", False, "describe: list every array of the model too")
 JSON = flags.DEFINE_bool("json", False, "describe, profile: JSON in place of a table")
 FEEDS = flags.DEFINE_list("feeds", [], "profile: some of synthetic,device,host; all that the data allow")
@@ -122,13 +126,7 @@ def describe() -> None:
     """Runs `describe`."""
     from nucseg_jax.commands.describe import describe
 
-    if CONFIG.value is not None:
-        experiments = [config_experiment()]
-    else:
-        from configs import paper
-        from nucseg_jax.experiment import read_experiment
-
-        experiments = [read_experiment(config) for config in paper.get_configs()]
+    experiments = [config_experiment()] if CONFIG.value is not None else paper_experiments()
     describe(experiments, as_json=JSON.value, layers=LAYERS.value)
 
 
@@ -165,6 +163,17 @@ def profile() -> None:
     )
 
 
+def report() -> None:
+    """Runs `report`."""
+    from nucseg_jax.commands.report import report
+
+    if not (RUNS.value and OUT.value):
+        raise UserError(
+            "report needs --runs and --out", advice="python launch.py report --runs='runs/*' --out=report"
+        )
+    report(RUNS.value, pathlib.Path(OUT.value), paper_experiments())
+
+
 COMMANDS = {
     "prepare": prepare,
     "train": train,
@@ -172,7 +181,16 @@ COMMANDS = {
     "describe": describe,
     "convert": convert,
     "profile": profile,
+    "report": report,
 }
+
+
+def paper_experiments() -> "list[Experiment]":
+    """The paper's four models, in the order of its Table 1."""
+    from configs import paper
+    from nucseg_jax.experiment import read_experiment
+
+    return [read_experiment(config) for config in paper.get_configs()]
 
 
 def config_experiment() -> "Experiment":

@@ -1,0 +1,187 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.reporting.reading import next_command
+from nucseg_jax.reporting.reading.configuration import make_cohorts
+from nucseg_jax.reporting.reading.examples import read_examples
+from nucseg_jax.reporting.reading.find import find_runs
+from nucseg_jax.reporting.reading.paper import PAPER_MODELS
+from nucseg_jax.reporting.reading.run import read_run
+
+FREE = ("data.dir", "train.feed")
+
+
+@pytest.fixture
+def one_run(run_folders, tmp_path):
+    return shutil.copytree(run_folders / "imagenet_1", tmp_path / "run")
+
+
+def test_every_folder_is_a_run_or_is_told_why_not(run_folders, tmp_path):
+    found = find_runs(str(run_folders / "*"), not_in=tmp_path)
+    names = [run.path.name for run in found.runs]
+    assert names == ["imagenet_0", "imagenet_1", "scratch_0", "scratch_1", "unet", "unfinished"]
+    reasons = {folder.rsplit("/", 1)[-1]: reason for folder, reason in found.left_out}
+    assert reasons["notes"] == "no config.json: not the folder of a run"
+    assert reasons["truncated"].startswith("config.json: ")
+    assert found.copies == ()
+    states = {run.path.name: run.state for run in found.runs}
+    assert states["unfinished"] == "unfinished, epoch 2 of 5"
+    assert states["unet"] == "finished"
+
+
+def test_no_run_at_all_is_an_error_that_lists_what_was_there(run_folders, tmp_path):
+    with pytest.raises(UserError, match="matches no run"):
+        find_runs(str(tmp_path / "nothing*"), not_in=tmp_path)
+    with pytest.raises(UserError, match=r"notes: no config\.json"):
+        find_runs(str(run_folders / "notes"), not_in=tmp_path)
+
+
+def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
+    shutil.copytree(run_folders / "imagenet_0", tmp_path / "a")
+    shutil.copytree(run_folders / "imagenet_0", tmp_path / "b")
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    assert [run.path.name for run in found.runs] == ["a"]
+    assert found.copies == ((str(tmp_path / "b"), str(tmp_path / "a")),)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.json", "{"),
+        ("results.json", '{"train": {}, "validation": {}, "test": {}}'),
+        ("results.json", '{"train": {"micro": {"dice": NaN}}, "validation": {}, "test": {}}'),
+        ("results.json", "[1, 2]"),
+        ("metrics.jsonl", "not json\n"),
+        ("metrics.jsonl", '{"step": 1, "kind": "epoch", "epoch": 1, "train": 3}\n'),
+        ("timing.json", '{"starts": 3}'),
+        ("timing.json", '{"starts": [], "inference": [{}]}'),
+        ("environment.json", "[]"),
+        ("per_image_test.csv", "index,fold\n1,2\n"),
+        ("calibration_test.csv", "level,background_pixels,nucleus_pixels\n0,1,2\n"),
+        ("calibration_test.csv", "nothing"),
+        ("evaluations/test-dddddddd-00000000/results.json", '{"test": 3, "about": {}}'),
+    ],
+)
+def test_a_damaged_file_is_named_and_the_rest_goes_on(one_run, name, content):
+    (one_run / name).write_text(content)
+    run = read_run(one_run)
+    assert [fault.split(":")[0] for fault in run.faults] == [name]
+    assert (run.results is None) == (name == "results.json")
+
+
+def test_counts_that_contradict_the_scores_are_told(one_run):
+    lines = (one_run / "per_image_test.csv").read_text().splitlines()
+    cells = lines[2].split(",")
+    cells[4] = str(int(cells[4]) + 1)
+    lines[2] = ",".join(cells)
+    (one_run / "per_image_test.csv").write_text("\n".join(lines) + "\n")
+    assert read_run(one_run).faults == (
+        "per_image_test.csv: its counts do not give the scores in results.json",
+    )
+    (one_run / "per_image_test.csv").write_text("\n".join(lines[:-1]) + "\n")
+    (fault,) = read_run(one_run).faults
+    assert "are not the 24 of split.json" in fault
+
+
+def test_an_altered_split_makes_the_run_unusable(one_run):
+    record = json.loads((one_run / "split.json").read_text())
+    record["lists"]["test"].pop()
+    (one_run / "split.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="altered"):
+        read_run(one_run)
+
+
+def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_folders, tmp_path):
+    found = find_runs(str(run_folders / "*"), not_in=tmp_path)
+    (cohort,) = make_cohorts(found.runs, free_fields=FREE)
+    by_name = {each.name: [run.path.name for run in each.runs] for each in cohort.configurations}
+    assert by_name == {
+        "U-Net ResNet-50, scratch": ["unet"],
+        "U-Net ResNet-50, ImageNet": ["unfinished"],
+        "DeepLabV3+ ResNet-50, ImageNet": ["imagenet_0", "imagenet_1"],
+        "DeepLabV3+ ResNet-50, scratch": ["scratch_0", "scratch_1"],
+    }
+    assert [each.paper.name for each in cohort.configurations][:1] == ["U-Net ResNet-50"]
+    # data.dir counted, the two runs from scratch are two configurations.
+    (cohort,) = make_cohorts(found.runs, free_fields=())
+    assert len(cohort.configurations) == 5
+
+
+def changed(folder, **fields):
+    config = json.loads((folder / "config.json").read_text())
+    for name, value in fields.items():
+        section, field = name.split("__")
+        config[section][field] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def names_of(tmp_path):
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    return [
+        each.name for cohort in make_cohorts(found.runs, free_fields=FREE) for each in cohort.configurations
+    ]
+
+
+def test_names_tell_what_differs_and_narrow_nets_are_not_the_papers(run_folders, tmp_path):
+    for number, l2 in enumerate((0.02, 0.0001)):
+        changed(shutil.copytree(run_folders / "scratch_0", tmp_path / f"deeplab_{number}"), loss__l2=l2)
+    shutil.copytree(run_folders / "unet", tmp_path / "unet")
+    # L2 differs between the models too, but the U-Net has one value only.
+    assert names_of(tmp_path) == [
+        "U-Net ResNet-50",
+        "DeepLabV3+ ResNet-50, L2 0.02",
+        "DeepLabV3+ ResNet-50, L2 0.0001",
+    ]
+    changed(tmp_path / "unet", model__width=0.25, model__encoder_depths=[1, 1, 1])
+    found = find_runs(str(tmp_path / "unet"), not_in=tmp_path / "out")
+    ((configuration,),) = (cohort.configurations for cohort in make_cohorts(found.runs, free_fields=FREE))
+    assert configuration.name == "U-Net ResNet-50, width 0.25, depths 1-1-1"
+    assert configuration.paper is None
+
+
+def test_other_weights_under_one_name_are_another_configuration(run_folders, tmp_path):
+    for number in (0, 1):
+        folder = shutil.copytree(run_folders / "imagenet_0", tmp_path / str(number))
+        changed(folder, pretrained__path=f"elsewhere_{number}", train__seed=number)
+    assert len(names_of(tmp_path)) == 1
+    report = json.loads((tmp_path / "1" / "pretrained.json").read_text())
+    (tmp_path / "1" / "pretrained.json").write_text(json.dumps({**report, "digest": "f" * 64}))
+    assert names_of(tmp_path) == [
+        "DeepLabV3+ ResNet-50, ImageNet eeeeeeee",
+        "DeepLabV3+ ResNet-50, ImageNet ffffffff",
+    ]
+
+
+def test_commands_keep_what_makes_runs_comparable(run_folders):
+    run = read_run(run_folders / "imagenet_1")
+    *_, command = next_command.train_missing(PAPER_MODELS[1], [run])
+    assert command == (
+        "python launch.py train --config=configs/unet_efficientnet_b4.py --config.train.epochs=5"
+        " --config.split.number=1 --config.pretrained.path=weights/efficientnet_b4"
+        " --workdir=runs/unet_efficientnet_b4"
+    )
+    (again,) = next_command.train_again(run)
+    assert again.endswith(f"--workdir={run.path}_again")
+    assert again.count("--workdir") == 1
+    (evaluate,) = next_command.evaluate(run, "--config.eval.batch_statistics=True")
+    words = evaluate.split()
+    assert words.index("--config=configs/base.py") < words.index("--config.eval.batch_statistics=True")
+
+
+def test_examples_read_back_and_damaged_ones_are_named(one_run):
+    run = read_run(one_run)
+    examples = read_examples(run, "test")
+    assert list(examples.of("best")) == [5, 6]
+    number = examples.at_position(9)
+    truth, prediction = examples.truth[number], examples.prediction[number]
+    expected = 2 * np.sum(truth & prediction) / (truth.sum() + prediction.sum())
+    assert examples.dice(number) == pytest.approx(expected)
+    assert read_examples(run, "train") is None
+    path = one_run / "examples_test.npz"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match="not a file of examples"):
+        read_examples(run, "test")
