@@ -10,8 +10,11 @@ from configs import base
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.vocabulary import TISSUES
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
+from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.reporting import examples as reporting_examples
+from nucseg_jax.reporting.examples import Examples
 from nucseg_jax.reporting.page.document import Document
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -38,14 +41,14 @@ def split_counts(split: str, patches: int, *, seed: int, quality: float) -> Coun
         counts=cells[:, None],
         index=np.arange(patches),
         tissue=tissue,
-        loss=(1 - found).astype(np.float32),
+        losses={"dice_loss": (1 - found).astype(np.float32)},
         valid=np.ones(patches, bool),
     )
 
 
 def entry(counts: Counts, penalty: float) -> dict:
-    loss = counts.mean_loss()
-    return {**counts.compute(), "loss": loss + penalty, "dice_loss": loss, "l2_penalty": penalty}
+    losses = counts.mean_losses()
+    return {**counts.compute(), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
 
 
 def write_calibration(path: pathlib.Path, *, seed: int) -> None:
@@ -54,8 +57,7 @@ def write_calibration(path: pathlib.Path, *, seed: int) -> None:
         0, 300, 256
     )
     nucleus = (total * (level / 255) ** 1.3).astype(int)
-    lines = [f"{number},{all_ - own},{own}" for number, all_, own in zip(level, total, nucleus, strict=True)]
-    path.write_text("level,background_pixels,nucleus_pixels\n" + "\n".join(lines) + "\n")
+    write_levels(path, np.stack([total - nucleus, nucleus], axis=1))
 
 
 def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> None:
@@ -73,8 +75,7 @@ def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> Non
             prediction[number] |= (rows - top - aside) ** 2 + (columns - left) ** 2 < radius**2
     image = np.full((*truth.shape, 3), (228, 190, 214), np.uint8)
     image[truth] = (110, 70, 140)
-    np.savez_compressed(
-        path,
+    kept = Examples(
         position=position,
         fold=patches[position, 0].astype(np.int32),
         row=patches[position, 1].astype(np.int32),
@@ -85,6 +86,7 @@ def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> Non
         prediction=prediction,
         probability=np.where(prediction, 225, 12).astype(np.uint8),
     )
+    reporting_examples.write_examples(path, kept)
 
 
 def write_run(
@@ -195,7 +197,7 @@ def write_baselines(run: pathlib.Path) -> None:
         "checkpoint_step": 50,
         "split_digest": record["digest"],
         "data_digest": record["data_digest"],
-        "eval": {"reestimate_batch_norm": False, "batch_statistics": False},
+        "eval": {"reestimate_batch_norm": False, "compare_statistics": "never"},
         "forced": False,
     }
     write_json(

@@ -4,7 +4,6 @@ Only `config.json` and `split.json` are needed. Any other file may be absent (an
 damaged; the first leaves None or nothing, the second a sentence in `faults` as well.
 """
 
-import csv
 import dataclasses
 import json
 import pathlib
@@ -15,13 +14,13 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.evaluation.scores import CONVENTIONS
+from nucseg_jax.reporting.table import OTHER_STATISTICS
 from nucseg_jax.training.record import read_metrics
 from nucseg_jax.training.run_folder import RunFolder
-
-LEVELS = 256
 
 Entry = Mapping[str, Any]
 T = TypeVar("T")
@@ -160,7 +159,7 @@ def read_run(path: pathlib.Path) -> Run:
         for split in SPLIT_NAMES
     }
     calibration = {
-        split: files.read(path / f"calibration_{split}.csv", read_calibration, None) for split in SPLIT_NAMES
+        split: files.read(calibration_path(path, split), read_levels, None) for split in SPLIT_NAMES
     }
     nothing: tuple[Evaluation, ...] = ()
     evaluations = [
@@ -292,20 +291,6 @@ def read_timing(file: pathlib.Path) -> Entry:
     return timing
 
 
-def read_calibration(file: pathlib.Path) -> np.ndarray:
-    """Pixels by predicted level: int64 [256, 2], background and nucleus.
-
-    Raises:
-      ValueError, KeyError, TypeError: not shaped so.
-    """
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    levels = [int(row["level"]) for row in rows]
-    if levels != list(range(LEVELS)):
-        raise ValueError(f"{len(levels)} levels; expected 0 to {LEVELS - 1} in order")
-    return np.array([[int(row["background_pixels"]), int(row["nucleus_pixels"])] for row in rows], np.int64)
-
-
 def read_evaluations(file: pathlib.Path, run: pathlib.Path) -> tuple[Evaluation, ...]:
     """What one results.json below evaluations/ says of each split.
 
@@ -353,7 +338,7 @@ def _check_entry(entry: Any, name: str) -> None:
                 raise ValueError(f"{name}, {key}: not a table of numbers")
         elif (key in ("loss", "l2_penalty") or key.endswith("_loss")) and not _is_score(value):
             raise ValueError(f"{name}, {key}: {value!r} is no number")
-        elif key in ("batch_statistics", "reestimated_statistics"):
+        elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}")
     if "micro" not in entry:
         raise ValueError(f"the scores of {name} have no convention 'micro'")

@@ -56,24 +56,31 @@ class Measured(NamedTuple):
     file: str
 
 
+# What stands beside the statistics that were chosen, in an entry of results.json.
+_KEYS = {
+    MOVING: "moving_statistics",
+    BATCH: "batch_statistics",
+    REESTIMATED: "reestimated_statistics",
+}
+
+
 def measured(run: Run, split: str, metric: str) -> dict[str, Measured]:
     """A run's micro score by the statistics that were used; what was not measured is missing."""
+    sources = [("results.json", at(run.results, split), run.config)]
+    sources += [
+        (evaluation.file, evaluation.entry, evaluation.about)
+        for evaluation in run.evaluations
+        if evaluation.split == split
+    ]
     found: dict[str, Measured] = {}
-    anew = bool(at(run.config, "eval", "reestimate_batch_norm"))
-    entry = at(run.results, split)
-    if entry is not None:
-        found[REESTIMATED if anew else MOVING] = Measured(at(entry, "micro", metric), "results.json")
-        for name, key in ((BATCH, "batch_statistics"), (REESTIMATED, "reestimated_statistics")):
+    for file, entry, about in sources:
+        if entry is None:
+            continue
+        chosen = REESTIMATED if at(about, "eval", "reestimate_batch_norm") else MOVING
+        found.setdefault(chosen, Measured(at(entry, "micro", metric), file))
+        for name, key in _KEYS.items():
             if key in entry:
-                found[name] = Measured(at(entry, key, "micro", metric), "results.json")
-    for evaluation in run.evaluations:
-        if evaluation.split == split:
-            anew = bool(at(evaluation.about, "eval", "reestimate_batch_norm"))
-            score = Measured(at(evaluation.entry, "micro", metric), evaluation.file)
-            found.setdefault(REESTIMATED if anew else MOVING, score)
-            if "batch_statistics" in evaluation.entry and not anew:
-                score = Measured(at(evaluation.entry, "batch_statistics", "micro", metric), evaluation.file)
-                found.setdefault(BATCH, score)
+                found.setdefault(name, Measured(at(entry, key, "micro", metric), file))
     return found
 
 
@@ -97,11 +104,8 @@ def batch_norm_blocks(part: Part) -> list[Block]:
         blocks.append(
             Gap(
                 "Without scores by batch statistics or by re-estimated ones:"
-                f" {listed([str(run.path) for run in incomplete])}. These commands measure them in test.",
-                (
-                    *next_command.evaluate(incomplete[0], "--config.eval.batch_statistics=True"),
-                    *next_command.evaluate(incomplete[0], "--config.eval.reestimate_batch_norm=True"),
-                ),
+                f" {listed([str(run.path) for run in incomplete])}. This command measures them in test.",
+                next_command.evaluate(incomplete[0], "--config.eval.compare_statistics=end"),
             )
         )
     logged = [
@@ -118,7 +122,7 @@ def batch_norm_blocks(part: Part) -> list[Block]:
             Gap(
                 "By epoch, the score with batch statistics was not logged in"
                 f" {listed([str(run.path) for run in without])}.",
-                next_command.train_again(without[0], "--config.eval.batch_statistics=True"),
+                next_command.train_again(without[0], "--config.eval.compare_statistics=epochs"),
             )
         )
     return blocks

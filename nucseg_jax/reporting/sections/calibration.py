@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure as Chart
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from nucseg_jax.evaluation.calibration import LEVELS
 from nucseg_jax.reporting.page.document import (
     NOT_MEASURED,
     Block,
@@ -23,7 +24,6 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.run import LEVELS
 from nucseg_jax.reporting.sections.cells import listed, over_runs
 from nucseg_jax.reporting.sections.drawing import FAINT, LOOKS, MOST_LINES, chart, chunks, wrapped
 from nucseg_jax.reporting.sections.part import Part

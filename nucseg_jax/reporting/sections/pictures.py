@@ -16,6 +16,7 @@ from nucseg_jax.reporting.error_windows import (
     boxed,
     worst_windows,
 )
+from nucseg_jax.reporting.examples import BEST, SPREAD, WORST, Examples, examples_path, read_examples
 from nucseg_jax.reporting.overlays import (
     BOTH_LINES,
     CORRECT,
@@ -30,7 +31,6 @@ from nucseg_jax.reporting.overlays import (
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.examples import BEST, SPREAD, WORST, Examples, read_examples
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.cells import decimal, listed
 from nucseg_jax.reporting.sections.drawing import chunks
@@ -102,12 +102,15 @@ def _pictured(part: Part) -> tuple[list[Pictured], list[Block]]:
     without: list[Run] = []
     for configuration in part.cohort.scored:
         for run in configuration.finished:
+            path = examples_path(run.path, SPLIT)
+            if not path.exists():
+                continue
             try:
-                examples = read_examples(run, SPLIT)
+                examples = read_examples(path)
             except UserError as error:
                 gaps.append(Gap(str(error)))
                 continue
-            if examples is not None and len(examples.position):
+            if len(examples.position):
                 pictured.append(Pictured(configuration, run, examples))
                 break
         else:
@@ -254,7 +257,7 @@ def _example_row(each: Pictured, number: int) -> tuple[Value, ...]:
     return (
         each.configuration.name,
         str(each.run.path),
-        examples.file,
+        f"examples_{SPLIT}.npz",
         each.run.seed,
         int(examples.fold[number]),
         int(examples.row[number]),

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
-from nucseg_jax.reporting.reading.examples import read_examples
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.run import read_run
@@ -167,21 +167,19 @@ def test_commands_keep_what_makes_runs_comparable(run_folders):
     (again,) = next_command.train_again(run)
     assert again.endswith(f"--workdir={run.path}_again")
     assert again.count("--workdir") == 1
-    (evaluate,) = next_command.evaluate(run, "--config.eval.batch_statistics=True")
+    (evaluate,) = next_command.evaluate(run, "--config.eval.compare_statistics=end")
     words = evaluate.split()
-    assert words.index("--config=configs/base.py") < words.index("--config.eval.batch_statistics=True")
+    assert words.index("--config=configs/base.py") < words.index("--config.eval.compare_statistics=end")
 
 
 def test_examples_read_back_and_damaged_ones_are_named(one_run):
-    run = read_run(one_run)
-    examples = read_examples(run, "test")
+    path = examples_path(one_run, "test")
+    examples = read_examples(path)
     assert list(examples.of("best")) == [5, 6]
     number = examples.at_position(9)
     truth, prediction = examples.truth[number], examples.prediction[number]
     expected = 2 * np.sum(truth & prediction) / (truth.sum() + prediction.sum())
     assert examples.dice(number) == pytest.approx(expected)
-    assert read_examples(run, "train") is None
-    path = one_run / "examples_test.npz"
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UserError, match="not a file of examples"):
-        read_examples(run, "test")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_examples(path)
