@@ -72,7 +72,8 @@ def table_1_rows(
         wanted.append((configuration.model, source, False, experiment))
     rows: list[Mapping[str, Any]] = []
     for name, source, is_paper, experiment in tqdm.tqdm(wanted, "counting", leave=False, disable=None):
-        rows.append({**network_facts(experiment), "name": name, "source": source, "is_paper": is_paper})
+        about = {"source": source, "config": experiment.settings.as_json(), "is_paper": is_paper}
+        rows.append({**network_facts(experiment), "name": name, **about})
     return rows, gaps
 
 

@@ -233,6 +233,7 @@ MODELS = [
     {
         "name": paper.name,
         "source": paper.config,
+        "config": json.loads(base.get_config().to_json()),
         "is_paper": True,
         "encoder": paper.encoder,
         "decoder": paper.decoder,

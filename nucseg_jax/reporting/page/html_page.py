@@ -82,13 +82,17 @@ def _block(block: Block) -> str:
         case Warn(text):
             return f'<p class="warning"><strong>Warning.</strong> {_text(text)}</p>'
         case Gap(missing, commands):
-            # Long commands are broken to fit; each in its own box still is one command.
-            code = "".join(f"\n<pre><code>{html.escape(command)}</code></pre>" for command in commands)
+            code = "".join(f"\n<pre><code>{_command(command)}</code></pre>" for command in commands)
             return f'<div class="gap"><p><strong>Missing.</strong> {_text(missing)}</p>{code}</div>'
         case Table():
             return _table(block)
         case Figure():
             return _figure(block)
+
+
+def _command(command: str) -> str:
+    """A command that is broken between words alone: a browser would break behind the dashes of a flag too."""
+    return " ".join(f"<span>{html.escape(word)}</span>" for word in command.split(" "))
 
 
 def _table(table: Table) -> str:

@@ -34,6 +34,7 @@ th { border-bottom: 1px solid var(--line); color: var(--faint); font-weight: 600
 tbody tr + tr td { border-top: 1px solid var(--line); }
 td.long { white-space: normal; min-width: 17rem; max-width: 28rem; overflow-wrap: anywhere; }
 tr.reference td { background: var(--box); }
+th.number { white-space: normal; }
 .number { text-align: right; }
 .absent { color: var(--faint); font-style: italic; }
 .warning, .gap { border-left: 4px solid var(--warning-line); background: var(--warning); padding: .6rem .9rem;
@@ -42,10 +43,10 @@ tr.reference td { background: var(--box); }
 .gap p { margin: 0; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0 0; padding: .5rem .7rem;
   background: var(--box); border-radius: 4px; line-height: 1.35; }
+pre span { display: inline-block; max-width: 100%; }
 @media (max-width: 40rem) {
   th, td { padding: .28rem .45rem; }
   td.long { min-width: 8.5rem; }
-  th.number { white-space: normal; }
 }
 @media print { nav { display: none; } .scroll { overflow: visible; } h2 { break-after: avoid; } }
 """

@@ -1,5 +1,6 @@
 """Runs that differ only by chance are one configuration; configurations have names that tell them apart."""
 
+import collections
 import dataclasses
 import json
 import re
@@ -76,7 +77,7 @@ class Cohort:
 
     Attributes:
       split_digest, data_digest: what they share.
-      configurations: in the order of the paper's models, then of the runs' paths.
+      configurations: in the order of the paper's models; within a model that with most finished runs first.
     """
 
     split_digest: str
@@ -124,7 +125,7 @@ def make_cohorts(runs: Sequence[Run], *, free_fields: Iterable[str]) -> tuple[Co
         )
         cohorts.setdefault((split_digest, data_digest), []).append(configuration)
     made = [
-        Cohort(split_digest, data_digest, tuple(sorted(members, key=_paper_order)))
+        Cohort(split_digest, data_digest, tuple(sorted(members, key=_order)))
         for (split_digest, data_digest), members in cohorts.items()
     ]
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
@@ -231,16 +232,32 @@ def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
 def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[str]]:
     """By network, the fields that its names tell, weights first.
 
-    A field that differs between networks is told too, unless each network of the paper has its own.
+    Fields that differ within the network, and those that differ between networks and do not have here what most
+    configurations have. Dropout and L2, of which each model of the paper has its own, only where they differ within.
     """
     networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for fields in all_fields:
         networks.setdefault(_network(fields), []).append(fields)
-    anywhere = [name for name in _differing(all_fields) if name not in _FIELDS_OF_A_MODEL]
-    return {
-        network: sorted({*anywhere, *_differing(members)}, key=lambda name: (name != WEIGHTS, name))
-        for network, members in networks.items()
-    }
+    differing = [name for name in _differing(all_fields) if name not in _FIELDS_OF_A_MODEL]
+    usual = {name: _usual(name, all_fields) for name in differing}
+
+    def told(members: list[Mapping[str, Any]]) -> list[str]:
+        unusual = {
+            name
+            for name in differing
+            if name == WEIGHTS or any(json.dumps(fields.get(name)) != usual[name] for fields in members)
+        }
+        return sorted({*unusual, *_differing(members)}, key=lambda name: (name != WEIGHTS, name))
+
+    return {network: told(members) for network, members in networks.items()}
+
+
+def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
+    """What more than half of the configurations have in a field, as JSON."""
+    value, number = collections.Counter(json.dumps(fields.get(name)) for fields in all_fields).most_common(1)[
+        0
+    ]
+    return value if 2 * number > len(all_fields) else None
 
 
 def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -252,5 +269,7 @@ def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(json.dumps(fields.get(name)) for name in sorted(_ARCHITECTURE))
 
 
-def _paper_order(configuration: Configuration) -> int:
-    return PAPER_MODELS.index(configuration.paper) if configuration.paper else len(PAPER_MODELS)
+def _order(configuration: Configuration) -> tuple[int, str, int]:
+    paper = configuration.paper
+    place = PAPER_MODELS.index(paper) if paper else len(PAPER_MODELS)
+    return place, "" if paper else configuration.model, -len(configuration.finished)

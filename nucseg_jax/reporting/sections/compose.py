@@ -48,10 +48,11 @@ def compose(
       gaps_of_models: rows of Table 1 that could not be computed.
     """
     blocks: list[Block] = head_blocks(found, cohorts)
+    paper_configs = {row["name"]: row["config"] for row in models if row["is_paper"]}
     body: list[Block] = [*table_1_blocks(models), *gaps_of_models]
     for number, cohort in enumerate(cohorts, start=1):
         several = len(cohorts) > 1
-        part = Part(cohort, prefix=f"comparison_{number}_" if several else "")
+        part = Part(cohort, f"comparison_{number}_" if several else "", paper_configs)
         body += [
             Heading(f"Comparison {number}" if several else "The comparison"),
             Paragraph(describe_cohort(cohort)),

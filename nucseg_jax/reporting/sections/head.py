@@ -189,9 +189,9 @@ def _configurations_table(cohorts: Sequence[Cohort]) -> list[Block]:
         Heading("Configurations", 3),
         Table(
             "configurations",
-            "Every field in which configurations differ. A name tells the fields that differ within a model,"
-            " and those that differ between models but for dropout and L2, which each model of the paper has"
-            " its own of.",
+            "Every field in which configurations differ. A name tells the fields that differ within a model, and what a"
+            " model has unlike most configurations; dropout and L2, of which each model of the paper has its own, only"
+            " where they differ within a model.",
             ("configuration", "fields that differ", "finished runs"),
             rows,
             Numbers(("run", "file", "configuration", "field", "value"), numbers),

@@ -1,6 +1,5 @@
 """Means over seeds with their spread, intervals over patches, differences between configurations, baselines."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -41,7 +40,7 @@ from nucseg_jax.reporting.sections.drawing import BLUE, INK, chart, wrapped
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
-# With more configurations than this each is set against the first alone: pairs grow with the square.
+# With more configurations than this not all pairs are compared: they grow with the square.
 MOST_FOR_ALL_PAIRS = 5
 _MAIN = MEASURES.index(("micro", "dice"))
 _BASELINES = {"otsu_hematoxylin": "Otsu on hematoxylin", "all_foreground": "all foreground"}
@@ -82,10 +81,7 @@ def compare(configurations: Sequence[Configuration]) -> Compared | None:
     if not counted:
         return None
     number = len(counted)
-    if number <= MOST_FOR_ALL_PAIRS:
-        pairs = [(first, second) for second, first in itertools.combinations(range(number), 2)]
-    else:
-        pairs = [(first, 0) for first in range(1, number)]
+    pairs = choose_pairs([configuration.model for configuration, _ in counted])
     cells = [
         np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]).astype(np.int64) for _, runs in counted
     ]
@@ -98,6 +94,23 @@ def compare(configurations: Sequence[Configuration]) -> Compared | None:
         Intervals(*(values[:number] for values in rows)),
         Intervals(*(values[number:] for values in rows)),
     )
+
+
+def choose_pairs(models: Sequence[str]) -> list[tuple[int, int]]:
+    """(minuend, subtrahend) of the differences that are shown.
+
+    All pairs of a few configurations. Of many, each against the first of its model, and the first of each model
+    against the very first.
+
+    >>> choose_pairs(["unet", "unet", "deeplab"])
+    [(1, 0), (2, 0), (2, 1)]
+    >>> choose_pairs(["unet", "unet", "deeplab", "deeplab", "deeplab", "other"])
+    [(1, 0), (2, 0), (3, 2), (4, 2), (5, 0)]
+    """
+    if len(models) <= MOST_FOR_ALL_PAIRS:
+        return [(later, earlier) for later in range(len(models)) for earlier in range(later)]
+    firsts = [models.index(model) for model in models]
+    return [(number, first if first != number else 0) for number, first in enumerate(firsts) if number]
 
 
 def intervals_blocks(part: Part) -> list[Block]:
@@ -304,7 +317,7 @@ def _scores_figure(
 
 def _differences_figure(part: Part, compared: Compared) -> Figure:
     names = [
-        f"{compared.configurations[first].name} − {compared.configurations[second].name}"
+        f"{compared.configurations[first].name}\n− {compared.configurations[second].name}"
         for first, second in compared.pairs
     ]
     rows = [
@@ -318,7 +331,8 @@ def _differences_figure(part: Part, compared: Compared) -> Figure:
     against = (
         ""
         if len(compared.configurations) <= MOST_FOR_ALL_PAIRS
-        else " There are many configurations: each is set against the first."
+        else " There are many configurations: each is set against the first of its model, and the first of each model"
+        " against the very first."
     )
     return Figure(
         part.file("differences"),
@@ -326,7 +340,7 @@ def _differences_figure(part: Part, compared: Compared) -> Figure:
         f" that holds 0 leaves open which is better.{against}",
         "Differences in test micro Dice: "
         + "; ".join(
-            f"{name} {signed(estimate)}, interval {interval(low, high, with_sign=True)}"
+            f"{' '.join(name.split())} {signed(estimate)}, interval {interval(low, high, with_sign=True)}"
             for name, (estimate, low, high) in zip(names, rows, strict=True)
         )
         + ".",
@@ -348,8 +362,12 @@ _LINE_IN = 0.17
 
 
 def _height_in(names: Sequence[str]) -> float:
-    lines = sum(wrapped(name, width_in=_NAME_WIDTH_IN, size_pt=9.5).count("\n") + 1 for name in names)
+    lines = sum(_broken(name).count("\n") + 1 for name in names)
     return 0.75 + 0.42 * len(names) + _LINE_IN * lines
+
+
+def _broken(name: str) -> str:
+    return "\n".join(wrapped(line, width_in=_NAME_WIDTH_IN, size_pt=9.5) for line in name.split("\n"))
 
 
 def _draw_rows(
@@ -366,7 +384,7 @@ def _draw_rows(
     axes = figure.subplots()
     y = 0.0
     for name, (estimate, low, high), of_runs in zip(names, rows, points, strict=True):
-        text = wrapped(name, width_in=_NAME_WIDTH_IN, size_pt=9.5)
+        text = _broken(name)
         y += 0.12
         _name_above(axes, y, text)
         y += _LINE_IN * (text.count("\n") + 1) + 0.12

@@ -1,6 +1,8 @@
 """What every section of a comparison is given."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from nucseg_jax.reporting.reading.configuration import Cohort
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
@@ -13,10 +15,12 @@ class Part:
     Attributes:
       cohort: runs on the same patches.
       prefix: of the names of its files; '' where the report has one cohort.
+      paper_configs: {name of a model of the paper: what its config file holds}.
     """
 
     cohort: Cohort
     prefix: str
+    paper_configs: Mapping[str, Mapping[str, Any]]
 
     @property
     def not_run(self) -> tuple[PaperModel, ...]:

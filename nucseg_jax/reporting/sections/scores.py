@@ -72,7 +72,7 @@ def scores_blocks(part: Part) -> list[Block]:
         blocks.append(
             Gap(
                 f"{paper.name} of the paper has no finished run here.",
-                next_command.train_missing(paper, part.cohort.runs),
+                next_command.train_missing(paper, part.cohort.runs, part.paper_configs.get(paper.name)),
             )
         )
     blocks += [_history_table(part, "train"), _history_table(part, "validation"), _test_table(part)]

@@ -12,7 +12,7 @@ def table_1_blocks(facts: Sequence[Mapping[str, Any]]) -> list[Block]:
 
     Args:
       facts: one a network, as `describe --json` prints them, with a `name`, a `source` (the config they were
-        computed from) and `is_paper`, whether it is the paper's network layer for layer.
+        computed from), that `config` itself, and `is_paper`, whether it is the paper's network layer for layer.
     """
     shown, numbers = [], []
     for row in facts:

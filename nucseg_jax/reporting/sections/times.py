@@ -88,8 +88,8 @@ def times_blocks(part: Part) -> list[Block]:
         blocks.append(
             Gap(
                 f"No inference times in timing.json of {listed([str(run.path) for run in untimed])}: runs of this"
-                " version write them at their end.",
-                next_command.train_again(untimed[0]),
+                " version measure them at their end, unless eval.time_inference is off.",
+                next_command.train_again(untimed[0], "--config.eval.time_inference=True"),
             )
         )
     return blocks

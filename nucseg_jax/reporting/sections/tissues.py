@@ -72,7 +72,7 @@ def tissues_blocks(part: Part) -> list[Block]:
                 + ".",
                 chart(
                     lambda figure, means=means, some=some: _draw(figure, means, patches, some),  # type: ignore[misc]
-                    height_in=1.0 + 0.3 * len(tissues) + 0.26 * len(some),
+                    height_in=1.0 + (0.2 + 0.06 * len(some)) * len(tissues) + 0.26 * len(some),
                 ),
                 table,
             )
@@ -126,7 +126,7 @@ def _draw(
             if of_tissue[number] is not None
         ]
         # Set off a little, so that equal scores do not hide each other.
-        offset = 0.12 * (number - (len(configurations) - 1) / 2)
+        offset = min(0.12, 0.6 / len(configurations)) * (number - (len(configurations) - 1) / 2)
         axes.plot(
             [value for value, _ in points],
             [y + offset for _, y in points],

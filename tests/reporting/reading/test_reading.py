@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from configs import unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
@@ -158,18 +159,48 @@ def test_other_weights_under_one_name_are_another_configuration(run_folders, tmp
 
 def test_commands_keep_what_makes_runs_comparable(run_folders):
     run = read_run(run_folders / "imagenet_1")
-    *_, command = next_command.train_missing(PAPER_MODELS[1], [run])
+    config = json.loads(unet_efficientnet_b4.get_config().to_json())
+    *_, command = next_command.train_missing(PAPER_MODELS[1], [run], config)
     assert command == (
         "python launch.py train --config=configs/unet_efficientnet_b4.py --config.train.epochs=5"
-        " --config.split.number=1 --config.pretrained.path=weights/efficientnet_b4"
-        " --workdir=runs/unet_efficientnet_b4"
+        " --config.pretrained.path=weights/efficientnet_b4 --workdir=runs/unet_efficientnet_b4"
     )
     (again,) = next_command.train_again(run)
     assert again.endswith(f"--workdir={run.path}_again")
     assert again.count("--workdir") == 1
     (evaluate,) = next_command.evaluate(run, "--config.eval.compare_statistics=end")
     words = evaluate.split()
+    assert words.count("--config.train.seed=1") == 1
     assert words.index("--config=configs/base.py") < words.index("--config.eval.compare_statistics=end")
+
+
+def test_commands_of_a_sweeps_row_hold_what_the_row_changed(one_run):
+    environment = json.loads((one_run / "environment.json").read_text())
+    started_from = {
+        "config": "configs/base.py",
+        "overrides": {"loss.l2": 0.5, "model.encoder_depths": [1, 1]},
+        "sweep": {"file": "sweep.py", "label": "row"},
+    }
+    (one_run / "environment.json").write_text(json.dumps({**environment, "started_from": started_from}))
+    (again,) = next_command.train_again(read_run(one_run))
+    assert again == (
+        "python launch.py train --config=configs/base.py --config.loss.l2=0.5"
+        f" '--config.model.encoder_depths=(1, 1)' --workdir={one_run}_again"
+    )
+    (one_run / "environment.json").unlink()
+    run = read_run(one_run)
+    assert next_command.train_again(run) == next_command.resume(run) == ()
+
+
+def test_a_field_is_told_where_it_is_unusual(run_folders, tmp_path):
+    for number, width in enumerate((1.0, 0.5, 0.25)):
+        folder = shutil.copytree(run_folders / "scratch_0", tmp_path / f"net_{number}")
+        changed(folder, model__width=width, train__tile_px=(256, 256, 128)[number])
+    assert names_of(tmp_path) == [
+        "DeepLabV3+ ResNet-50",
+        "DeepLabV3+ ResNet-50, width 0.25, 128 px tiles",
+        "DeepLabV3+ ResNet-50, width 0.5",
+    ]
 
 
 def test_examples_read_back_and_damaged_ones_are_named(one_run):

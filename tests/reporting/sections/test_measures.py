@@ -30,7 +30,7 @@ def counts_of(cells, tissue=0):
         counts=cells,
         index=np.arange(number),
         tissue=np.broadcast_to(tissue, number),
-        loss=np.zeros(number, np.float32),
+        losses={},
     )
 
 
