@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.reading.run import Run, read_run
+from nucseg_jax.training.run_folder import RunFolder
 
 
 class Found(NamedTuple):
@@ -38,6 +39,9 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
         for match in matches
         if pathlib.Path(match).is_dir() and pathlib.Path(match).resolve() != not_in.resolve()
     )
+    # A pattern with ** also matches what lies inside a run, which is no run of its own.
+    run_folders = {folder for folder in folders if RunFolder(folder).config.exists()}
+    folders = [folder for folder in folders if run_folders.isdisjoint(folder.parents)]
     runs: list[Run] = []
     left_out, copies = [], []
     for folder in folders:

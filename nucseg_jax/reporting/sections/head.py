@@ -14,6 +14,7 @@ from nucseg_jax.reporting.page.document import (
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
 from nucseg_jax.reporting.reading.find import Found
+from nucseg_jax.reporting.reading.paper import PROTOCOL
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import count
 
@@ -102,11 +103,25 @@ def describe_cohort(cohort: Cohort) -> str:
     }.get(str(source), "patches of unknown source")
     protocol = at(run.config, "split", "protocol")
     number = f" {at(run.config, 'split', 'number')}" if protocol == "official" else ""
+    anew = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
+    statistics = (
+        " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""
+    )
     caution = " by patch at random, so that slides may fall on both sides" if protocol == "paper" else ""
     return (
         f"{data[0].upper()}{data[1:]}; {protocol} split{number}{caution}; {sizes} patches to train, validate"
-        f" and test. Data `{cohort.data_digest[:_DIGEST]}`, split `{cohort.split_digest[:_DIGEST]}`."
+        f" and test. Data `{cohort.data_digest[:_DIGEST]}`, split `{cohort.split_digest[:_DIGEST]}`. Training:"
+        f" {_protocol(cohort)} (the paper: {PROTOCOL}).{statistics}"
     )
+
+
+def _protocol(cohort: Cohort) -> str:
+    """How long, on what and how fast the runs trained; values that they do not share are all named."""
+    words = []
+    for field in ("train.epochs", "train.tile_px", "train.batch_size", "train.lr"):
+        values = [configuration.fields.get(field) for configuration in cohort.configurations]
+        words.append(" or ".join(dict.fromkeys(phrase(field, value) for value in values)))
+    return ", ".join(words)
 
 
 def _runs_table(cohorts: Sequence[Cohort]) -> Table:

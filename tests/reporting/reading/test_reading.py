@@ -1,4 +1,5 @@
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -39,6 +40,13 @@ def test_no_run_at_all_is_an_error_that_lists_what_was_there(run_folders, tmp_pa
         find_runs(str(tmp_path / "nothing*"), not_in=tmp_path)
     with pytest.raises(UserError, match=r"notes: no config\.json"):
         find_runs(str(run_folders / "notes"), not_in=tmp_path)
+
+
+def test_what_lies_inside_a_run_is_no_folder_that_was_left_out(run_folders, tmp_path):
+    shutil.copytree(run_folders / "imagenet_1", tmp_path / "deep" / "run")
+    found = find_runs(f"{tmp_path}/**", not_in=tmp_path / "out")
+    assert [run.path.name for run in found.runs] == ["run"]
+    assert {pathlib.Path(folder) for folder, _ in found.left_out} == {tmp_path, tmp_path / "deep"}
 
 
 def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
