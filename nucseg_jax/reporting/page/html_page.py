@@ -24,6 +24,7 @@ from nucseg_jax.reporting.page.document import (
 from nucseg_jax.reporting.page.stylesheet import STYLESHEET
 
 _PHOTOGRAPH_QUALITY = 90
+_CHART_SCALE = 0.72
 # Holds the page to its promise: a browser that reads this loads nothing from elsewhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -126,11 +127,12 @@ def _table(table: Table) -> str:
 def _figure(figure: Figure) -> str:
     source = _data_uri(figure)
     with Image.open(io.BytesIO(figure.png)) as picture:
-        width, height = picture.size
-    kind = ' class="photograph"' if figure.is_photograph else ""
+        # Charts are drawn finer than they are shown; a pixel of tissue is shown as one.
+        scale = 1.0 if figure.is_photograph else _CHART_SCALE
+        width, height = (round(scale * side) for side in picture.size)
     caption = f"{_text(figure.caption)} <code>figures/{html.escape(figure.name)}.csv</code>"
     return (
-        f'<figure{kind} id="figure-{html.escape(figure.name)}">\n<img src="{source}" width="{width}" height="{height}"'
+        f'<figure id="figure-{html.escape(figure.name)}">\n<img src="{source}" width="{width}" height="{height}"'
         f' alt="{html.escape(figure.alt)}">\n<figcaption>{caption}</figcaption>\n</figure>'
     )
 

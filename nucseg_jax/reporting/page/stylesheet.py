@@ -23,8 +23,7 @@ nav ul { list-style: none; padding: 0; max-width: none; columns: 17rem; column-g
 nav li { break-inside: avoid; }
 nav li.level-3 { padding-left: 1.1rem; }
 figure { margin: 1.4rem 0; }
-figure img { display: block; max-width: min(100%, 46rem); height: auto; background: #fff; border-radius: 4px; }
-figure.photograph img { max-width: min(100%, 68rem); }
+figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { color: var(--faint); font-size: .88rem; max-width: 46rem; margin: .4rem 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 1px; }

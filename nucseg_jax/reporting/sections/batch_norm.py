@@ -212,8 +212,8 @@ def _figure(part: Part, runs: Sequence[tuple[Configuration, Run]], sheet: str) -
     return Figure(
         part.file(f"batch_norm{sheet}"),
         "Micro Dice over the epochs of each run that logged both: in training mode, and in validation with the"
-        " statistics that are kept and with those of each batch. Where the solid and the dashed line part, the kept"
-        " statistics are the fault, not the weights.",
+        " statistics that are kept and with those of each batch. Both are of the same weights, so that a gap between"
+        " the solid and the dashed line comes from the statistics.",
         "Micro Dice in the last epoch: " + "; ".join(words) + ".",
         chart(lambda figure: _draw(figure, runs), height_in=0.9 + 2.3 * panel_rows(len(runs))),
         Numbers(("configuration", "run", "file", "seed", "curve", "epoch", "micro_dice"), numbers),

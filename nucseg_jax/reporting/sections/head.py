@@ -46,7 +46,10 @@ def head_blocks(found: Found, cohorts: Sequence[Cohort]) -> list[Block]:
             )
         )
     blocks += [
-        Gap(f"{run.path} is {run.state}: it has curves, and no scores.", next_command.resume(run))
+        Gap(
+            f"{run.path} is {run.state}: {'curves, and no scores' if run.epochs else 'no curves and no scores'}.",
+            next_command.resume(run),
+        )
         for run in found.runs
         if run.results is None
     ]

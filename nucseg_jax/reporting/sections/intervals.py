@@ -44,8 +44,9 @@ SPLIT = "test"
 MOST_FOR_ALL_PAIRS = 5
 _MAIN = MEASURES.index(("micro", "dice"))
 _BASELINES = {"otsu_hematoxylin": "Otsu on hematoxylin", "all_foreground": "all foreground"}
+_LEVEL = f"{100 * CONFIDENCE:g} %"
 _NOT_COVERED = (
-    f"Intervals are {CONFIDENCE:.0%} percentile bootstrap intervals from {RESAMPLES:,} resamples of the test patches,"
+    f"Intervals are {_LEVEL} percentile bootstrap intervals from {RESAMPLES:,} resamples of the test patches,"
     " the same resamples for all configurations and all their runs, so that differences are paired. They say how the"
     " mean of the runs that were made would move with other patches. They do not cover that patches of one slide"
     " resemble each other, nor other seeds than those that were run (their spread is the ± beside the mean), and they"
@@ -190,9 +191,7 @@ def _scores_table(part: Part, compared: Compared) -> Table:
             summary = (_defined(estimate), deviation, _defined(low), _defined(high))
             numbers.append((*key, *source, SPLIT, *measure, *summary))
         shown.append((configuration.name, str(len(runs)), *cells))
-    headers = [
-        header for measure in MEASURES for header in (_measure_name(measure), f"{CONFIDENCE:.0%} interval")
-    ]
+    headers = [header for measure in MEASURES for header in (_measure_name(measure), f"{_LEVEL} interval")]
     return Table(
         part.file("intervals"),
         "Test scores, mean over runs ± sample standard deviation over them, and the interval of that mean.",
@@ -229,9 +228,7 @@ def _differences_table(part: Part, compared: Compared) -> Table:
             summary = map(_defined, (estimate, low, high))
             numbers.append((*names, *runs, f"per_image_{SPLIT}.csv", SPLIT, *measure, *summary))
         shown.append((*names, *cells))
-    headers = [
-        header for measure in MEASURES for header in (_measure_name(measure), f"{CONFIDENCE:.0%} interval")
-    ]
+    headers = [header for measure in MEASURES for header in (_measure_name(measure), f"{_LEVEL} interval")]
     return Table(
         part.file("differences"),
         "Differences in test scores, the first configuration minus the second, with intervals.",
@@ -299,8 +296,8 @@ def _scores_figure(
     ]
     return Figure(
         part.file("intervals"),
-        "Test micro Dice: the mean over runs with its interval over patches (bar), and every run (open circles)."
-        + (" Dashed: baselines." if lines else ""),
+        "Test micro Dice: the mean over runs with its interval over patches (bar), and the runs where there are several"
+        f" (open circles).{' Dashed: baselines.' if lines else ''}",
         "Test micro Dice: "
         + "; ".join(
             f"{name} {estimate:.3f}, interval {interval(low, high)}"

@@ -148,8 +148,8 @@ def _errors_figure(name: str, pictured: Sequence[Pictured], positions: Sequence[
     caption = (
         "Figure 11, errors on test patches: blue where truth and prediction agree on nucleus, red what is extra, green"
         f" what is missing. White boxes: the window of {WINDOW_PX} px with most wrong pixels, then the worst that does"
-        f" not overlap it, at most {MOST_WINDOWS} a patch, each with at least {LEAST_SHARE:.0%} of its pixels wrong."
-        " The paper does not say how it chose its boxes."
+        f" not overlap it, at most {MOST_WINDOWS} a patch, each with at least {100 * LEAST_SHARE:g} % of its pixels"
+        " wrong. The paper does not say how it chose its boxes."
     )
     return _sheet(name, caption, pictured, positions, overlay, legend)
 
