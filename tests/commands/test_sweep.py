@@ -1,5 +1,6 @@
 """Sweeps as a user runs them: real rows in processes of their own, one that fails among them."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,11 +12,13 @@ import time
 
 import pytest
 
-from nucseg_jax.commands.sweep import import_submitit
+from configs import quickstart
+from nucseg_jax.commands.sweep import SweepRun, import_submitit, list_rows
 from nucseg_jax.commands.sweep_local import devices_by_slot, last_error
-from nucseg_jax.commands.sweep_slurm import slurm_parameters
+from nucseg_jax.commands.sweep_slurm import slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.lock import held
+from nucseg_jax.sweep import Row, read_sweep, row_experiments
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE_EPOCH = (
@@ -23,105 +26,124 @@ ONE_EPOCH = (
     "--config.model.encoder_depths=(1,1,1)",
     "--config.augment.flips=True",
 )
-# The second is found out only when it reads its data.
-ROWS = """
-ROWS = [
-    {"label": "seed0", "overrides": {"train.seed": 0}},
-    {"label": "too_large", "overrides": {"train.batch_size": 100000}},
-    {"label": "seed1", "overrides": {"train.seed": 1}},
-]
-"""
+# The first is found out only when it looks for its devices.
+TOO_MANY = Row("too_many", {"mesh.data": 7})
+FOLD_2 = Row("fold2", {"split.number": 2})
 
 
-@pytest.fixture(scope="module")
-def sweep_file(tmp_path_factory) -> pathlib.Path:
-    file = tmp_path_factory.mktemp("sweep") / "rows.py"
-    file.write_text('"""Seeds, and a batch that is too large."""\n' + ROWS)
+def write_sweep(file: pathlib.Path, *rows: Row) -> pathlib.Path:
+    file.write_text(f'"""Rows of a test."""\n\nROWS = {[dataclasses.asdict(row) for row in rows]!r}\n')
     return file
 
 
 @pytest.fixture
-def sweep(command_line, sweep_file):
-    """Starts `train --sweep` on the small data set from the repository's root."""
-    arguments = ["train", *command_line.config, *ONE_EPOCH, f"--sweep={sweep_file}"]
-    return lambda *more, **options: command_line.run(*arguments, *more, cwd=ROOT, **options)
+def sweep(command_line, tmp_path):
+    """Starts `train --sweep` of the rows on the small data set, in tmp_path / 'root', from the repository's root."""
+
+    def start(rows: tuple[Row, ...], *more: str, **options) -> tuple[int, str, str]:
+        file = write_sweep(tmp_path / "rows.py", *rows)
+        arguments = [*command_line.config, *ONE_EPOCH, f"--sweep={file}", f"--workdir={tmp_path / 'root'}"]
+        return command_line.run("train", *arguments, *more, cwd=ROOT, **options)
+
+    return start
 
 
-def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, sweep_file, tmp_path):
+def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tmp_path, capsys):
     root = tmp_path / "root"
-    command = ("--executor=local", "--jobs=2", f"--workdir={root}")
-    status, out, err = sweep(*command)
+    status, out, err = sweep((TOO_MANY, FOLD_2), "--executor=local", "--jobs=2")
     assert (status, err) == (1, "")
     lines = [line.split() for line in out.splitlines()]
-    for row in (["0", "seed0"], ["1", "too_large"], ["2", "seed1"]):
-        assert [*row, "begins"] in lines
-    results = {label: json.loads((root / label / "results.json").read_text()) for label in ("seed0", "seed1")}
-    for index, label in ((0, "seed0"), (2, "seed1")):
-        dice = f"{results[label]['test']['micro']['dice']:.4f}"
-        ended = next(line for line in lines if line[:3] == [str(index), label, "finished"] and "min" in line)
-        assert ended[-4:] == ["test", "micro", "Dice", dice]
-        assert [str(index), label, "finished", dice] in lines
-    failed = next(line for line in out.splitlines() if " too_large " in line and "failed" in line)
-    assert failed.endswith("do not fill a batch of 100000") or "error: " in failed
-    assert ["1", "too_large", "failed", "-"] in lines
-    assert [str(root / "too_large.log")] in lines
-    assert not (root / "too_large").exists()
+    assert ["0", "too_many", "begins"] in lines
+    assert ["1", "fold2", "begins"] in lines
+    failed = next(line for line in out.splitlines() if " too_many " in line and " min " in line)
+    assert "error: mesh.data is 7" in failed
+    assert ["0", "too_many", "failed", "-"] in lines
+    assert [str(root / "too_many.log")] in lines
+    assert not (root / "too_many").exists()
+    dice = f"{json.loads((root / 'fold2' / 'results.json').read_text())['test']['micro']['dice']:.4f}"
+    ended = next(line for line in lines if line[:3] == ["1", "fold2", "finished"] and "min" in line)
+    assert ended[-4:] == ["test", "micro", "Dice", dice]
+    assert ["1", "fold2", "finished", dice] in lines
 
-    environment = json.loads((root / "seed1" / "environment.json").read_text())
+    environment = json.loads((root / "fold2" / "environment.json").read_text())
     started = environment["started_from"]
-    assert started["sweep"] == {"file": str(sweep_file), "label": "seed1"}
+    assert started["sweep"] == {"file": str(tmp_path / "rows.py"), "label": "fold2"}
     assert started["config"].endswith("quickstart.py")
-    assert started["overrides"].items() >= {"train.seed": 1, "train.epochs": 1, "augment.flips": True}.items()
+    assert (
+        started["overrides"].items() >= {"split.number": 2, "train.epochs": 1, "augment.flips": True}.items()
+    )
     assert started["overrides"]["model.encoder_depths"] == [1, 1, 1]
     # What the log shows is what one would type, and what the run was started with.
-    typed = shlex.split((root / "seed1.log").read_text().splitlines()[0])
+    typed = shlex.split((root / "fold2.log").read_text().splitlines()[0])
     assert typed[:4] == ["$", sys.executable, str(ROOT / "launch.py"), "train"]
-    assert typed[-2:] == [f"--workdir={root}", "--index=2"]
+    assert typed[-2:] == [f"--workdir={root}", "--index=1"]
     assert shlex.split(environment["command"]) == typed[2:]
 
-    before = {path: path.stat().st_mtime_ns for path in root.glob("seed*/**/*")}
-    status, out, _ = sweep(*command)
+    before = {path: path.stat().st_mtime_ns for path in root.glob("fold2*/**/*")}
+    status, out, _ = sweep((TOO_MANY, FOLD_2), "--executor=local")
     assert status == 1
-    assert [line.split()[1] for line in out.splitlines() if line.endswith("begins")] == ["too_large"]
-    assert {path: path.stat().st_mtime_ns for path in root.glob("seed*/**/*")} == before
+    assert [line.split()[1] for line in out.splitlines() if line.endswith("begins")] == ["too_many"]
+    assert {path: path.stat().st_mtime_ns for path in root.glob("fold2*/**/*")} == before
 
-    status, out, _ = sweep("--list", f"--workdir={root}")
-    assert status == 0
-    assert [line.split() for line in out.splitlines()[-5:] if "---" not in line] == [
-        ["index", "label", "state", "train.seed", "train.batch_size"],
-        ["0", "seed0", "finished", "0", "-"],
-        ["1", "too_large", "-", "-", "100000"],
-        ["2", "seed1", "finished", "1", "-"],
+    list_rows(read_sweep(tmp_path / "rows.py"), root)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[-4:] if "---" not in line] == [
+        ["index", "label", "state", "mesh.data", "split.number"],
+        ["0", "too_many", "-", "7", "-"],
+        ["1", "fold2", "finished", "-", "2"],
     ]
 
-    status, out, err = sweep(*command, "--config.train.lr=0.5")
-    assert status == 2
-    assert "train.lr: 0.001 -> 0.5" in err
+
+@pytest.fixture
+def sweep_run(tmp_path):
+    """A sweep of the quickstart whose rows are not started."""
+    rows = (Row("finished", {}), TOO_MANY, FOLD_2)
+    sweep = read_sweep(write_sweep(tmp_path / "rows.py", *rows))
+    experiments = row_experiments(sweep, quickstart.get_config().to_dict(), {})
+    return SweepRun(sweep, experiments, tmp_path / "root", ("python", "launch.py"))
 
 
-def test_an_interrupted_sweep_takes_its_rows_along(command_line, sweep_file, tmp_path):
+def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
+    sweep_run.claim()
+    settings = sweep_run.experiments[2].settings.as_json()
+    settings["train"]["lr"] = 0.5
+    sweep_run.folder(2).path.mkdir()
+    sweep_run.folder(2).config.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"fold2 was started with another config: train\.lr: 0\.5 -> 0\.001"):
+        sweep_run.claim()
+
+
+def test_a_run_folder_is_no_folder_of_a_sweep(sweep_run):
+    sweep_run.root.mkdir()
+    (sweep_run.root / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="is the folder of one run"):
+        sweep_run.claim()
+
+
+def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path):
+    file = write_sweep(tmp_path / "rows.py", FOLD_2, TOO_MANY)
     process = command_line.start(
-        *("train", *command_line.config, f"--sweep={sweep_file}", "--executor=local"),
-        f"--workdir={tmp_path}",
+        *("train", *command_line.config, f"--sweep={file}", "--executor=local", f"--workdir={tmp_path}"),
         cwd=ROOT,
     )
     deadline = time.monotonic() + 120
-    while not (tmp_path / "seed0" / "environment.json").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "fold2" / "environment.json").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.strip().startswith("interrupted")
     assert "Traceback" not in out + err
-    assert (tmp_path / "seed0.log").read_text().splitlines()[-1] == "error: ended by SIGTERM"
+    assert (tmp_path / "fold2.log").read_text().splitlines()[-1] == "error: ended by SIGTERM"
+    assert not (tmp_path / "too_many.log").exists()
     # Nobody trains in it any more.
-    with held(tmp_path / "seed0" / ".lock"):
+    with held(tmp_path / "fold2" / ".lock"):
         pass
 
 
 @pytest.fixture
-def slurm(tmp_path) -> dict[str, str]:
-    """Variables under which a stub of Slurm is found; what is submitted lies in tmp_path / 'submitted'."""
+def slurm(tmp_path) -> pathlib.Path:
+    """A folder with a stub of Slurm; what is submitted lies in tmp_path / 'submitted'."""
     stub = tmp_path / "stub"
     stub.mkdir()
     scripts = {
@@ -132,53 +154,50 @@ def slurm(tmp_path) -> dict[str, str]:
     for name, script in scripts.items():
         (stub / name).write_text(f"#!/bin/sh\n{script}\n")
         (stub / name).chmod(0o755)
-    return {"PATH": f"{stub}{os.pathsep}{os.environ['PATH']}"}
+    return stub
 
 
 def test_missing_rows_become_a_slurm_array_of_which_each_job_trains_one(sweep, slurm, tmp_path):
+    """The job of the row that fails is run as Slurm would; it fails too, so that Slurm's own tools say so."""
     root = tmp_path / "root"
-    (root / "seed0").mkdir(parents=True)
-    (root / "seed0" / "results.json").write_text("{}")
-    status, out, err = sweep(
-        "--executor=slurm", "--slurm=partition=gpu,gres=gpu:1,time=30", f"--workdir={root}", env=slurm
-    )
+    (root / "finished").mkdir(parents=True)
+    (root / "finished" / "results.json").write_text("{}")
+    path = {"PATH": f"{slurm}{os.pathsep}{os.environ['PATH']}"}
+    rows = (Row("finished", {}), FOLD_2, TOO_MANY)
+    options = ("--executor=slurm", "--slurm=partition=gpu,gres=gpu:1,time=30")
+    status, out, err = sweep(rows, *options, env=path)
     assert (status, err) == (0, "")
     assert [line.split()[:3] for line in out.splitlines() if line.startswith("4242_")] == [
-        ["4242_0", "1", "too_large"],
-        ["4242_1", "2", "seed1"],
+        ["4242_0", "1", "fold2"],
+        ["4242_1", "2", "too_many"],
     ]
     assert "squeue --job=4242" in out
     script = (tmp_path / "submitted").read_text()
-    options = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
-    assert options >= {"array=0-1%2", "gres=gpu:1", "job-name=nucseg_rows", "partition=gpu", "time=30"}
+    asked = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
+    assert asked >= {"array=0-1%2", "gres=gpu:1", "job-name=nucseg_rows", "partition=gpu", "time=30"}
     assert "wckey" not in script
 
     inside = {"SLURM_JOB_ID": "4244", "SLURM_ARRAY_JOB_ID": "4242", "SLURM_ARRAY_TASK_ID": "1"}
-    environment = {**os.environ, **slurm, **inside, "JAX_NUM_CPU_DEVICES": "1"}
-    environment.pop("XLA_FLAGS", None)
-    done = subprocess.run(
-        ["bash", tmp_path / "submitted"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads((root / "seed1" / "results.json").read_text())["test"]
-    assert not (root / "too_large").exists()
+    environment = {**os.environ, **path, **inside, "JAX_NUM_CPU_DEVICES": "1"}
+    done = subprocess.run(["bash", tmp_path / "submitted"], cwd=ROOT, env=environment, capture_output=True)
+    assert done.returncode != 0
+    log = (root / "too_many.log").read_text()
+    assert shlex.split(log.splitlines()[0])[-1] == "--index=2"
+    assert "error: mesh.data is 7" in log
+    assert not (root / "fold2.log").exists()
 
 
-def test_what_sbatch_does_not_take_is_shown_in_its_words(sweep, slurm, tmp_path):
-    stub = pathlib.Path(slurm["PATH"].split(os.pathsep)[0])
-    (stub / "sbatch").write_text(
-        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpv' >&2; exit 1\n"
-    )
-    status, _, err = sweep(
-        "--executor=slurm", "--slurm=partition=gpv,time=9", f"--workdir={tmp_path / 'root'}", env=slurm
-    )
-    assert status == 2
-    assert "invalid partition specified: gpv" in err
+def test_what_sbatch_does_not_take_is_shown_in_its_words(sweep_run, slurm, monkeypatch):
+    monkeypatch.setenv("PATH", str(slurm), prepend=os.pathsep)
+    (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition specified: gpv' >&2; exit 1\n")
+    with pytest.raises(UserError, match="invalid partition specified: gpv"):
+        submit_to_slurm(sweep_run, ["partition=gpv", "time=9"])
+
+
+def test_without_slurm_the_machine_is_named_as_the_fault(sweep_run, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="srun is not found"):
+        submit_to_slurm(sweep_run, ["time=9"])
 
 
 @pytest.mark.parametrize(
