@@ -1,11 +1,13 @@
 """What a sweep file may hold, and that those of the project hold what they promise."""
 
 import copy
+import importlib
 import pathlib
+import re
 
 import pytest
 
-from configs import base, deeplabv3plus_resnet50, paper
+from configs import deeplabv3plus_resnet50, paper
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.settings import differences, read_settings
 from nucseg_jax.sweep import read_sweep, row_experiments, with_overrides
@@ -14,13 +16,15 @@ FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs" / "sweeps"
 FILES = sorted(path.name for path in FOLDER.glob("[!_]*.py"))
 
 
-def config() -> dict:
-    return base.get_config().to_dict()
+def config(name: str = "base") -> dict:
+    return importlib.import_module(f"configs.{name}").get_config().to_dict()
 
 
 def rows_settings(name: str) -> list:
+    """The rows on the config that the sweep's docstring names."""
+    (config_name,) = re.findall(r"--config=configs/(\w+)\.py", (FOLDER / name).read_text())
     sweep = read_sweep(FOLDER / name)
-    return [experiment.settings for experiment in row_experiments(sweep, config(), {})]
+    return [experiment.settings for experiment in row_experiments(sweep, config(config_name), {})]
 
 
 @pytest.fixture
