@@ -18,7 +18,7 @@ from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
 from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
-from nucseg_jax.evaluation.evaluate import CountStep, compile_count_step, compile_prediction_step
+from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.limits import check_limits
@@ -28,18 +28,19 @@ from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
-from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
-from nucseg_jax.settings import Settings, read_settings
+from nucseg_jax.settings import LossSettings, Settings, read_settings
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
 from nucseg_jax.training.mesh import check_batch_size, make_mesh
+from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
-from nucseg_jax.training.step import Loss, StepRecipe
+from nucseg_jax.training.step import StepRecipe
 from nucseg_jax.training.transfer import stages_through
 
 
@@ -73,7 +74,7 @@ class Experiment:
         loss, train = self.settings.loss, self.settings.train
         return StepRecipe(
             model=self.model,
-            losses={"dice_loss": functools.partial(soft_dice, reduce=loss.reduce, smooth=loss.smooth)},
+            objective=_objective(loss, reduce=loss.reduce),
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
@@ -156,16 +157,13 @@ class Experiment:
             loss = self.settings.loss
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
-        def scorer(count_step: CountStep) -> Scorer:
-            return Scorer(count_step, penalty, batch_size=evaluation.batch_size, mesh=mesh)
-
+        objective = self.evaluation_objective
+        step = compile_evaluation_step(self.model, objective, mesh)
+        scorer = Scorer(step, objective, penalty, batch_size=evaluation.batch_size, mesh=mesh)
+        batch_step = compile_evaluation_step(without_dropout, objective, mesh, batch_statistics=True)
         return Evaluator(
-            scorer=scorer(compile_count_step(self.model, self.evaluation_loss, mesh)),
-            batch_scorer=scorer(
-                compile_count_step(without_dropout, self.evaluation_loss, mesh, batch_statistics=True)
-            )
-            if evaluation.batch_statistics
-            else None,
+            scorer=scorer,
+            batch_scorer=dataclasses.replace(scorer, step=batch_step),
             reestimation=Reestimation(
                 compile_statistics_step(
                     without_dropout,
@@ -176,21 +174,18 @@ class Experiment:
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
                 seed=train.seed,
-            )
-            if evaluation.reestimate_batch_norm
-            else None,
-            drawer=Drawer(
-                compile_prediction_step(self.model, mesh),
-                patches=evaluation.overlays,
-                batch_size=evaluation.batch_size,
-                mesh=mesh,
             ),
+            reestimates=evaluation.reestimate_batch_norm,
+            compares=evaluation.compare_statistics,
+            drawer=Drawer(step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh)
+            if evaluation.overlays
+            else None,
         )
 
     @property
-    def evaluation_loss(self) -> Loss:
-        """Dice loss of each image by itself, so that it depends on no batch."""
-        return functools.partial(soft_dice, reduce="image", smooth=self.settings.loss.smooth)
+    def evaluation_objective(self) -> Objective:
+        """What is minimised, of each image by itself, so that it depends on no batch; eq. 4's Dice always with it."""
+        return _objective(self.settings.loss, reduce="image", always=("dice_loss",))
 
 
 def read_experiment(config: Mapping[str, Any]) -> Experiment:
@@ -239,6 +234,21 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             min_scale=train.plateau_min_scale,
         ),
     )
+
+
+def _objective(settings: LossSettings, *, reduce: str, always: tuple[str, ...] = ()) -> Objective:
+    """The terms that have a weight, and those that are reported always."""
+    over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": settings.smooth}
+    focus = {"gamma": settings.focal_gamma, "alpha": settings.focal_alpha}
+    errors: dict[str, Any] = {"alpha": settings.tversky_alpha, "beta": settings.tversky_beta}
+    terms = {
+        "dice_loss": Term(settings.dice, functools.partial(soft_dice, **over_pixels)),
+        "plain_dice_loss": Term(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
+        "cross_entropy_loss": Term(settings.cross_entropy, cross_entropy),
+        "focal_loss": Term(settings.focal, functools.partial(focal, **focus)),
+        "tversky_loss": Term(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
+    }
+    return Objective({name: term for name, term in terms.items() if term.weight or name in always})
 
 
 def _build_model(settings: Settings) -> Segmenter:

@@ -6,6 +6,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import KINDS
 from nucseg_jax.data.splits import PROTOCOLS
+from nucseg_jax.evaluation.evaluator import COMPARISONS
 from nucseg_jax.settings import Settings
 from nucseg_jax.training.device_feed import STORES
 from nucseg_jax.training.feed import FEEDS
@@ -34,6 +35,7 @@ def check_limits(settings: Settings) -> None:
         ("train.tile_px", train.tile_px, TILE_SIZES),
         ("train.feed", train.feed, FEEDS),
         ("train.store", train.store, STORES),
+        ("eval.compare_statistics", evaluation.compare_statistics, COMPARISONS),
     ):
         if value not in choices:
             raise UserError(
@@ -57,6 +59,13 @@ def check_limits(settings: Settings) -> None:
         ("split.seed", split.seed, 0),
         ("split.max_patches", split.max_patches, 0),
         ("loss.l2", loss.l2, 0),
+        ("loss.dice", loss.dice, 0),
+        ("loss.plain_dice", loss.plain_dice, 0),
+        ("loss.cross_entropy", loss.cross_entropy, 0),
+        ("loss.focal", loss.focal, 0),
+        ("loss.tversky", loss.tversky, 0),
+        ("loss.tversky_alpha", loss.tversky_alpha, 0),
+        ("loss.tversky_beta", loss.tversky_beta, 0),
         ("data.synthetic_patches_per_fold", settings.data.synthetic_patches_per_fold, 5),
         ("data.synthetic_seed", settings.data.synthetic_seed, 0),
     ):
@@ -70,8 +79,18 @@ def check_limits(settings: Settings) -> None:
         raise UserError("a seed is 2^32 or more", expected="seeds below 2^32")
     if not 0 <= train.plateau_min_scale <= 1:
         raise UserError(f"train.plateau_min_scale is {train.plateau_min_scale}", expected="a factor 0..1")
+    if not any((loss.dice, loss.plain_dice, loss.cross_entropy, loss.focal, loss.tversky)):
+        raise UserError(
+            "every weight of a loss is 0",
+            expected="one at least of loss.dice, plain_dice, cross_entropy, focal, tversky above 0",
+        )
+    if not (loss.focal_gamma == 0 or loss.focal_gamma >= 1):
+        raise UserError(f"loss.focal_gamma is {loss.focal_gamma}", expected="0, or 1 and more")
+    if not loss.tversky_alpha + loss.tversky_beta > 0:
+        raise UserError("loss.tversky_alpha and loss.tversky_beta are both 0", expected="one above 0")
     augment = settings.augment
     for field, number, most in (
+        ("loss.focal_alpha", loss.focal_alpha, 1),
         ("augment.brightness", augment.brightness, 1),
         ("augment.contrast", augment.contrast, 1),
         ("augment.saturation", augment.saturation, 1),
@@ -82,7 +101,7 @@ def check_limits(settings: Settings) -> None:
         ("augment.noise_sd", augment.noise_sd, 255),
     ):
         if not 0 <= number <= most:
-            raise UserError(f"{field} is {number}", expected=f"0 (off) to {most}")
+            raise UserError(f"{field} is {number}", expected=f"0 to {most}")
     if not settings.data.dir:
         raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (

@@ -68,8 +68,17 @@ class LossSettings:
 
     l2: float
     l2_scope: str
+    dice: float
+    plain_dice: float
+    cross_entropy: float
+    focal: float
+    tversky: float
     reduce: str
     smooth: float
+    focal_gamma: float
+    focal_alpha: float
+    tversky_alpha: float
+    tversky_beta: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +127,10 @@ class EvalSettings:
     """Section `eval`."""
 
     batch_size: int
-    batch_statistics: bool
     reestimate_batch_norm: bool
+    compare_statistics: str
     overlays: int
+    time_inference: bool
 
 
 @dataclasses.dataclass(frozen=True)

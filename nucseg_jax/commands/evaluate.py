@@ -16,6 +16,7 @@ from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import write_per_image
+from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
@@ -73,19 +74,23 @@ def evaluate(
     if not force:
         refuse_seen_patches(folder, plan, split)
 
-    data, training_rows = read_patches(
-        folder, plan, split, training=asked.settings.eval.reestimate_batch_norm
-    )
-    facts, counts, result = score_run(trained, asked, folder, data, split, training_rows)
+    how = asked.settings.eval
+    estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
+    data, training_rows = read_patches(folder, plan, split, training=estimates)
+    facts, scored = score_run(trained, asked, folder, data, split, training_rows)
     out = workdir / "evaluations" / f"{split}-{plan.digest[:8]}-{plan.splits.digest[:8]}"
     tables = score_baselines(data, split) if baselines else {}
     out.mkdir(parents=True, exist_ok=True)
-    write_per_image(out / "per_image.csv", counts, getattr(plan.splits, split))
+    write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
     write_json(
         out / "results.json",
-        {split: result, "baselines": tables, "about": {**facts, "data_digest": plan.digest, "forced": force}},
+        {
+            split: scored.result,
+            "baselines": tables,
+            "about": {**facts, "data_digest": plan.digest, "forced": force},
+        },
     )
-    print(results_table({split: result}, tables))
+    print(results_table({split: scored.result}, tables))
     print(f"\nwritten to {out}")
 
 
@@ -102,8 +107,9 @@ def read_patches(
     splits, record = folder.read_splits()
     if record["data_digest"] != plan.digest:
         raise UserError(
-            "eval.reestimate_batch_norm needs the data set that the run was trained on",
-            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False",
+            "statistics are estimated on the data set that the run was trained on, and this is another",
+            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
+            " --config.eval.compare_statistics=never",
         )
     asked = dataclasses.replace(splits, **{split: getattr(plan.splits, split)})
     data = plan._replace(splits=asked).read_or_open([split, "train"])
@@ -117,13 +123,13 @@ def score_run(
     data: PreparedData,
     split: str,
     training_rows: np.ndarray,
-) -> tuple[dict[str, Any], Counts, dict[str, Any]]:
+) -> tuple[dict[str, Any], Scored]:
     """Scores the best checkpoint of a run on a split of any data set.
 
     Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.
 
     Returns:
-      What was scored, the counts, and the split's entry of results.json.
+      What was scored, and how.
     """
     settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
     experiment = dataclasses.replace(trained, settings=settings)
@@ -134,13 +140,13 @@ def score_run(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {len(data.rows(split)):,} patches\n",
         flush=True,
     )
-    counts, result = evaluator.score(evaluator.prepare(variables, data, training_rows), data, split)
+    _, scored = evaluator.score(variables, data, training_rows, [split])
     facts = {
         "checkpoint_step": best,
         "split_digest": data.splits.digest,
         "eval": dataclasses.asdict(settings.eval),
     }
-    return facts, counts, result
+    return facts, scored[split]
 
 
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
@@ -223,7 +229,7 @@ def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: Prepared
                 counts=count_masks(baseline(batch.image), batch.label > 0),
                 index=batch.index,
                 tissue=batch.tissue,
-                loss=np.zeros(len(batch.index), np.float32),
+                losses={},
                 valid=batch.valid,
             )
         )

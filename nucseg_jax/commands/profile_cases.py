@@ -19,7 +19,7 @@ from nucseg_jax.core.stored_program import Origin, StoredProgram
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.evaluation.evaluate import compile_count_step
+from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
@@ -151,7 +151,7 @@ def _ready_evaluation(case: Case) -> ReadyCase:
     mesh = experiment.make_mesh()
     batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
     variables = put_state(experiment.init_state(experiment.recipe(steps_per_epoch=1)).variables, mesh)
-    jitted = compile_count_step(experiment.model, experiment.evaluation_loss, mesh)
+    jitted = compile_evaluation_step(experiment.model, experiment.evaluation_objective, mesh)
     program, compile_s, origin = _compile(jitted, variables, batch)
 
     def advance(dispatches: int) -> None:

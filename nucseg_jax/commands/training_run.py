@@ -16,12 +16,16 @@ from nucseg_jax.core.files import write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
+from nucseg_jax.evaluation.inference_time import time_inference
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.pretrained.load import Loaded
+from nucseg_jax.reporting.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.reporting.overlays import save_png
+from nucseg_jax.reporting.predictions import example_sheet
 from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
@@ -114,10 +118,10 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         rate = settings.lr * float(state.plateau.scale)
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
-        with watch.phase("pictures"):
-            sheet = run.evaluator.draw(state.variables, run.data, "validation")
-        if sheet is not None:
-            observer.on_pictures(int(state.step), sheet)
+        if run.evaluator.drawer is not None:
+            with watch.phase("pictures"):
+                examples = run.evaluator.drawer.spread(state.variables, run.data, "validation")
+                observer.on_pictures(int(state.step), example_sheet(examples))
         return close(state, jnp.asarray(loss, jnp.float32)), score
 
     def save(state: TrainState, score: float | None) -> None:
@@ -177,23 +181,28 @@ def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainSta
 def validate(run: Run, state: TrainState) -> dict[str, Any]:
     """The epoch's entries: training as it went, and validation."""
     with run.watch.phase("validation"):
-        values = {"train": training_scores(state, run.recipe.term_names)}
-        variables = run.evaluator.prepare(state.variables, run.data, run.data.rows("train"))
-        _, values["validation"] = run.evaluator.score(variables, run.data, "validation")
-    return values
+        return {
+            "train": training_scores(state, run.recipe.objective),
+            "validation": run.evaluator.validate(state.variables, run.data),
+        }
 
 
 def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Scores all three splits with the best checkpoint; results.json comes last."""
     best = checkpoints.best_step()
-    variables = restore(run, checkpoints, best).variables
+    trained = restore(run, checkpoints, best).variables
     print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
-    results = {}
-    variables = run.evaluator.prepare(variables, run.data, run.data.rows("train"))
-    for name in SPLIT_NAMES:
-        counts, results[name] = run.evaluator.score(variables, run.data, name)
-        write_per_image(per_image_path(run.folder.path, name), counts, getattr(run.data.splits, name))
-        sheet = run.evaluator.draw(variables, run.data, name)
-        if sheet is not None:
-            save_png(run.folder.overlays / f"{name}.png", sheet)
-    write_json(run.folder.results, results)
+    path = run.folder.path
+    variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
+    for name, of_split in scored.items():
+        write_per_image(per_image_path(path, name), of_split.counts, getattr(run.data.splits, name))
+        write_levels(calibration_path(path, name), of_split.levels)
+        if run.evaluator.drawer is not None:
+            examples = run.evaluator.drawer.examples(variables, run.data, name, of_split.counts)
+            write_examples(examples_path(path, name), examples)
+            save_png(run.folder.overlays / f"{name}.png", example_sheet(examples.only(SPREAD)))
+    if run.experiment.settings.eval.time_inference:
+        with run.watch.phase("inference timing"):
+            images = run.data.patches.take(run.data.rows("test")[:8]).image
+            run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
+    write_json(run.folder.results, {name: of_split.result for name, of_split in scored.items()})

@@ -27,13 +27,13 @@ class Counts(metrics.Metric):
       counts: int32 [N, K, 4], TP, FP, FN, TN.
       index: int32 [N], position in the split's index list.
       tissue: int32 [N], position in `vocabulary.TISSUES`.
-      loss: float32 [N], Dice loss of the image.
+      losses: {name: float32 [N]}, such as `dice_loss` of each image.
     """
 
     counts: np.ndarray
     index: np.ndarray
     tissue: np.ndarray
-    loss: np.ndarray
+    losses: dict[str, np.ndarray]
 
     @classmethod
     def empty(cls) -> Self:
@@ -42,11 +42,11 @@ class Counts(metrics.Metric):
             counts=np.zeros((0, 1, 4), np.int32),
             index=np.zeros(0, np.int32),
             tissue=np.zeros(0, np.int32),
-            loss=np.zeros(0, np.float32),
+            losses={},
         )
 
     @classmethod
-    def from_batch(cls, *, counts: Any, index: Any, tissue: Any, loss: Any, valid: Any) -> Self:
+    def from_batch(cls, *, counts: Any, index: Any, tissue: Any, losses: dict[str, Any], valid: Any) -> Self:
         """The valid rows of one batch, fetched to the host.
 
         Args:
@@ -54,7 +54,7 @@ class Counts(metrics.Metric):
             rows this process can read.
           index: int32 [N].
           tissue: int32 [N].
-          loss: float32 [N].
+          losses: {name: float32 [N]}.
           valid: bool [N]; rows with False are padding and are left out, whatever the other arrays say there.
 
         Raises:
@@ -62,17 +62,18 @@ class Counts(metrics.Metric):
         """
         counts = np.asarray(counts)
         rows = np.asarray(valid, bool)
-        columns = {"index": np.asarray(index), "tissue": np.asarray(tissue), "loss": np.asarray(loss)}
+        columns = {"index": np.asarray(index), "tissue": np.asarray(tissue)}
+        by_name = {name: np.asarray(values) for name, values in losses.items()}
         if counts.ndim != 3 or counts.shape[-1] != 4 or not np.issubdtype(counts.dtype, np.integer):
             raise ValueError(f"counts are {counts.dtype} {counts.shape}; expected integer [N, K, 4]")
-        for name, column in {"valid": rows, **columns}.items():
+        for name, column in {"valid": rows, **columns, **by_name}.items():
             if column.shape != counts.shape[:1]:
                 raise ValueError(f"{name} has shape {column.shape}; expected {counts.shape[:1]}")
         return cls._sorted(
             counts[rows].astype(np.int32),
             columns["index"][rows].astype(np.int32),
             columns["tissue"][rows].astype(np.int32),
-            columns["loss"][rows].astype(np.float32),
+            {name: values[rows].astype(np.float32) for name, values in by_name.items()},
         )
 
     @classmethod
@@ -84,7 +85,7 @@ class Counts(metrics.Metric):
         """The images of both.
 
         Raises:
-          ValueError: an index is in both, or the numbers of classes differ.
+          ValueError: an index is in both, or the numbers of classes or the names of losses differ.
         """
         if not len(self.index):
             return other
@@ -92,28 +93,41 @@ class Counts(metrics.Metric):
             return self
         if self.counts.shape[1] != other.counts.shape[1]:
             raise ValueError(f"counts of {self.counts.shape[1]} and of {other.counts.shape[1]} classes")
+        if self.losses.keys() != other.losses.keys():
+            raise ValueError(f"losses {', '.join(self.losses)} and {', '.join(other.losses)}")
         return self._sorted(
             np.concatenate([self.counts, other.counts]),
             np.concatenate([self.index, other.index]),
             np.concatenate([self.tissue, other.tissue]),
-            np.concatenate([self.loss, other.loss]),
+            {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
     def compute(self) -> dict[str, Any]:
         """All conventions; see `evaluation.scores.scores`."""
         return scores(self)
 
-    def mean_loss(self) -> float | None:
-        """Mean Dice loss over the images, rounded once; None without an image or if one is not finite."""
-        if not len(self.loss) or not np.isfinite(self.loss).all():
-            return None
-        return math.fsum(self.loss.tolist()) / len(self.loss)
+    def mean_losses(self) -> dict[str, float | None]:
+        """Mean of each loss over the images, rounded once; None without an image or if one is not finite."""
+        return {name: _mean_if_finite(values) for name, values in self.losses.items()}
 
     @classmethod
-    def _sorted(cls, counts: np.ndarray, index: np.ndarray, tissue: np.ndarray, loss: np.ndarray) -> Self:
+    def _sorted(
+        cls, counts: np.ndarray, index: np.ndarray, tissue: np.ndarray, losses: dict[str, np.ndarray]
+    ) -> Self:
         order = np.argsort(index, kind="stable")
         index = index[order]
         repeated = np.unique(index[1:][index[1:] == index[:-1]])
         if len(repeated):
             raise ValueError(f"index {repeated[:5].tolist()} comes more than once; every image counts once")
-        return cls(counts=counts[order], index=index, tissue=tissue[order], loss=loss[order])
+        return cls(
+            counts=counts[order],
+            index=index,
+            tissue=tissue[order],
+            losses={name: values[order] for name, values in losses.items()},
+        )
+
+
+def _mean_if_finite(values: np.ndarray) -> float | None:
+    if not len(values) or not np.isfinite(values).all():
+        return None
+    return math.fsum(values.tolist()) / len(values)

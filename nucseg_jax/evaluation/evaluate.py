@@ -1,86 +1,99 @@
 """A model over a whole split: every patch once, exact counts."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.ops.probability import nucleus_probability, predicted_label
+from nucseg_jax.ops.probability import nucleus_level, predicted_label
 from nucseg_jax.training.mesh import batch_sharded, put_batch, replicated
-
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
-CountStep = Callable[[dict[str, Any], Batch], tuple[jax.Array, jax.Array]]
+from nucseg_jax.training.objective import Objective
 
 
-def compile_count_step(
-    model: nn.Module, loss: Loss, mesh: Mesh, *, batch_statistics: bool = False
-) -> CountStep:
-    """A jitted function from variables and a batch to counts int32 [N, K, 4] and loss float32 [N].
+class Observation(NamedTuple):
+    """What a model makes of a batch.
+
+    Attributes:
+      counts: int32 [N, K, 4], see `ops.counts`.
+      losses: {name: float32 [N]}, the objective's terms.
+      level: uint8 [N, H, W], the probability of any nucleus in 255ths.
+      nucleus: bool [N, H, W], the mask that is scored.
+    """
+
+    counts: jax.Array
+    losses: dict[str, jax.Array]
+    level: jax.Array
+    nucleus: jax.Array
+
+
+EvaluationStep = Callable[[dict[str, Any], Batch], Observation]
+
+
+def compile_evaluation_step(
+    model: nn.Module, objective: Objective, mesh: Mesh, *, batch_statistics: bool = False
+) -> jax.stages.Wrapped:
+    """A jitted function from variables and a batch to an `Observation`.
 
     Args:
       model: a linen module, `apply(variables, image, train=...)` to logits.
-      loss: `loss(logits, label) -> [N]`, per image.
+      objective: whose terms are computed for each image.
       mesh: the batch is split over its axis 'data'.
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
     """
 
-    def count_step(variables: dict[str, Any], batch: Batch) -> tuple[jax.Array, jax.Array]:
+    def evaluation_step(variables: dict[str, Any], batch: Batch) -> Observation:
         if batch_statistics:
             logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
         else:
             logits = model.apply(variables, batch.image, train=False)
-        return count_pixels(logits, batch.label), loss(logits, batch.label)
+        return Observation(
+            counts=count_pixels(logits, batch.label),
+            losses=objective.values(logits, batch.label),
+            level=nucleus_level(logits),
+            nucleus=predicted_label(logits) > 0,
+        )
 
     sharded = batch_sharded(mesh)
-    return jax.jit(count_step, in_shardings=(replicated(mesh), sharded), out_shardings=(sharded, sharded))
-
-
-def compile_prediction_step(model: nn.Module, mesh: Mesh) -> jax.stages.Wrapped:
-    """A jitted function from variables and a batch to what the model sees of nuclei.
-
-    Returns:
-      (variables, batch) -> probability of any nucleus, float32 [N, H, W], and the mask that is scored, bool
-      [N, H, W].
-    """
-
-    def predict(variables: dict[str, Any], batch: Batch) -> tuple[jax.Array, jax.Array]:
-        logits = model.apply(variables, batch.image, train=False)
-        return nucleus_probability(logits), predicted_label(logits) > 0
-
-    sharded = batch_sharded(mesh)
-    return jax.jit(predict, in_shardings=(replicated(mesh), sharded), out_shardings=(sharded, sharded))
+    return jax.jit(evaluation_step, in_shardings=(replicated(mesh), sharded), out_shardings=sharded)
 
 
 def evaluate(
-    count_step: CountStep, variables: dict[str, Any], batches: Iterable[Batch], mesh: Mesh
-) -> Counts:
-    """Runs `count_step` over all batches and gathers the counts of the valid examples on the host.
+    step: EvaluationStep, variables: dict[str, Any], batches: Iterable[Batch], mesh: Mesh
+) -> tuple[Counts, np.ndarray]:
+    """Runs `step` over all batches and gathers what it sees of the valid examples on the host.
 
     One batch is always under way while the one before is fetched.
+
+    Returns:
+      The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
     """
-    gathered = Counts.empty()
-    waiting: tuple[Batch, tuple[jax.Array, jax.Array]] | None = None
+    counts, levels = Counts.empty(), no_levels()
+    waiting: tuple[Batch, Observation] | None = None
     parts = []
     for batch in batches:
-        running = (batch, count_step(variables, put_batch(batch, mesh)))
+        running = (batch, step(variables, put_batch(batch, mesh)))
         if waiting is not None:
             parts.append(_fetch(*waiting))
         waiting = running
     if waiting is not None:
         parts.append(_fetch(*waiting))
-    for part in parts:
-        gathered = gathered.merge(part)
-    return gathered
+    for of_batch, levels_of_batch in parts:
+        counts = counts.merge(of_batch)
+        levels = levels + levels_of_batch
+    return counts, levels
 
 
-def _fetch(batch: Batch, result: tuple[jax.Array, jax.Array]) -> Counts:
-    counts, loss = jax.device_get(result)
-    return Counts.from_batch(
-        counts=counts, loss=loss, index=batch.index, tissue=batch.tissue, valid=batch.valid
+def _fetch(batch: Batch, seen: Observation) -> tuple[Counts, np.ndarray]:
+    counts, losses, level = jax.device_get((seen.counts, seen.losses, seen.level))
+    gathered = Counts.from_batch(
+        counts=counts, losses=losses, index=batch.index, tissue=batch.tissue, valid=batch.valid
     )
+    return gathered, count_levels(level[batch.valid], batch.label[batch.valid] > 0)

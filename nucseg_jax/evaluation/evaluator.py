@@ -1,6 +1,7 @@
 """All that is looked at in a model: scores, scores with batch statistics, pictures."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,8 +10,7 @@ import numpy as np
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
-from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.scorer import Scorer
+from nucseg_jax.evaluation.scorer import Scored, Scorer
 from nucseg_jax.reporting.predictions import Drawer
 
 
@@ -29,52 +29,82 @@ class Reestimation:
     seed: int
 
 
+# When scores with other statistics are computed too.
+COMPARISONS = ("never", "end", "epochs")
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
     """What evaluation is bound to; make one and keep it, it holds compiled programs.
 
     Attributes:
-      scorer: with moving statistics.
-      batch_scorer: with the statistics of the batch at hand; None = not wanted.
-      reestimation: None = the moving statistics are used as they are.
-      drawer: of pictures.
+      scorer: of the model as it is used, with the statistics that its variables hold.
+      batch_scorer: with the statistics of the batch at hand.
+      reestimation: how statistics are estimated anew.
+      reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
+      compares: one of `COMPARISONS`.
+      drawer: of pictures; None = not wanted.
     """
 
     scorer: Scorer
-    batch_scorer: Scorer | None
-    reestimation: Reestimation | None
-    drawer: Drawer
+    batch_scorer: Scorer
+    reestimation: Reestimation
+    reestimates: bool
+    compares: str
+    drawer: Drawer | None
 
-    def prepare(
+    def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:
+        """The validation split's entry at an epoch's end."""
+        chosen = self._reestimate(variables, data, data.rows("train")) if self.reestimates else variables
+        result = self.scorer.score(chosen, data, "validation").result
+        if self.compares == "epochs":
+            result["batch_statistics"] = self.batch_scorer.score(variables, data, "validation").result
+        return result
+
+    def score(
+        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
+    ) -> tuple[dict[str, Any], dict[str, Scored]]:
+        """Scores splits as at the end of training.
+
+        Where the config asks for it a split's entry has, each an entry like itself, `batch_statistics` (those of the
+        evaluation batch at hand, which is what the model trains with) and `reestimated_statistics` or, if these are
+        what is scored anyway, `moving_statistics`.
+
+        Args:
+          variables: of the model.
+          data: has the patches of the splits.
+          training_rows: what statistics are estimated on, in `data.patches`; not looked at without need.
+          splits: some of 'train', 'validation', 'test'.
+
+        Returns:
+          The variables that were scored, and the splits by name.
+        """
+        other_name = "moving_statistics" if self.reestimates else "reestimated_statistics"
+        chosen = other = variables
+        if self.reestimates or self.compares != "never":
+            reestimated = self._reestimate(variables, data, training_rows)
+            chosen, other = (reestimated, variables) if self.reestimates else (variables, reestimated)
+        scored = {}
+        for name in splits:
+            scored[name] = self.scorer.score(chosen, data, name)
+            if self.compares != "never":
+                scored[name].result.update(
+                    batch_statistics=self.batch_scorer.score(variables, data, name).result,
+                    **{other_name: self.scorer.score(other, data, name).result},
+                )
+        return chosen, scored
+
+    def _reestimate(
         self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray
     ) -> dict[str, Any]:
-        """The variables to evaluate: the same, or with statistics estimated anew on rows of `data.patches`."""
-        estimate = self.reestimation
-        if estimate is None:
-            return variables
         batches = training_batches(
             data.patches,
             training_rows,
-            tile_px=estimate.tile_px,
-            batch_size=estimate.batch_size,
-            seed=estimate.seed,
+            tile_px=self.reestimation.tile_px,
+            batch_size=self.reestimation.batch_size,
+            seed=self.reestimation.seed,
             epoch=0,
         )
-        return reestimate_batch_statistics(estimate.statistics_step, variables, batches, self.scorer.mesh)
-
-    def score(
-        self, variables: dict[str, Any], data: PreparedData, split: str
-    ) -> tuple[Counts, dict[str, Any]]:
-        """Counts of a split and its entry of results.json.
-
-        Where the config asks for it the entry has `batch_statistics` as well: the same entry computed with
-        the statistics of each evaluation batch, which is what the model trains with.
-        """
-        counts, result = self.scorer.score(variables, data, split)
-        if self.batch_scorer is not None:
-            _, result["batch_statistics"] = self.batch_scorer.score(variables, data, split)
-        return counts, result
-
-    def draw(self, variables: dict[str, Any], data: PreparedData, split: str) -> np.ndarray | None:
-        """A sheet of predictions, uint8 [H, W, 3], or None where there is nothing to draw."""
-        return self.drawer.draw(variables, data, split)
+        return reestimate_batch_statistics(
+            self.reestimation.statistics_step, variables, batches, self.scorer.mesh
+        )

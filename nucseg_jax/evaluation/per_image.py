@@ -3,7 +3,8 @@
     index,fold,row,tissue,nucleus_tp,nucleus_fp,nucleus_fn,nucleus_tn,nucleus_dice,nucleus_iou,dice_loss
     0,3,0,Breast,9120,1033,1377,54006,0.883323,0.791048,0.11719
 
-With several classes their columns follow those of `nucleus`: `neoplastic_tp` and so on. An undefined ratio
+With several classes their columns follow those of `nucleus`: `neoplastic_tp` and so on; with several losses theirs
+follow, each called `..._loss`. An undefined ratio
 (0/0) and a loss that is not finite are empty cells.
 """
 
@@ -50,7 +51,8 @@ def write_per_image(path: pathlib.Path, counts: Counts, patches: np.ndarray) -> 
         for ratio in RATIOS:
             columns[f"{name}_{ratio}"] = ["" if np.isnan(x) else f"{x:.6f}" for x in values_of[ratio]]
     # str of a float32 is the shortest text that reads back as the same float32.
-    columns["dice_loss"] = [str(x) if np.isfinite(x) else "" for x in counts.loss]
+    for loss, values in counts.losses.items():
+        columns[loss] = [str(x) if np.isfinite(x) else "" for x in values]
     with replaced_at_once(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -82,7 +84,11 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
             counts=np.array(counts, np.int32).reshape(-1, classes, len(CELLS)),
             index=np.array([int(line["index"]) for line in lines], np.int32),
             tissue=np.array([TISSUES.index(line["tissue"]) for line in lines], np.int32),
-            loss=np.array([line["dice_loss"] or "nan" for line in lines], np.float32),
+            losses={
+                name: np.array([line[name] or "nan" for line in lines], np.float32)
+                for name in header
+                if name.endswith("_loss")
+            },
             valid=np.ones(len(lines), bool),
         )
     except (KeyError, TypeError, ValueError) as error:

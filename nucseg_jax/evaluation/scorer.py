@@ -1,15 +1,33 @@
 """A whole split's entry of results.json from a model's variables."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.evaluate import CountStep, evaluate
+from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate
+from nucseg_jax.training.objective import Objective
+
+
+class Scored(NamedTuple):
+    """A split as a model sees it.
+
+    Attributes:
+      counts: of every patch.
+      levels: int64 [256, 2], pixels by predicted probability; see `evaluation.calibration`.
+      result: the split's entry of results.json: {convention: {metric: value}}, every term of the objective (mean
+        over patches, without its weight), `l2_penalty`, and `loss`, the objective with the penalty (what Keras
+        reports as the loss). None where a patch's loss is not finite.
+    """
+
+    counts: Counts
+    levels: np.ndarray
+    result: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,33 +35,31 @@ class Scorer:
     """What scoring a split is bound to; make one and keep it, it holds compiled programs.
 
     Attributes:
-      count_step: from `compile_count_step`.
+      step: from `compile_evaluation_step`.
+      objective: the one that `step` computes the terms of.
       penalty: jitted, the model's parameters to the L2 penalty, float32 [].
       batch_size: whole patches a batch; no score depends on it (but with batch statistics).
       mesh: where it runs.
     """
 
-    count_step: CountStep
+    step: EvaluationStep
+    objective: Objective
     penalty: jax.stages.Wrapped
     batch_size: int
     mesh: Mesh
 
-    def score(
-        self, variables: dict[str, Any], data: PreparedData, split: str
-    ) -> tuple[Counts, dict[str, Any]]:
-        """Evaluates every patch of 'train', 'validation' or 'test' once.
-
-        Returns:
-          The counts of the split, and `{convention: {metric: value}, ..., 'loss', 'dice_loss', 'l2_penalty'}`:
-          dice_loss is the mean over patches, loss its sum with the penalty (what Keras reports as the loss).
-        """
+    def score(self, variables: dict[str, Any], data: PreparedData, split: str) -> Scored:
+        """Evaluates every patch of 'train', 'validation' or 'test' once."""
         batches = evaluation_batches(data.patches, data.rows(split), batch_size=self.batch_size)
-        counts = evaluate(self.count_step, variables, batches, self.mesh)
+        counts, levels = evaluate(self.step, variables, batches, self.mesh)
         penalty = float(self.penalty(variables["params"]))
-        dice_loss = counts.mean_loss()
-        return counts, {
+        # A split without patches has no losses.
+        losses = dict.fromkeys(self.objective.terms) | counts.mean_losses()
+        is_finite = all(loss is not None for loss in losses.values())
+        result = {
             **counts.compute(),
-            "loss": None if dice_loss is None else dice_loss + penalty,
-            "dice_loss": dice_loss,
+            "loss": self.objective.total(losses) + penalty if is_finite else None,
+            **losses,
             "l2_penalty": penalty,
         }
+        return Scored(counts, levels, result)

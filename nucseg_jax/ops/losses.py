@@ -1,13 +1,23 @@
-"""Segmentation losses: `loss(logits, label) -> float32 [N]`.
+"""Segmentation losses: `loss(logits, label) -> float32 [N]`, each a number an image.
 
-Notation: logits [N, H, W, C]; label uint8 [N, H, W], 0 = background. Masking and the mean over the batch
-happen once, in the training step.
+Notation: logits [N, H, W, C]; label uint8 [N, H, W], 0 = background; F foreground classes (1 when C = 1, else
+C - 1); p and g, the foreground's probability and truth, [N, H, W, F]. Masking and the mean over the batch happen
+once, in the training step. All compute in float32, in float64 for float64 logits.
+
+Those that are ratios of sums over pixels (`soft_dice`, `plain_dice`, `tversky`) take `reduce`: 'image' forms the
+ratio for each image, 'batch' once for all images together, every image then having that number; and `smooth` > 0,
+which keeps the ratio defined on empty patches: empty and predicted empty costs nothing, empty with any prediction
+almost 1. With several foreground classes they are the plain mean over them.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from nucseg_jax.ops.probability import foreground_probability, foreground_truth
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def soft_dice(
@@ -15,22 +25,103 @@ def soft_dice(
 ) -> jax.Array:
     """Eq. 4 of the paper, read as 1 - (2 sum pg + smooth) / (sum p^2 + sum g^2 + smooth) of the foreground.
 
-    An empty patch that is predicted empty costs nothing; an empty patch with any prediction costs almost 1.
-    With several foreground classes it is their plain mean (eq. 4 prints class weights it does not define).
+    Its squares are those of V-Net (arXiv:1606.04797). Eq. 4 prints class weights that it does not define.
 
     Args:
       logits: floating [N, H, W, C], C = 1 or background first.
       label: uint8 [N, H, W], 0..C-1 (any positive number is nucleus when C = 1).
-      reduce: 'image' forms the ratio for each image, 'batch' once for all images together.
-      smooth: > 0; keeps the ratio defined on empty patches.
+      reduce, smooth: see the top of this file.
 
     Returns:
-      float32 [N], 0..1 (float64 for float64 logits); all equal when `reduce` is 'batch'.
+      float32 [N], 0..1; all equal when `reduce` is 'batch'.
     """
-    probability = foreground_probability(logits)
-    truth = foreground_truth(label, logits.shape[-1])
-    axes = (0, 1, 2) if reduce == "batch" else (1, 2)
-    overlap = jnp.sum(probability * truth, axes)
-    total = jnp.sum(jnp.square(probability), axes) + jnp.sum(truth, axes)
-    loss = jnp.mean(1.0 - (2.0 * overlap + smooth) / (total + smooth), axis=-1)
-    return jnp.broadcast_to(loss, logits.shape[:1])
+    p, g, axes = _foreground(logits, label, reduce)
+    overlap = jnp.sum(p * g, axes)
+    total = jnp.sum(jnp.square(p), axes) + jnp.sum(g, axes)
+    return _one_minus_ratio(2.0 * overlap, total, smooth, images=len(logits))
+
+
+def plain_dice(
+    logits: jax.Array, label: jax.Array, *, reduce: str = "image", smooth: float = 1e-6
+) -> jax.Array:
+    """Soft Dice without squares, 1 - (2 sum pg + smooth) / (sum p + sum g + smooth); else as `soft_dice`."""
+    p, g, axes = _foreground(logits, label, reduce)
+    return _one_minus_ratio(
+        2.0 * jnp.sum(p * g, axes), jnp.sum(p, axes) + jnp.sum(g, axes), smooth, images=len(logits)
+    )
+
+
+def tversky(
+    logits: jax.Array,
+    label: jax.Array,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    reduce: str = "image",
+    smooth: float = 1e-6,
+) -> jax.Array:
+    """1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth), soft (arXiv:1706.05721, eq. 1 and 2).
+
+    TP = sum pg, FP = sum p(1 - g), FN = sum (1 - p)g; alpha = beta = 0.5 is `plain_dice` with twice the smooth.
+
+    Args:
+      logits, label, reduce, smooth: as of `soft_dice`.
+      alpha: >= 0, weight of false positives.
+      beta: >= 0, weight of false negatives.
+    """
+    p, g, axes = _foreground(logits, label, reduce)
+    overlap = jnp.sum(p * g, axes)
+    wrong = alpha * jnp.sum(p * (1.0 - g), axes) + beta * jnp.sum((1.0 - p) * g, axes)
+    return _one_minus_ratio(overlap, overlap + wrong, smooth, images=len(logits))
+
+
+def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """-log of the true class's probability, mean over pixels: binary (BCE) for one logit, else of the softmax.
+
+    Args:
+      logits, label: as of `soft_dice`.
+
+    Returns:
+      float32 [N], >= 0.
+    """
+    return -jnp.mean(_true_log_probability(logits, label), axis=(1, 2))
+
+
+def focal(logits: jax.Array, label: jax.Array, *, gamma: float = 2.0, alpha: float = 0.25) -> jax.Array:
+    """-a (1 - q)^gamma log q, q the true class's probability, mean over pixels (arXiv:1708.02002, eq. 5).
+
+    Args:
+      logits, label: as of `soft_dice`.
+      gamma: 0, or >= 1 (between them the gradient is infinite where q = 1).
+      alpha: 0..1, a of every foreground class; the background's is 1 - alpha. At gamma = 0 and alpha = 0.5 it
+        is half of `cross_entropy`.
+
+    Returns:
+      float32 [N], >= 0.
+    """
+    log_q = _true_log_probability(logits, label)
+    weight = jnp.where(label > 0, alpha, 1.0 - alpha)
+    return jnp.mean(-weight * (-jnp.expm1(log_q)) ** gamma * log_q, axis=(1, 2))
+
+
+def _foreground(
+    logits: jax.Array, label: jax.Array, reduce: str
+) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
+    """The foreground's p and g, [N, H, W, F], and the axes that `reduce` sums over."""
+    p = foreground_probability(logits)
+    return p, foreground_truth(label, logits.shape[-1]), (0, 1, 2) if reduce == "batch" else (1, 2)
+
+
+def _one_minus_ratio(overlap: jax.Array, total: jax.Array, smooth: float, *, images: int) -> jax.Array:
+    """1 - (overlap + smooth) / (total + smooth), mean over the last axis: [F] or [images, F] to [images]."""
+    loss = jnp.mean(1.0 - (overlap + smooth) / (total + smooth), axis=-1)
+    return jnp.broadcast_to(loss, (images,))
+
+
+def _true_log_probability(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """The log of the probability that the logits give to the label, [N, H, W], finite for finite logits."""
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    if logits.shape[-1] == 1:
+        return jax.nn.log_sigmoid(jnp.where(label > 0, 1.0, -1.0) * logits[..., 0])
+    log_probability = jax.nn.log_softmax(logits, axis=-1)
+    return jnp.take_along_axis(log_probability, label[..., None].astype(jnp.int32), axis=-1)[..., 0]

@@ -32,6 +32,11 @@ def predicted_label(logits: jax.Array) -> jax.Array:
     return jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
 
+def nucleus_level(logits: jax.Array) -> jax.Array:
+    """uint8 [N, H, W]: the probability of any nucleus in 255ths, rounded; what is not a number becomes 0."""
+    return jnp.rint(255.0 * jnp.nan_to_num(jnp.clip(nucleus_probability(logits), 0.0, 1.0))).astype(jnp.uint8)
+
+
 def nucleus_probability(logits: jax.Array) -> jax.Array:
     """float32 [N, H, W], 0..1: the probability of any nucleus."""
     return jnp.sum(foreground_probability(logits), axis=-1)

@@ -1,4 +1,4 @@
-"""Sheets of a model's predictions beside the truth."""
+"""A model's predictions on a few patches: as examples to keep, and as sheets to look at."""
 
 import dataclasses
 from typing import Any
@@ -7,9 +7,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.core.vocabulary import TISSUES
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.evaluate import EvaluationStep
+from nucseg_jax.reporting.examples import (
+    BEST,
+    SPREAD,
+    WORST,
+    Examples,
+    ranked_positions,
+    spread_positions,
+)
 from nucseg_jax.reporting.overlays import prediction_sheet
 from nucseg_jax.training.mesh import put_batch
 
@@ -19,38 +28,58 @@ class Drawer:
     """What drawing is bound to; make one and keep it, it holds a compiled program.
 
     Attributes:
-      prediction_step: from `compile_prediction_step`.
-      patches: how many to draw, 0 = none.
+      step: from `compile_evaluation_step`.
+      patches: how many to draw, 0 = none; half as many are the best and the worst.
       batch_size: of the forward pass.
       mesh: where it runs.
     """
 
-    prediction_step: jax.stages.Wrapped
+    step: EvaluationStep
     patches: int
     batch_size: int
     mesh: Mesh
 
-    def draw(self, variables: dict[str, Any], data: PreparedData, split: str) -> np.ndarray | None:
-        """Draws patches spread evenly over a split: uint8 [H, W, 3], or None where there is nothing to draw."""
-        rows = data.rows(split)
-        if not self.patches or not len(rows):
-            return None
-        positions = np.unique(np.linspace(0, len(rows) - 1, min(self.patches, len(rows))).round().astype(int))
-        chosen = rows[positions]
-        probabilities, masks = [], []
-        for batch in evaluation_batches(data.patches, chosen, batch_size=self.batch_size):
-            probability, mask = jax.device_get(self.prediction_step(variables, put_batch(batch, self.mesh)))
-            probabilities.append(probability[batch.valid])
-            masks.append(mask[batch.valid])
-        patches = data.patches.take(chosen)
-        captions = [
-            f"fold {fold}, patch {index}, {TISSUES[tissue]}"
-            for fold, index, tissue in zip(patches.fold, patches.index, patches.tissue, strict=True)
-        ]
-        return prediction_sheet(
-            patches.image,
-            patches.label > 0,
-            np.concatenate(probabilities),
-            np.concatenate(masks),
-            captions,
+    def spread(self, variables: dict[str, Any], data: PreparedData, split: str) -> Examples:
+        """Predictions on patches spread evenly over a split."""
+        positions = spread_positions(len(data.rows(split)), self.patches)
+        return self._predict(variables, data, split, {SPREAD: positions})
+
+    def examples(self, variables: dict[str, Any], data: PreparedData, split: str, counts: Counts) -> Examples:
+        """Those of `spread`, and the best and the worst by the counts of the whole split."""
+        best, worst = ranked_positions(counts, self.patches // 2)
+        spread = spread_positions(len(data.rows(split)), self.patches)
+        return self._predict(variables, data, split, {SPREAD: spread, BEST: best, WORST: worst})
+
+    def _predict(
+        self, variables: dict[str, Any], data: PreparedData, split: str, wanted: dict[str, np.ndarray]
+    ) -> Examples:
+        positions = np.concatenate(list(wanted.values()))
+        rows = data.rows(split)[positions]
+        seen = []
+        for batch in evaluation_batches(data.patches, rows, batch_size=self.batch_size):
+            observation = self.step(variables, put_batch(batch, self.mesh))
+            level, nucleus = jax.device_get((observation.level, observation.nucleus))
+            seen.append((level[batch.valid], nucleus[batch.valid]))
+        patches = data.patches.take(rows)
+        return Examples(
+            position=positions.astype(np.int32),
+            fold=patches.fold.astype(np.int32),
+            row=patches.index.astype(np.int32),
+            tissue=patches.tissue.astype(np.int32),
+            chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in wanted.items()]),
+            image=patches.image,
+            truth=patches.label > 0,
+            prediction=np.concatenate([nucleus for _, nucleus in seen]),
+            probability=np.concatenate([level for level, _ in seen]),
         )
+
+
+def example_sheet(examples: Examples) -> np.ndarray:
+    """A sheet with one row per example, uint8 [H, W, 3]; see `overlays.prediction_sheet`."""
+    return prediction_sheet(
+        examples.image,
+        examples.truth,
+        examples.probability / 255.0,
+        examples.prediction,
+        [examples.name(number) for number in range(len(examples.position))],
+    )

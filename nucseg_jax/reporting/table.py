@@ -6,8 +6,13 @@ from typing import Any
 from nucseg_jax.evaluation.scores import CONVENTIONS
 
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
-LOSSES = ("loss", "dice_loss", "l2_penalty")
 UNDEFINED = "-"
+# Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
+OTHER_STATISTICS = {
+    "moving_statistics": "moving statistics",
+    "reestimated_statistics": "re-estimated statistics",
+    "batch_statistics": "each batch's statistics",
+}
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -49,27 +54,34 @@ def results_table(
 
     Args:
       results: as in `results.json`, {split: {convention: {metric: value or None}, loss, dice_loss,
-        l2_penalty, batch_statistics}}; what is missing is left out.
+        l2_penalty}}; what is missing is left out. Of scores with other batch-norm statistics (`OTHER_STATISTICS`)
+        `micro` is shown.
       baselines: {name: {split: {convention: {metric: value or None}}}}; each is shown under its split.
     """
     blocks = []
     for split, of_split in results.items():
         block = _score_rows(split, of_split)
-        block += _score_rows("  batch statistics", of_split.get("batch_statistics", {}))
+        for key, name in OTHER_STATISTICS.items():
+            micro = of_split.get(key, {}).get("micro")
+            block += _score_rows(f"  {name}", {"micro": micro} if micro else {})
         for name, of_name in (baselines or {}).items():
             block += _score_rows(f"  {name}", of_name.get(split, {}))
         if block:
             blocks.append(block)
     separated = [row for block in blocks for row in (*block, ())][:-1]
     tables = [render(("split", "convention", *COLUMNS), separated)] if blocks else []
-    losses = [
-        (split, *(_decimal(of_split.get(name)) for name in LOSSES))
-        for split, of_split in results.items()
-        if any(name in of_split for name in LOSSES)
-    ]
-    if losses:
-        tables.append(render(("split", *LOSSES), losses))
+    terms = list(dict.fromkeys(key for of_split in results.values() for key in of_split if is_loss(key)))
+    if terms:
+        losses = [
+            (split, *(_decimal(of_split.get(term)) for term in terms)) for split, of_split in results.items()
+        ]
+        tables.append(render(("split", *terms), losses))
     return "\n\n".join(tables)
+
+
+def is_loss(key: str) -> bool:
+    """Whether a key of a split's entry is the loss, a term of it, or the L2 penalty."""
+    return key.endswith("loss") or key == "l2_penalty"
 
 
 def _score_rows(name: str, of_split: Mapping[str, Any]) -> list[tuple[str, ...]]:

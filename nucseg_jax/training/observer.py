@@ -68,7 +68,8 @@ class RunObserver:
         if "batch_statistics" in values["validation"]:
             entries["validation_batch_statistics"] = values["validation"]["batch_statistics"]
         for name, entry in entries.items():
-            scalars |= {f"{name}_epoch/{loss}": entry[loss] for loss in ("loss", "dice_loss")}
+            losses = {term: value for term, value in entry.items() if term.endswith("loss")}
+            scalars |= {f"{name}_epoch/{term}": value for term, value in losses.items()}
             scalars |= {f"{name}_epoch/{metric}": value for metric, value in entry["micro"].items()}
         self._summaries.write_scalars(step, scalars)
         self._progress.line(epoch_line(epoch, self._schedule.epochs, values, learning_rate, is_best))

@@ -52,7 +52,7 @@ class RunFolder:
 
     @property
     def timing(self) -> pathlib.Path:
-        """Wall seconds by phase of each start."""
+        """Wall seconds by phase of each start, and milliseconds an image of inference."""
         return self.path / "timing.json"
 
     @property
@@ -94,21 +94,27 @@ class RunFolder:
             first.setdefault("resumed", []).append(environment)
             environment = first
         write_json(self.environment, environment)
-        starts = self._read_timing()
-        write_json(self.timing, {"starts": [*starts, {}]})
+        timing = self._read_timing()
+        timing["starts"].append({})
+        write_json(self.timing, timing)
 
     def record_timing(self, seconds: dict[str, float], program_from: str | None) -> None:
         """Writes this start's wall seconds by phase, and whence its program came, in place of what was there."""
-        starts = self._read_timing() or [{}]
-        starts[-1] = {name: round(value, 3) for name, value in seconds.items()}
+        start: dict[str, Any] = {name: round(value, 3) for name, value in seconds.items()}
         if program_from is not None:
-            starts[-1]["program_from"] = program_from
-        write_json(self.timing, {"starts": starts})
+            start["program_from"] = program_from
+        timing = self._read_timing()
+        timing["starts"] = [*timing["starts"][:-1], start]
+        write_json(self.timing, timing)
 
-    def _read_timing(self) -> list[dict[str, Any]]:
+    def record_inference(self, entries: list[dict[str, float | int]]) -> None:
+        """Writes milliseconds an image, see `evaluation.inference_time`."""
+        write_json(self.timing, {**self._read_timing(), "inference": entries})
+
+    def _read_timing(self) -> dict[str, Any]:
         if not self.timing.exists():
-            return []
-        return json.loads(self.timing.read_text(encoding="utf-8"))["starts"]
+            return {"starts": []}
+        return json.loads(self.timing.read_text(encoding="utf-8"))
 
     def read_splits(self) -> tuple[Splits, dict[str, Any]]:
         """The lists the run was started with, and the rest of split.json.

@@ -15,11 +15,10 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, replicated
+from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
 from nucseg_jax.training.transfer import frozen_mask
-
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +27,7 @@ class StepRecipe:
 
     Attributes:
       model: a linen module, `apply(variables, image, train=...)` to logits.
-      losses: named terms, each `loss(logits, label) -> [N]`; their sum is minimised.
+      objective: what is minimised.
       optimizer: from gradients to updates, L2 included.
       l2, l2_scope: for the penalty that is reported; its gradient is the optimizer's business.
       frozen_stages: encoder stages whose parameters get no gradient.
@@ -38,7 +37,7 @@ class StepRecipe:
     """
 
     model: nn.Module
-    losses: dict[str, Loss]
+    objective: Objective
     optimizer: optax.GradientTransformation
     l2: float
     l2_scope: str
@@ -49,8 +48,8 @@ class StepRecipe:
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Names of everything that is added up to the reported loss."""
-        return (*self.losses, "l2_penalty")
+        """Names of everything that an epoch reports the mean of."""
+        return (*self.objective.terms, "l2_penalty")
 
 
 def train_step(
@@ -64,8 +63,8 @@ def train_step(
       batch: a full training batch; `tissue` is not looked at.
 
     Returns:
-      The state after the step and its logs: every term of `recipe.term_names`, `loss` (their sum) and
-      `gradient_norm` (of the losses, without L2), each float32 [].
+      The state after the step and its logs: every term of `recipe.term_names` bare, `loss` (the objective and the
+      L2 penalty) and `gradient_norm` (of the objective, without L2), each float32 [].
     """
     epoch = state.step // recipe.steps_per_epoch
     image, label = augment(
@@ -75,7 +74,7 @@ def train_step(
 
     frozen = frozen_mask(state.params, recipe.frozen_stages)
 
-    def objective(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
+    def loss_of(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
@@ -87,12 +86,12 @@ def train_step(
             rngs={"dropout": dropout_key},
         )
         terms = {
-            name: jnp.sum(jnp.where(batch.valid, loss(logits, label), 0.0)) / jnp.sum(batch.valid)
-            for name, loss in recipe.losses.items()
+            name: jnp.sum(jnp.where(batch.valid, values, 0.0)) / jnp.sum(batch.valid)
+            for name, values in recipe.objective.values(logits, label).items()
         }
-        return sum(terms.values(), jnp.zeros(())), (terms, logits, updated["batch_stats"])
+        return recipe.objective.total(terms), (terms, logits, updated["batch_stats"])
 
-    gradient, (terms, logits, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
+    gradient, (terms, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = recipe.optimizer.update(gradient, state.opt_state, state.params)
     updates = optax.tree.scale(state.plateau.scale, updates)
 
@@ -101,7 +100,7 @@ def train_step(
     counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label), 0)
     logs = {
         **terms,
-        "loss": sum(terms.values(), jnp.zeros(())),
+        "loss": recipe.objective.total(terms) + terms["l2_penalty"],
         "gradient_norm": optax.tree.norm(gradient),
     }
     new_state = state.replace(

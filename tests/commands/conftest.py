@@ -24,7 +24,8 @@ class CommandLine:
             "--config.train.epochs=3",
             "--config.train.checkpoint_every_steps=4",
             "--config.train.log_every_steps=1",
-            "--config.eval.overlays=1",
+            "--config.eval.overlays=2",
+            "--config.eval.time_inference=False",
         ]
 
     @staticmethod

@@ -65,7 +65,7 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
         "evaluate",
         *command_line.config,
         "--config.eval.reestimate_batch_norm=True",
-        "--config.eval.batch_statistics=True",
+        "--config.eval.compare_statistics=end",
         "--config.model.dropout=0.3",
         f"--workdir={finished_run}",
     )
@@ -74,6 +74,7 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
     assert scored["about"]["eval"]["reestimate_batch_norm"] is True
     assert scored["about"]["forced"] is False
     assert scored["test"]["batch_statistics"]["micro"]["dice"] > 0
+    assert scored["test"]["moving_statistics"] == json.loads(before)["test"]
     assert scored["test"]["dice_loss"] != json.loads(before)["test"]["dice_loss"]
     assert (finished_run / "results.json").read_bytes() == before
 

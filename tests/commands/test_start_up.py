@@ -27,7 +27,7 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
     config.data.synthetic_patches_per_fold = 5
     config.model.width = 0.125
     config.train.tile_px, config.train.batch_size, config.train.epochs = 32, 64, 2
-    config.eval.overlays = 1
+    config.eval.overlays, config.eval.time_inference = 1, False
     # On several devices Orbax cuts arrays into pieces, by programs of its own.
     config.mesh.data = 1
     experiment = read_experiment(config)
@@ -44,7 +44,7 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
         train(experiment, tmp_path / "run")
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
-    ours = {f"jit({name})" for name in ("count_step", "predict", "close", "penalty")}
+    ours = {f"jit({name})" for name in ("evaluation_step", "close", "penalty")}
     assert {name: compiled.pop(name) for name in ours} == dict.fromkeys(ours, 1)
     # The training step itself may come from the store.
     assert compiled.pop("jit(train_steps)", 0) <= 1

@@ -2,9 +2,13 @@ import json
 import signal
 import time
 
+import numpy as np
 import pytest
 
+from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.ops.counts import count_masks
+from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.training.record import read_metrics
 
 CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
@@ -25,6 +29,14 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         counts, patches = read_per_image(per_image_path(finished_run, name))
         assert counts.compute() == {convention: result[convention] for convention in CONVENTIONS}
         assert patches.shape == (5, 2)
+        levels = read_levels(calibration_path(finished_run, name))
+        nucleus = counts.counts[:, 0]
+        assert levels.sum(axis=0).tolist() == [nucleus[:, [1, 3]].sum(), nucleus[:, [0, 2]].sum()]
+        examples = read_examples(examples_path(finished_run, name))
+        assert {str(reason) for reason in examples.chosen} == {"spread", "best", "worst"}
+        shown = count_masks(examples.prediction, examples.truth)
+        np.testing.assert_array_equal(shown, counts.counts[examples.position])
+        np.testing.assert_array_equal(np.stack([examples.fold, examples.row], 1), patches[examples.position])
         assert (finished_run / "overlays" / f"{name}.png").stat().st_size > 10_000
     config = json.loads((finished_run / "config.json").read_text())
     assert config["train"]["tile_px"] == 32

@@ -10,10 +10,13 @@ from flax import linen as nn
 
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.evaluation.evaluate import compile_count_step, compile_prediction_step, evaluate
+from nucseg_jax.evaluation.evaluate import compile_evaluation_step, evaluate
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.ops.losses import soft_dice
+from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_batch
+from nucseg_jax.training.objective import Objective, Term
+
+OBJECTIVE = Objective({"dice_loss": Term(1.0, soft_dice), "cross_entropy_loss": Term(0.5, cross_entropy)})
 
 
 class OneConv(nn.Module):
@@ -49,15 +52,15 @@ def setup() -> Setup:
     return Setup(patches, rng.permutation(P), model, variables)
 
 
-def counts_of(setup, *, batch_size, devices):
+def seen_in(setup, *, batch_size, devices):
     mesh = make_mesh(devices)
-    step = compile_count_step(setup.model, soft_dice, mesh)
+    step = compile_evaluation_step(setup.model, OBJECTIVE, mesh)
     batches = evaluation_batches(setup.patches, setup.rows, batch_size=batch_size)
     return evaluate(step, setup.variables, batches, mesh)
 
 
 def test_counts_are_those_of_each_image_alone(setup):
-    found = counts_of(setup, batch_size=4, devices=1)
+    found, _ = seen_in(setup, batch_size=4, devices=1)
     np.testing.assert_array_equal(found.index, np.arange(11))
     np.testing.assert_array_equal(found.tissue, setup.patches.tissue[setup.rows])
     for position, row in enumerate(setup.rows):
@@ -68,31 +71,41 @@ def test_counts_are_those_of_each_image_alone(setup):
 
 @pytest.mark.parametrize(("batch_size", "devices"), [(1, 1), (11, 1), (16, 8), (6, 2)])
 def test_batch_size_and_devices_change_nothing(setup, batch_size, devices):
-    expected = counts_of(setup, batch_size=4, devices=4)
-    found = counts_of(setup, batch_size=batch_size, devices=devices)
+    expected, expected_levels = seen_in(setup, batch_size=4, devices=4)
+    found, levels = seen_in(setup, batch_size=batch_size, devices=devices)
     np.testing.assert_array_equal(found.counts, expected.counts)
-    np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
+    np.testing.assert_array_equal(levels, expected_levels)
+    for name in OBJECTIVE.terms:
+        np.testing.assert_allclose(found.losses[name], expected.losses[name], rtol=1e-5)
     assert found.compute() == expected.compute()
 
 
 def test_batch_statistics_are_those_of_the_batch_at_hand(setup):
     """They depend on the batch's images, and not on the moving statistics."""
     mesh = make_mesh(1)
-    step = compile_count_step(setup.model, soft_dice, mesh, batch_statistics=True)
+    step = compile_evaluation_step(setup.model, OBJECTIVE, mesh, batch_statistics=True)
     batch = next(evaluation_batches(setup.patches, setup.rows, batch_size=4))
     moved = jax.tree.map(lambda leaf: leaf + 50.0, setup.variables["batch_stats"])
-    for of_one, of_other in zip(
-        step(setup.variables, put_batch(batch, mesh)),
-        step({**setup.variables, "batch_stats": moved}, put_batch(batch, mesh)),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(of_one, of_other)
+    of_one = step(setup.variables, put_batch(batch, mesh))
+    of_other = step({**setup.variables, "batch_stats": moved}, put_batch(batch, mesh))
+    jax.tree.map(np.testing.assert_array_equal, of_one, of_other)
 
 
-def test_probabilities_above_a_half_are_the_counted_predictions(setup):
+def test_levels_are_probabilities_and_those_above_a_half_are_the_counted_predictions(setup):
     mesh = make_mesh(2)
     batch = next(evaluation_batches(setup.patches, setup.rows, batch_size=4))
-    probability, mask = compile_prediction_step(setup.model, mesh)(setup.variables, put_batch(batch, mesh))
-    counts = compile_count_step(setup.model, soft_dice, mesh)(setup.variables, put_batch(batch, mesh))[0]
-    np.testing.assert_array_equal(mask.sum((1, 2)), counts[:, 0, :2].sum(-1))
-    np.testing.assert_array_equal(probability > 0.5, mask)
+    seen = compile_evaluation_step(setup.model, OBJECTIVE, mesh)(setup.variables, put_batch(batch, mesh))
+    logits = setup.model.apply(setup.variables, batch.image, train=False)
+    np.testing.assert_allclose(seen.level / 255.0, jax.nn.sigmoid(logits[..., 0]), atol=0.5 / 255 + 1e-5)
+    np.testing.assert_array_equal(seen.nucleus.sum((1, 2)), seen.counts[:, 0, :2].sum(-1))
+    np.testing.assert_array_equal(np.asarray(seen.level)[np.asarray(seen.nucleus)] >= 128, True)
+
+
+def test_every_pixel_of_a_split_is_in_its_levels_once(setup):
+    """Padding is not."""
+    counts, levels = seen_in(setup, batch_size=8, devices=1)
+    assert levels.sum() == 11 * 256 * 256
+    assert levels[:, 1].sum() == counts.counts[:, 0, [0, 2]].sum()
+    # Above 128 all is predicted nucleus, below all is not; 128 is a half rounded, on either side.
+    predicted = counts.counts[:, 0, :2].sum()
+    assert levels[129:].sum() <= predicted <= levels[127:].sum()

@@ -1,6 +1,7 @@
 import csv
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ def split_of(images: int, classes: int) -> tuple[Counts, np.ndarray]:
         counts=rng.integers(0, 3, (images, classes, 4)),
         index=np.arange(images),
         tissue=rng.integers(0, 19, images),
-        loss=rng.random(images, np.float32),
+        losses={"dice_loss": rng.random(images, np.float32), "focal_loss": rng.random(images, np.float32)},
         valid=np.ones(images, bool),
     )
     return counts, np.stack([rng.integers(1, 4, images), rng.permutation(images)], axis=1).astype(np.int32)
@@ -28,9 +29,10 @@ def test_round_trip(tmp_path: pathlib.Path, images: int, classes: int):
     path = per_image_path(tmp_path, "test")
     write_per_image(path, counts, patches)
     read, read_patches = read_per_image(path)
-    for name in ("counts", "index", "tissue", "loss"):
-        assert np.array_equal(getattr(read, name), getattr(counts, name))
-        assert getattr(read, name).dtype == getattr(counts, name).dtype
+    assert jax.tree.structure(read) == jax.tree.structure(counts)
+    for found, expected in zip(jax.tree.leaves(read), jax.tree.leaves(counts), strict=True):
+        assert np.array_equal(found, expected)
+        assert found.dtype == expected.dtype
     assert np.array_equal(read_patches, patches)
     assert scores(read) == scores(counts)
     assert list(tmp_path.iterdir()) == [path]
@@ -41,7 +43,7 @@ def test_a_line_by_hand(tmp_path: pathlib.Path):
         counts=np.array([[[6, 2, 4, 88]], [[0, 0, 0, 100]]]),
         index=np.array([2, 0]),
         tissue=np.array([3, 18]),
-        loss=np.array([0.1, np.nan], np.float32),
+        losses={"dice_loss": np.array([0.1, np.nan], np.float32)},
         valid=np.ones(2, bool),
     )
     path = tmp_path / "per_image_test.csv"
@@ -50,7 +52,7 @@ def test_a_line_by_hand(tmp_path: pathlib.Path):
         empty, other = csv.DictReader(file)
     assert ",".join(other.values()) == "2,1,9,Breast,6,2,4,88,0.666667,0.500000,0.1"
     assert (empty["tissue"], empty["nucleus_dice"], empty["dice_loss"]) == ("Uterus", "", "")
-    assert np.isnan(read_per_image(path)[0].loss[0])
+    assert np.isnan(read_per_image(path)[0].losses["dice_loss"][0])
 
 
 def test_a_file_of_another_kind_is_named(tmp_path: pathlib.Path):

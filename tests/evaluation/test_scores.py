@@ -18,7 +18,7 @@ def split_of(cells: list, tissue: list[int] | None = None) -> Counts:
         counts=counts,
         index=np.arange(len(cells)),
         tissue=np.array(tissue or [0] * len(cells)),
-        loss=np.zeros(len(cells), np.float32),
+        losses={},
         valid=np.ones(len(cells), bool),
     )
 

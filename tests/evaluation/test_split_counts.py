@@ -1,5 +1,8 @@
+from typing import Any
+
 import clu.metrics
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,30 +13,31 @@ from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import scores
 
 
-def split_of(images: int, classes: int = 2) -> dict[str, np.ndarray]:
+def split_of(images: int, classes: int = 2) -> dict[str, Any]:
     rng = np.random.default_rng(images)
     return {
         "counts": rng.integers(0, 900, (images, classes, 4)).astype(np.int32),
         "index": np.arange(images, dtype=np.int32),
         "tissue": rng.integers(0, 4, images).astype(np.int32),
-        "loss": rng.random(images, np.float32),
+        "losses": {"dice_loss": rng.random(images, np.float32), "focal_loss": rng.random(images, np.float32)},
         "valid": np.ones(images, bool),
     }
 
 
-def padded(rows: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+def padded(rows: dict[str, Any], size: int) -> dict[str, Any]:
     missing = size - len(rows["index"])
     # Padding repeats an index and holds counts: only `valid` says that it is padding.
-    padding = {name: np.repeat(column[:1], missing, axis=0) for name, column in rows.items()}
+    padding = jax.tree.map(lambda column: np.repeat(column[:1], missing, axis=0), rows)
     padding["valid"] = np.zeros(missing, bool)
-    return {name: np.concatenate([column, padding[name]]) for name, column in rows.items()}
+    return jax.tree.map(lambda column, more: np.concatenate([column, more]), rows, padding)
 
 
 def equal(one: Counts, other: Counts) -> bool:
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name))
-        and getattr(one, name).dtype == getattr(other, name).dtype
-        for name in ("counts", "index", "tissue", "loss")
+    leaves, structure = jax.tree.flatten(one)
+    others, other_structure = jax.tree.flatten(other)
+    return structure == other_structure and all(
+        np.array_equal(leaf, of_other) and leaf.dtype == of_other.dtype
+        for leaf, of_other in zip(leaves, others, strict=True)
     )
 
 
@@ -45,7 +49,8 @@ def test_batch_size_and_order_change_nothing(images: int, batch_size: int, seed:
     shuffled = rng.permutation(images)
     parts = []
     for start in range(0, images, batch_size):
-        rows = {name: column[shuffled[start : start + batch_size]] for name, column in whole.items()}
+        chosen = shuffled[start : start + batch_size]
+        rows = jax.tree.map(lambda column: column[chosen], whole)  # noqa: B023
         parts.append(Counts.from_batch(**padded(rows, batch_size)))
     # Merged as a random tree, as several hosts would.
     while len(parts) > 1:
@@ -54,7 +59,7 @@ def test_batch_size_and_order_change_nothing(images: int, batch_size: int, seed:
     together = Counts.from_batch(**whole)
     assert equal(parts[0], together)
     assert scores(parts[0]) == scores(together)
-    assert parts[0].mean_loss() == together.mean_loss()
+    assert parts[0].mean_losses() == together.mean_losses()
 
 
 def test_empty_is_neutral_whatever_the_number_of_classes():
@@ -87,15 +92,19 @@ def test_arrays_of_another_shape_are_refused():
         Counts.from_batch(**{**split_of(4), "counts": np.zeros((4, 1, 4), np.float32)})
     with pytest.raises(ValueError, match="classes"):
         Counts.from_batch(**split_of(2, classes=1)).merge(Counts.from_batch(**split_of(2, classes=2)))
+    with pytest.raises(ValueError, match="losses dice_loss, focal_loss and dice_loss"):
+        Counts.from_batch(**split_of(2)).merge(
+            Counts.from_batch(**{**split_of(2), "losses": {"dice_loss": np.zeros(2)}})
+        )
 
 
 def test_mean_loss_is_that_of_the_images_and_never_nan():
-    rows = split_of(3)
-    rows["loss"] = np.array([0.5, 0.25, 0.75], np.float32)
-    assert Counts.from_batch(**rows).mean_loss() == 0.5
-    rows["loss"][1] = np.nan
-    assert Counts.from_batch(**rows).mean_loss() is None
-    assert Counts.empty().mean_loss() is None
+    loss = np.array([0.5, 0.25, 0.75], np.float32)
+    rows = {**split_of(3), "losses": {"dice_loss": loss, "tversky_loss": loss + 1}}
+    assert Counts.from_batch(**rows).mean_losses() == {"dice_loss": 0.5, "tversky_loss": 1.5}
+    loss[1] = np.nan
+    assert Counts.from_batch(**rows).mean_losses() == {"dice_loss": None, "tversky_loss": 1.5}
+    assert Counts.empty().mean_losses() == {}
 
 
 def test_works_in_a_collection_of_clu_with_arrays_of_jax():
@@ -103,9 +112,10 @@ def test_works_in_a_collection_of_clu_with_arrays_of_jax():
     class Evaluation(clu.metrics.Collection):
         pixels: Counts
 
-    rows = {name: jnp.asarray(column) for name, column in split_of(10).items()}
+    rows = jax.tree.map(jnp.asarray, split_of(10))
     first, second = (
-        {name: column[part] for name, column in rows.items()} for part in np.split(np.arange(10), 2)
+        jax.tree.map(lambda column: column[part], rows)  # noqa: B023
+        for part in np.split(np.arange(10), 2)
     )
     collection = Evaluation.single_from_model_output(**first)
     collection = collection.merge(Evaluation.single_from_model_output(**second))

@@ -15,10 +15,10 @@ def results_of(seed: int) -> dict:
         counts=rng.integers(0, 900, (20, 1, 4)),
         index=np.arange(20),
         tissue=rng.integers(0, 4, 20),
-        loss=rng.random(20, np.float32),
+        losses={"dice_loss": rng.random(20, np.float32)},
         valid=np.ones(20, bool),
     )
-    return {**scores(counts), "loss": 0.3212, "dice_loss": counts.mean_loss(), "l2_penalty": 0.02}
+    return {**scores(counts), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
 
 
 def test_the_example_in_the_docstring():
@@ -75,9 +75,11 @@ def test_undefined_scores_and_missing_parts():
     assert results_table({}) == ""
 
 
-def test_scores_with_batch_statistics_stand_under_their_split():
-    with_them = {"test": {**results_of(0), "batch_statistics": results_of(1)}}
-    blocks = results_table(with_them).split("  batch statistics")
-    assert len(blocks) == 2
-    assert f"{results_of(0)['micro']['dice']:.4f}" in blocks[0]
-    assert f"{results_of(1)['micro']['dice']:.4f}" in blocks[1]
+def test_pooled_scores_with_other_statistics_stand_under_their_split():
+    others = {"batch_statistics": results_of(1), "reestimated_statistics": results_of(2)}
+    shown = results_table({"test": {**results_of(0), **others}})
+    for seed, name in ((1, "each batch's statistics"), (2, "re-estimated statistics")):
+        (line,) = (line for line in shown.splitlines() if name in line)
+        assert "micro" in line
+        assert f"{results_of(seed)['micro']['dice']:.4f}" in line
+    assert shown.count("image_skip") == 1

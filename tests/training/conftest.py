@@ -14,6 +14,7 @@ from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_state
+from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
@@ -93,7 +94,7 @@ def make_small(
     return Small(
         recipe=StepRecipe(
             model=model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_statistics)),
-            losses={"dice_loss": soft_dice},
+            objective=Objective({"dice_loss": Term(1.0, soft_dice)}),
             optimizer=paper_optimizer(
                 lr=lr,
                 l2=l2,

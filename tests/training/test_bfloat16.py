@@ -12,6 +12,7 @@ from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, put_batch
+from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, train_step
@@ -49,7 +50,7 @@ def test_every_product_of_the_step_is_of_bfloat16_but_those_of_the_logits(encode
     plateau = plateau_schedule(factor=0.1, patience_epochs=2, min_delta=1e-4, min_scale=1e-3)
     recipe = StepRecipe(
         model=model,
-        losses={"dice_loss": soft_dice},
+        objective=Objective({"dice_loss": Term(1.0, soft_dice)}),
         optimizer=optimizer,
         l2=0.01,
         l2_scope="added",

@@ -1,0 +1,78 @@
+"""How often nuclei are where a model sees them with some probability: pixels counted by level and truth.
+
+A level is a probability in 255ths, 0..255. Levels of a split are int64 [256, 2]: for each level the pixels that are
+background and those that are nucleus, exact, so that any calibration curve follows from them.
+
+    level,background_pixels,nucleus_pixels
+    0,3120443,20117
+"""
+
+import csv
+import pathlib
+
+import numpy as np
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import replaced_at_once
+
+LEVELS = 256
+_HEADER = ("level", "background_pixels", "nucleus_pixels")
+
+
+def calibration_path(run: pathlib.Path, split: str) -> pathlib.Path:
+    """Where a run folder keeps the levels of a split."""
+    return run / f"calibration_{split}.csv"
+
+
+def no_levels() -> np.ndarray:
+    """The levels of no pixel."""
+    return np.zeros((LEVELS, 2), np.int64)
+
+
+def count_levels(level: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pixels by level and truth.
+
+    Args:
+      level: uint8, any shape.
+      truth: bool, same shape.
+
+    Returns:
+      int64 [256, 2]: background, nucleus.
+
+    >>> count_levels(np.array([0, 255, 255], np.uint8), np.array([False, True, False]))[255].tolist()
+    [1, 1]
+    """
+    cells = np.bincount(level.ravel().astype(np.int64) * 2 + truth.ravel(), minlength=2 * LEVELS)
+    return cells.reshape(LEVELS, 2)
+
+
+def write_levels(path: pathlib.Path, levels: np.ndarray) -> None:
+    """Writes levels, int64 [256, 2], at once."""
+    with replaced_at_once(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_HEADER)
+        writer.writerows((level, *pixels) for level, pixels in enumerate(levels.tolist()))
+
+
+def read_levels(path: pathlib.Path) -> np.ndarray:
+    """Reads a file of `write_levels`.
+
+    Raises:
+      UserError: the file is missing, or is not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *lines = csv.reader(file)
+        cells = np.array(lines, np.int64)
+        fits = tuple(header) == _HEADER and cells.shape == (LEVELS, 3) and (cells >= 0).all()
+        if not fits or (cells[:, 0] != np.arange(LEVELS)).any():
+            raise ValueError("not 256 lines of level, background and nucleus pixels")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}", expected="a file that train wrote"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is no table of levels ({error})", expected="a calibration_{split}.csv that train wrote"
+        ) from None
+    return cells[:, 1:]

@@ -1,0 +1,122 @@
+"""Patches of a split with what a model predicted there, kept so that pictures can be drawn without the model.
+
+Spread evenly over the split, and those with the highest and the lowest Dice among patches that have nuclei. Which are
+the first depends on the split alone, so that runs on one split share them.
+"""
+
+import pathlib
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.vocabulary import TISSUES
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.scores import ratios
+
+SPREAD, BEST, WORST = "spread", "best", "worst"
+
+
+class Examples(NamedTuple):
+    """K patches; one may come once for each reason.
+
+    Attributes:
+      position: int32 [K], in the split's list.
+      fold, row: int32 [K], which patch of the data set.
+      tissue: int32 [K], position in `vocabulary.TISSUES`.
+      chosen: str [K], 'spread', 'best' or 'worst'; the best first, the worst first.
+      image: uint8 [K, H, W, 3].
+      truth: bool [K, H, W].
+      prediction: bool [K, H, W], the mask that is scored.
+      probability: uint8 [K, H, W], of any nucleus, in 255ths.
+    """
+
+    position: np.ndarray
+    fold: np.ndarray
+    row: np.ndarray
+    tissue: np.ndarray
+    chosen: np.ndarray
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    probability: np.ndarray
+
+    def of(self, reason: str) -> np.ndarray:
+        """The numbers of those chosen for a reason, in order."""
+        return np.flatnonzero(self.chosen == reason)
+
+    def only(self, reason: str) -> Self:
+        """Those chosen for one reason."""
+        return type(self)(*(values[self.of(reason)] for values in self))
+
+    def at_position(self, position: int) -> int | None:
+        """The number of the patch at a position of the split."""
+        numbers = np.flatnonzero(self.position == position)
+        return int(numbers[0]) if len(numbers) else None
+
+    def dice(self, number: int) -> float | None:
+        """Of one patch; None where truth and prediction are both empty."""
+        truth, prediction = self.truth[number], self.prediction[number]
+        total = int(truth.sum()) + int(prediction.sum())
+        return 2 * int((truth & prediction).sum()) / total if total else None
+
+    def name(self, number: int) -> str:
+        """'fold 3, patch 17, Breast'."""
+        return f"fold {self.fold[number]}, patch {self.row[number]}, {TISSUES[self.tissue[number]]}"
+
+
+def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
+    """Where a run folder keeps the examples of a split."""
+    return run / f"examples_{split}.npz"
+
+
+def spread_positions(patches: int, wanted: int) -> np.ndarray:
+    """Positions spread evenly over a split, first and last included, each once; int64 [<= wanted]."""
+    return np.unique(np.linspace(0, patches - 1, min(wanted, patches)).round().astype(int))
+
+
+def ranked_positions(counts: Counts, each: int) -> tuple[np.ndarray, np.ndarray]:
+    """The positions with the highest and with the lowest Dice of nuclei, best and worst first.
+
+    Patches whose truth is empty are left out; of equal ones the earlier comes first.
+    """
+    nucleus = counts.counts[:, 0]
+    candidates = np.flatnonzero(nucleus[:, 0] + nucleus[:, 2] > 0)
+    dice = ratios(nucleus[candidates])["dice"]
+    best = candidates[np.argsort(-dice, kind="stable")][:each]
+    worst = candidates[np.argsort(dice, kind="stable")][:each]
+    return counts.index[best], counts.index[worst]
+
+
+def write_examples(path: pathlib.Path, examples: Examples) -> None:
+    """Writes a compressed .npz without pickles, at once."""
+    with replaced_at_once(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **examples._asdict())
+
+
+def read_examples(path: pathlib.Path) -> Examples:
+    """Reads a file of `write_examples`.
+
+    Raises:
+      UserError: the file is missing, damaged, or no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            examples = Examples(**{name: stored[name] for name in Examples._fields})
+        count, height, width = examples.truth.shape
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:5], (count,))
+        expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
+        expected["image"] = (count, height, width, 3)
+        if {name: values.shape for name, values in examples._asdict().items()} != expected:
+            raise ValueError("arrays of different lengths or sizes")
+        if count and not 0 <= examples.tissue.min() <= examples.tissue.max() < len(TISSUES):
+            raise ValueError("a tissue without a name")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", expected="a file that train wrote") from None
+    # zipfile, zlib and numpy's header parser each raise their own on a damaged file.
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read: {error}", expected="an examples_{split}.npz that train wrote"
+        ) from error
+    return examples
