@@ -19,9 +19,17 @@ from nucseg_jax.models.tables import DECODERS, ENCODERS, build_encoder, build_se
 PX = 64
 # One row of each kind that differs in more than sizes.
 FAMILIES = ("resnet50", "resnet50_v1_5", "efficientnet_b4")
+# Tracing their hundreds of layers takes long.
+DEEP = ("resnet152", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
+
+
+def marked(encoder, *row):
+    return pytest.param(encoder, *row, marks=[pytest.mark.long] if encoder in DEEP else [])
+
+
 # Every row at least once: all encoders with one decoder, one encoder of each family with all.
 PAIRS = [
-    (encoder, decoder)
+    marked(encoder, decoder)
     for encoder, decoder in itertools.product(ENCODERS, DECODERS)
     if decoder == "unet" or encoder in FAMILIES
 ]
@@ -84,7 +92,7 @@ def test_every_row_gives_float32_logits_of_the_images_size(encoder, decoder):
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", map(marked, ENCODERS))
 def test_taps_have_their_strides_and_the_cut_is_a_part_of_the_whole(encoder):
     def taps(extent, output_stride):
         model = build_encoder(encoder, extent=extent, output_stride=output_stride)
