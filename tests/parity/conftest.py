@@ -1,10 +1,15 @@
 """Reference libraries where they are installed, and the table of what was measured at the end of the run."""
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+# PyTorch's CUDA build imports it, and it crashes if TensorFlow was loaded before.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 MEASURED = pytest.StashKey[list[tuple[str, ...]]]()
 COLUMNS = ("network", "reference", "mode", "images", "largest relative error")
