@@ -4,6 +4,7 @@ Commands:
   prepare   brings the data set into the form that training reads
   train     trains, validates and tests a model; the same command again resumes
   evaluate  scores a trained model, or baselines, on a split
+  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
   profile   how fast a config trains and evaluates here, and what share of the machine that is
@@ -31,7 +32,13 @@ BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
-OUT = flags.DEFINE_string("out", None, "convert: the folder to write")
+OUT = flags.DEFINE_string("out", None, "convert, predict: the folder to write")
+INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
+MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
+TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
+OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
+THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 LAYERS = flags.DEFINE_bool("layers", False, "describe: list every array of the model too")
 JSON = flags.DEFINE_bool("json", False, "describe, profile: JSON in place of a table")
 FEEDS = flags.DEFINE_list("feeds", [], "profile: some of synthetic,device,host; all that the data allow")
@@ -69,6 +76,32 @@ def evaluate() -> None:
         baselines=BASELINES.value,
         force=FORCE.value,
     )
+
+
+def predict() -> None:
+    """Runs `predict`; exit status 1 if some images could not be read."""
+    from nucseg_jax.commands.predict import PredictSettings, predict
+    from nucseg_jax.inference.nuclei import NucleusRule
+
+    if not (WORKDIR.value and INPUTS.value and OUT.value):
+        raise UserError(
+            "predict needs --workdir, --inputs and --out",
+            advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
+        )
+    failures = predict(
+        pathlib.Path(WORKDIR.value),
+        INPUTS.value,
+        pathlib.Path(OUT.value),
+        PredictSettings(
+            microns_per_px=MPP.value,
+            tile_px=TILE_PX.value,
+            overlap_px=OVERLAP_PX.value,
+            rule=NucleusRule(threshold=THRESHOLD.value),
+        ),
+        batch_size=BATCH_SIZE.value,
+    )
+    if failures:
+        sys.exit(1)
 
 
 def describe() -> None:
@@ -122,6 +155,7 @@ COMMANDS = {
     "prepare": prepare,
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
     "describe": describe,
     "convert": convert,
     "profile": profile,

@@ -10,7 +10,7 @@ FLOORS = [
     {"models", "data"},
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},
-    {"settings", "limits", "experiment"},
+    {"settings", "limits", "experiment", "run"},
     {"commands"},
 ]
 
