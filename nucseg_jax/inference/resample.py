@@ -93,7 +93,7 @@ class ToSourceGrid:
             band = band[skipped:]
             start, self._next = self._next, self._next + len(band)
             return start, band
-        if self._held is None:
+        if self._held is None or not len(self._held):
             self._held, self._held_top = band, top
         else:
             self._held = np.concatenate([self._held, band])

@@ -1,6 +1,7 @@
 """TIFF, OME-TIFF and pyramids of either, by tifffile: large ones by strips, through its Zarr store."""
 
 import dataclasses
+import logging
 import pathlib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import zarr
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
 from nucseg_jax.inference.source import LARGEST_WHOLE_PX, RefusedImage, Source, check_size, whole_source
+
+# Damaged files are refused with one message; tifffile also logs what it stumbles over.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _COLOURS = ("RGB", "YCBCR", "MINISBLACK", "MINISWHITE")
 _UPRIGHT = 1
