@@ -238,7 +238,7 @@ def open_jobs(
         files = OutputFiles(out, stem(path))
         journal = read_journal(files.journal, look.key)
         is_begun = journal.summary is None and files.unfinished.is_dir()
-        yield resumed(job, journal.rows_done if is_begun else 0)
+        yield resumed(job, journal.ends if is_begun else ())
 
 
 def _open(path: pathlib.Path, settings: PredictSettings) -> Job:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Job:
       resolution: of its full resolution.
       plan: its tiles.
       wanted: bool [rows, columns], the tiles that are computed; the others count as background.
-      rows_done: rows of pixels, at full resolution, that an earlier start has finished.
+      ends: rows at full resolution at which the bands end that an earlier start has written.
       first_row: the row of tiles to begin with.
     """
 
@@ -33,8 +34,13 @@ class Job:
     resolution: Resolution
     plan: TilePlan
     wanted: np.ndarray
-    rows_done: int = 0
+    ends: tuple[int, ...] = ()
     first_row: int = 0
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of pixels, at full resolution, that an earlier start has written."""
+        return self.ends[-1] if self.ends else 0
 
     def read_wanted(self, top: int, height: int) -> np.ndarray:
         """Rows at full resolution, uint8 [height, W, 3], white where no tile was wanted."""
@@ -90,11 +96,12 @@ def without_background(job: Job) -> Job:
     return dataclasses.replace(job, wanted=wanted_tiles(job.view.source, job.plan))
 
 
-def resumed(job: Job, rows_done: int) -> Job:
-    """The same from a row of pixels, at full resolution, on."""
-    if rows_done >= job.view.source.height:
-        return dataclasses.replace(job, rows_done=rows_done, first_row=job.plan.rows)
-    first = (
-        job.plan.first_row_for(ToSourceGrid(job.view, top=rows_done).first_model_row()) if rows_done else 0
-    )
-    return dataclasses.replace(job, rows_done=rows_done, first_row=first)
+def resumed(job: Job, ends: Sequence[int]) -> Job:
+    """The same after bands that end at these rows of pixels, at full resolution."""
+    job = dataclasses.replace(job, ends=tuple(ends))
+    if not ends:
+        return job
+    if job.rows_done >= job.view.source.height:
+        return dataclasses.replace(job, first_row=job.plan.rows)
+    needed = ToSourceGrid(job.view, top=job.rows_done).first_model_row()
+    return dataclasses.replace(job, first_row=job.plan.first_row_for(needed))

@@ -13,13 +13,19 @@ class Journal(NamedTuple):
 
     Attributes:
       key: of the input, the model and the settings; another key is another job, which begins anew.
-      rows_done: rows of pixels whose probability is written.
+      ends: the rows of pixels at which the bands end whose probability is written. Nuclei are found again in the same
+        bands, so that an image that was stopped gets the numbers it would have got.
       summary: of a finished image, None before.
     """
 
     key: str
-    rows_done: int = 0
+    ends: list[int] = []  # noqa: RUF012 - never changed
     summary: dict[str, Any] | None = None
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of pixels whose probability is written."""
+        return self.ends[-1] if self.ends else 0
 
 
 def job_key(path: pathlib.Path, settings: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> So
       resolution: if it is known.
 
     Raises:
-      RefusedImage: another shape or dtype, or no pixel.
+      UserError: another shape or dtype, or no pixel.
     """
     if pixels.ndim == 2:
         pixels = pixels[..., None]

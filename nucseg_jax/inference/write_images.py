@@ -1,5 +1,6 @@
 """The files of images, from the events of `stream.infer`; goes on where an earlier start was stopped."""
 
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +25,6 @@ from nucseg_jax.inference.overlay import Overlay, save_overlay
 from nucseg_jax.inference.probability_store import ProbabilityStore
 from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, End, Event, Failed, RowEnd, Tile
-
-_ROWS_AT_ONCE = 256
 
 
 def write_images(
@@ -83,8 +82,9 @@ def _write_image(
         )
     with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet) as nuclei_files:
         nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files)
-        for top in range(0, job.rows_done, _ROWS_AT_ONCE):
-            nuclei.find(top, *store.read(top, min(top + _ROWS_AT_ONCE, job.rows_done)))
+        for top, end in itertools.pairwise((0, *job.ends)):
+            nuclei.find(top, *store.read(top, end))
+        ends = list(job.ends)
         bands = Bands(job, channels)
         for event in events:
             if isinstance(event, Failed):
@@ -96,7 +96,8 @@ def _write_image(
                 if len(band):
                     level, classes = levels_and_classes(band)
                     store.write(top, level, classes)
-                    write_journal(files.journal, Journal(key, top + len(band)))
+                    ends.append(top + len(band))
+                    write_journal(files.journal, Journal(key, ends))
                     nuclei.find(top, level, classes)
     small = is_small(source.height, source.width)
     if small:
@@ -107,7 +108,7 @@ def _write_image(
     store.publish(files.probability)
     names = [path.name for path in files.finished(is_small=small)]
     summary = {**_about(job), **nuclei.summary(by_class=channels > 1), "files": names}
-    write_journal(files.journal, Journal(key, source.height, summary))
+    write_journal(files.journal, Journal(key, ends, summary))
     return summary
 
 

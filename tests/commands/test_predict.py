@@ -19,7 +19,6 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference import mask_file, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.source import RefusedImage
 
 TILE_PX = 64
 SETTINGS = PredictSettings(
@@ -206,5 +205,5 @@ def test_inputs_are_checked_before_anything_runs(tmp_path):
 
 
 def test_an_array_that_is_no_image_is_refused(finished_run):
-    with pytest.raises(RefusedImage, match="float"):
+    with pytest.raises(UserError, match="float"):
         load_run(finished_run).predict(np.zeros((10, 10, 3)))

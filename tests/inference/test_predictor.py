@@ -146,8 +146,8 @@ def test_an_image_that_is_taken_up_again_goes_on_bit_by_bit(microns, variables):
     whole = np.concatenate(bands)
     ends = np.cumsum([len(band) for band in bands])
     assert len(set(ends)) > 2
-    for rows_done in ends:
-        again = resumed(a_job, int(rows_done))
+    for number, rows_done in enumerate(ends, start=1):
+        again = resumed(a_job, ends[:number].tolist())
         assert again.first_row > 0 or rows_done < 120
         rest = bands_of(again, one)
         np.testing.assert_array_equal(np.concatenate(rest or [whole[:0]]), whole[rows_done:])
