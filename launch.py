@@ -5,6 +5,7 @@ Commands:
   train     trains, validates and tests a model; the same command again resumes
   evaluate  scores a trained model, or baselines, on a split
   predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
+  export    the model of a run as a StableHLO program that needs only JAX, for CPU, CUDA and TPU
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
   profile   how fast a config trains and evaluates here, and what share of the machine that is
@@ -32,7 +33,7 @@ BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
-OUT = flags.DEFINE_string("out", None, "convert, predict: the folder to write")
+OUT = flags.DEFINE_string("out", None, "convert, predict: the folder to write; export: the file")
 INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
@@ -104,6 +105,18 @@ def predict() -> None:
         sys.exit(1)
 
 
+def export() -> None:
+    """Runs `export`."""
+    from nucseg_jax.commands.export import export
+
+    if not (WORKDIR.value and OUT.value):
+        raise UserError(
+            "export needs --workdir and --out",
+            advice="python launch.py export --workdir=runs/NAME --out=model.stablehlo",
+        )
+    export(pathlib.Path(WORKDIR.value), pathlib.Path(OUT.value))
+
+
 def describe() -> None:
     """Runs `describe`."""
     from nucseg_jax.commands.describe import describe
@@ -156,6 +169,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "export": export,
     "describe": describe,
     "convert": convert,
     "profile": profile,
