@@ -67,7 +67,7 @@ def measure_nuclei(
     y, x = rows + 0.5, columns + 0.5
     mean_y, mean_x = total(y) / area, total(x) / area
     off_y, off_x = y - mean_y[index], x - mean_x[index]
-    amounts = stain_amounts(image[rows, columns].astype(np.float64))
+    amounts = stain_amounts(image[rows, columns].astype(np.float32))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
     if classes is not None:
         votes: np.ndarray = np.zeros((count, len(NUCLEUS_CLASSES)), np.int64)

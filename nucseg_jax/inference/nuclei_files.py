@@ -13,7 +13,7 @@ import shapely
 
 from nucseg_jax.core.files import replaced_at_once
 from nucseg_jax.inference.measure import COLUMNS, Table
-from nucseg_jax.inference.outlines import features
+from nucseg_jax.inference.geojson import features
 
 _DECIMALS = 4
 # Parquet files of many small groups read slowly.

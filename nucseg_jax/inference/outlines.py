@@ -1,26 +1,18 @@
-"""Nuclei as polygons along the edges of their pixels, and as GeoJSON that QuPath reads as detections."""
+"""Nuclei as polygons along the edges of their pixels.
 
-import json
-import uuid
-from collections.abc import Iterator
+Notation: [H, W] labels, 0 = nothing. Every edge between a pixel and one of another label is a step that has the pixel
+on its right: directions 0 to the right, 1 down, 2 to the left, 3 up. Each step has one step that follows it, so that
+steps form closed rings: clockwise around a region, the other way around its holes.
+"""
+
+import itertools
 
 import numpy as np
 import shapely
-from scipy import ndimage
 
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
-from nucseg_jax.inference.measure import ANY_CLASS, COLUMNS, Table
-
-# QuPath's own where it has one: Tumor, Immune cells, Stroma, Necrosis; the rest told apart from them.
-CLASS_COLORS = dict(
-    zip(
-        (ANY_CLASS, *NUCLEUS_CLASSES),
-        ((255, 225, 0), (200, 0, 0), (160, 90, 160), (150, 200, 150), (50, 50, 50), (30, 160, 230)),
-        strict=True,
-    )
-)
-_NAMESPACE = uuid.UUID("6f1c2a0e-6c0c-4f5c-9a55-6e7563736567")
-_MEASUREMENTS = tuple(name for name in COLUMNS if name not in ("nucleus", "class", "x_px", "y_px"))
+# Rows, columns from a step's start to its end.
+_STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
+_LEFT, _STRAIGHT, _RIGHT = -1, 0, 1
 
 
 def outlines(nuclei: np.ndarray, *, first: int, count: int, top: int) -> list[shapely.Polygon]:
@@ -34,41 +26,91 @@ def outlines(nuclei: np.ndarray, *, first: int, count: int, top: int) -> list[sh
     Returns:
       `count` polygons; x to the right and y down from the image's upper left corner, whole px.
     """
-    shifted = np.where(nuclei > 0, nuclei.astype(np.int64) - (first - 1), 0)
-    found = []
-    for number, where in enumerate(ndimage.find_objects(shifted, max_label=count), start=1):
-        assert where is not None, "every number is there"
-        found.append(_outline(shifted[where] == number, where[0].start + top, where[1].start))
-    return found
+    if not count:
+        return []
+    label, row, column, direction = _steps(nuclei)
+    follows = _followers(label, row, column, direction, nuclei.shape[1])
+    # Only where the direction changes is there a corner: the start of the step that follows.
+    is_corner = direction[follows] != direction
+    rings = _rings(follows)
+    order = np.array(list(itertools.chain.from_iterable(rings)))
+    ring_of = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])[is_corner[order]]
+    corner = follows[order[is_corner[order]]]
+    x, y = column[corner].astype(np.float64), (row[corner] + top).astype(np.float64)
+    starts = np.flatnonzero(np.diff(ring_of, prepend=-1))
+    after = np.append(np.arange(1, len(x)), 0)
+    after[np.append(starts[1:], len(x)) - 1] = starts
+    is_region = np.add.reduceat(x * y[after] - x[after] * y, starts) > 0
+    lines = shapely.linearrings(np.stack([x, y], axis=1), indices=ring_of)
+    region = label[[ring[0] for ring in rings]].astype(np.int64) - first
+    found = np.empty(count, object)
+    found[region[is_region]] = shapely.polygons(lines[is_region])
+    for number in np.unique(region[~is_region]):
+        holes = lines[~is_region & (region == number)]
+        found[number] = shapely.Polygon(found[number].exterior, list(holes))
+    return found.tolist()
 
 
-def _outline(piece: np.ndarray, top: int, left: int) -> shapely.Polygon:
-    """Runs of pixels in a row are rectangles; shapely joins them."""
-    change = np.diff(piece.astype(np.int8), axis=1, prepend=0, append=0)
-    rows, begins = np.nonzero(change == 1)
-    _, ends = np.nonzero(change == -1)
-    joined = shapely.union_all(shapely.box(begins + left, rows + top, ends + left, rows + top + 1))
-    # Without tolerance: only vertices on a straight line go.
-    return shapely.normalize(shapely.simplify(joined, 0.0))
-
-
-def features(stem: str, polygons: list[shapely.Polygon], table: Table) -> Iterator[str]:
-    """Each nucleus as a GeoJSON feature in one line, a QuPath detection.
-
-    Args:
-      stem: of the image; with the nucleus's number it makes the feature's id.
-      polygons: from `outlines`.
-      table: from `measure_nuclei`, in the same order.
-    """
-    for row, geometry in enumerate(shapely.to_geojson(polygons) if polygons else ()):
-        name = str(table["class"][row])
-        properties = {
-            "objectType": "detection",
-            "classification": {"name": name, "color": list(CLASS_COLORS[name])},
-            "measurements": {column: round(float(table[column][row]), 4) for column in _MEASUREMENTS},
-        }
-        identity = uuid.uuid5(_NAMESPACE, f"{stem}/{table['nucleus'][row]}")
-        yield (
-            f'{{"type":"Feature","id":"{identity}","geometry":{geometry},'
-            f'"properties":{json.dumps(properties, separators=(",", ":"), allow_nan=False)}}}'
+def _steps(nuclei: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Label, row and column of the start, and direction of every step, in the order of (row, column, direction)."""
+    padded = np.pad(nuclei, 1)
+    inside = padded[1:-1, 1:-1]
+    parts = []
+    # What lies beyond the edge that is walked along, and where the walk begins, seen from the pixel's upper left corner.
+    for direction, (beyond, start_row, start_column) in enumerate(
+        (
+            (padded[:-2, 1:-1], 0, 0),
+            (padded[1:-1, 2:], 0, 1),
+            (padded[2:, 1:-1], 1, 1),
+            (padded[1:-1, :-2], 1, 0),
         )
+    ):
+        row, column = np.nonzero((inside != beyond) & (inside > 0))
+        parts.append(
+            (inside[row, column], row + start_row, column + start_column, np.full(len(row), direction))
+        )
+    label, row, column, direction = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((direction, column, row))
+    return label[order], row[order], column[order], direction[order]
+
+
+def _followers(
+    label: np.ndarray, row: np.ndarray, column: np.ndarray, direction: np.ndarray, width: int
+) -> np.ndarray:
+    """The number of the step that follows each.
+
+    Where two pixels of a region meet at a corner only, the walk turns left, to the other pixel. The region is connected
+    elsewhere, so what it encloses there becomes a hole that touches the outline, which is valid; turning right, the
+    outline would touch itself, which is not.
+    """
+    codes = _code(row, column, direction, width)
+    step = _STEPS[direction]
+    end_row, end_column = row + step[:, 0], column + step[:, 1]
+    follows = np.full(len(codes), -1)
+    for turn in (_LEFT, _STRAIGHT, _RIGHT):
+        wanted = _code(end_row, end_column, (direction + turn) % 4, width)
+        where = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+        fits = (follows < 0) & (codes[where] == wanted) & (label[where] == label)
+        follows[fits] = where[fits]
+    return follows
+
+
+def _code(row: np.ndarray, column: np.ndarray, direction: np.ndarray, width: int) -> np.ndarray:
+    return (row.astype(np.int64) * (width + 1) + column) * 4 + direction
+
+
+def _rings(follows: np.ndarray) -> list[list[int]]:
+    """The cycles of a permutation."""
+    following = follows.tolist()
+    is_taken = bytearray(len(following))
+    rings = []
+    for start in range(len(following)):
+        if is_taken[start]:
+            continue
+        ring, step = [], start
+        while not is_taken[step]:
+            is_taken[step] = 1
+            ring.append(step)
+            step = following[step]
+        rings.append(ring)
+    return rings

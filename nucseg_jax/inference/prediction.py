@@ -8,11 +8,12 @@ import numpy as np
 import shapely
 
 from nucseg_jax.inference.bands import Bands, any_nucleus, levels_and_classes
+from nucseg_jax.inference.geojson import features
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.measure import Table, measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.nucleus_stream import NucleusStream
-from nucseg_jax.inference.outlines import features, outlines
+from nucseg_jax.inference.outlines import outlines
 from nucseg_jax.inference.overlay import Overlay
 from nucseg_jax.inference.predictor import Predictor
 from nucseg_jax.inference.stream import Failed, RowEnd, Tile, infer, read_events
