@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 # Rows, columns from a step's start to its end.
-_STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
+_STEPS: np.ndarray = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
 _LEFT, _STRAIGHT, _RIGHT = -1, 0, 1
 
 
@@ -38,12 +38,12 @@ def outlines(nuclei: np.ndarray, *, first: int, count: int, top: int) -> list[sh
     corner = follows[order[is_corner[order]]]
     x, y = column[corner].astype(np.float64), (row[corner] + top).astype(np.float64)
     starts = np.flatnonzero(np.diff(ring_of, prepend=-1))
-    after = np.append(np.arange(1, len(x)), 0)
+    after: np.ndarray = np.append(np.arange(1, len(x)), 0)
     after[np.append(starts[1:], len(x)) - 1] = starts
     is_region = np.add.reduceat(x * y[after] - x[after] * y, starts) > 0
     lines = shapely.linearrings(np.stack([x, y], axis=1), indices=ring_of)
-    region = label[[ring[0] for ring in rings]].astype(np.int64) - first
-    found = np.empty(count, object)
+    region: np.ndarray = label[[ring[0] for ring in rings]].astype(np.int64) - first
+    found: np.ndarray = np.empty(count, object)
     found[region[is_region]] = shapely.polygons(lines[is_region])
     for number in np.unique(region[~is_region]):
         holes = lines[~is_region & (region == number)]
@@ -55,8 +55,8 @@ def _steps(nuclei: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     """Label, row and column of the start, and direction of every step, in the order of (row, column, direction)."""
     padded = np.pad(nuclei, 1)
     inside = padded[1:-1, 1:-1]
-    parts = []
-    # What lies beyond the edge that is walked along, and where the walk begins, seen from the pixel's upper left corner.
+    parts: list[tuple[np.ndarray, ...]] = []
+    # What lies beyond the edge that is walked along, and where the walk begins, from the pixel's upper left corner.
     for direction, (beyond, start_row, start_column) in enumerate(
         (
             (padded[:-2, 1:-1], 0, 0),

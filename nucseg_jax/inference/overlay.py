@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.inference.measure import Table
 from nucseg_jax.inference.geojson import CLASS_COLORS
+from nucseg_jax.inference.measure import Table
 from nucseg_jax.inference.tissue import averaged
 
 # Longest side of an overlay; larger images are averaged down by a whole factor.
