@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import tifffile
 
-from nucseg_jax.commands.predict import PredictSettings, predict
+from nucseg_jax.commands.predict import PredictSettings, predict_files
 from nucseg_jax.core.compilation_cache import enable_compilation_cache
 from nucseg_jax.core.peak_memory import peak_bytes
 from nucseg_jax.data.pannuke.synthetic import paint_patch
@@ -77,7 +77,7 @@ def measure(workdir: pathlib.Path, size: int) -> None:
         before = bare_tiles_per_second(predictor)
         settings = PredictSettings(None, TILE_PX, OVERLAP_PX, NucleusRule())
         begin = time.perf_counter()
-        predict(workdir, [str(folder / "tissue.tif")], folder / "out", settings, batch_size=BATCH_SIZE)
+        predict_files(run, [folder / "tissue.tif"], folder / "out", settings, batch_size=BATCH_SIZE)
         seconds = time.perf_counter() - begin
         bare = (before + bare_tiles_per_second(predictor)) / 2
     plan = TilePlan(size, size, TILE_PX, OVERLAP_PX)

@@ -23,7 +23,7 @@ from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.inference.write_images import write_images
-from nucseg_jax.run import load_run
+from nucseg_jax.run import Run, load_run
 
 SUMMARY = "summary.json"
 _LOCK = ".lock"
@@ -72,8 +72,15 @@ def predict(
     Raises:
       UserError: no input, two of one name, a folder that cannot be written, no trained run, settings out of range.
     """
+    # Before the run is loaded, which takes seconds.
     paths = find_inputs(patterns, out)
-    run = load_run(workdir)
+    return predict_files(load_run(workdir), paths, out, settings, batch_size=batch_size)
+
+
+def predict_files(
+    run: Run, paths: Sequence[pathlib.Path], out: pathlib.Path, settings: PredictSettings, *, batch_size: int
+) -> int:
+    """`predict` with a run that is open, on images from `find_inputs`."""
     check_tiles(settings.tile_px, settings.overlap_px, run.experiment.model.encoder.output_stride)
     if settings.microns_per_px is not None:
         check_resolution(settings.microns_per_px)
@@ -108,7 +115,7 @@ def predict(
                 progress.line(_line(result))
         progress.close()
         summary = {
-            "run": str(workdir),
+            "run": str(run.path),
             **about,
             "images": sorted(entries, key=lambda entry: entry["input"]),
             "failed": [
