@@ -2,18 +2,19 @@
 
 Commands:
   prepare   brings the data set into the form that training reads
-  train     trains, validates and tests a model; the same command again resumes
+  train     trains, validates and tests a model; the same command again resumes; --sweep: many of them
   evaluate  scores a trained model, or baselines, on a split
   predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
   export    the model of a run as a StableHLO program that needs only JAX, for CPU, CUDA and TPU
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
   profile   how fast a config trains and evaluates here, and what share of the machine that is
+  report    the paper's tables and figures from run folders, beside the paper's values; needs no --config
 """
 
 import pathlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -22,24 +23,41 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
 
 if TYPE_CHECKING:
+    import ml_collections
+
     from nucseg_jax.experiment import Experiment
+    from nucseg_jax.sweep import Row
+    from nucseg_jax.training.environment import StartedFrom
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "a file of configs/; its fields by --config.SECTION.FIELD=VALUE after it"
 )
-WORKDIR = flags.DEFINE_string("workdir", None, "the run folder")
+WORKDIR = flags.DEFINE_string("workdir", None, "the run folder; with --sweep the folder of its run folders")
+SWEEP = flags.DEFINE_string(
+    "sweep", None, "train: a file of configs/sweeps/; with --list, --index or --executor"
+)
+LIST = flags.DEFINE_bool("list", False, "train --sweep: shows the rows")
+INDEX = flags.DEFINE_integer("index", None, "train --sweep: trains this row, in WORKDIR/LABEL")
+EXECUTOR = flags.DEFINE_enum(
+    "executor", None, ["local", "slurm"], "train --sweep: trains all rows that are not finished"
+)
+JOBS = flags.DEFINE_integer("jobs", None, "train --executor=local: rows at once; 1", lower_bound=1)
+SLURM = flags.DEFINE_list("slurm", None, "train --executor=slurm: partition=gpu,gres=gpu:1,time=MINUTES,...")
 SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "evaluate: which split")
 BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-foreground too")
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
-OUT = flags.DEFINE_string("out", None, "convert, predict: the folder to write; export: the file")
+OUT = flags.DEFINE_string("out", None, "convert, report, predict: the folder to write; export: the file")
 INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
 OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
 THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
+RUNS = flags.DEFINE_string(
+    "runs", None, "report: a pattern of run folders, such as 'runs/*'; several with commas"
+)
 LAYERS = flags.DEFINE_bool("layers", False, "describe: list every array of the model too")
 JSON = flags.DEFINE_bool("json", False, "describe, profile: JSON in place of a table")
 FEEDS = flags.DEFINE_list("feeds", [], "profile: some of synthetic,device,host; all that the data allow")
@@ -61,9 +79,42 @@ def train() -> None:
     """Runs `train`."""
     from nucseg_jax.commands.train import train
 
-    if not WORKDIR.value:
-        raise UserError("train needs a run folder", advice="add --workdir=runs/NAME")
-    train(config_experiment(), pathlib.Path(WORKDIR.value))
+    if SWEEP.value is not None:
+        train_sweep(pathlib.Path(SWEEP.value))
+        return
+    experiment = config_experiment()
+    train(experiment, workdir("runs/NAME"), started_from())
+
+
+def train_sweep(file: pathlib.Path) -> None:
+    """Runs `train --sweep`: lists the rows, trains one, or has all of them trained."""
+    from nucseg_jax.commands.sweep import SweepRun, list_rows
+    from nucseg_jax.sweep import read_sweep, row_experiments
+
+    sweep = read_sweep(file)
+    if LIST.value:
+        if CONFIG.value is not None:
+            row_experiments(sweep, config().to_dict(), overrides())
+        list_rows(sweep, pathlib.Path(WORKDIR.value) if WORKDIR.value else None)
+        return
+    experiments = row_experiments(sweep, config().to_dict(), overrides())
+    root = workdir("runs/SWEEP, the folder of its run folders")
+    if INDEX.value is not None:
+        from nucseg_jax.commands.train import train
+
+        row = sweep.row(INDEX.value)
+        train(experiments[INDEX.value], root / row.label, started_from(row))
+        return
+    run = SweepRun(sweep, experiments, root, row_command())
+    if EXECUTOR.value == "slurm":
+        from nucseg_jax.commands.sweep_slurm import submit_to_slurm
+
+        submit_to_slurm(run, SLURM.value or [])
+        return
+    from nucseg_jax.commands.sweep_local import run_locally
+
+    if not run_locally(run, jobs=JOBS.value or 1):
+        sys.exit(1)
 
 
 def evaluate() -> None:
@@ -121,13 +172,7 @@ def describe() -> None:
     """Runs `describe`."""
     from nucseg_jax.commands.describe import describe
 
-    if CONFIG.value is not None:
-        experiments = [config_experiment()]
-    else:
-        from configs import paper
-        from nucseg_jax.experiment import read_experiment
-
-        experiments = [read_experiment(config) for config in paper.get_configs()]
+    experiments = [config_experiment()] if CONFIG.value is not None else paper_experiments()
     describe(experiments, as_json=JSON.value, layers=LAYERS.value)
 
 
@@ -164,6 +209,17 @@ def profile() -> None:
     )
 
 
+def report() -> None:
+    """Runs `report`."""
+    from nucseg_jax.commands.report import report
+
+    if not (RUNS.value and OUT.value):
+        raise UserError(
+            "report needs --runs and --out", advice="python launch.py report --runs='runs/*' --out=report"
+        )
+    report(RUNS.value, pathlib.Path(OUT.value), paper_experiments())
+
+
 COMMANDS = {
     "prepare": prepare,
     "train": train,
@@ -173,25 +229,102 @@ COMMANDS = {
     "describe": describe,
     "convert": convert,
     "profile": profile,
+    "report": report,
 }
+
+
+def paper_experiments() -> "list[Experiment]":
+    """The paper's four models, in the order of its Table 1."""
+    from configs import paper
+    from nucseg_jax.experiment import read_experiment
+
+    return [read_experiment(config) for config in paper.get_configs()]
 
 
 def config_experiment() -> "Experiment":
     """The experiment of --config."""
     from nucseg_jax.experiment import read_experiment
 
+    return read_experiment(config())
+
+
+def config() -> "ml_collections.ConfigDict":
+    """--config, with what the command line changes in it."""
     if CONFIG.value is None:
         raise UserError(
             "--config is missing", advice="add --config=configs/quickstart.py or another of configs/"
         )
     try:
-        config = CONFIG.value.copy_and_resolve_references()
+        return CONFIG.value.copy_and_resolve_references()
     except OSError as error:
         # ml_collections keeps an error of the config file until its first use.
         raise UserError(
             f"the config file cannot be loaded: {error}", expected="a file such as configs/quickstart.py"
         ) from None
-    return read_experiment(config)
+
+
+def overrides() -> dict[str, Any]:
+    """What the command line changes in --config, {'section.field': value}."""
+    return config_flags.get_override_values(flags.FLAGS["config"])
+
+
+def workdir(example: str) -> pathlib.Path:
+    """--workdir, without which `train` does not run."""
+    if not WORKDIR.value:
+        raise UserError("--workdir is missing", advice=f"add --workdir={example}")
+    return pathlib.Path(WORKDIR.value)
+
+
+def started_from(row: "Row | None" = None) -> "StartedFrom":
+    """Where the config comes from, for the record of a run; with the row of the sweep that it is."""
+    from nucseg_jax.training.environment import StartedFrom
+
+    return StartedFrom(
+        config=config_flags.get_config_filename(flags.FLAGS["config"]),
+        overrides={**overrides(), **(row.overrides if row else {})},
+        sweep={"file": str(SWEEP.value), "label": row.label} if row else None,
+    )
+
+
+def row_command() -> tuple[str, ...]:
+    """What trains a row of the sweep once --index is added."""
+    return (
+        *(sys.executable, sys.argv[0], "train"),
+        f"--config={config_flags.get_config_filename(flags.FLAGS['config'])}",
+        *(f"--config.{field}={value}" for field, value in overrides().items()),
+        f"--sweep={SWEEP.value}",
+        f"--workdir={WORKDIR.value}",
+    )
+
+
+def check_sweep_flags(command: str) -> None:
+    """Raises UserError for flags of a sweep that do not go together."""
+    modes = [
+        name
+        for name, is_given in (
+            ("--list", LIST.value),
+            ("--index", INDEX.value is not None),
+            ("--executor", EXECUTOR.value is not None),
+        )
+        if is_given
+    ]
+    for name, value, executor in (("--jobs", JOBS.value, "local"), ("--slurm", SLURM.value, "slurm")):
+        if value is not None and EXECUTOR.value != executor:
+            raise UserError(
+                f"{name} goes with --executor={executor}", advice=f"add that, or leave out {name}"
+            )
+    if SWEEP.value is None and modes:
+        raise UserError(
+            f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
+        )
+    if SWEEP.value is not None and command != "train":
+        raise UserError(f"--sweep goes with train; the command is {command}", advice="leave out --sweep")
+    if SWEEP.value is not None and len(modes) != 1:
+        raise UserError(
+            f"--sweep comes with {' and '.join(modes) or 'nothing that says what to do'}",
+            expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
+            " --executor=slurm (trains all rows that are not finished)",
+        )
 
 
 def main(arguments: list[str]) -> None:
@@ -203,6 +336,7 @@ def main(arguments: list[str]) -> None:
             expected="one of " + ", ".join(COMMANDS),
             advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
         )
+    check_sweep_flags(names[0])
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;

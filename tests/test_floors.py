@@ -12,7 +12,7 @@ FLOORS = [
     {"models", "data"},
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},
-    {"settings", "limits", "experiment", "run"},
+    {"settings", "limits", "experiment", "sweep", "run"},
     {"commands"},
 ]
 

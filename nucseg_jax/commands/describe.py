@@ -78,7 +78,12 @@ def describe(experiments: Sequence[Experiment], *, as_json: bool, layers: bool) 
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:
-    """A model's row as JSON values; operations are per 256x256 image."""
+    """A model's row as JSON values; operations are per 256x256 image. Compiles the train step."""
+    return {**network_facts(experiment), "flops_train_step": train_step_flops(experiment)}
+
+
+def network_facts(experiment: Experiment) -> dict[str, Any]:
+    """What of a model's row needs no compilation."""
     model = experiment.settings.model
     count = count_parameters(abstract_variables(experiment.model))
     return {
@@ -94,7 +99,6 @@ def model_facts(experiment: Experiment) -> dict[str, Any]:
         "dropout": model.dropout,
         "l2": experiment.settings.loss.l2,
         "flops_forward": forward_flops(experiment.model),
-        "flops_train_step": train_step_flops(experiment),
     }
 
 

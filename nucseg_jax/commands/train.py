@@ -20,7 +20,7 @@ from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import open_checkpoints
-from nucseg_jax.training.environment import describe_environment
+from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
@@ -49,7 +49,7 @@ FIELDS_OF_NO_PROGRAM = (
 )
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> None:
+def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFrom | None = None) -> None:
     """Trains, validates every epoch, scores all splits with the best checkpoint, says where everything lies.
 
     Raises:
@@ -77,7 +77,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
             print(f"{workdir} is finished; there is nothing left to train.\n")
             print_results(folder)
             return
-        folder.record_start(describe_environment())
+        folder.record_start(describe_environment(started_from))
         feed_name = experiment.choose_feed(plan, mesh)
         programs = step_programs(experiment, schedule, feed_name, len(plan.splits.train), mesh)
         announce(experiment, plan.splits, schedule, mesh, weights)

@@ -11,6 +11,7 @@ _FAINT = (110, 110, 120)
 _MARGIN_PX = 20
 _GAP_PX = 8
 _HEADING_PX = 17
+_HEADING_PITCH_PX = 20
 _CAPTION_PX = 15
 # Smaller pictures are magnified by a whole number, so that a heading fits above them.
 _SMALLEST_PICTURE_PX = 176
@@ -20,15 +21,15 @@ def contact_sheet(
     rows: Sequence[Sequence[np.ndarray]],
     *,
     headings: Sequence[str],
-    captions: Sequence[str],
+    captions: Sequence[str | Sequence[str]],
     legend: Sequence[tuple[str, tuple[int, int, int]]] = (),
 ) -> np.ndarray:
     """Lays pictures out in rows and columns.
 
     Args:
       rows: K >= 1 rows of uint8 pictures [H, W, 3], all of one size.
-      headings: one above each column.
-      captions: one below each row.
+      headings: one above each column; long ones are broken into lines.
+      captions: below each row, one text or one for each of its pictures.
       legend: words and their colours, below everything, at the right.
 
     Returns:
@@ -52,7 +53,9 @@ def contact_sheet(
 
     heading_font = ImageFont.load_default(_HEADING_PX)
     caption_font = ImageFont.load_default(_CAPTION_PX)
-    top = _MARGIN_PX + _HEADING_PX + _GAP_PX
+    broken = [_broken(heading, heading_font, width) for heading in headings]
+    heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, broken)) - 1)
+    top = _MARGIN_PX + heading_px + _GAP_PX
     pitch = height + _CAPTION_PX + 3 * _GAP_PX
     size = (
         2 * _MARGIN_PX + len(headings) * (width + _GAP_PX) - _GAP_PX,
@@ -60,17 +63,32 @@ def contact_sheet(
     )
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, heading in enumerate(headings):
+    for column, lines in enumerate(broken):
         x = _MARGIN_PX + column * (width + _GAP_PX)
-        draw.text((x, _MARGIN_PX - 2), heading, fill=_INK, font=heading_font)
+        for number, line in enumerate(reversed(lines)):
+            y = top - _GAP_PX - _HEADING_PX - 2 - number * _HEADING_PITCH_PX
+            draw.text((x, y), line, fill=_INK, font=heading_font)
         for row, pictures in enumerate(rows):
             picture = np.kron(pictures[column], np.ones((factor, factor, 1), np.uint8))
             sheet.paste(Image.fromarray(picture), (x, top + row * pitch))
     for row, caption in enumerate(captions):
-        at = (_MARGIN_PX, top + row * pitch + height + _GAP_PX // 2)
-        draw.text(at, caption, fill=_FAINT, font=caption_font)
+        for column, text in enumerate((caption,) if isinstance(caption, str) else caption):
+            at = (_MARGIN_PX + column * (width + _GAP_PX), top + row * pitch + height + _GAP_PX // 2)
+            draw.text(at, text, fill=_FAINT, font=caption_font)
     _draw_legend(draw, legend, caption_font, right=size[0] - _MARGIN_PX, top=top + len(rows) * pitch)
     return np.asarray(sheet)
+
+
+def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """The text in lines that fit a width, as far as its words do."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _draw_legend(
@@ -86,5 +104,7 @@ def _draw_legend(
         right -= int(draw.textlength(word, font=font))
         draw.text((right, top), word, fill=_INK, font=font)
         right -= _CAPTION_PX + 5
-        draw.rectangle((right, top + 3, right + _CAPTION_PX - 3, top + _CAPTION_PX), fill=color)
+        # Outlined: one of the colours is white.
+        box = (right, top + 3, right + _CAPTION_PX - 3, top + _CAPTION_PX)
+        draw.rectangle(box, fill=color, outline=_FAINT)
         right -= 2 * _GAP_PX

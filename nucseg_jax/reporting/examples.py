@@ -11,6 +11,7 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.vocabulary import TISSUES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 
@@ -41,9 +42,28 @@ class Examples(NamedTuple):
     prediction: np.ndarray
     probability: np.ndarray
 
-    def only(self, chosen: str) -> Self:
+    def of(self, reason: str) -> np.ndarray:
+        """The numbers of those chosen for a reason, in order."""
+        return np.flatnonzero(self.chosen == reason)
+
+    def only(self, reason: str) -> Self:
         """Those chosen for one reason."""
-        return type(self)(*(values[self.chosen == chosen] for values in self))
+        return type(self)(*(values[self.of(reason)] for values in self))
+
+    def at_position(self, position: int) -> int | None:
+        """The number of the patch at a position of the split."""
+        numbers = np.flatnonzero(self.position == position)
+        return int(numbers[0]) if len(numbers) else None
+
+    def dice(self, number: int) -> float | None:
+        """Of one patch; None where truth and prediction are both empty."""
+        truth, prediction = self.truth[number], self.prediction[number]
+        total = int(truth.sum()) + int(prediction.sum())
+        return 2 * int((truth & prediction).sum()) / total if total else None
+
+    def name(self, number: int) -> str:
+        """'fold 3, patch 17, Breast'."""
+        return f"fold {self.fold[number]}, patch {self.row[number]}, {TISSUES[self.tissue[number]]}"
 
 
 def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
@@ -84,8 +104,14 @@ def read_examples(path: pathlib.Path) -> Examples:
     try:
         with np.load(path, allow_pickle=False) as stored:
             examples = Examples(**{name: stored[name] for name in Examples._fields})
-        if len({len(values) for values in examples}) != 1:
-            raise ValueError("arrays of different lengths")
+        count, height, width = examples.truth.shape
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:5], (count,))
+        expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
+        expected["image"] = (count, height, width, 3)
+        if {name: values.shape for name, values in examples._asdict().items()} != expected:
+            raise ValueError("arrays of different lengths or sizes")
+        if count and not 0 <= examples.tissue.min() <= examples.tissue.max() < len(TISSUES):
+            raise ValueError("a tissue without a name")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected="a file that train wrote") from None
     # zipfile, zlib and numpy's header parser each raise their own on a damaged file.

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.core.vocabulary import TISSUES
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
@@ -77,10 +76,10 @@ class Drawer:
 
 def example_sheet(examples: Examples) -> np.ndarray:
     """A sheet with one row per example, uint8 [H, W, 3]; see `overlays.prediction_sheet`."""
-    captions = [
-        f"fold {fold}, patch {row}, {TISSUES[tissue]}"
-        for fold, row, tissue in zip(examples.fold, examples.row, examples.tissue, strict=True)
-    ]
     return prediction_sheet(
-        examples.image, examples.truth, examples.probability / 255.0, examples.prediction, captions
+        examples.image,
+        examples.truth,
+        examples.probability / 255.0,
+        examples.prediction,
+        [examples.name(number) for number in range(len(examples.position))],
     )

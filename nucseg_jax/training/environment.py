@@ -1,5 +1,6 @@
 """Under what a run ran: versions, devices, commit and command, so that it can be repeated."""
 
+import dataclasses
 import importlib.metadata
 import os
 import pathlib
@@ -31,13 +32,32 @@ PACKAGES = (
 GIT_TIMEOUT_S = 10
 
 
-def describe_environment() -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class StartedFrom:
+    """Where the config of a run comes from.
+
+    Attributes:
+      config: the config file.
+      overrides: {'section.field': value} of what the command line and the sweep's row change in it.
+      sweep: `file` and `label` of the row; None if the run is no row of a sweep.
+    """
+
+    config: str
+    overrides: dict[str, Any]
+    sweep: dict[str, str] | None = None
+
+
+def describe_environment(started_from: StartedFrom | None = None) -> dict[str, Any]:
     """Everything above as JSON values; starts JAX's backend if it is not running. Holds no host name.
+
+    Args:
+      started_from: kept under that name; None if the caller does not know.
 
     Returns:
       `python`, `platform`, `packages` {name: version or None}, `jax` {backend, platform_version, device_kind,
       device_count, local_device_count, process_count}, `xla_flags`, `cpu_count`, `git` {commit, dirty}, both
-      None where the package does not lie in a git checkout, and `command`.
+      None where the package does not lie in a git checkout, `command`, and `started_from` {config, overrides,
+      sweep} or None.
     """
     device = jax.devices()[0]
     return {
@@ -56,6 +76,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "git": describe_checkout(pathlib.Path(__file__)),
         "command": shlex.join(sys.argv),
+        "started_from": None if started_from is None else dataclasses.asdict(started_from),
     }
 
 

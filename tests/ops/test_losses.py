@@ -84,7 +84,7 @@ def test_a_gradient_is_that_of_small_differences(name, classes):
     with jax.enable_x64(True):
         logits = jnp.asarray(logits, jnp.float64)
         total = jax.jit(lambda x: jnp.sum(LOSSES[name](x, label) * jnp.array([1.0, -2.0, 0.5])))
-        gradient = jax.grad(total)(logits)
+        gradient = jax.jit(jax.grad(total))(logits)
         direction = jnp.asarray(np.random.default_rng(1).normal(size=logits.shape))
         step = 1e-5
         slope = (total(logits + step * direction) - total(logits - step * direction)) / (2 * step)
@@ -94,11 +94,10 @@ def test_a_gradient_is_that_of_small_differences(name, classes):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("fill", [0, 1])
 def test_values_and_gradients_are_finite_however_sure_the_model_is(name, fill):
-    label = jnp.full((1, 8, 8), fill, jnp.uint8)
+    label = np.full((1, 8, 8), fill, np.uint8)
+    value_and_gradient = jax.jit(jax.value_and_grad(lambda x: LOSSES[name](x, label)[0]))
     for logit in (-1e4, -100.0, 0.0, 100.0, 1e4):
-        value, gradient = jax.value_and_grad(lambda x: LOSSES[name](x, label)[0])(
-            jnp.full((1, 8, 8, 1), logit)
-        )
+        value, gradient = value_and_gradient(np.full((1, 8, 8, 1), logit, np.float32))
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 
@@ -106,20 +105,20 @@ def test_values_and_gradients_are_finite_however_sure_the_model_is(name, fill):
 @pytest.mark.parametrize("name", RATIOS)
 def test_limits(name):
     """Perfect, inverted and empty predictions."""
-    loss = LOSSES[name]
+    loss = jax.jit(LOSSES[name])
     label = np.zeros((1, 8, 8), np.uint8)
     label[0, :4] = 1
-    sure = np.where(label[..., None] > 0, 100.0, -100.0)
-    assert float(loss(jnp.asarray(sure), label)[0]) < 1e-6
-    assert float(loss(jnp.asarray(-sure), label)[0]) > 1 - 1e-6
-    empty = np.zeros_like(label)
-    assert float(loss(jnp.full((1, 8, 8, 1), -100.0), empty)[0]) < 1e-6
-    assert float(loss(jnp.full((1, 8, 8, 1), 100.0), empty)[0]) > 1 - 1e-6
+    sure = np.where(label[..., None] > 0, np.float32(100), np.float32(-100))
+    assert float(loss(sure, label)[0]) < 1e-6
+    assert float(loss(-sure, label)[0]) > 1 - 1e-6
+    empty, everywhere = np.zeros_like(label), np.full((1, 8, 8, 1), 100, np.float32)
+    assert float(loss(-everywhere, empty)[0]) < 1e-6
+    assert float(loss(everywhere, empty)[0]) > 1 - 1e-6
 
 
 @pytest.mark.parametrize("name", RATIOS)
 def test_over_a_batch_of_one_both_reductions_agree_and_else_images_pool(name):
-    loss = LOSSES[name]
+    loss = jax.jit(LOSSES[name], static_argnames="reduce")
     rng = np.random.default_rng(0)
     logits = jnp.asarray(rng.normal(size=(2, 6, 6, 1)), jnp.float32)
     label = jnp.asarray(rng.integers(0, 2, (2, 6, 6)), jnp.uint8)

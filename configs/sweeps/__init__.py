@@ -1,0 +1,1 @@
+"""Sweeps: rows of labelled differences from one config."""

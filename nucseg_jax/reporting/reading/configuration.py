@@ -1,0 +1,275 @@
+"""Runs that differ only by chance are one configuration; configurations have names that tell them apart."""
+
+import collections
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nucseg_jax.pretrained.official import OFFICIAL_FILES
+from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.run import Run, at
+
+WEIGHTS = "pretrained.weights"
+SCRATCH = "scratch"
+# What a model of the paper brings with it: told where it differs within a model, not between models.
+_FIELDS_OF_A_MODEL = ("model.dropout", "loss.l2")
+_DECODERS = {
+    "unet": "U-Net",
+    "deeplabv3plus": "DeepLabV3+",
+    "unet_five_levels": "U-Net (five levels)",
+    "deeplabv3plus_dilated": "DeepLabV3+ (dilated)",
+}
+_ARCHITECTURE = {
+    "model.encoder",
+    "model.decoder",
+    "model.output_stride",
+    "model.num_classes",
+    "model.width",
+    "model.encoder_depths",
+}
+
+_PHRASES: Mapping[str, Callable[[Any], str]] = {
+    WEIGHTS: str,
+    "model.dropout": "dropout {:g}".format,
+    "model.batch_norm_momentum": "momentum {:g}".format,
+    "loss.l2": "L2 {:g}".format,
+    "train.lr": "learning rate {:g}".format,
+    "train.epochs": "{} epochs".format,
+    "train.tile_px": "{} px tiles".format,
+    "train.batch_size": "batch {}".format,
+    "train.dtype": str,
+    "transfer.freeze_through": lambda stage: (
+        "encoder frozen" if stage == "all" else f"frozen through {stage}" if stage else "nothing frozen"
+    ),
+    "eval.reestimate_batch_norm": lambda anew: "re-estimated statistics" if anew else "moving statistics",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Configuration:
+    """Runs that differ in their seeds, and in fields that change no number.
+
+    Attributes:
+      name: model and whatever tells it from the other configurations of the report.
+      model: the model's name alone.
+      paper: the paper's row it stands beside; None for other networks, narrow ones included.
+      runs: by seed.
+      fields: values of all fields that may differ, by name.
+    """
+
+    name: str
+    model: str
+    paper: PaperModel | None
+    runs: tuple[Run, ...]
+    fields: Mapping[str, Any]
+
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The runs that have results."""
+        return tuple(run for run in self.runs if run.results is not None)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cohort:
+    """Configurations on the same patches, split alike: the only ones that are compared.
+
+    Attributes:
+      split_digest, data_digest: what they share.
+      configurations: in the order of the paper's models; within a model that with most finished runs first.
+    """
+
+    split_digest: str
+    data_digest: str
+    configurations: tuple[Configuration, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Of all configurations."""
+        return tuple(run for configuration in self.configurations for run in configuration.runs)
+
+    @property
+    def scored(self) -> tuple[Configuration, ...]:
+        """The configurations with a finished run."""
+        return tuple(configuration for configuration in self.configurations if configuration.finished)
+
+
+def make_cohorts(runs: Sequence[Run], *, free_fields: Iterable[str]) -> tuple[Cohort, ...]:
+    """Sorts runs into cohorts and configurations; the cohort with most runs first.
+
+    Args:
+      runs: any.
+      free_fields: fields of a config that change no number, such as 'train.feed'.
+    """
+    ignored = {*free_fields, "train.seed", "pretrained.path"}
+    weights = weights_names(runs)
+    all_fields = [
+        {**comparable_fields(run, ignored), WEIGHTS: name} for run, name in zip(runs, weights, strict=True)
+    ]
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for number, run in enumerate(runs):
+        key = json.dumps(all_fields[number], sort_keys=True)
+        groups.setdefault((run.split_digest, run.data_digest, key), []).append(number)
+    told = _told_fields([all_fields[numbers[0]] for numbers in groups.values()])
+    cohorts: dict[tuple[str, str], list[Configuration]] = {}
+    for (split_digest, data_digest, _), numbers in groups.items():
+        fields, members = all_fields[numbers[0]], [runs[number] for number in numbers]
+        model = model_name(members[0])
+        configuration = Configuration(
+            name=", ".join([model, *(phrase(name, fields.get(name)) for name in told[_network(fields)])]),
+            model=model,
+            paper=paper_model(members[0]),
+            runs=tuple(sorted(members, key=lambda run: (str(run.seed), str(run.path)))),
+            fields=fields,
+        )
+        cohorts.setdefault((split_digest, data_digest), []).append(configuration)
+    made = [
+        Cohort(split_digest, data_digest, tuple(sorted(members, key=_order)))
+        for (split_digest, data_digest), members in cohorts.items()
+    ]
+    return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
+
+
+def comparable_fields(run: Run, ignored: Iterable[str]) -> dict[str, Any]:
+    """The fields that make two runs one configuration or two; data and split are told by their digests."""
+    return {
+        f"{section}.{name}": value
+        for section, values in run.config.items()
+        if section not in ("data", "split")
+        for name, value in values.items()
+        if f"{section}.{name}" not in ignored
+    }
+
+
+def weights_names(runs: Sequence[Run]) -> list[str]:
+    """What each run's encoder started from, with a digest where one name stands for several contents."""
+    contents: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        digest = at(run.weights, "digest")
+        if isinstance(digest, str):
+            contents.setdefault((run.config["model"]["encoder"], weights_name(run)), set()).add(digest)
+    names = []
+    for run in runs:
+        name, digest = weights_name(run), at(run.weights, "digest")
+        several = len(contents.get((run.config["model"]["encoder"], name), ())) > 1
+        names.append(f"{name} {digest[:8]}" if several and isinstance(digest, str) else name)
+    return names
+
+
+def weights_name(run: Run) -> str:
+    """What the encoder started from: 'scratch', 'ImageNet', or the name of a file."""
+    path = at(run.config, "pretrained", "path")
+    if not path:
+        return SCRATCH
+    name = at(run.weights, "source", "name")
+    if not isinstance(name, str):
+        return f"weights {str(path).rstrip('/').rsplit('/', 1)[-1]}"
+    official = {file.name for file in OFFICIAL_FILES.values()}
+    if name in official or "imagenet" in name.lower():
+        return "ImageNet"
+    return f"weights {name}"
+
+
+def model_name(run: Run) -> str:
+    """'DeepLabV3+ ResNet-50', and what makes the network another than the published one."""
+    model = run.config["model"]
+    parts = [f"{_DECODERS.get(model['decoder'], model['decoder'])} {encoder_name(model['encoder'])}"]
+    if model.get("width", 1) != 1:
+        parts.append(f"width {model['width']:g}")
+    if model.get("encoder_depths"):
+        parts.append("depths " + "-".join(map(str, model["encoder_depths"])))
+    usual = 32 if model["decoder"] == "unet_five_levels" else 16
+    if model.get("output_stride", usual) != usual:
+        parts.append(f"stride {model['output_stride']}")
+    if model.get("num_classes", 1) != 1:
+        parts.append(f"{model['num_classes']} classes")
+    return ", ".join(parts)
+
+
+def encoder_name(encoder: str) -> str:
+    """The usual spelling.
+
+    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4")
+    ('ResNet-50 v1.5', 'EfficientNet-B4')
+    """
+    residual = re.fullmatch(r"resnet(\d+)(_v1_5)?", encoder)
+    if residual:
+        return f"ResNet-{residual[1]}" + (" v1.5" if residual[2] else "")
+    efficient = re.fullmatch(r"efficientnet_b(\d)", encoder)
+    return f"EfficientNet-B{efficient[1]}" if efficient else encoder
+
+
+def paper_model(run: Run) -> PaperModel | None:
+    """The paper's model with this network, layer for layer."""
+    model = run.config["model"]
+    if (
+        model.get("width", 1) != 1
+        or model.get("encoder_depths")
+        or model.get("num_classes", 1) != 1
+        or model.get("output_stride", 16) != 16
+    ):
+        return None
+    names = model["decoder"], model["encoder"]
+    return next((paper for paper in PAPER_MODELS if (paper.decoder, paper.encoder) == names), None)
+
+
+def phrase(field: str, value: Any) -> str:
+    """A field's value in the words of the field."""
+    if value is None:
+        return f"{field} unknown"
+    try:
+        return _PHRASES[field](value)
+    except (KeyError, ValueError, TypeError):
+        return f"{field} {value:g}" if isinstance(value, float) else f"{field} {value}"
+
+
+def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
+    """Fields that do not have the same value everywhere, the network's own left out."""
+    return _differing([configuration.fields for configuration in configurations])
+
+
+def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[str]]:
+    """By network, the fields that its names tell, weights first.
+
+    Fields that differ within the network, and those that differ between networks and do not have here what most
+    configurations have. Dropout and L2, of which each model of the paper has its own, only where they differ within.
+    """
+    networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for fields in all_fields:
+        networks.setdefault(_network(fields), []).append(fields)
+    differing = [name for name in _differing(all_fields) if name not in _FIELDS_OF_A_MODEL]
+    usual = {name: _usual(name, all_fields) for name in differing}
+
+    def told(members: list[Mapping[str, Any]]) -> list[str]:
+        unusual = {
+            name
+            for name in differing
+            if name == WEIGHTS or any(json.dumps(fields.get(name)) != usual[name] for fields in members)
+        }
+        return sorted({*unusual, *_differing(members)}, key=lambda name: (name != WEIGHTS, name))
+
+    return {network: told(members) for network, members in networks.items()}
+
+
+def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
+    """What more than half of the configurations have in a field, as JSON."""
+    value, number = collections.Counter(json.dumps(fields.get(name)) for fields in all_fields).most_common(1)[
+        0
+    ]
+    return value if 2 * number > len(all_fields) else None
+
+
+def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = sorted({name for fields in all_fields for name in fields} - _ARCHITECTURE)
+    return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
+
+
+def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(json.dumps(fields.get(name)) for name in sorted(_ARCHITECTURE))
+
+
+def _order(configuration: Configuration) -> tuple[int, str, int]:
+    paper = configuration.paper
+    place = PAPER_MODELS.index(paper) if paper else len(PAPER_MODELS)
+    return place, "" if paper else configuration.model, -len(configuration.finished)

@@ -1,0 +1,98 @@
+"""The command that would fill a gap, with the flags that make its outcome comparable to what is there."""
+
+import json
+import pathlib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nucseg_jax.reporting.reading.paper import PaperModel
+from nucseg_jax.reporting.reading.run import Run, at
+
+_CONFIG = "--config="
+_WORKDIR = "--workdir="
+_OVERRIDE = "--config."
+# What a model of the paper does not share with another model, or with another seed.
+_OF_THE_MODEL = (
+    "model.encoder",
+    "model.decoder",
+    "model.output_stride",
+    "model.num_classes",
+    "model.dropout",
+    "model.drop_connect",
+    "model.width",
+    "model.encoder_depths",
+    "loss.l2",
+    "pretrained.path",
+    "train.seed",
+)
+
+
+def train_missing(
+    paper: PaperModel, like: Sequence[Run], paper_config: Mapping[str, Mapping[str, Any]] | None
+) -> tuple[str, ...]:
+    """Commands that train a model of the paper as the first of the runs at hand was trained.
+
+    Args:
+      paper: the model.
+      like: runs to compare with.
+      paper_config: what the model's config file holds; None if unknown: then nothing is changed in it.
+    """
+    name = pathlib.PurePath(paper.config).stem
+    weights = f"weights/{paper.encoder}"
+    changes = {
+        f"{section}.{field}": value
+        for section, fields in (like[0].config.items() if like and paper_config else ())
+        for field, value in fields.items()
+        if f"{section}.{field}" not in _OF_THE_MODEL
+        if json.dumps(value) != json.dumps(at(paper_config, section, field))
+    }
+    command = [
+        *("python", "launch.py", "train", f"{_CONFIG}{paper.config}"),
+        *_flags(changes),
+        f"{_OVERRIDE}pretrained.path={weights}",
+        f"{_WORKDIR}runs/{name}",
+    ]
+    return (
+        f"python launch.py convert --encoder={paper.encoder} --source=download --out={weights}",
+        shlex.join(command),
+    )
+
+
+def resume(run: Run) -> tuple[str, ...]:
+    """The command that goes on with an unfinished run; none if it is unknown."""
+    return (run.command,) if run.command else ()
+
+
+def train_again(run: Run, *more: str) -> tuple[str, ...]:
+    """The command that repeats a run in another folder: a finished one is not trained again in its own."""
+    config = config_flags(run)
+    words = ["python", "launch.py", "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
+    return (shlex.join(words),) if config else ()
+
+
+def evaluate(run: Run, *more: str) -> tuple[str, ...]:
+    """The command that scores a run's best checkpoint again on its own patches."""
+    # Overrides need the config that they change, and that has to be the run's.
+    needs_config = any(flag.startswith(_OVERRIDE) for flag in more)
+    config = config_flags(run) if needs_config else ()
+    if needs_config and not config:
+        return ()
+    return (shlex.join(["python", "launch.py", "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
+
+
+def config_flags(run: Run) -> tuple[str, ...]:
+    """--config and all its overrides, from the record of the run or else from its command; () if unknown."""
+    started_from = at(run.environment, "started_from")
+    config, changes = at(started_from, "config"), at(started_from, "overrides")
+    if isinstance(config, str) and isinstance(changes, Mapping):
+        return (f"{_CONFIG}{config}", *_flags(changes))
+    words = [word for word in shlex.split(run.command) if word.startswith((_CONFIG, _OVERRIDE))]
+    return tuple(words) if words and words[0].startswith(_CONFIG) else ()
+
+
+def _flags(changes: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{_OVERRIDE}{name}={tuple(value) if isinstance(value, list | tuple) else value}"
+        for name, value in changes.items()
+    ]

@@ -1,0 +1,104 @@
+"""What the paper says: Koishiyeva et al. (2024), the numbers of our copy and no others.
+
+Of Tables 2 and 3 our copy has two numbers, both rounded to two digits. Table 5 repeats Table 4's numbers; the times
+stand in the text, and what the seconds of inference are counted for (an image, a batch, the test set) is not said.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+CITATION = "Koishiyeva et al. (2024)"
+DEVICE = "one V100"
+# Section 3: how it trained.
+PROTOCOL = "120 epochs of whole 256 px patches, batch 8, learning rate 0.0001"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PaperModel:
+    """A row of the paper's tables; equal to itself alone.
+
+    Attributes:
+      name: as the paper has it.
+      decoder, encoder: values of `model.decoder` and `model.encoder`.
+      config: the file that holds it here.
+      parameters, size_mb, dropout, l2: Table 1.
+      train, validation, test: what is known of Tables 2, 3 and 4; metric names of `evaluation.scores`, and loss.
+      training_min, inference_s: from the text.
+    """
+
+    name: str
+    decoder: str
+    encoder: str
+    config: str
+    parameters: int
+    size_mb: float
+    dropout: float
+    l2: float
+    test: Mapping[str, float]
+    training_min: float
+    inference_s: float
+    train: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def known(self, split: str) -> Mapping[str, float]:
+        """Of the table of 'train', 'validation' or 'test'."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[split]
+
+
+# The order of Table 1.
+PAPER_MODELS = (
+    PaperModel(
+        name="U-Net ResNet-50",
+        decoder="unet",
+        encoder="resnet50",
+        config="configs/unet_resnet50.py",
+        parameters=15_676_865,
+        size_mb=59.80,
+        dropout=0.7,
+        l2=0.01,
+        test={"dice": 0.8286, "iou": 0.7121, "sensitivity": 0.8116, "accuracy": 0.9474, "loss": 0.3272},
+        training_min=37.42,
+        inference_s=0.93,
+    ),
+    PaperModel(
+        name="U-Net EfficientNet-B4",
+        decoder="unet",
+        encoder="efficientnet_b4",
+        config="configs/unet_efficientnet_b4.py",
+        parameters=14_932_072,
+        size_mb=56.96,
+        dropout=0.5,
+        l2=0.01,
+        test={"dice": 0.8138, "iou": 0.7111, "sensitivity": 0.7911, "accuracy": 0.9458, "loss": 0.2827},
+        training_min=43.65,
+        inference_s=0.88,
+    ),
+    PaperModel(
+        name="DeepLabV3+ ResNet-50",
+        decoder="deeplabv3plus",
+        encoder="resnet50",
+        config="configs/deeplabv3plus_resnet50.py",
+        parameters=30_462_849,
+        size_mb=116.21,
+        dropout=0.7,
+        l2=0.02,
+        test={"dice": 0.8356, "iou": 0.7280, "sensitivity": 0.8570, "accuracy": 0.9455, "loss": 0.3212},
+        training_min=23.37,
+        inference_s=0.50,
+    ),
+    PaperModel(
+        name="DeepLabV3+ EfficientNet-B4",
+        decoder="deeplabv3plus",
+        encoder="efficientnet_b4",
+        config="configs/deeplabv3plus_efficientnet_b4.py",
+        parameters=14_306_600,
+        size_mb=54.58,
+        dropout=0.25,
+        l2=0.01,
+        test={"dice": 0.6419, "iou": 0.4893, "sensitivity": 0.5212, "accuracy": 0.9166, "loss": 0.3543},
+        training_min=34.41,
+        inference_s=0.64,
+        train={"dice": 0.87},
+        validation={"sensitivity": 0.83},
+    ),
+)

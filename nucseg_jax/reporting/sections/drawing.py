@@ -1,0 +1,145 @@
+"""Charts: one look for all of them, and PNG bytes that are the same for the same numbers.
+
+Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart; markers and dashes repeat what they
+say. Figures are made without pyplot, so that nothing is kept between them.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Chart
+from matplotlib.ticker import MaxNLocator
+from PIL import ImageFont
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+INK = "#1c1c22"
+FAINT = "#6a6a75"
+WIDTH_IN = 6.4
+# More lines than this in one chart cannot be told apart.
+MOST_LINES = 6
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.grid": True,
+    "grid.color": "#e3e3e6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+}
+_DPI = 160
+
+T = TypeVar("T")
+
+
+class Look(NamedTuple):
+    """How one of several configurations is drawn."""
+
+    color: str
+    marker: str
+    dash: str | tuple[int, tuple[int, ...]]
+
+
+LOOKS = (
+    Look(BLUE, "o", "-"),
+    Look(VERMILLION, "s", (0, (5, 2))),
+    Look(GREEN, "D", (0, (1, 1))),
+    Look(PURPLE, "^", (0, (5, 1, 1, 1))),
+    Look(ORANGE, "v", (0, (8, 2))),
+    Look(SKY, "P", (0, (3, 1, 1, 1, 1, 1))),
+)
+
+
+def chart(draw: Callable[[Chart], None], *, height_in: float, width_in: float = WIDTH_IN) -> bytes:
+    """A PNG of what `draw` puts on an empty figure."""
+    with mpl.rc_context(_STYLE):
+        figure = Chart(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        buffer = io.BytesIO()
+        # Without matplotlib's version, which would make equal pictures unequal files.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:
+    """(position of the first, `size` items or what is left) after one another.
+
+    >>> list(chunks("abcde", 2))
+    [(0, 'ab'), (2, 'cd'), (4, 'e')]
+    """
+    for start in range(0, len(items), size):
+        yield start, items[start : start + size]
+
+
+def panels(figure: Chart, number: int, *, columns: int = 2) -> list[Axes]:
+    """So many axes in rows of `columns`, sharing both scales; one alone takes the whole width."""
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes: list[Axes] = grid.ravel().tolist()
+    for unused in axes[number:]:
+        unused.set_visible(False)
+    # Above an unused place the last panel is the lowest of its column.
+    for lowest in axes[max(0, number - columns) : number]:
+        lowest.tick_params(labelbottom=True)
+    return axes[:number]
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Whole numbers alone: there is no epoch 2.5."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.set_xlabel("epoch")
+
+
+def panel_rows(number: int, *, columns: int = 2) -> int:
+    """Rows that `panels` makes."""
+    return -(-number // min(columns, max(number, 1)))
+
+
+def wrapped(text: str, *, width_in: float, size_pt: float = 10) -> str:
+    """The text with line breaks, so that it fits a width."""
+    # Of DejaVu Sans, which matplotlib brings along: glyphs are wider than those of most fonts.
+    font = ImageFont.truetype(mpl.get_data_path() + "/fonts/ttf/DejaVuSans.ttf", 100)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) / 100 * size_pt / 72 <= width_in:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def legend_below(figure: Chart, source: Axes, *, columns: int) -> None:
+    """One legend for the figure, below everything."""
+    handles, labels = source.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, handlelength=2.8)

@@ -1,0 +1,217 @@
+"""The head of the page: what was read, what of it cannot be compared, and which configurations there are."""
+
+from collections.abc import Sequence
+
+from nucseg_jax.reporting.page.document import (
+    Block,
+    Gap,
+    Heading,
+    Numbers,
+    Paragraph,
+    Table,
+    Warn,
+)
+from nucseg_jax.reporting.reading import next_command
+from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
+from nucseg_jax.reporting.reading.find import Found
+from nucseg_jax.reporting.reading.paper import PROTOCOL
+from nucseg_jax.reporting.reading.run import at
+from nucseg_jax.reporting.sections.cells import count
+
+_DIGEST = 8
+
+
+def head_blocks(found: Found, cohorts: Sequence[Cohort]) -> list[Block]:
+    """Everything before the first table of the paper."""
+    finished = sum(run.results is not None for run in found.runs)
+    configurations = sum(len(cohort.configurations) for cohort in cohorts)
+    summary = (
+        f"{count(len(found.runs), 'run')} read, {finished} finished: {count(configurations, 'configuration')}"
+        " (runs that differ only in their seed, or in fields that change no number, are one). Every number"
+        " comes from the run folders below; the CSV file named beside each table and figure says from which"
+        " file."
+    )
+    blocks: list[Block] = [Heading("What was read"), Paragraph(summary)]
+    blocks += [Warn(text) for text in warnings(found, cohorts)]
+    blocks += [_runs_table(cohorts)]
+    if found.left_out:
+        rows = tuple(found.left_out)
+        blocks.append(
+            Table(
+                "left_out",
+                "Folders that match and were left out.",
+                ("folder", "reason"),
+                rows,
+                Numbers(("folder", "reason"), rows),
+            )
+        )
+    blocks += [
+        Gap(
+            f"{run.path} is {run.state}: {'curves, and no scores' if run.epochs else 'no curves and no scores'}.",
+            next_command.resume(run),
+        )
+        for run in found.runs
+        if run.results is None
+    ]
+    blocks += [Gap(f"{run.path}/{fault}") for run in found.runs for fault in run.faults]
+    blocks += _configurations_table(cohorts)
+    return blocks
+
+
+def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
+    """What a reader must know before comparing anything."""
+    texts = []
+    if len(cohorts) > 1:
+        texts.append(
+            f"The runs stand on {len(cohorts)} different data sets or splits. Scores on different patches are"
+            " not comparable; the page keeps them in parts of their own and compares nothing across them."
+        )
+    texts += [f"{copy} is a copy of {original}, which is counted once." for copy, original in found.copies]
+    commits = {run.commit for run in found.runs if run.commit != "–"}
+    if len(commits) > 1:
+        texts.append(
+            f"The runs were made by {len(commits)} commits of the code ({', '.join(sorted(commits))}): a"
+            " difference between configurations may be one between commits. CHANGELOG.md lists, under"
+            " Numbers, what changed results."
+        )
+    changed = [str(run.path) for run in found.runs if at(run.environment, "git", "dirty")]
+    if changed:
+        texts.append(
+            f"{count(len(changed), 'run')} of a checkout with uncommitted changes: {', '.join(changed)}."
+        )
+    devices = {run.device for run in found.runs if run.device != "–"}
+    if len(devices) > 1:
+        texts.append(f"Times come from different devices ({', '.join(sorted(devices))}) and say little.")
+    for cohort in cohorts:
+        for configuration in cohort.configurations:
+            seeds = [run.seed for run in configuration.finished]
+            repeated = sorted({str(seed) for seed in seeds if seeds.count(seed) > 1})
+            if repeated:
+                texts.append(
+                    f"{configuration.name}: seed {', '.join(repeated)} was run more than once with different"
+                    " results; each run counts."
+                )
+    return texts
+
+
+def describe_cohort(cohort: Cohort) -> str:
+    """What the runs of a cohort share: data, split, numbers of patches."""
+    run = cohort.runs[0]
+    sizes = f"{run.sizes['train']:,} / {run.sizes['validation']:,} / {run.sizes['test']:,}"
+    source = at(run.config, "data", "source")
+    data = {
+        "synthetic": "painted patches (no tissue: a trial of the machinery)",
+        "release": "patches of a release folder",
+        "download": "PanNuke as published",
+    }.get(str(source), "patches of unknown source")
+    protocol = at(run.config, "split", "protocol")
+    number = f" {at(run.config, 'split', 'number')}" if protocol == "official" else ""
+    anew = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
+    statistics = (
+        " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""
+    )
+    caution = " by patch at random, so that slides may fall on both sides" if protocol == "paper" else ""
+    return (
+        f"{data[0].upper()}{data[1:]}; {protocol} split{number}{caution}; {sizes} patches to train, validate"
+        f" and test. Data `{cohort.data_digest[:_DIGEST]}`, split `{cohort.split_digest[:_DIGEST]}`. Training:"
+        f" {_protocol(cohort)} (the paper: {PROTOCOL}).{statistics}"
+    )
+
+
+def _protocol(cohort: Cohort) -> str:
+    """How long, on what and how fast the runs trained; values that they do not share are all named."""
+    words = []
+    for field in ("train.epochs", "train.tile_px", "train.batch_size", "train.lr"):
+        values = [configuration.fields.get(field) for configuration in cohort.configurations]
+        words.append(" or ".join(dict.fromkeys(phrase(field, value) for value in values)))
+    return ", ".join(words)
+
+
+def _runs_table(cohorts: Sequence[Cohort]) -> Table:
+    shown, numbers = [], []
+    for cohort in cohorts:
+        for configuration in cohort.configurations:
+            for run in configuration.runs:
+                label = at(run.environment, "started_from", "sweep", "label")
+                shown.append(
+                    (
+                        str(run.path),
+                        configuration.name + (f" (sweep row {label})" if label else ""),
+                        str(run.seed),
+                        run.state,
+                        run.commit,
+                        run.data_digest[:_DIGEST],
+                        run.split_digest[:_DIGEST],
+                        run.device,
+                    )
+                )
+                numbers.append(
+                    (
+                        str(run.path),
+                        configuration.name,
+                        run.seed,
+                        run.state,
+                        at(run.environment, "git", "commit"),
+                        str(at(run.environment, "git", "dirty")),
+                        run.data_digest,
+                        run.split_digest,
+                        run.device,
+                        label,
+                        run.command,
+                    )
+                )
+    return Table(
+        "runs",
+        "Runs. A plus behind a commit: with uncommitted changes.",
+        ("run", "configuration", "seed", "state", "commit", "data", "split", "device"),
+        tuple(shown),
+        Numbers(
+            (
+                "run",
+                "configuration",
+                "seed",
+                "state",
+                "commit",
+                "dirty",
+                "data_digest",
+                "split_digest",
+                "device",
+                "sweep_label",
+                "command",
+            ),
+            tuple(numbers),
+        ),
+    )
+
+
+def _configurations_table(cohorts: Sequence[Cohort]) -> list[Block]:
+    configurations = [configuration for cohort in cohorts for configuration in cohort.configurations]
+    fields = differing_fields(configurations)
+    if not fields:
+        return []
+    rows = tuple(
+        (
+            configuration.name,
+            ", ".join(phrase(field, configuration.fields.get(field)) for field in fields),
+            str(len(configuration.finished)),
+        )
+        for configuration in configurations
+    )
+    numbers = tuple(
+        (str(run.path), "config.json", configuration.name, field, str(configuration.fields.get(field)))
+        for configuration in configurations
+        for run in configuration.runs
+        for field in fields
+    )
+    return [
+        Heading("Configurations", 3),
+        Table(
+            "configurations",
+            "Every field in which configurations differ. A name tells the fields that differ within a model, and what a"
+            " model has unlike most configurations; dropout and L2, of which each model of the paper has its own, only"
+            " where they differ within a model.",
+            ("configuration", "fields that differ", "finished runs"),
+            rows,
+            Numbers(("run", "file", "configuration", "field", "value"), numbers),
+        ),
+    ]

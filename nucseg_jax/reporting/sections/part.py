@@ -1,0 +1,33 @@
+"""What every section of a comparison is given."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from nucseg_jax.reporting.reading.configuration import Cohort
+from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A cohort and its place in the report.
+
+    Attributes:
+      cohort: runs on the same patches.
+      prefix: of the names of its files; '' where the report has one cohort.
+      paper_configs: {name of a model of the paper: what its config file holds}.
+    """
+
+    cohort: Cohort
+    prefix: str
+    paper_configs: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def not_run(self) -> tuple[PaperModel, ...]:
+        """The paper's models that no finished run of the cohort has."""
+        present = {configuration.paper for configuration in self.cohort.scored}
+        return tuple(paper for paper in PAPER_MODELS if paper not in present)
+
+    def file(self, stem: str) -> str:
+        """The name of a table or figure, without ending."""
+        return f"{self.prefix}{stem}"

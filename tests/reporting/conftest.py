@@ -1,0 +1,275 @@
+"""Small run folders in the formats that train and evaluate write, made without training."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from configs import base
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.vocabulary import TISSUES
+from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
+from nucseg_jax.evaluation.calibration import write_levels
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.reporting import examples as reporting_examples
+from nucseg_jax.reporting.examples import Examples
+from nucseg_jax.reporting.page.document import Document
+from nucseg_jax.reporting.page.write import write_report
+from nucseg_jax.reporting.reading.configuration import make_cohorts
+from nucseg_jax.reporting.reading.find import find_runs
+from nucseg_jax.reporting.reading.paper import PAPER_MODELS
+from nucseg_jax.reporting.sections.compose import compose
+from nucseg_jax.training.record import MetricsLog
+
+FOLD_SIZES = {1: 20, 2: 14, 3: 24}
+PIXELS = 256 * 256
+EPOCHS = 5
+
+
+def split_counts(split: str, patches: int, *, seed: int, quality: float) -> Counts:
+    """Counts of one model: the truth depends on the split alone, so that models meet the same patches."""
+    truth, model = np.random.default_rng(len(split)), np.random.default_rng((seed, len(split)))
+    nuclei = np.where(truth.random(patches) < 0.15, 0, truth.integers(1_500, 30_000, patches))
+    tissue = truth.choice([3, 5, 8, 18], patches)
+    found = np.clip(quality + 0.08 * model.standard_normal(patches), 0.05, 0.99)
+    tp = (found * nuclei).astype(int)
+    fp = np.minimum(((1 - found) * 9_000).astype(int), PIXELS - nuclei)
+    cells = np.stack([tp, fp, nuclei - tp, PIXELS - nuclei - fp], axis=-1)
+    return Counts.from_batch(
+        counts=cells[:, None],
+        index=np.arange(patches),
+        tissue=tissue,
+        losses={"dice_loss": (1 - found).astype(np.float32)},
+        valid=np.ones(patches, bool),
+    )
+
+
+def entry(counts: Counts, penalty: float) -> dict:
+    losses = counts.mean_losses()
+    return {**counts.compute(), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
+
+
+def write_calibration(path: pathlib.Path, *, seed: int) -> None:
+    level = np.arange(256)
+    total = np.where((level < 8) | (level > 247), 90_000, 900) + np.random.default_rng(seed).integers(
+        0, 300, 256
+    )
+    nucleus = (total * (level / 255) ** 1.3).astype(int)
+    write_levels(path, np.stack([total - nucleus, nucleus], axis=1))
+
+
+def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> None:
+    """Discs on flat tissue; what is predicted are the same discs, a little aside."""
+    chosen = ["spread"] * 5 + ["best", "best", "worst", "worst"]
+    position = np.array([0, 4, 9, 12, len(patches) - 1, 4, 9, 0, 12], np.int32)
+    rows, columns = np.mgrid[:256, :256]
+    aside = np.random.default_rng(seed).integers(2, 9)
+    truth, prediction = np.zeros((2, len(chosen), 256, 256), bool)
+    for number, place in enumerate(position):
+        rng = np.random.default_rng(place)
+        for _ in range(12):
+            top, left, radius = rng.integers(0, 256), rng.integers(0, 256), rng.integers(8, 22)
+            truth[number] |= (rows - top) ** 2 + (columns - left) ** 2 < radius**2
+            prediction[number] |= (rows - top - aside) ** 2 + (columns - left) ** 2 < radius**2
+    image = np.full((*truth.shape, 3), (228, 190, 214), np.uint8)
+    image[truth] = (110, 70, 140)
+    kept = Examples(
+        position=position,
+        fold=patches[position, 0].astype(np.int32),
+        row=patches[position, 1].astype(np.int32),
+        tissue=np.full(len(chosen), TISSUES.index("Breast"), np.int32),
+        chosen=np.array(chosen),
+        image=image,
+        truth=truth,
+        prediction=prediction,
+        probability=np.where(prediction, 225, 12).astype(np.uint8),
+    )
+    reporting_examples.write_examples(path, kept)
+
+
+def write_run(
+    path: pathlib.Path,
+    fields: dict | None = None,
+    *,
+    quality: float = 0.75,
+    finished: bool = True,
+    complete: bool = True,
+    split_number: int = 1,
+) -> pathlib.Path:
+    """A run folder.
+
+    Args:
+      fields: changes of the config, by 'section.field'.
+      quality: share of nucleus pixels that the model finds.
+      finished: with results.
+      complete: with calibration, examples, inference times and other batch-norm statistics.
+    """
+    config = json.loads(base.get_config().to_json())
+    fields = {"train.epochs": EPOCHS, "split.number": split_number, **(fields or {})}
+    for name, value in fields.items():
+        section, field = name.split(".")
+        config[section][field] = value
+    seed = config["train"]["seed"]
+    splits = official_splits(FOLD_SIZES, number=split_number)
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config)
+    write_json(
+        path / "split.json", {"digest": splits.digest, "data_digest": "d" * 64, "lists": splits.as_json()}
+    )
+    flags = " ".join(f"--config.{name}={value}" for name, value in fields.items())
+    environment = {
+        "python": "3.11.7",
+        "jax": {"backend": "cpu", "device_kind": "cpu", "device_count": 1},
+        "cpu_count": 2,
+        "git": {"commit": "a1b2c3d" + "0" * 33, "dirty": False},
+        "command": f"launch.py train --config=configs/base.py {flags} --workdir={path}",
+    }
+    write_json(path / "environment.json", environment)
+    if config["pretrained"]["path"]:
+        name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        write_json(path / "pretrained.json", {"digest": "e" * 64, "source": {"name": name}})
+    penalty = 0.04
+    with MetricsLog(path / "metrics.jsonl") as log:
+        for epoch in range(1, (EPOCHS if finished else 2) + 1):
+            at_epoch = quality * (1 - 0.5 / epoch)
+            values = {}
+            for split in ("train", "validation"):
+                counts = split_counts(split, len(getattr(splits, split)), seed=seed, quality=at_epoch)
+                values[split] = entry(counts, penalty)
+                if split == "validation" and complete:
+                    better = split_counts(split, len(splits.validation), seed=seed, quality=at_epoch + 0.03)
+                    values[split]["batch_statistics"] = entry(better, penalty)
+            values["train"] = {
+                name: values["train"][name] for name in ("micro", "loss", "dice_loss", "l2_penalty")
+            }
+            log.write(step=10 * epoch, epoch=epoch, kind="epoch", values={**values, "learning_rate": 1e-3})
+    start = {"imports": 1.0, "training": 90.0 + seed, "validation": 12.0, "program": 6.0, "test": 3.0}
+    timing: dict = {"starts": [{**start, "program_from": "compilation"}]}
+    if not finished:
+        write_json(path / "timing.json", timing)
+        return path
+    if complete:
+        timing["inference"] = [
+            {
+                "batch_size": size,
+                "ms_per_image": 80.0 / size,
+                "p10_ms": 70 / size,
+                "p90_ms": 90 / size,
+                "repeats": 9,
+            }
+            for size in (1, 8)
+        ]
+    write_json(path / "timing.json", timing)
+    write_scores(path, splits, seed=seed, quality=quality, penalty=penalty, complete=complete)
+    return path
+
+
+def write_scores(
+    path: pathlib.Path, splits: Splits, *, seed: int, quality: float, penalty: float, complete: bool
+) -> None:
+    """results.json and all that lies beside it."""
+    results = {}
+    for number, split in enumerate(SPLIT_NAMES):
+        patches = getattr(splits, split)
+        counts = split_counts(split, len(patches), seed=seed, quality=quality - 0.02 * number)
+        write_per_image(per_image_path(path, split), counts, patches)
+        results[split] = entry(counts, penalty)
+        if complete:
+            for name, gain in (("batch_statistics", 0.02), ("reestimated_statistics", 0.03)):
+                other = split_counts(split, len(patches), seed=seed, quality=quality + gain)
+                results[split][name] = entry(other, penalty)
+            write_calibration(path / f"calibration_{split}.csv", seed=seed)
+            if split != "train":
+                write_examples(path / f"examples_{split}.npz", patches, seed=seed)
+    write_json(path / "results.json", results)
+
+
+def write_baselines(run: pathlib.Path) -> None:
+    """What `evaluate --baselines` leaves."""
+    record = json.loads((run / "split.json").read_text())
+    results = json.loads((run / "results.json").read_text())
+    baseline = split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6).compute()
+    out = run / "evaluations" / "test-dddddddd-00000000"
+    out.mkdir(parents=True)
+    about = {
+        "checkpoint_step": 50,
+        "split_digest": record["digest"],
+        "data_digest": record["data_digest"],
+        "eval": {"reestimate_batch_norm": False, "compare_statistics": "never"},
+        "forced": False,
+    }
+    write_json(
+        out / "results.json",
+        {"test": results["test"], "baselines": {"otsu_hematoxylin": {"test": baseline}}, "about": about},
+    )
+
+
+IMAGENET = {"pretrained.path": "weights/resnet50"}
+
+
+@pytest.fixture(scope="session")
+def run_folders(tmp_path_factory) -> pathlib.Path:
+    """Two configurations of two seeds, one of one seed without the newer files, one unfinished, and wreckage."""
+    root = tmp_path_factory.mktemp("report") / "runs"
+    for seed in (0, 1):
+        imagenet = write_run(root / f"imagenet_{seed}", {**IMAGENET, "train.seed": seed}, quality=0.86)
+        write_run(
+            root / f"scratch_{seed}",
+            {"train.seed": seed, "train.feed": ("device", "host")[seed]},
+            quality=0.7,
+        )
+    write_baselines(imagenet)
+    unet = {"model.decoder": "unet", "loss.l2": 0.01}
+    write_run(root / "unet", unet, quality=0.8, complete=False)
+    write_run(root / "unfinished", {**unet, **IMAGENET}, finished=False)
+    (write_run(root / "truncated") / "config.json").write_text('{"model": {')
+    (root / "notes").mkdir()
+    return root
+
+
+MODELS = [
+    {
+        "name": paper.name,
+        "source": paper.config,
+        "config": json.loads(base.get_config().to_json()),
+        "is_paper": True,
+        "encoder": paper.encoder,
+        "decoder": paper.decoder,
+        "parameters_total": paper.parameters,
+        "size_mb": paper.size_mb,
+        "dropout": paper.dropout,
+        "l2": paper.l2,
+        "flops_forward": 35.3e9,
+    }
+    for paper in PAPER_MODELS
+]
+
+
+def compose_page(pattern: str, out: pathlib.Path) -> Document:
+    """What `report` does, but for counting the models' parameters, which takes JAX."""
+    found = find_runs(pattern, not_in=out)
+    document = compose(found, make_cohorts(found.runs, free_fields=("train.feed",)), MODELS)
+    write_report(document, out)
+    return document
+
+
+@pytest.fixture(scope="session")
+def make_page():
+    """`compose_page`."""
+    return compose_page
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    """`write_run`."""
+    return write_run
+
+
+@pytest.fixture(scope="session")
+def report_folder(run_folders, tmp_path_factory) -> pathlib.Path:
+    """The report of all these runs."""
+    out = tmp_path_factory.mktemp("page") / "report"
+    compose_page(str(run_folders / "*"), out)
+    return out
