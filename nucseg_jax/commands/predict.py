@@ -236,9 +236,7 @@ def open_jobs(
     """Opens images as they are wanted; one that was begun before goes on from there."""
     for path, look in looks.items():
         try:
-            job = _open(path, settings)
-            with refused(path):
-                job = without_background(job)
+            job = _open(path, settings, skip_background=True)
         except RefusedImage as error:
             yield Failed(path, error)
             continue
@@ -248,16 +246,22 @@ def open_jobs(
         yield resumed(job, journal.ends if is_begun else ())
 
 
-def _open(path: pathlib.Path, settings: PredictSettings) -> Job:
+def _open(path: pathlib.Path, settings: PredictSettings, *, skip_background: bool = False) -> Job:
     source = open_source(path)
-    with refused(path):
-        return plan_job(
-            path,
-            source,
-            microns_per_px=settings.microns_per_px,
-            tile_px=settings.tile_px,
-            overlap_px=settings.overlap_px,
-        )
+    with contextlib.ExitStack() as stack:
+        stack.callback(source.close)
+        with refused(path):
+            job = plan_job(
+                path,
+                source,
+                microns_per_px=settings.microns_per_px,
+                tile_px=settings.tile_px,
+                overlap_px=settings.overlap_px,
+            )
+            if skip_background:
+                job = without_background(job)
+        stack.pop_all()
+    return job
 
 
 def _counted(events: Iterable[Event], progress: TileProgress) -> Iterator[Event]:

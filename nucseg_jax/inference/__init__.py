@@ -10,7 +10,7 @@ Two grids of pixels: the source's own (full resolution, what every output is in)
       | predictor    tiles -> probabilities, in full batches over all devices
       | blending     tiles -> bands of rows, weights that sum to one
       | resample     bands on the model's grid -> bands on the source's
-      | nuclei       bands -> nuclei, each whole in one piece             (nucleus_stream, measure, outlines)
+      | nuclei       bands -> nuclei, each whole in one piece             (nucleus_stream, measure, outlines, geojson)
     write_images     files: probability, nuclei, mask, overlay, tables    (a journal says where to go on)
 
 Memory is bounded by a strip: a row of tiles over the whole width, and the rows of nuclei that are not finished.
