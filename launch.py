@@ -132,14 +132,14 @@ def evaluate() -> None:
 
 def predict() -> None:
     """Runs `predict`; exit status 1 if some images could not be read."""
-    from nucseg_jax.commands.predict import PredictSettings, predict
-    from nucseg_jax.inference.nuclei import NucleusRule
-
     if not (WORKDIR.value and INPUTS.value and OUT.value):
         raise UserError(
             "predict needs --workdir, --inputs and --out",
             advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
+    from nucseg_jax.commands.predict import PredictSettings, predict
+    from nucseg_jax.inference.nuclei import NucleusRule
+
     failures = predict(
         pathlib.Path(WORKDIR.value),
         INPUTS.value,
@@ -158,13 +158,13 @@ def predict() -> None:
 
 def export() -> None:
     """Runs `export`."""
-    from nucseg_jax.commands.export import export
-
     if not (WORKDIR.value and OUT.value):
         raise UserError(
             "export needs --workdir and --out",
             advice="python launch.py export --workdir=runs/NAME --out=model.stablehlo",
         )
+    from nucseg_jax.commands.export import export
+
     export(pathlib.Path(WORKDIR.value), pathlib.Path(OUT.value))
 
 

@@ -12,6 +12,8 @@ from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
+from nucseg_jax.core.errors import UserError
+
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
 _EIGHT: np.ndarray = np.ones((3, 3), bool)
@@ -22,7 +24,7 @@ class NucleusRule:
     """What counts as a nucleus, in microns, so that it holds at any resolution.
 
     Attributes:
-      threshold: probability above which a pixel is foreground, 0..1.
+      threshold: probability above which a pixel is foreground, 0 <= threshold < 1.
       neck_um: two nuclei are parted where the piece is narrower than at both of their centres by this much on each
         side of its middle line.
       smallest_um2: smaller ones are dropped. A lymphocyte, the smallest whole nucleus, has some 25.
@@ -34,6 +36,13 @@ class NucleusRule:
     neck_um: float = 0.3
     smallest_um2: float = 5.0
     tallest_um: float = 256.0
+
+    def __post_init__(self):
+        """Raises UserError for a threshold that is no probability."""
+        if not 0 <= self.threshold < 1:
+            raise UserError(
+                f"the threshold is {self.threshold}", expected="a probability, 0 <= threshold < 1"
+            )
 
     @property
     def threshold_level(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.ops.probability import foreground_probability
 
 
@@ -56,7 +57,12 @@ def make_predictor(
       num_classes: C; F = 1 for 1, else C - 1.
       tile_px: T.
       batch_size: wanted; rounded up to a multiple of the devices.
+
+    Raises:
+      UserError: a batch size below 1.
     """
+    if batch_size < 1:
+        raise UserError(f"the batch size is {batch_size}", expected="1 or more")
     everywhere = NamedSharding(mesh, PartitionSpec())
     examples = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 

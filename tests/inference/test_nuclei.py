@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import perimeter_crofton, regionprops_table
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.measure import COLUMNS, empty_table, measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule, find_nuclei, part
@@ -87,6 +88,12 @@ def test_each_nucleus_is_connected():
     nuclei = find_nuclei(blobs(3) >= 128, neck_px=1.2, smallest_px=1)
     for number, where in enumerate(ndimage.find_objects(nuclei.astype(np.int32)), start=1):
         assert ndimage.label(nuclei[where] == number)[1] == 1
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])
+def test_a_threshold_is_a_probability(threshold):
+    with pytest.raises(UserError):
+        NucleusRule(threshold=threshold)
 
 
 def test_smaller_ones_are_dropped():
