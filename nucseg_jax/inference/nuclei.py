@@ -37,7 +37,7 @@ class NucleusRule:
     smallest_um2: float = 5.0
     tallest_um: float = 256.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError for a threshold that is no probability."""
         if not 0 <= self.threshold < 1:
             raise UserError(
