@@ -4,6 +4,8 @@ Commands:
   prepare   brings the data set into the form that training reads
   train     trains, validates and tests a model; the same command again resumes; --sweep: many of them
   evaluate  scores a trained model, or baselines, on a split
+  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
+  export    the model of a run as a StableHLO program that needs only JAX, for CPU, CUDA and TPU
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
   profile   how fast a config trains and evaluates here, and what share of the machine that is
@@ -46,7 +48,13 @@ BASELINES = flags.DEFINE_bool("baselines", False, "evaluate: score Otsu and all-
 FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the run trained on it")
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
-OUT = flags.DEFINE_string("out", None, "convert, report: the folder to write")
+OUT = flags.DEFINE_string("out", None, "convert, report, predict: the folder to write; export: the file")
+INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
+MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
+TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
+OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
+THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 RUNS = flags.DEFINE_string(
     "runs", None, "report: a pattern of run folders, such as 'runs/*'; several with commas"
 )
@@ -122,6 +130,44 @@ def evaluate() -> None:
     )
 
 
+def predict() -> None:
+    """Runs `predict`; exit status 1 if some images could not be read."""
+    if not (WORKDIR.value and INPUTS.value and OUT.value):
+        raise UserError(
+            "predict needs --workdir, --inputs and --out",
+            advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
+        )
+    from nucseg_jax.commands.predict import PredictSettings, predict
+    from nucseg_jax.inference.nuclei import NucleusRule
+
+    failures = predict(
+        pathlib.Path(WORKDIR.value),
+        INPUTS.value,
+        pathlib.Path(OUT.value),
+        PredictSettings(
+            microns_per_px=MPP.value,
+            tile_px=TILE_PX.value,
+            overlap_px=OVERLAP_PX.value,
+            rule=NucleusRule(threshold=THRESHOLD.value),
+        ),
+        batch_size=BATCH_SIZE.value,
+    )
+    if failures:
+        sys.exit(1)
+
+
+def export() -> None:
+    """Runs `export`."""
+    if not (WORKDIR.value and OUT.value):
+        raise UserError(
+            "export needs --workdir and --out",
+            advice="python launch.py export --workdir=runs/NAME --out=model.stablehlo",
+        )
+    from nucseg_jax.commands.export import export
+
+    export(pathlib.Path(WORKDIR.value), pathlib.Path(OUT.value))
+
+
 def describe() -> None:
     """Runs `describe`."""
     from nucseg_jax.commands.describe import describe
@@ -178,6 +224,8 @@ COMMANDS = {
     "prepare": prepare,
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
     "describe": describe,
     "convert": convert,
     "profile": profile,

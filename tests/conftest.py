@@ -13,6 +13,19 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import pytest
 
+# The folders whose files take longest.
+SLOW_FOLDERS = ("commands", "training", "models", "pretrained")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: workers take files in order, and none is left alone with a long one at the end."""
+
+    def turn(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
+
+    items.sort(key=turn)
+
 
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:

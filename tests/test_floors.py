@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOORS = [
@@ -10,7 +12,7 @@ FLOORS = [
     {"models", "data"},
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},
-    {"settings", "limits", "experiment", "sweep"},
+    {"settings", "limits", "experiment", "sweep", "run"},
     {"commands"},
 ]
 
@@ -74,3 +76,11 @@ def test_tensorflow_is_never_imported_and_torch_not_at_module_level():
     for path in [*package_files(), ROOT / "launch.py"]:
         assert not any(name.split(".")[0] == "tensorflow" for name in imports(path)), path
         assert "torch" not in {name.split(".")[0] for name in imports(path, only_top_level=True)}, path
+
+
+def test_importing_the_package_is_light():
+    """JAX and the models come with the first use of `load_run`."""
+    code = (
+        "import sys, nucseg_jax; assert not {'jax', 'flax', 'numpy'} & set(sys.modules); nucseg_jax.load_run"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)

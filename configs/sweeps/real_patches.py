@@ -1,4 +1,4 @@
-r"""The comparisons on real patches that README quotes, in the order of what they answer; each row is one run.
+r"""The comparisons on real patches, in the order of what they answer; each row is one run.
 
     python launch.py train --config=configs/real_patches.py --sweep=configs/sweeps/real_patches.py \
         --workdir=runs/real_patches --executor=local

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
@@ -20,9 +19,8 @@ from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
+from nucseg_jax.run import best_variables
 from nucseg_jax.settings import differences
-from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, restore_checkpoint
-from nucseg_jax.training.mesh import replicated
 from nucseg_jax.training.run_folder import RunFolder
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
@@ -147,34 +145,6 @@ def score_run(
         "eval": dataclasses.asdict(settings.eval),
     }
     return facts, scored[split]
-
-
-def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
-    """Step and variables of a run's best checkpoint.
-
-    Raises:
-      UserError: there is none yet, or split.json is not the one it was trained with.
-    """
-    if not folder.checkpoints.is_dir():
-        raise UserError(
-            f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
-        )
-    with open_checkpoints(folder.checkpoints, read_only=True) as checkpoints:
-        best = checkpoints.best_step()
-        if best is None:
-            raise UserError(
-                f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
-            )
-        recipe = experiment.recipe(steps_per_epoch=1)
-        like = experiment.abstract_state(recipe)
-        state, record = restore_checkpoint(checkpoints, best, abstract_like(like, replicated(mesh)))
-    splits, _ = folder.read_splits()
-    if record["split_digest"] != splits.digest:
-        raise UserError(
-            f"{folder.split} does not belong to the checkpoints beside it",
-            advice="restore the file that train wrote",
-        )
-    return best, state.variables
 
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:

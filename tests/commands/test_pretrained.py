@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 
-from nucseg_jax.commands.evaluate import best_variables
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
+from nucseg_jax.run import best_variables
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.run_folder import RunFolder
 

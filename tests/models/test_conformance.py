@@ -92,7 +92,7 @@ def test_every_row_gives_float32_logits_of_the_images_size(encoder, decoder):
         assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("encoder", map(marked, ENCODERS))
+@pytest.mark.parametrize("encoder", [marked(encoder) for encoder in ENCODERS])
 def test_taps_have_their_strides_and_the_cut_is_a_part_of_the_whole(encoder):
     def taps(extent, output_stride):
         model = build_encoder(encoder, extent=extent, output_stride=output_stride)

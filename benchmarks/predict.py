@@ -1,0 +1,113 @@
+"""`predict` end to end, from a tiled TIFF to GeoJSON, against the model's bare rate on the same tiles; and its memory.
+
+python benchmarks/predict.py --workdir=runs/quickstart --sizes 1024 4096 16384
+
+Each size runs in a process of its own, over painted tissue. Bare: batches that wait in memory, compilation excluded,
+measured before and after. Efficiency: tiles a second end to end over bare. Memory: the process's peak, JAX included.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import tifffile
+
+from nucseg_jax.commands.predict import PredictSettings, predict_files
+from nucseg_jax.core.compilation_cache import enable_compilation_cache
+from nucseg_jax.core.peak_memory import peak_bytes
+from nucseg_jax.data.pannuke.synthetic import paint_patch
+from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.predictor import Predictor
+from nucseg_jax.inference.tiles import TilePlan
+from nucseg_jax.run import load_run
+
+TILE_PX, OVERLAP_PX, BATCH_SIZE = 256, 64, 8
+PATCHES = 16
+BARE_S = 5.0
+
+
+def write_tissue(path: pathlib.Path, size: int) -> None:
+    """A square of painted patches, as a tiled TIFF at 0.25 microns per pixel."""
+    patches = [paint_patch(seed=0, fold=3, index=index).image for index in range(20, 20 + PATCHES)]
+
+    def tiles() -> Iterator[np.ndarray]:
+        for number in range((size // 256) ** 2):
+            yield patches[number * 7 % PATCHES]
+
+    tifffile.imwrite(
+        path,
+        tiles(),
+        shape=(size, size, 3),
+        dtype=np.uint8,
+        tile=(256, 256),
+        photometric="rgb",
+        compression="jpeg",
+        resolution=(40_000, 40_000),
+        resolutionunit="CENTIMETER",
+    )
+
+
+def bare_tiles_per_second(predictor: Predictor) -> float:
+    """Batches one after the other, two under way."""
+    tiles = [paint_patch(seed=0, fold=3, index=20 + index).image for index in range(predictor.batch_size)]
+    jax.block_until_ready(predictor.start(tiles))
+    begin, batches, waiting = time.perf_counter(), 0, predictor.start(tiles)
+    while time.perf_counter() - begin < BARE_S:
+        running = predictor.start(tiles)
+        jax.block_until_ready(waiting)
+        waiting, batches = running, batches + 1
+    jax.block_until_ready(waiting)
+    return (batches + 1) * predictor.batch_size / (time.perf_counter() - begin)
+
+
+def measure(workdir: pathlib.Path, size: int) -> None:
+    """Prints the row of one size."""
+    enable_compilation_cache()
+    run = load_run(workdir)
+    predictor = run.predictor(tile_px=TILE_PX, batch_size=BATCH_SIZE)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        write_tissue(folder / "tissue.tif", size)
+        before = bare_tiles_per_second(predictor)
+        settings = PredictSettings(None, TILE_PX, OVERLAP_PX, NucleusRule())
+        begin = time.perf_counter()
+        predict_files(run, [folder / "tissue.tif"], folder / "out", settings, batch_size=BATCH_SIZE)
+        seconds = time.perf_counter() - begin
+        bare = (before + bare_tiles_per_second(predictor)) / 2
+    plan = TilePlan(size, size, TILE_PX, OVERLAP_PX)
+    tiles = plan.rows * plan.columns
+    end_to_end, peak = tiles / seconds, peak_bytes(jax.devices("cpu")[0]) / 2**20
+    print(
+        f"ROW | {size:,} | {tiles:,} | {seconds:.1f} | {end_to_end:.1f} | {bare:.1f} | {end_to_end / bare:.0%}"
+        f" | {peak:,.0f} |"
+    )
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 4096, 16384])
+    parser.add_argument("--one", action="store_true", help="measure here; for the processes that this starts")
+    arguments = parser.parse_args()
+    if arguments.one:
+        measure(arguments.workdir, arguments.sizes[0])
+        return
+    print(
+        "| px a side | tiles | s | tiles/s | bare | efficiency | peak memory, MiB |\n|---|---|---|---|---|---|---|"
+    )
+    for size in arguments.sizes:
+        command = [sys.executable, __file__, f"--workdir={arguments.workdir}", f"--sizes={size}", "--one"]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        row = next(line for line in done.stdout.splitlines() if line.startswith("ROW"))
+        print(row.removeprefix("ROW "), flush=True)
+
+
+if __name__ == "__main__":
+    main()

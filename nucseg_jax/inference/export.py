@@ -1,0 +1,57 @@
+"""A model as one StableHLO program (`jax.export`): bytes in, images in, probabilities out; needs only JAX to run.
+
+import jax
+program = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read()))
+probability = jax.jit(program.call)(image)
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from nucseg_jax.ops.lowering import traced_for
+from nucseg_jax.ops.probability import foreground_probability
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+class ExportedModel(NamedTuple):
+    """A program.
+
+    Attributes:
+      data: what `jax.export.deserialize` takes; weights and preprocessing are inside.
+      shape: of the images it takes, uint8, such as '(n, 16*h, 16*w, 3)'; letters stand for any number.
+    """
+
+    data: bytes
+    shape: str
+
+
+def export_model(model: nn.Module, variables: Any, *, output_stride: int) -> ExportedModel:
+    """Exports a model for CPU, CUDA and TPU, for any number of images of any size that it can take.
+
+    One program for all platforms: every operation is XLA's own, without the lowerings that are faster on CPU.
+
+    Args:
+      model: a linen module, `apply(variables, image, train=False)` to logits.
+      variables: of the model; become constants of the program.
+      output_stride: height and width are multiples of it.
+
+    Returns:
+      A program from uint8 RGB [N, H, W, 3] to float32 [N, H, W, F], the probability of each foreground class.
+    """
+    constants = jax.tree.map(np.asarray, variables)
+
+    # A function of its own each time: JAX keeps traces, and this one is meant for no platform in particular.
+    def probability(image: jax.Array) -> jax.Array:
+        return foreground_probability(model.apply(constants, image, train=False))
+
+    shape = f"n, {output_stride}*h, {output_stride}*w, 3"
+    with traced_for("any"):
+        exported = jax.export.export(jax.jit(probability), platforms=PLATFORMS)(
+            jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape), jnp.uint8)
+        )
+    return ExportedModel(bytes(exported.serialize()), f"({shape})")

@@ -1,0 +1,107 @@
+"""What is to be done with one image: its pixels, its scale, its tiles, and where to begin."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from nucseg_jax.inference.resample import ModelView, ToSourceGrid
+from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size
+from nucseg_jax.inference.source import Source
+from nucseg_jax.inference.tiles import TilePlan
+from nucseg_jax.inference.tissue import wanted_tiles
+
+_WHITE = 255
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """An image to be predicted.
+
+    Attributes:
+      path: names it in messages.
+      view: its pixels on both grids.
+      resolution: of its full resolution.
+      plan: its tiles.
+      wanted: bool [rows, columns], the tiles that are computed; the others count as background.
+      ends: rows at full resolution at which the bands end that an earlier start has written.
+      first_row: the row of tiles to begin with.
+    """
+
+    path: pathlib.Path
+    view: ModelView
+    resolution: Resolution
+    plan: TilePlan
+    wanted: np.ndarray
+    ends: tuple[int, ...] = ()
+    first_row: int = 0
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of pixels, at full resolution, that an earlier start has written."""
+        return self.ends[-1] if self.ends else 0
+
+    def read_wanted(self, top: int, height: int) -> np.ndarray:
+        """Rows at full resolution, uint8 [height, W, 3], white where no tile was wanted."""
+        source, plan = self.view.source, self.plan
+        scale = self.view.height / source.height
+        first = max(0, int(top * scale) - plan.tile_px) // plan.stride_px
+        last = int((top + height) * scale) // plan.stride_px + 1
+        columns = np.flatnonzero(self.wanted[first:last].any(axis=0))
+        if not len(columns):
+            return np.full((height, source.width, 3), _WHITE, np.uint8)
+        # One span from the first to the last: tissue is rarely in two places so far apart that two would pay.
+        scale = source.width / self.view.width
+        left = int(columns[0] * plan.stride_px * scale)
+        right = min(source.width, int((columns[-1] * plan.stride_px + plan.tile_px) * scale) + 1)
+        if (left, right) == (0, source.width):
+            return source.read(top, 0, height, source.width)
+        rows: np.ndarray = np.full((height, source.width, 3), _WHITE, np.uint8)
+        rows[:, left:right] = source.read(top, left, height, right - left)
+        return rows
+
+
+def plan_job(
+    path: pathlib.Path,
+    source: Source,
+    *,
+    microns_per_px: float | None,
+    tile_px: int,
+    overlap_px: int,
+) -> Job:
+    """The whole of an image, every tile of it; reads no pixels.
+
+    Args:
+      path: names it.
+      source: the image.
+      microns_per_px: None = as the file says, or the model's own where it says nothing.
+      tile_px, overlap_px: on the model's grid.
+
+    Raises:
+      UserError: a resolution at which nuclei cannot be found.
+    """
+    resolution = source.resolution or UNKNOWN
+    if microns_per_px is not None:
+        resolution = Resolution(microns_per_px, "--mpp")
+    check_resolution(resolution.microns_per_px)
+    height, width = model_size(source.height, source.width, resolution.microns_per_px)
+    plan = TilePlan(height, width, tile_px, overlap_px)
+    everything: np.ndarray = np.ones((plan.rows, plan.columns), bool)
+    return Job(path, ModelView(source, height, width), resolution, plan, everything)
+
+
+def without_background(job: Job) -> Job:
+    """The same for a slide, without the tiles that have no tissue; looks at the whole slide, small."""
+    return dataclasses.replace(job, wanted=wanted_tiles(job.view.source, job.plan))
+
+
+def resumed(job: Job, ends: Sequence[int]) -> Job:
+    """The same after bands that end at these rows of pixels, at full resolution."""
+    job = dataclasses.replace(job, ends=tuple(ends))
+    if not ends:
+        return job
+    if job.rows_done >= job.view.source.height:
+        return dataclasses.replace(job, first_row=job.plan.rows)
+    needed = ToSourceGrid(job.view, top=job.rows_done).first_model_row()
+    return dataclasses.replace(job, first_row=job.plan.first_row_for(needed))

@@ -1,0 +1,102 @@
+"""A model on an array in memory: what `Run.predict` gives."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import shapely
+
+from nucseg_jax.inference.bands import Bands, any_nucleus, levels_and_classes
+from nucseg_jax.inference.geojson import features
+from nucseg_jax.inference.job import Job
+from nucseg_jax.inference.measure import Table, measure_nuclei
+from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nucleus_stream import NucleusStream
+from nucseg_jax.inference.outlines import outlines
+from nucseg_jax.inference.overlay import Overlay
+from nucseg_jax.inference.predictor import Predictor
+from nucseg_jax.inference.stream import Failed, RowEnd, Tile, infer, read_events
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """Nuclei of one image, all at the image's own resolution.
+
+    Attributes:
+      image: uint8 [H, W, 3], what was looked at.
+      probability: float32 [H, W], 0..1, of any nucleus.
+      classes: uint8 [H, W], 1..5 in the order of `core.vocabulary.NUCLEUS_CLASSES`, the likeliest class whatever its
+        probability; None for a model without classes.
+      nuclei: uint32 [H, W], 0 background, else the number of a nucleus.
+      table: `inference.measure.COLUMNS`, arrays [K] of the K nuclei in the order of their numbers; `pandas.DataFrame`
+        takes it as it is.
+      polygons: K outlines along the edges of pixels; x to the right, y down, px.
+      microns_per_px: of the image.
+    """
+
+    image: np.ndarray
+    probability: np.ndarray
+    classes: np.ndarray | None
+    nuclei: np.ndarray
+    table: Table
+    polygons: list[shapely.Polygon]
+    microns_per_px: float
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Bool [H, W]: where nuclei are."""
+        return self.nuclei > 0
+
+    def overlay(self) -> np.ndarray:
+        """uint8 [H, W, 3]: the image with the outlines of its nuclei."""
+        drawn = Overlay(*self.nuclei.shape, largest_px=max(self.nuclei.shape))
+        drawn.add_image(self.image)
+        drawn.add_nuclei(self.nuclei, self.table, first=1, top=0)
+        return drawn.picture()
+
+    def write_geojson(self, path: str | pathlib.Path) -> None:
+        """Writes the outlines as QuPath's detections."""
+        path = pathlib.Path(path)
+        lines = [json.loads(line) for line in features(path.stem, self.polygons, self.table)]
+        text = json.dumps({"type": "FeatureCollection", "features": lines}, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction:
+    """The nuclei of an image that fits into memory.
+
+    Args:
+      job: all of the image.
+      predictor: the model, of the job's tile size.
+      rule: what counts as a nucleus.
+
+    Raises:
+      RefusedImage: the image cannot be read.
+    """
+    source, microns = job.view.source, job.resolution.microns_per_px
+    maker, bands = Bands(job, predictor.channels), []
+    for event in infer(read_events([job]), predictor):
+        if isinstance(event, Tile):
+            maker.add(event)
+        elif isinstance(event, RowEnd):
+            bands.append(maker.finish_row(event)[1])
+        elif isinstance(event, Failed):
+            raise event.error
+    band = np.concatenate(bands)
+    level, classes = levels_and_classes(band)
+    image = source.read(0, 0, source.height, source.width)
+    found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)
+    where = dict(first=found.first, count=found.new, top=0)
+    table = measure_nuclei(
+        found.nuclei, level=level, classes=classes, image=image, microns_per_px=microns, **where
+    )
+    return Prediction(
+        image=image,
+        probability=any_nucleus(band),
+        classes=classes,
+        nuclei=found.nuclei,
+        table=table,
+        polygons=outlines(found.nuclei, **where),
+        microns_per_px=microns,
+    )

@@ -1,0 +1,74 @@
+"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band."""
+
+import dataclasses
+import pathlib
+import shutil
+
+import numpy as np
+import zarr
+
+PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
+# A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.
+_CHUNKS = (256, 2048)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbabilityStore:
+    """A group of arrays [H, W] at full resolution.
+
+    Attributes:
+      path: the folder.
+      group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
+        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability.
+    """
+
+    path: pathlib.Path
+    group: zarr.Group
+
+    @classmethod
+    def create(
+        cls, path: pathlib.Path, height: int, width: int, *, microns_per_px: float, has_classes: bool
+    ) -> "ProbabilityStore":
+        """A new one in place of what is there."""
+        if path.exists():
+            shutil.rmtree(path)
+        group = zarr.create_group(path)
+        group.attrs.update({"microns_per_px": microns_per_px, PROBABILITY: "255ths"})
+        dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if has_classes else {})
+        chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
+        for name, dtype in dtypes.items():
+            group.create_array(name, shape=(height, width), chunks=chunks, dtype=dtype, fill_value=0)
+        return cls(path, group)
+
+    @classmethod
+    def reopen(cls, path: pathlib.Path) -> "ProbabilityStore":
+        """One that is there, to be written further."""
+        return cls(path, zarr.open_group(path, mode="r+"))
+
+    @property
+    def nucleus(self) -> zarr.Array:
+        """The numbers of nuclei, uint32 [H, W]."""
+        return self._array(NUCLEUS)
+
+    def _array(self, name: str) -> zarr.Array:
+        array = self.group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def write(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
+        """Writes rows of probability, and of classes if there are any."""
+        rows = slice(top, top + len(level))
+        self._array(PROBABILITY)[rows] = level
+        if classes is not None:
+            self._array(CLASS)[rows] = classes
+
+    def read(self, top: int, end: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows as they were written."""
+        classes = np.asarray(self._array(CLASS)[top:end]) if CLASS in self.group else None
+        return np.asarray(self._array(PROBABILITY)[top:end]), classes
+
+    def publish(self, path: pathlib.Path) -> None:
+        """Gives the folder its final name; what had it before goes away."""
+        if path.exists():
+            shutil.rmtree(path)
+        self.path.replace(path)

@@ -1,0 +1,85 @@
+"""Microns per pixel: what a file says, whether it can be true, and what the model was trained at."""
+
+from typing import NamedTuple
+
+from nucseg_jax.core.errors import UserError
+
+# PanNuke's patches, and those of a 40x objective.
+MODEL_MICRONS_PER_PX = 0.25
+# Finer than any objective, and as coarse as one through which a nucleus is a dot of a few pixels. 72 or 300 dots an
+# inch, which programs write when they know nothing, are 353 and 85 microns.
+FINEST, COARSEST = 0.05, 5.0
+# Relative difference at which an image is taken as it is: scanners' 40x is 0.243 to 0.253.
+_SAME_SCALE = 0.03
+_SQUARE = 0.02
+# A nucleus of 6 microns has 6 px then.
+_COARSEST_USED = 1.0
+
+MICRONS = {
+    "µm": 1.0,
+    "μm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+}
+MICRONS |= {"nm": 1e-3, "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4}
+MICRONS |= {"inch": 25_400.0, "in": 25_400.0, "m": 1e6, "meter": 1e6}
+
+
+class Resolution(NamedTuple):
+    """Of an image.
+
+    Attributes:
+      microns_per_px: side of a pixel.
+      found_in: where that was read, in words.
+    """
+
+    microns_per_px: float
+    found_in: str
+
+
+def plausible(x: float, y: float, found_in: str) -> Resolution | None:
+    """A resolution if it can be one of a microscope: square pixels of 0.05 to 5 microns; None otherwise.
+
+    Args:
+      x, y: microns per pixel along columns and rows.
+      found_in: where they were read.
+
+    >>> plausible(0.25, 0.25, "tags").microns_per_px
+    0.25
+    >>> plausible(25400 / 72, 25400 / 72, "dots per inch") is None
+    True
+    """
+    # NaN fails every comparison.
+    if not (FINEST <= x <= COARSEST and FINEST <= y <= COARSEST and abs(x - y) <= _SQUARE * max(x, y)):
+        return None
+    return Resolution((x + y) / 2, found_in)
+
+
+UNKNOWN = Resolution(MODEL_MICRONS_PER_PX, "nowhere: taken as the model's own")
+
+
+def check_resolution(microns_per_px: float) -> None:
+    """Raises UserError for a resolution at which nuclei cannot be found."""
+    if not FINEST <= microns_per_px <= _COARSEST_USED:
+        raise UserError(
+            f"pixels are {microns_per_px:g} microns",
+            expected=f"{FINEST:g} to {_COARSEST_USED:g}; the model was trained at {MODEL_MICRONS_PER_PX:g}",
+            advice="take a finer level of the slide, or say --mpp if the file is wrong",
+        )
+
+
+def model_size(height: int, width: int, microns_per_px: float) -> tuple[int, int]:
+    """Height and width of an image on the model's grid; its own size if the scales differ by less than 3 %.
+
+    >>> model_size(1000, 500, 0.5)
+    (2000, 1000)
+    >>> model_size(1000, 500, 0.2528)
+    (1000, 500)
+    """
+    scale = microns_per_px / MODEL_MICRONS_PER_PX
+    if abs(scale - 1.0) < _SAME_SCALE:
+        return height, width
+    return max(1, round(height * scale)), max(1, round(width * scale))

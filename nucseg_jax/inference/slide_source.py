@@ -1,0 +1,57 @@
+"""Whole slides in their scanners' formats, by OpenSlide (the extra `slides`)."""
+
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nucseg_jax.inference.pixels import as_rgb
+from nucseg_jax.inference.resolution import Resolution, plausible
+from nucseg_jax.inference.source import LARGEST_WHOLE_PX, RefusedImage, Source, check_size
+
+if TYPE_CHECKING:
+    import openslide
+
+
+def open_slide(path: pathlib.Path) -> Source:
+    """Opens a slide; what the scanner left out is white.
+
+    Raises:
+      RefusedImage: OpenSlide is not installed.
+      Exception: whatever OpenSlide raises for a file that it does not know or that is damaged.
+    """
+    try:
+        import openslide
+    except ImportError:
+        raise RefusedImage(
+            "slides need OpenSlide, which is not installed", advice="pip install 'nucseg_jax[slides]'"
+        ) from None
+    slide = openslide.OpenSlide(path)
+    width, height = slide.dimensions
+    check_size(height, width)
+
+    def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
+        return as_rgb(np.asarray(slide.read_region((left, top), 0, (columns, rows))))
+
+    def overview(longest_px: int) -> np.ndarray:
+        fitting = [size for size in slide.level_dimensions if max(size) >= longest_px]
+        level = slide.level_dimensions.index(fitting[-1] if fitting else slide.dimensions)
+        columns, rows = slide.level_dimensions[level]
+        if rows * columns > LARGEST_WHOLE_PX:
+            raise RefusedImage("the slide has no level small enough for an overview")
+        return as_rgb(np.asarray(slide.read_region((0, 0), level, (columns, rows))))
+
+    return Source(height, width, _resolution(slide), read, overview, slide.close)
+
+
+def _resolution(slide: "openslide.OpenSlide") -> Resolution | None:
+    import openslide
+
+    try:
+        x, y = (
+            float(slide.properties[name])
+            for name in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)
+        )
+    except (KeyError, ValueError):
+        return None
+    return plausible(x, y, "the slide's properties")

@@ -1,0 +1,175 @@
+"""The files of images, from the events of `stream.infer`; goes on where an earlier start was stopped."""
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import zarr
+
+from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.inference.bands import Bands, levels_and_classes
+from nucseg_jax.inference.job import Job
+from nucseg_jax.inference.journal import Journal, write_journal
+from nucseg_jax.inference.mask_file import is_small, write_png_mask, write_tiff_mask
+from nucseg_jax.inference.measure import measure_nuclei
+from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nuclei_files import NucleiFiles, open_nuclei_files
+from nucseg_jax.inference.nucleus_stream import NucleusStream
+from nucseg_jax.inference.open_source import refused
+from nucseg_jax.inference.outlines import outlines
+from nucseg_jax.inference.output_files import OutputFiles
+from nucseg_jax.inference.overlay import Overlay, save_overlay
+from nucseg_jax.inference.probability_store import ProbabilityStore
+from nucseg_jax.inference.source import RefusedImage
+from nucseg_jax.inference.stream import Begin, End, Event, Failed, RowEnd, Tile
+
+
+def write_images(
+    events: Iterable[Event],
+    outputs: Callable[[Job], tuple[OutputFiles, str]],
+    *,
+    rule: NucleusRule,
+    channels: int,
+) -> Iterator[dict[str, Any] | Failed]:
+    """Writes the outputs of each image and gives its entry in summary.json, or why there is none.
+
+    Args:
+      events: after inference.
+      outputs: where an image's files go, and the key for its journal.
+      rule: what counts as a nucleus.
+      channels: F, foreground classes of the model.
+    """
+    events = iter(events)
+    for event in events:
+        if isinstance(event, Failed):
+            yield event
+            continue
+        assert isinstance(event, Begin), "an image is read to its end"
+        job = event.job
+        files, key = outputs(job)
+        its_events = _of_one_image(events)
+        try:
+            yield _write_image(job, its_events, files, key, rule=rule, channels=channels)
+        except RefusedImage as error:
+            for _ in its_events:  # What was read of it before it was given up.
+                pass
+            shutil.rmtree(files.unfinished, ignore_errors=True)
+            files.journal.unlink(missing_ok=True)
+            yield Failed(job.path, error)
+        finally:
+            job.view.source.close()
+
+
+def _of_one_image(events: Iterator[Event]) -> Iterator[Event]:
+    for event in events:
+        yield event
+        if isinstance(event, End | Failed):
+            return
+
+
+def _write_image(
+    job: Job, events: Iterable[Event], files: OutputFiles, key: str, *, rule: NucleusRule, channels: int
+) -> dict[str, Any]:
+    source, microns = job.view.source, job.resolution.microns_per_px
+    if job.rows_done:
+        store = ProbabilityStore.reopen(files.unfinished)
+    else:
+        store = ProbabilityStore.create(
+            files.unfinished, source.height, source.width, microns_per_px=microns, has_classes=channels > 1
+        )
+    with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet) as nuclei_files:
+        nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files)
+        for top, end in itertools.pairwise((0, *job.ends)):
+            nuclei.find(top, *store.read(top, end))
+        ends = list(job.ends)
+        bands = Bands(job, channels)
+        for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Tile):
+                bands.add(event)
+            elif isinstance(event, RowEnd):
+                top, band = bands.finish_row(event)
+                if len(band):
+                    level, classes = levels_and_classes(band)
+                    store.write(top, level, classes)
+                    ends.append(top + len(band))
+                    write_journal(files.journal, Journal(key, ends))
+                    nuclei.find(top, level, classes)
+    small = is_small(source.height, source.width)
+    if small:
+        write_png_mask(files.png_mask, store.nucleus, microns)
+    else:
+        write_tiff_mask(files.tiff_mask, store.nucleus, microns, store.group)
+    save_overlay(files.overlay, nuclei.overlay.picture())
+    store.publish(files.probability)
+    names = [path.name for path in files.finished(is_small=small)]
+    summary = {**_about(job), **nuclei.summary(by_class=channels > 1), "files": names}
+    write_journal(files.journal, Journal(key, ends, summary))
+    return summary
+
+
+class _Nuclei:
+    """Finds the nuclei of an image band by band, writes them, draws them and counts them."""
+
+    def __init__(self, job: Job, rule: NucleusRule, numbers: zarr.Array, files: NucleiFiles):
+        self._job, self._numbers, self._files = job, numbers, files
+        source, self._microns = job.view.source, job.resolution.microns_per_px
+        self._stream = NucleusStream(rule, microns_per_px=self._microns, height=source.height)
+        self.overlay = Overlay(source.height, source.width)
+        self._count_by_class: Counter[str] = Counter()
+        self._area_um2 = 0.0
+
+    def find(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
+        """Takes the next band, uint8 [h, W] each."""
+        with refused(self._job.path):
+            image = self._job.read_wanted(top, len(level))
+        self.overlay.add_image(image)
+        found = self._stream.push(level, classes, image)
+        if len(found.settled):
+            self._numbers[found.top : found.top + len(found.settled)] = found.settled
+        if not found.new:
+            return
+        table = measure_nuclei(
+            found.nuclei,
+            first=found.first,
+            count=found.new,
+            top=found.top,
+            level=found.level,
+            classes=found.classes,
+            image=found.image,
+            microns_per_px=self._microns,
+        )
+        self._files.add(table, outlines(found.nuclei, first=found.first, count=found.new, top=found.top))
+        self.overlay.add_nuclei(found.nuclei, table, first=found.first, top=found.top)
+        self._count_by_class.update(table["class"].tolist())
+        self._area_um2 += float(table["area_um2"].sum())
+
+    def summary(self, *, by_class: bool) -> dict[str, Any]:
+        """Its part of summary.json."""
+        total = self._count_by_class.total()
+        summary: dict[str, Any] = {
+            "nuclei": total,
+            "nuclei_area_mm2": round(self._area_um2 / 1e6, 6),
+            "mean_nucleus_area_um2": round(self._area_um2 / total, 3) if total else None,
+        }
+        if by_class:
+            summary["nuclei_by_class"] = {name: self._count_by_class[name] for name in NUCLEUS_CLASSES}
+        return summary
+
+
+def _about(job: Job) -> dict[str, Any]:
+    source, microns = job.view.source, job.resolution.microns_per_px
+    return {
+        "input": str(job.path),
+        "height_px": source.height,
+        "width_px": source.width,
+        "microns_per_px": microns,
+        "resolution_from": job.resolution.found_in,
+        "tiles": int(job.wanted.size),
+        "tiles_without_tissue": int(np.count_nonzero(~job.wanted)),
+        "area_mm2": round(source.height * source.width * microns**2 / 1e6, 6),
+    }

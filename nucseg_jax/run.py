@@ -1,0 +1,151 @@
+"""A trained run, opened: its best model, and what it sees in an image."""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.inference.job import plan_job
+from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.prediction import Prediction, predict_job
+from nucseg_jax.inference.predictor import Predictor, make_predictor
+from nucseg_jax.inference.source import array_source
+from nucseg_jax.inference.tiles import check_tiles
+from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, restore_checkpoint
+from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.run_folder import RunFolder
+
+# The size of the patches that models are trained on. The paper's look at the whole tile through image pooling, so that
+# another size is another image to them.
+TILE_PX = 256
+OVERLAP_PX = 64
+BATCH_SIZE = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """The best model of a run, ready for images; get one from `load_run`.
+
+    Attributes:
+      path: the run folder.
+      experiment: its config and parts.
+      checkpoint_step: of the best checkpoint.
+      variables: of the model, on the devices.
+      mesh: all devices.
+    """
+
+    path: pathlib.Path
+    experiment: Experiment
+    checkpoint_step: int
+    variables: dict[str, Any]
+    mesh: Mesh
+    _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
+
+    def predict(
+        self,
+        image: np.ndarray,
+        *,
+        microns_per_px: float | None = None,
+        rule: NucleusRule | None = None,
+        tile_px: int = TILE_PX,
+        overlap_px: int = OVERLAP_PX,
+        batch_size: int = BATCH_SIZE,
+    ) -> Prediction:
+        """Finds the nuclei of an image of any size that fits into memory.
+
+        The first call with a tile and batch size compiles the model.
+
+        Args:
+          image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
+          microns_per_px: of the image, .05 to 1; None = 0.25, the model's own.
+          rule: what counts as a nucleus; None = the defaults.
+          tile_px, overlap_px: on the model's grid; see `inference.tiles`.
+          batch_size: tiles that the devices take at once; no result depends on it beyond rounding.
+
+        Returns:
+          Probability, nuclei, outlines and measures at the image's own resolution.
+
+        Raises:
+          UserError: an image, resolution or tile size that cannot be used, and why.
+        """
+        check_tiles(tile_px, overlap_px, self.experiment.model.encoder.output_stride)
+        job = plan_job(
+            pathlib.Path("the image"),
+            array_source(np.asarray(image)),
+            microns_per_px=microns_per_px,
+            tile_px=tile_px,
+            overlap_px=overlap_px,
+        )
+        return predict_job(job, self.predictor(tile_px=tile_px, batch_size=batch_size), rule or NucleusRule())
+
+    def predictor(self, *, tile_px: int, batch_size: int) -> Predictor:
+        """The model as a function of tiles, compiled once for each pair."""
+        key = (tile_px, batch_size)
+        if key not in self._predictors:
+            self._predictors[key] = make_predictor(
+                self.experiment.model,
+                self.variables,
+                self.mesh,
+                num_classes=self.experiment.settings.model.num_classes,
+                tile_px=tile_px,
+                batch_size=batch_size,
+            )
+        return self._predictors[key]
+
+    def digest(self) -> str:
+        """SHA-256 of the model's config and weights: of all that its predictions depend on."""
+        digest = hashlib.sha256(repr(self.experiment.settings.model).encode())
+        digest.update(self.experiment.settings.train.dtype.encode())
+        for leaf in jax.tree.leaves(jax.device_get(self.variables)):
+            digest.update(np.ascontiguousarray(leaf).data)
+        return digest.hexdigest()
+
+
+def load_run(path: str | pathlib.Path) -> Run:
+    """Opens a run folder: its config and its best checkpoint, on all devices.
+
+    Args:
+      path: the --workdir of `launch.py train`.
+
+    Raises:
+      UserError: no run, or none with a validated checkpoint.
+    """
+    folder = RunFolder(pathlib.Path(path).expanduser())
+    experiment = read_experiment_file(folder.config)
+    mesh = make_mesh()
+    step, variables = best_variables(experiment, folder, mesh)
+    return Run(folder.path, experiment, step, variables, mesh)
+
+
+def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
+    """Step and variables of a run's best checkpoint.
+
+    Raises:
+      UserError: there is none yet, or split.json is not the one it was trained with.
+    """
+    if not folder.checkpoints.is_dir():
+        raise UserError(
+            f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
+        )
+    with open_checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+        best = checkpoints.best_step()
+        if best is None:
+            raise UserError(
+                f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
+            )
+        recipe = experiment.recipe(steps_per_epoch=1)
+        like = experiment.abstract_state(recipe)
+        state, record = restore_checkpoint(checkpoints, best, abstract_like(like, replicated(mesh)))
+    splits, _ = folder.read_splits()
+    if record["split_digest"] != splits.digest:
+        raise UserError(
+            f"{folder.split} does not belong to the checkpoints beside it",
+            advice="restore the file that train wrote",
+        )
+    return best, state.variables

@@ -1,0 +1,111 @@
+"""From events to files, with a model that is one line of numpy."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import zarr
+
+from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.inference.job import plan_job
+from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.output_files import OutputFiles
+from nucseg_jax.inference.source import array_source
+from nucseg_jax.inference.stream import Failed, infer, read_events
+from nucseg_jax.inference.write_images import write_images
+
+
+@dataclasses.dataclass(frozen=True)
+class ByColour:
+    """Dark is nucleus; its class is 1 + the green level modulo the number of classes."""
+
+    channels: int
+    batch_size: int = 4
+
+    def start(self, tiles):
+        probability = np.zeros((self.batch_size, 64, 64, self.channels), np.float32)
+        for tile, result in zip(tiles, probability, strict=False):
+            chosen = np.eye(self.channels, dtype=np.float32)[tile[..., 1] % self.channels]
+            result[:] = chosen * np.where(tile[..., :1] < 100, 0.9, 0.1)
+        return probability
+
+
+def image_of_squares() -> np.ndarray:
+    """One square of 20 px for each class, on white; their green levels are 0 to 4."""
+    image = np.full((150, 170, 3), 255, np.uint8)
+    for index in range(5):
+        image[20 + 24 * index : 40 + 24 * index, 30 * index + 5 : 30 * index + 25] = (50, index, 90)
+    return image
+
+
+def write(jobs, folder, channels):
+    events = infer(read_events(jobs), ByColour(channels))
+    return list(
+        write_images(
+            events,
+            lambda job: (OutputFiles(folder, job.path.name), "key"),
+            rule=NucleusRule(),
+            channels=channels,
+        )
+    )
+
+
+def job(folder, name, source=None):
+    source = source or array_source(image_of_squares())
+    return plan_job(folder / name, source, microns_per_px=0.25, tile_px=64, overlap_px=16)
+
+
+def test_classes_are_in_every_output(tmp_path):
+    (summary,) = write([job(tmp_path, "a")], tmp_path, channels=5)
+    assert summary["nuclei_by_class"] == dict.fromkeys(NUCLEUS_CLASSES, 1)
+    store = zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
+    nuclei, classes = np.asarray(store["nucleus"]), np.asarray(store["class"])
+    with (tmp_path / "a.nuclei.csv").open() as file:
+        rows = {int(row["nucleus"]): row for row in csv.DictReader(file)}
+    for number, row in rows.items():
+        assert NUCLEUS_CLASSES[classes[nuclei == number][0] - 1] == row["class"]
+        assert float(row["area_um2"]) == 400 * 0.25**2
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert sorted(feature["properties"]["classification"]["name"] for feature in features) == sorted(
+        NUCLEUS_CLASSES
+    )
+
+
+def test_without_classes_nothing_speaks_of_them(tmp_path):
+    (summary,) = write([job(tmp_path, "a")], tmp_path, channels=1)
+    assert "nuclei_by_class" not in summary
+    assert summary["nuclei"] == 5
+    assert "class" not in zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
+
+
+@pytest.mark.parametrize("readings", [0, 1, 3, 5])
+def test_an_image_that_breaks_leaves_nothing_and_stops_no_other(readings, tmp_path):
+    """Wherever it breaks: while tiles are read, or when its rows are read again for stains and overlay."""
+    whole, left = array_source(image_of_squares()), [readings]
+
+    def read(top, *rest):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError("gone")
+        return whole.read(top, *rest)
+
+    jobs = [
+        job(tmp_path, "a"),
+        job(tmp_path, "broken", dataclasses.replace(whole, read=read)),
+        job(tmp_path, "c"),
+    ]
+    results = write(jobs, tmp_path, channels=1)
+    assert [isinstance(result, Failed) for result in results] == [False, True, False]
+    assert "gone" in str(results[1].error)
+    assert not [path for path in tmp_path.iterdir() if "broken" in path.name]
+    assert results[0]["nuclei"] == results[2]["nuclei"] == 5
+
+
+def test_an_image_without_nuclei_has_files_without_nuclei(tmp_path):
+    empty = array_source(np.full((70, 30, 3), 255, np.uint8))
+    (summary,) = write([job(tmp_path, "a", empty)], tmp_path, channels=1)
+    assert summary["nuclei"] == 0
+    assert json.loads((tmp_path / "a.geojson").read_text()) == {"type": "FeatureCollection", "features": []}
+    assert all((tmp_path / name).exists() for name in summary["files"])
