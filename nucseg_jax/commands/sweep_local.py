@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from nucseg_jax.commands.sweep import FINISHED, SweepRun, import_submitit, row_state, shown_test_dice
 from nucseg_jax.reporting.table import render
@@ -64,15 +64,16 @@ def run_locally(run: SweepRun, *, jobs: int) -> bool:
     def say(index: int, text: str) -> None:
         print(f"{index:>{len(str(len(rows) - 1))}}  {rows[index].label:<{width}}  {text}", flush=True)
 
-    with interrupted_by_sigterm():
+    with noted_endings() as came:
         try:
             while waiting or running:
+                leave_if_asked(came)
                 while waiting and free:
                     index, slot = waiting.pop(0), free.pop(0)
                     say(index, "resumes" if run.folder(index).config.exists() else "begins")
                     log = run.log(index)
                     log_begins = log.stat().st_size if log.exists() else 0
-                    with ending_waits():
+                    with children_without_sigint():
                         # submitit hides all GPUs from a local job that was not promised one.
                         job = executor.submit(run.job(index, {"CUDA_VISIBLE_DEVICES": devices[slot]}))
                         running[index] = RunningRow(job, slot, time.monotonic(), log_begins)
@@ -167,38 +168,41 @@ def end_jobs(jobs: list[Any]) -> None:
 
 
 @contextlib.contextmanager
-def ending_waits() -> Iterator[None]:
-    """SIGINT and SIGTERM come after the block; processes that start in it never get a SIGINT.
+def noted_endings() -> Iterator[list[int]]:
+    """Inside the block SIGINT and SIGTERM are noted and do nothing else.
 
-    Ctrl-C reaches every process of a terminal, and submitit's would leave their rows running and print
-    tracebacks. This way it reaches this process, which ends them in order.
+    An exception from a signal can come up in the middle of whatever code is running, and be lost there.
     """
     came: list[int] = []
     before = {
         ending: signal.signal(ending, lambda number, _: came.append(number))
         for ending in (signal.SIGINT, signal.SIGTERM)
     }
-    # Inherited by what starts here; the handlers are not.
+    try:
+        yield came
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+
+
+def leave_if_asked(came: list[int]) -> None:
+    """Raises what a signal that was noted stands for."""
+    if signal.SIGINT in came:
+        raise KeyboardInterrupt
+    if came:
+        sys.exit(128 + came[0])
+
+
+@contextlib.contextmanager
+def children_without_sigint() -> Iterator[None]:
+    """Processes that start in the block never get a SIGINT.
+
+    Ctrl-C reaches every process of a terminal, and submitit's would leave their rows running and print
+    tracebacks. This way it reaches this process, which ends them in order.
+    """
+    # Inherited by what starts here; handlers are not.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        for ending, handler in before.items():
-            signal.signal(ending, handler)
-        for number in came:
-            signal.raise_signal(number)
-
-
-@contextlib.contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM leaves the block as an exception, as SIGINT does."""
-
-    def leave(number: int, _: Any) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
