@@ -14,10 +14,8 @@ _DEEPLAB_B4 = {"model.encoder": "efficientnet_b4", "model.dropout": 0.25}
 _B4_WEIGHTS = {"pretrained.path": "weights/efficientnet_b4"}
 
 ROWS = [
-    # DeepLabV3+ ResNet-50: which L2? By validation.
+    # Transfer against scratch, three seeds of DeepLabV3+ ResNet-50.
     {"label": "deeplab_r50_imagenet_seed0", "overrides": {}},
-    {"label": "deeplab_r50_imagenet_l2_0.02", "overrides": {"loss.l2": 0.02}},
-    # Transfer against scratch, three seeds.
     {"label": "deeplab_r50_scratch_seed0", "overrides": _SCRATCH},
     {"label": "deeplab_r50_imagenet_seed1", "overrides": {"train.seed": 1}},
     {"label": "deeplab_r50_scratch_seed1", "overrides": {**_SCRATCH, "train.seed": 1}},
@@ -30,6 +28,7 @@ ROWS = [
     {"label": "deeplab_b4_imagenet", "overrides": {**_DEEPLAB_B4, **_B4_WEIGHTS}},
     {"label": "unet_b4_imagenet", "overrides": {**_UNET_B4, **_B4_WEIGHTS}},
     # L2 and momentum: do lagging statistics part training from evaluation?
+    {"label": "deeplab_r50_imagenet_l2_0.02", "overrides": {"loss.l2": 0.02}},
     {
         "label": "deeplab_r50_imagenet_momentum_0.99",
         "overrides": {"model.batch_norm_momentum": 0.99, "eval.compare_statistics": "epochs"},
