@@ -31,6 +31,7 @@ from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
     decimal,
+    defined,
     interval,
     sample_deviation,
     signed,
@@ -182,13 +183,13 @@ def _scores_table(part: Part, compared: Compared) -> Table:
         for place, measure in enumerate(MEASURES):
             estimate, low, high = (float(values[number, place]) for values in compared.scores)
             deviation = sample_deviation(_run_scores(runs, measure))
-            cells += [with_deviation(_defined(estimate), deviation), interval(low, high)]
+            cells += [with_deviation(defined(estimate), deviation), interval(low, high)]
             numbers += [
                 (*key, str(run.path), "results.json", run.seed, SPLIT, *measure, value, None, None, None)
                 for run, value in zip(runs, _run_scores(runs, measure), strict=True)
             ]
             source = ("", f"per_image_{SPLIT}.csv of these runs", "")
-            summary = (_defined(estimate), deviation, _defined(low), _defined(high))
+            summary = (defined(estimate), deviation, defined(low), defined(high))
             numbers.append((*key, *source, SPLIT, *measure, *summary))
         shown.append((configuration.name, str(len(runs)), *cells))
     headers = [header for measure in MEASURES for header in (_measure_name(measure), f"{_LEVEL} interval")]
@@ -225,7 +226,7 @@ def _differences_table(part: Part, compared: Compared) -> Table:
             estimate, low, high = (float(values[number, place]) for values in compared.differences)
             cells += [signed(estimate), interval(low, high, with_sign=True)]
             runs = [" ".join(str(run.path) for run in compared.runs[side]) for side in (first, second)]
-            summary = map(_defined, (estimate, low, high))
+            summary = map(defined, (estimate, low, high))
             numbers.append((*names, *runs, f"per_image_{SPLIT}.csv", SPLIT, *measure, *summary))
         shown.append((*names, *cells))
     headers = [header for measure in MEASURES for header in (_measure_name(measure), f"{_LEVEL} interval")]
@@ -289,7 +290,7 @@ def _scores_figure(
             for run, value in zip(runs, of_runs, strict=True)
         ]
         source = f"per_image_{SPLIT}.csv of these runs"
-        numbers.append((configuration.name, "", source, "", *map(_defined, (estimate, low, high))))
+        numbers.append((configuration.name, "", source, "", *map(defined, (estimate, low, high))))
     numbers += [
         (name, str(run.path), file, "", at(entry, *measure), None, None)
         for name, (run, file, entry) in baselines.items()
@@ -324,7 +325,7 @@ def _differences_figure(part: Part, compared: Compared) -> Figure:
     for (first, second), row in zip(compared.pairs, rows, strict=True):
         pair = [compared.configurations[side].name for side in (first, second)]
         runs = [" ".join(str(run.path) for run in compared.runs[side]) for side in (first, second)]
-        numbers.append((*pair, *runs, f"per_image_{SPLIT}.csv", *map(_defined, row)))
+        numbers.append((*pair, *runs, f"per_image_{SPLIT}.csv", *map(defined, row)))
     against = (
         ""
         if len(compared.configurations) <= MOST_FOR_ALL_PAIRS
@@ -419,7 +420,3 @@ def _name_above(axes: Axes, y: float, text: str) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         zorder=4,
     )
-
-
-def _defined(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -25,7 +25,10 @@ def one_run(run_folders, tmp_path):
 def test_every_folder_is_a_run_or_is_told_why_not(run_folders, tmp_path):
     found = find_runs(str(run_folders / "*"), not_in=tmp_path)
     names = [run.path.name for run in found.runs]
-    assert names == ["imagenet_0", "imagenet_1", "scratch_0", "scratch_1", "unet", "unfinished"]
+    assert names == [
+        *("classes_0", "classes_1", "imagenet_0", "imagenet_1", "scratch_0", "scratch_1", "unet"),
+        "unfinished",
+    ]
     reasons = {folder.rsplit("/", 1)[-1]: reason for folder, reason in found.left_out}
     assert reasons["notes"] == "no config.json: not the folder of a run"
     assert reasons["truncated"].startswith("config.json: ")
@@ -113,11 +116,13 @@ def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_fold
         "U-Net ResNet-50, ImageNet": ["unfinished"],
         "DeepLabV3+ ResNet-50, ImageNet": ["imagenet_0", "imagenet_1"],
         "DeepLabV3+ ResNet-50, scratch": ["scratch_0", "scratch_1"],
+        "DeepLabV3+ ResNet-50, 6 classes, scratch": ["classes_0", "classes_1"],
     }
-    assert [each.paper.name for each in cohort.configurations][:1] == ["U-Net ResNet-50"]
+    assert cohort.configurations[0].paper.name == "U-Net ResNet-50"
+    assert cohort.configurations[-1].paper is None
     # train.feed counted, the two runs from scratch are two configurations.
     (cohort,) = make_cohorts(found.runs, free_fields=())
-    assert len(cohort.configurations) == 5
+    assert len(cohort.configurations) == 6
 
 
 def changed(folder, **fields):
