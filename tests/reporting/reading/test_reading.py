@@ -67,6 +67,10 @@ def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
         ("results.json", '{"train": {}, "validation": {}, "test": {}}'),
         ("results.json", '{"train": {"micro": {"dice": NaN}}, "validation": {}, "test": {}}'),
         ("results.json", "[1, 2]"),
+        (
+            "results.json",
+            '{"train": {"micro": {}}, "validation": {"micro": {}}, "test": {"micro": {}, "classes": []}}',
+        ),
         ("metrics.jsonl", "not json\n"),
         ("metrics.jsonl", '{"step": 1, "kind": "epoch", "epoch": 1, "train": 3}\n'),
         ("timing.json", '{"starts": 3}'),
@@ -97,6 +101,23 @@ def test_counts_that_contradict_the_scores_are_told(one_run):
     (one_run / "per_image_test.csv").write_text("\n".join(lines[:-1]) + "\n")
     (fault,) = read_run(one_run).faults
     assert "are not the 24 of split.json" in fault
+
+
+def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_path):
+    folder = shutil.copytree(run_folders / "classes_0", tmp_path / "run")
+    header, *lines = (folder / "per_image_test.csv").read_text().splitlines()
+    number = header.split(",").index("epithelial_fp")
+    cells = lines[2].split(",")
+    cells[number] = str(int(cells[number]) + 1)
+    altered = "\n".join([header, *lines[:2], ",".join(cells), *lines[3:]]) + "\n"
+    (folder / "per_image_test.csv").write_text(altered)
+    run = read_run(folder)
+    assert run.faults == ("per_image_test.csv: its counts do not give the scores in results.json",)
+    assert run.counts.keys() == {"train", "validation", "test"}
+    changed(folder, model__num_classes=1)
+    run = read_run(folder)
+    assert "per_image_test.csv: its 6 counted classes are not the 1 of config.json" in run.faults
+    assert not run.counts
 
 
 def test_an_altered_split_makes_the_run_unusable(one_run):
