@@ -95,7 +95,7 @@ class Run:
         """In words."""
         if self.results is not None:
             return "finished"
-        if any(fault.startswith("results.json: ") for fault in self.faults):
+        if self.is_damaged("results.json"):
             return "without usable results"
         if self.epochs:
             return f"unfinished, epoch {self.epochs[-1]['epoch']} of {self.planned_epochs}"
@@ -122,6 +122,10 @@ class Run:
         """What started it; '' if unknown."""
         command = at(self.environment, "command")
         return f"python {command}" if isinstance(command, str) and command else ""
+
+    def is_damaged(self, file: str) -> bool:
+        """Whether something is wrong with this file of the folder."""
+        return any(fault.startswith(f"{file}: ") for fault in self.faults)
 
     def score(self, split: str, convention: str, metric: str) -> float | None:
         """Of results.json."""

@@ -13,6 +13,7 @@ from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.run import read_run
+from nucseg_jax.reporting.sections.head import warnings
 
 FREE = ("data.dir", "train.feed")
 
@@ -57,7 +58,67 @@ def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
     shutil.copytree(run_folders / "imagenet_0", tmp_path / "b")
     found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
     assert [run.path.name for run in found.runs] == ["a"]
-    assert found.copies == ((str(tmp_path / "b"), str(tmp_path / "a")),)
+    assert found.copies == ((str(tmp_path / "b"), str(tmp_path / "a"), ()),)
+    assert warnings(found, []) == [f"{tmp_path / 'b'} is a copy of {tmp_path / 'a'}, which is counted once."]
+
+
+def cut_in_half(file: pathlib.Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("damaged", ["a", "b"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("results.json", cut_in_half),
+        ("metrics.jsonl", cut_in_half),
+        ("metrics.jsonl", lambda file: file.write_text("not json\n")),
+        ("timing.json", cut_in_half),
+        ("per_image_test.csv", cut_in_half),
+        ("calibration_test.csv", cut_in_half),
+    ],
+)
+def test_the_damage_of_a_copy_is_told_and_the_whole_one_counts(run_folders, tmp_path, damaged, name, damage):
+    for folder in ("a", "b"):
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    damage(tmp_path / damaged / name)
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    whole = tmp_path / ("b" if damaged == "a" else "a")
+    assert [run.path for run in found.runs] == [whole]
+    assert found.runs[0].state == "finished"
+    assert found.runs[0].faults == ()
+    ((folder, original, faults),) = found.copies
+    assert (folder, original) == (str(tmp_path / damaged), str(whole))
+    assert [fault.split(":")[0] for fault in faults] == [name]
+    (warning,) = warnings(found, [])
+    assert warning.endswith(f"which is counted once; the copy is damaged: {faults[0]}.")
+
+
+def test_of_several_damaged_copies_the_whole_one_is_the_original(run_folders, tmp_path):
+    for folder in "abc":
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    cut_in_half(tmp_path / "a" / "results.json")
+    (tmp_path / "b" / "metrics.jsonl").write_text("not json\n")
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    assert [run.path.name for run in found.runs] == ["c"]
+    assert [copy.folder for copy in found.copies] == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_run_that_trained_otherwise_is_no_copy(run_folders, tmp_path, is_damaged):
+    for folder in ("a", "b"):
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    metrics = tmp_path / "b" / "metrics.jsonl"
+    *lines, last = metrics.read_text().splitlines()
+    other = json.dumps({**json.loads(last), "learning_rate": 0.5})
+    metrics.write_text("\n".join([*lines, other]) + "\n")
+    if is_damaged:
+        cut_in_half(tmp_path / "b" / "results.json")
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    assert found.copies == ()
+    states = {run.path.name: run.state for run in found.runs}
+    assert states == {"a": "finished", "b": "without usable results" if is_damaged else "finished"}
 
 
 @pytest.mark.parametrize(
