@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure as Chart
 
-from nucseg_jax.evaluation.bootstrap import CONFIDENCE, bootstrap_intervals, pooled_dice
+from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, pooled_dice
 from nucseg_jax.evaluation.per_image import class_names
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
@@ -22,12 +22,12 @@ from nucseg_jax.reporting.sections.cells import (
     over_runs,
     sample_deviation,
 )
+from nucseg_jax.reporting.sections.comparison import LEVEL
 from nucseg_jax.reporting.sections.drawing import FAINT, INK, LOOKS, MOST_LINES, chart, chunks, wrapped
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
 METRICS = ("dice", "iou", "sensitivity", "precision")
-_LEVEL = f"{100 * CONFIDENCE:g} %"
 # In heights of a bar: the space between classes; and that height.
 _SPACE, _BAR_IN = 0.9, 0.2
 
@@ -166,7 +166,7 @@ def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], num
     return Table(
         name,
         "Test scores of each class against all the rest, from its counts pooled over the patches (`micro`): mean over"
-        f" runs ± sample standard deviation over them, and the {_LEVEL} bootstrap interval of the mean Dice over"
+        f" runs ± sample standard deviation over them, and the {LEVEL} bootstrap interval of the mean Dice over"
         " patches; patches: those with a pixel of the class in truth. A class so rare that resamples can miss it has"
         " no interval. The CSV file has validation too.",
         (
@@ -174,7 +174,7 @@ def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], num
             "class",
             "patches",
             METRIC_NAMES["dice"],
-            f"{_LEVEL} interval",
+            f"{LEVEL} interval",
             *(METRIC_NAMES[metric] for metric in METRICS[1:]),
         ),
         rows,
@@ -192,7 +192,7 @@ def _figure(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], nu
     return Figure(
         name,
         "Test micro Dice of each class, mean over runs; the whisker is its"
-        f" {_LEVEL} bootstrap interval over patches. Behind the name, how many patches have the class. Few patches"
+        f" {LEVEL} bootstrap interval over patches. Behind the name, how many patches have the class. Few patches"
         " say little.",
         f"Bars of micro Dice by class. {'; '.join(words)}.",
         chart(
