@@ -141,6 +141,22 @@ def mean_scores(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.mean(np.array(runs), axis=0)
 
 
+def pooled_dice(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Micro Dice of every class of one configuration, mean over its runs.
+
+    Args:
+      counts: integer [S, N, C, 4], each of C classes against all the rest.
+      weights: float64 [B, N].
+
+    Returns:
+      float64 [C, B], NaN where in a run no patch that was drawn has the class, neither in truth nor in prediction.
+    """
+    # Exact, as above: [B, S, C, 4].
+    pooled = np.rint(np.tensordot(weights, counts.astype(np.float64), axes=(1, 1))).astype(np.int64)
+    dice: np.ndarray = ratios(pooled)["dice"].mean(axis=1)
+    return dice.T
+
+
 def comparison(configurations: list[np.ndarray], pairs: list[tuple[int, int]]) -> Statistic:
     """Scores of every configuration, and differences of pairs, on the same resamples.
 

@@ -36,7 +36,7 @@ def write_per_image(path: pathlib.Path, counts: Counts, patches: np.ndarray) -> 
       counts: of the split or of part of it.
       patches: integer [P, 2], (fold, row in the fold) of the whole split; `counts.index` points into it.
     """
-    names = _class_names(counts.counts.shape[1])
+    names = class_names(counts.counts.shape[1])
     columns = {
         "index": counts.index.tolist(),
         "fold": patches[counts.index, 0].tolist(),
@@ -77,7 +77,7 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
         raise _bad_file(f"{path} does not exist") from None
     classes = sum(column.endswith("_tp") for column in header)
     try:
-        names = _class_names(classes)
+        names = class_names(classes)
         counts = [[[int(line[f"{name}_{cell}"]) for cell in CELLS] for name in names] for line in lines]
         patches = [[int(line["fold"]), int(line["row"])] for line in lines]
         read = Counts.from_batch(
@@ -97,7 +97,12 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
     return read, np.array(patches, np.int32).reshape(-1, 2)[order]
 
 
-def _class_names(classes: int) -> tuple[str, ...]:
+def class_names(classes: int) -> tuple[str, ...]:
+    """How the columns of so many counted classes are called: `nucleus`, then PanNuke's in its order.
+
+    Raises:
+      ValueError: fewer than one, or more than there are names.
+    """
     if not 1 <= classes <= 1 + len(NUCLEUS_CLASSES):
         raise ValueError(f"{classes} counted classes")
     return ("nucleus", *(name.lower() for name in NUCLEUS_CLASSES[: classes - 1]))

@@ -87,7 +87,7 @@ def class_scores(counts: np.ndarray, tissue: np.ndarray) -> dict[str, Scores]:
 
 
 def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> dict[str, np.ndarray]:
-    """Every metric of every row: integer [N, 4] -> {metric: float64 [N]}, NaN standing for 0/0.
+    """Every metric of every row: integer [..., 4] -> {metric: float64 [...]}, NaN standing for 0/0.
 
     `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
     """

@@ -9,6 +9,7 @@ from nucseg_jax.evaluation.bootstrap import (
     comparison,
     draws_of_each,
     mean_scores,
+    pooled_dice,
 )
 from nucseg_jax.evaluation.scores import class_scores
 
@@ -87,6 +88,23 @@ def test_weights_and_resampled_patches_give_the_same_scores():
             drawn = class_scores(run[draw], np.zeros(30, int))
             expected.append([drawn[convention][metric] for convention, metric in MEASURES])
         assert of_draw == pytest.approx(np.mean(expected, axis=0), rel=1e-12)
+
+
+def test_the_dice_of_each_class_is_that_of_the_counts_of_the_patches_drawn():
+    counts = np.stack([cells(seed, runs=2) for seed in (6, 7, 8)], axis=2)
+    # The last class is nowhere but in two patches.
+    counts[:, 2:, 2, :3] = 0
+    rows = np.random.default_rng(9).integers(0, 30, (20, 30))
+    found = pooled_dice(counts, draws_of_each(rows, 30))
+    assert found.shape == (3, 20)
+    assert np.isnan(found).any(axis=1).tolist() == [False, False, True]
+    for draw, of_draw in zip(rows, found.T, strict=True):
+        for number, dice in enumerate(of_draw):
+            of_runs = []
+            for run in counts[:, :, number].tolist():
+                tp, fp, fn, _ = (sum(run[patch][cell] for patch in draw) for cell in range(4))
+                of_runs.append(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else np.nan)
+            assert dice == pytest.approx(sum(of_runs) / len(of_runs), rel=1e-12, nan_ok=True)
 
 
 def test_pairing_makes_a_difference_narrower_than_its_parts():

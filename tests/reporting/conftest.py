@@ -26,9 +26,12 @@ from nucseg_jax.training.record import MetricsLog
 FOLD_SIZES = {1: 20, 2: 14, 3: 24}
 PIXELS = 256 * 256
 EPOCHS = 5
+# Of PanNuke's five classes: in which share of the patches there are some, and how well they are found.
+PRESENCE = np.array([0.8, 0.6, 0.7, 0.35, 0.4])
+EASE = np.array([1.0, 0.8, 0.7, 0.3, 0.9])
 
 
-def split_counts(split: str, patches: int, *, seed: int, quality: float) -> Counts:
+def split_counts(split: str, patches: int, *, seed: int, quality: float, classes: int = 1) -> Counts:
     """Counts of one model: the truth depends on the split alone, so that models meet the same patches."""
     truth, model = np.random.default_rng(len(split)), np.random.default_rng((seed, len(split)))
     nuclei = np.where(truth.random(patches) < 0.15, 0, truth.integers(1_500, 30_000, patches))
@@ -37,13 +40,23 @@ def split_counts(split: str, patches: int, *, seed: int, quality: float) -> Coun
     tp = (found * nuclei).astype(int)
     fp = np.minimum(((1 - found) * 9_000).astype(int), PIXELS - nuclei)
     cells = np.stack([tp, fp, nuclei - tp, PIXELS - nuclei - fp], axis=-1)
+    of_classes = class_cells(nuclei, found, truth=np.random.default_rng((len(split), 6)))
     return Counts.from_batch(
-        counts=cells[:, None],
+        counts=np.concatenate([cells[:, None], of_classes], axis=1)[:, :classes],
         index=np.arange(patches),
         tissue=tissue,
         losses={"dice_loss": (1 - found).astype(np.float32)},
         valid=np.ones(patches, bool),
     )
+
+
+def class_cells(nuclei: np.ndarray, found: np.ndarray, *, truth: np.random.Generator) -> np.ndarray:
+    """Counts [N, 5, 4] of the classes that the nucleus pixels [N] are shared out to."""
+    share = truth.random((len(nuclei), 5)) * (truth.random((len(nuclei), 5)) < PRESENCE)
+    pixels = (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-9) * nuclei[:, None]).astype(int)
+    tp = (found[:, None] * EASE * pixels).astype(int)
+    fp = np.broadcast_to(((1 - found) * 1_500).astype(int)[:, None], tp.shape)
+    return np.stack([tp, fp, pixels - tp, PIXELS - pixels - fp], axis=-1)
 
 
 def entry(counts: Counts, penalty: float) -> dict:
@@ -111,7 +124,7 @@ def write_run(
     for name, value in fields.items():
         section, field = name.split(".")
         config[section][field] = value
-    seed = config["train"]["seed"]
+    seed, classes = config["train"]["seed"], config["model"]["num_classes"]
     splits = official_splits(FOLD_SIZES, number=split_number)
     path.mkdir(parents=True)
     write_json(path / "config.json", config)
@@ -136,7 +149,8 @@ def write_run(
             at_epoch = quality * (1 - 0.5 / epoch)
             values = {}
             for split in ("train", "validation"):
-                counts = split_counts(split, len(getattr(splits, split)), seed=seed, quality=at_epoch)
+                patches = len(getattr(splits, split))
+                counts = split_counts(split, patches, seed=seed, quality=at_epoch, classes=classes)
                 values[split] = entry(counts, penalty)
                 if split == "validation" and complete:
                     better = split_counts(split, len(splits.validation), seed=seed, quality=at_epoch + 0.03)
@@ -162,18 +176,29 @@ def write_run(
             for size in (1, 8)
         ]
     write_json(path / "timing.json", timing)
-    write_scores(path, splits, seed=seed, quality=quality, penalty=penalty, complete=complete)
+    write_scores(
+        path, splits, seed=seed, quality=quality, classes=classes, penalty=penalty, complete=complete
+    )
     return path
 
 
 def write_scores(
-    path: pathlib.Path, splits: Splits, *, seed: int, quality: float, penalty: float, complete: bool
+    path: pathlib.Path,
+    splits: Splits,
+    *,
+    seed: int,
+    quality: float,
+    classes: int,
+    penalty: float,
+    complete: bool,
 ) -> None:
     """results.json and all that lies beside it."""
     results = {}
     for number, split in enumerate(SPLIT_NAMES):
         patches = getattr(splits, split)
-        counts = split_counts(split, len(patches), seed=seed, quality=quality - 0.02 * number)
+        counts = split_counts(
+            split, len(patches), seed=seed, quality=quality - 0.02 * number, classes=classes
+        )
         write_per_image(per_image_path(path, split), counts, patches)
         results[split] = entry(counts, penalty)
         if complete:
@@ -211,7 +236,9 @@ IMAGENET = {"pretrained.path": "weights/resnet50"}
 
 @pytest.fixture(scope="session")
 def run_folders(tmp_path_factory) -> pathlib.Path:
-    """Two configurations of two seeds, one of one seed without the newer files, one unfinished, and wreckage."""
+    """Three configurations of two seeds, one of them with classes, one of one seed without the newer files, one
+    unfinished, and wreckage.
+    """
     root = tmp_path_factory.mktemp("report") / "runs"
     for seed in (0, 1):
         imagenet = write_run(root / f"imagenet_{seed}", {**IMAGENET, "train.seed": seed}, quality=0.86)
@@ -220,6 +247,8 @@ def run_folders(tmp_path_factory) -> pathlib.Path:
             {"train.seed": seed, "train.feed": ("device", "host")[seed]},
             quality=0.7,
         )
+        classes = {"model.num_classes": 6, "train.seed": seed}
+        write_run(root / f"classes_{seed}", classes, quality=0.75, complete=False)
     write_baselines(imagenet)
     unet = {"model.decoder": "unet", "loss.l2": 0.01}
     write_run(root / "unet", unet, quality=0.8, complete=False)

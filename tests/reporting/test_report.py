@@ -20,6 +20,7 @@ RUNS = {
     IMAGENET: ("imagenet_0", "imagenet_1"),
     SCRATCH: ("scratch_0", "scratch_1"),
     "U-Net ResNet-50, scratch": ("unet",),
+    "DeepLabV3+ ResNet-50, 6 classes, scratch": ("classes_0", "classes_1"),
 }
 COLUMNS = ("loss", "accuracy", "dice", "sensitivity", "iou")
 
@@ -168,7 +169,7 @@ def test_intervals_hold_their_estimates_and_differences_are_those_of_the_means(r
         for row in rows
         if (row["convention"], row["metric"]) == ("micro", "dice")
     }
-    assert len(pairs) == 3
+    assert len(pairs) == 6
     for (first, second), row in pairs.items():
         assert float(row["difference"]) == pytest.approx(micro[first] - micro[second], abs=1e-12)
         assert float(row["low"]) < float(row["difference"]) < float(row["high"])
@@ -193,6 +194,7 @@ def test_every_figure_is_a_picture_with_its_numbers_beside_it(report_folder):
         "figure_13_dice",
         "figure_14_iou",
         "figure_15_accuracy",
+        "classes",
         "tissues",
         "density",
         "calibration",

@@ -2,11 +2,27 @@
 
 import glob
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.reading.run import Run, read_run
 from nucseg_jax.training.run_folder import RunFolder
+
+RESULTS, METRICS = "results.json", "metrics.jsonl"
+
+
+class Copy(NamedTuple):
+    """A folder that tells of the same run as another one.
+
+    Attributes:
+      folder, original: the two; the original is whole, or has the least wrong with it.
+      damage: what is wrong with the copy's files, in words.
+    """
+
+    folder: str
+    original: str
+    damage: tuple[str, ...]
 
 
 class Found(NamedTuple):
@@ -15,12 +31,12 @@ class Found(NamedTuple):
     Attributes:
       runs: in the order of their paths.
       left_out: (folder, reason) of folders that are no run, or whose config or split is damaged.
-      copies: (folder, folder) of runs that are equal to an earlier one, which are left out too.
+      copies: folders that tell of a run that is there already, which are left out too.
     """
 
     runs: tuple[Run, ...]
     left_out: tuple[tuple[str, str], ...]
-    copies: tuple[tuple[str, str], ...]
+    copies: tuple[Copy, ...]
 
 
 def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
@@ -43,18 +59,12 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
     run_folders = {folder for folder in folders if RunFolder(folder).config.exists()}
     folders = [folder for folder in folders if run_folders.isdisjoint(folder.parents)]
     runs: list[Run] = []
-    left_out, copies = [], []
+    left_out = []
     for folder in folders:
         try:
-            run = read_run(folder)
+            runs.append(read_run(folder))
         except UserError as error:
             left_out.append((str(folder), str(error).splitlines()[0].removeprefix(f"{folder}/")))
-            continue
-        original = next((other for other in runs if _are_copies(run, other)), None)
-        if original is None:
-            runs.append(run)
-        else:
-            copies.append((str(folder), str(original.path)))
     if not runs:
         reasons = "".join(f"\n  {folder}: {reason}" for folder, reason in left_out)
         raise UserError(
@@ -62,15 +72,37 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
             expected="a pattern in quotes that matches folders which train has written",
             advice="python launch.py report --runs='runs/*' --out=report",
         )
-    return Found(tuple(runs), tuple(left_out), tuple(copies))
+    originals, copies = _without_copies(runs)
+    return Found(originals, tuple(left_out), copies)
+
+
+def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, ...]]:
+    """Each run once, by path; counted twice it would make the spread over runs too small."""
+    originals: list[Run] = []
+    copies: list[Copy] = []
+    # A damaged folder comes after those that it may be a copy of.
+    for run in sorted(runs, key=lambda run: (len(run.faults), -len(run.epochs))):
+        original = next((other for other in originals if _are_copies(run, other)), None)
+        if original is None:
+            originals.append(run)
+        else:
+            copies.append(Copy(str(run.path), str(original.path), _damage(run, original)))
+    return tuple(sorted(originals, key=lambda run: run.path)), tuple(sorted(copies))
 
 
 def _are_copies(run: Run, other: Run) -> bool:
-    """Whether two folders tell of one run: counted twice it would make the spread over runs too small."""
-    return (
-        run.results is not None
-        and run.config == other.config
-        and run.results == other.results
-        and run.epochs == other.epochs
-        and run.split_digest == other.split_digest
-    )
+    """Whether two folders tell of one run: by their scores, or by their epochs where results.json is damaged."""
+    if run.config != other.config or run.split_digest != other.split_digest:
+        return False
+    if run.results is not None and other.results is not None:
+        # A damaged metrics.jsonl has no epochs, one that was cut off the first of them.
+        epochs_agree = all(one == two for one, two in zip(run.epochs, other.epochs, strict=False))
+        return run.results == other.results and epochs_agree
+    is_damaged = run.is_damaged(RESULTS) or other.is_damaged(RESULTS)
+    return is_damaged and bool(run.epochs) and run.epochs == other.epochs
+
+
+def _damage(copy: Run, original: Run) -> tuple[str, ...]:
+    cut_off = len(copy.epochs) < len(original.epochs) and not copy.is_damaged(METRICS)
+    epochs = f"{METRICS}: {len(copy.epochs)} of the original's {len(original.epochs)} epochs"
+    return (*copy.faults, *([epochs] if cut_off else []))

@@ -95,7 +95,7 @@ class Run:
         """In words."""
         if self.results is not None:
             return "finished"
-        if any(fault.startswith("results.json: ") for fault in self.faults):
+        if self.is_damaged("results.json"):
             return "without usable results"
         if self.epochs:
             return f"unfinished, epoch {self.epochs[-1]['epoch']} of {self.planned_epochs}"
@@ -122,6 +122,10 @@ class Run:
         """What started it; '' if unknown."""
         command = at(self.environment, "command")
         return f"python {command}" if isinstance(command, str) and command else ""
+
+    def is_damaged(self, file: str) -> bool:
+        """Whether something is wrong with this file of the folder."""
+        return any(fault.startswith(f"{file}: ") for fault in self.faults)
 
     def score(self, split: str, convention: str, metric: str) -> float | None:
         """Of results.json."""
@@ -155,7 +159,11 @@ def read_run(path: pathlib.Path) -> Run:
     splits, record = folder.read_splits()
     files = _Files(path)
     counts = {
-        split: files.read(per_image_path(path, split), _counts_of(getattr(splits, split)), None)
+        split: files.read(
+            per_image_path(path, split),
+            _counts_of(getattr(splits, split), at(config, "model", "num_classes")),
+            None,
+        )
         for split in SPLIT_NAMES
     }
     calibration = {
@@ -211,13 +219,16 @@ class _Files:
             return otherwise
 
 
-def _counts_of(patches: np.ndarray) -> Callable[[pathlib.Path], Counts | None]:
-    """A reader of per-image counts that wants them to be of these patches, in this order."""
+def _counts_of(patches: np.ndarray, classes: int | None) -> Callable[[pathlib.Path], Counts | None]:
+    """A reader of per-image counts that wants them to be of these patches, in this order, and so many classes."""
 
     def read(file: pathlib.Path) -> Counts | None:
         found, listed = read_per_image(file)
         if not np.array_equal(listed, patches):
             raise ValueError(f"its {len(listed)} patches are not the {len(patches)} of split.json")
+        counted = found.counts.shape[1]
+        if classes is not None and counted != classes:
+            raise ValueError(f"its {counted} counted classes are not the {classes} of config.json")
         return found
 
     return read
@@ -340,6 +351,11 @@ def _check_entry(entry: Any, name: str) -> None:
             raise ValueError(f"{name}, {key}: {value!r} is no number")
         elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}")
+        elif key == "classes":
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name}, {key}: no object")
+            for class_name, of_class in value.items():
+                _check_entry(of_class, f"{name}, {class_name}")
     if "micro" not in entry:
         raise ValueError(f"the scores of {name} have no convention 'micro'")
 
@@ -354,7 +370,19 @@ def contradictions(run: Run) -> list[str]:
         return []
     faults = []
     for split, counts in run.counts.items():
-        computed, written = counts.compute()["micro"], run.results[split]["micro"]
-        if any(computed[metric] != value for metric, value in written.items() if metric in computed):
+        if _differ(counts.compute(), run.results[split]):
             faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
     return faults
+
+
+def _differ(computed: Entry, written: Entry) -> bool:
+    """Whether an entry of results.json has other micro scores, of nucleus or of a class, than were computed."""
+    micro = computed["micro"]
+    if any(micro[metric] != value for metric, value in written["micro"].items() if metric in micro):
+        return True
+    classes = computed.get("classes", {})
+    return any(
+        _differ(classes[name], of_class)
+        for name, of_class in written.get("classes", {}).items()
+        if name in classes
+    )

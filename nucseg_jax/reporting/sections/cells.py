@@ -26,6 +26,11 @@ def decimal(value: float | None, digits: int = 4) -> str:
     return UNDEFINED if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
+def defined(value: float) -> float | None:
+    """The value; None in place of NaN, which no CSV file holds."""
+    return value if math.isfinite(value) else None
+
+
 def signed(value: float | None) -> str:
     """'+0.0124'; a dash where there is no value."""
     return UNDEFINED if value is None or not math.isfinite(value) else f"{value:+.4f}"

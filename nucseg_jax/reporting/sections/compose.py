@@ -17,6 +17,7 @@ from nucseg_jax.reporting.sections.bars import bars_blocks
 from nucseg_jax.reporting.sections.batch_norm import batch_norm_blocks
 from nucseg_jax.reporting.sections.calibration import calibration_blocks
 from nucseg_jax.reporting.sections.cells import count
+from nucseg_jax.reporting.sections.classes import classes_blocks
 from nucseg_jax.reporting.sections.curves import curves_blocks
 from nucseg_jax.reporting.sections.density import density_blocks
 from nucseg_jax.reporting.sections.head import describe_cohort, head_blocks
@@ -30,7 +31,14 @@ from nucseg_jax.reporting.sections.tissues import tissues_blocks
 
 TITLE = "Nuclei segmentation with U-Net and DeepLabV3+: report"
 _OF_THE_PAPER = (scores_blocks, times_blocks, curves_blocks, pictures_blocks, bars_blocks)
-_BEYOND = (intervals_blocks, tissues_blocks, density_blocks, calibration_blocks, batch_norm_blocks)
+_BEYOND = (
+    intervals_blocks,
+    classes_blocks,
+    tissues_blocks,
+    density_blocks,
+    calibration_blocks,
+    batch_norm_blocks,
+)
 
 
 def compose(

@@ -1,7 +1,7 @@
 """Charts: one look for all of them, and PNG bytes that are the same for the same numbers.
 
-Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart; markers and dashes repeat what they
-say. Figures are made without pyplot, so that nothing is kept between them.
+Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart; markers, dashes and hatches repeat what
+they say. Figures are made without pyplot, so that nothing is kept between them.
 """
 
 import io
@@ -66,15 +66,16 @@ class Look(NamedTuple):
     color: str
     marker: str
     dash: str | tuple[int, tuple[int, ...]]
+    hatch: str
 
 
 LOOKS = (
-    Look(BLUE, "o", "-"),
-    Look(VERMILLION, "s", (0, (5, 2))),
-    Look(GREEN, "D", (0, (1, 1))),
-    Look(PURPLE, "^", (0, (5, 1, 1, 1))),
-    Look(ORANGE, "v", (0, (8, 2))),
-    Look(SKY, "P", (0, (3, 1, 1, 1, 1, 1))),
+    Look(BLUE, "o", "-", ""),
+    Look(VERMILLION, "s", (0, (5, 2)), "//"),
+    Look(GREEN, "D", (0, (1, 1)), ".."),
+    Look(PURPLE, "^", (0, (5, 1, 1, 1)), "xx"),
+    Look(ORANGE, "v", (0, (8, 2)), "\\\\"),
+    Look(SKY, "P", (0, (3, 1, 1, 1, 1, 1)), "++"),
 )
 
 

@@ -66,7 +66,9 @@ def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
             f"The runs stand on {len(cohorts)} different data sets or splits. Scores on different patches are"
             " not comparable; the page keeps them in parts of their own and compares nothing across them."
         )
-    texts += [f"{copy} is a copy of {original}, which is counted once." for copy, original in found.copies]
+    for copy in found.copies:
+        damage = f"; the copy is damaged: {'; '.join(copy.damage)}" if copy.damage else ""
+        texts.append(f"{copy.folder} is a copy of {copy.original}, which is counted once{damage}.")
     commits = {run.commit for run in found.runs if run.commit != "–"}
     if len(commits) > 1:
         texts.append(

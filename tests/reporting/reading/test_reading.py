@@ -13,6 +13,7 @@ from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.run import read_run
+from nucseg_jax.reporting.sections.head import warnings
 
 FREE = ("data.dir", "train.feed")
 
@@ -25,7 +26,10 @@ def one_run(run_folders, tmp_path):
 def test_every_folder_is_a_run_or_is_told_why_not(run_folders, tmp_path):
     found = find_runs(str(run_folders / "*"), not_in=tmp_path)
     names = [run.path.name for run in found.runs]
-    assert names == ["imagenet_0", "imagenet_1", "scratch_0", "scratch_1", "unet", "unfinished"]
+    assert names == [
+        *("classes_0", "classes_1", "imagenet_0", "imagenet_1", "scratch_0", "scratch_1", "unet"),
+        "unfinished",
+    ]
     reasons = {folder.rsplit("/", 1)[-1]: reason for folder, reason in found.left_out}
     assert reasons["notes"] == "no config.json: not the folder of a run"
     assert reasons["truncated"].startswith("config.json: ")
@@ -54,7 +58,67 @@ def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
     shutil.copytree(run_folders / "imagenet_0", tmp_path / "b")
     found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
     assert [run.path.name for run in found.runs] == ["a"]
-    assert found.copies == ((str(tmp_path / "b"), str(tmp_path / "a")),)
+    assert found.copies == ((str(tmp_path / "b"), str(tmp_path / "a"), ()),)
+    assert warnings(found, []) == [f"{tmp_path / 'b'} is a copy of {tmp_path / 'a'}, which is counted once."]
+
+
+def cut_in_half(file: pathlib.Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("damaged", ["a", "b"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("results.json", cut_in_half),
+        ("metrics.jsonl", cut_in_half),
+        ("metrics.jsonl", lambda file: file.write_text("not json\n")),
+        ("timing.json", cut_in_half),
+        ("per_image_test.csv", cut_in_half),
+        ("calibration_test.csv", cut_in_half),
+    ],
+)
+def test_the_damage_of_a_copy_is_told_and_the_whole_one_counts(run_folders, tmp_path, damaged, name, damage):
+    for folder in ("a", "b"):
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    damage(tmp_path / damaged / name)
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    whole = tmp_path / ("b" if damaged == "a" else "a")
+    assert [run.path for run in found.runs] == [whole]
+    assert found.runs[0].state == "finished"
+    assert found.runs[0].faults == ()
+    ((folder, original, faults),) = found.copies
+    assert (folder, original) == (str(tmp_path / damaged), str(whole))
+    assert [fault.split(":")[0] for fault in faults] == [name]
+    (warning,) = warnings(found, [])
+    assert warning.endswith(f"which is counted once; the copy is damaged: {faults[0]}.")
+
+
+def test_of_several_damaged_copies_the_whole_one_is_the_original(run_folders, tmp_path):
+    for folder in "abc":
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    cut_in_half(tmp_path / "a" / "results.json")
+    (tmp_path / "b" / "metrics.jsonl").write_text("not json\n")
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    assert [run.path.name for run in found.runs] == ["c"]
+    assert [copy.folder for copy in found.copies] == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_run_that_trained_otherwise_is_no_copy(run_folders, tmp_path, is_damaged):
+    for folder in ("a", "b"):
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / folder)
+    metrics = tmp_path / "b" / "metrics.jsonl"
+    *lines, last = metrics.read_text().splitlines()
+    other = json.dumps({**json.loads(last), "learning_rate": 0.5})
+    metrics.write_text("\n".join([*lines, other]) + "\n")
+    if is_damaged:
+        cut_in_half(tmp_path / "b" / "results.json")
+    found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
+    assert found.copies == ()
+    states = {run.path.name: run.state for run in found.runs}
+    assert states == {"a": "finished", "b": "without usable results" if is_damaged else "finished"}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +128,10 @@ def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
         ("results.json", '{"train": {}, "validation": {}, "test": {}}'),
         ("results.json", '{"train": {"micro": {"dice": NaN}}, "validation": {}, "test": {}}'),
         ("results.json", "[1, 2]"),
+        (
+            "results.json",
+            '{"train": {"micro": {}}, "validation": {"micro": {}}, "test": {"micro": {}, "classes": []}}',
+        ),
         ("metrics.jsonl", "not json\n"),
         ("metrics.jsonl", '{"step": 1, "kind": "epoch", "epoch": 1, "train": 3}\n'),
         ("timing.json", '{"starts": 3}'),
@@ -96,6 +164,23 @@ def test_counts_that_contradict_the_scores_are_told(one_run):
     assert "are not the 24 of split.json" in fault
 
 
+def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_path):
+    folder = shutil.copytree(run_folders / "classes_0", tmp_path / "run")
+    header, *lines = (folder / "per_image_test.csv").read_text().splitlines()
+    number = header.split(",").index("epithelial_fp")
+    cells = lines[2].split(",")
+    cells[number] = str(int(cells[number]) + 1)
+    altered = "\n".join([header, *lines[:2], ",".join(cells), *lines[3:]]) + "\n"
+    (folder / "per_image_test.csv").write_text(altered)
+    run = read_run(folder)
+    assert run.faults == ("per_image_test.csv: its counts do not give the scores in results.json",)
+    assert run.counts.keys() == {"train", "validation", "test"}
+    changed(folder, model__num_classes=1)
+    run = read_run(folder)
+    assert "per_image_test.csv: its 6 counted classes are not the 1 of config.json" in run.faults
+    assert not run.counts
+
+
 def test_an_altered_split_makes_the_run_unusable(one_run):
     record = json.loads((one_run / "split.json").read_text())
     record["lists"]["test"].pop()
@@ -113,11 +198,13 @@ def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_fold
         "U-Net ResNet-50, ImageNet": ["unfinished"],
         "DeepLabV3+ ResNet-50, ImageNet": ["imagenet_0", "imagenet_1"],
         "DeepLabV3+ ResNet-50, scratch": ["scratch_0", "scratch_1"],
+        "DeepLabV3+ ResNet-50, 6 classes, scratch": ["classes_0", "classes_1"],
     }
-    assert [each.paper.name for each in cohort.configurations][:1] == ["U-Net ResNet-50"]
+    assert cohort.configurations[0].paper.name == "U-Net ResNet-50"
+    assert cohort.configurations[-1].paper is None
     # train.feed counted, the two runs from scratch are two configurations.
     (cohort,) = make_cohorts(found.runs, free_fields=())
-    assert len(cohort.configurations) == 5
+    assert len(cohort.configurations) == 6
 
 
 def changed(folder, **fields):
