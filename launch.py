@@ -12,14 +12,17 @@ Commands:
   report    the paper's tables and figures from run folders, beside the paper's values; needs no --config
 """
 
+import logging as python_logging
+import os
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
 
 if TYPE_CHECKING:
@@ -40,6 +43,18 @@ LIST = flags.DEFINE_bool("list", False, "train --sweep: shows the rows")
 INDEX = flags.DEFINE_integer("index", None, "train --sweep: trains this row, in WORKDIR/LABEL")
 EXECUTOR = flags.DEFINE_enum(
     "executor", None, ["local", "slurm"], "train --sweep: trains all rows that are not finished"
+)
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "train, evaluate: one of several processes, as Slurm, MPI, Kubernetes or the TPU pod says",
+)
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "train, evaluate: HOST:PORT of the first of several processes"
+)
+PROCESSES = flags.DEFINE_integer("processes", None, "with --coordinator: how many there are", lower_bound=1)
+PROCESS_INDEX = flags.DEFINE_integer(
+    "process_index", None, "with --coordinator: which one this is", lower_bound=0
 )
 JOBS = flags.DEFINE_integer("jobs", None, "train --executor=local: rows at once; 1", lower_bound=1)
 SLURM = flags.DEFINE_list("slurm", None, "train --executor=slurm: partition=gpu,gres=gpu:1,time=MINUTES,...")
@@ -327,6 +342,23 @@ def check_sweep_flags(command: str) -> None:
         )
 
 
+def join(command: str) -> None:
+    """Connects this process with the others, if the flags speak of others."""
+    explicit = (COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
+    if not DISTRIBUTED.value and explicit == (None, None, None):
+        return
+    if command not in ("train", "evaluate"):
+        raise UserError(f"{command} runs in one process", advice="leave out the flags of several processes")
+    if explicit != (None, None, None) and None in explicit:
+        raise UserError(
+            "some of --coordinator, --processes and --process_index are missing",
+            expected="all three, or --distributed alone",
+        )
+    from nucseg_jax.training.processes import join_processes
+
+    join_processes(*explicit)
+
+
 def main(arguments: list[str]) -> None:
     """Runs the command named first."""
     names = arguments[1:]
@@ -343,7 +375,10 @@ def main(arguments: list[str]) -> None:
     # --verbosity=0 brings both back.
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)
+    # Of a hundred writes that fail together the first is reported; asyncio would print the others too.
+    python_logging.getLogger("asyncio").setLevel("CRITICAL")
     enable_compilation_cache()
+    join(names[0])
     COMMANDS[names[0]]()
 
 
@@ -363,19 +398,46 @@ def parse_flags(arguments: list[str]) -> list[str]:
         ) from None
 
 
+def is_one_of_several() -> bool:
+    """Whether the flags speak of other processes."""
+    return flags.FLAGS.is_parsed() and (DISTRIBUTED.value or COORDINATOR.value is not None)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process; one of several at once, without the farewell that the others are not ready for."""
+    if is_one_of_several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def run() -> None:
     """Runs `main`; a fault of the user's ends in one message on standard error and exit status 2."""
     try:
         app.run(main, flags_parser=parse_flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        leave(2)
+    except Preempted as place:
+        print(f"\nthe machine is wanted back: saved at {place}; the same command goes on", file=sys.stderr)
+        sys.exit(STATUS_TO_REQUEUE)
     except KeyboardInterrupt:
         print(
             "\ninterrupted; the same command goes on from the last checkpoint, if there is one",
             file=sys.stderr,
         )
-        sys.exit(130)
+        leave(130)
+    except Exception:
+        if not is_one_of_several():
+            raise
+        traceback.print_exc()
+        print(
+            "error: one of several processes failed; if it was not this one, the output of another says why.\n"
+            "What to do: start all of them again; they go on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        leave(1)
 
 
 if __name__ == "__main__":

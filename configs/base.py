@@ -169,6 +169,11 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.time_inference = True
 
     mesh = config.mesh = ml_collections.ConfigDict()
-    # Devices the batch is split over; 0 = all.
+    # data x fsdp x space devices (training/mesh.py). The batch is split over data x fsdp; data = 0: as many devices as
+    # there are and as divide the batches.
     mesh.data = 0
+    # Parameters, optimizer state and batch statistics are split over these, and gathered for each forward pass.
+    mesh.fsdp = 1
+    # Image rows are split over these.
+    mesh.space = 1
     return config

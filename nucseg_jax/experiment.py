@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import DataSource, Kind
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
@@ -35,9 +36,10 @@ from nucseg_jax.settings import LossSettings, Settings, read_settings
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
-from nucseg_jax.training.mesh import check_batch_size, make_mesh
+from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
 from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
+from nucseg_jax.training.processes import all_say
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import StepRecipe
@@ -63,10 +65,16 @@ class Experiment:
         return paper_splits(fold_sizes, seed=split.seed, max_patches=split.max_patches)
 
     def make_mesh(self) -> Mesh:
-        """The device mesh; asks JAX for its devices, and checks the batch sizes against them."""
-        mesh = make_mesh(self.settings.mesh.data)
-        check_batch_size("train.batch_size", self.settings.train.batch_size, mesh)
-        check_batch_size("eval.batch_size", self.settings.eval.batch_size, mesh)
+        """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them."""
+        shape, train = self.settings.mesh, self.settings.train
+        mesh = make_mesh(
+            shape.data,
+            shape.fsdp,
+            shape.space,
+            batch_sizes=(train.batch_size, self.settings.eval.batch_size),
+        )
+        for px in (train.tile_px, PATCH_PX):
+            check_rows(px, self.settings.model.output_stride, mesh)
         return mesh
 
     def recipe(self, steps_per_epoch: int) -> StepRecipe:
@@ -89,13 +97,13 @@ class Experiment:
         asked = self.settings.train.feed
         if asked != "auto":
             return cast(FeedName, asked)
-        devices = list(mesh.devices.flat)
+        devices = list(mesh.local_devices)
         size = len(plan.splits.train) * BYTES_PER_PATCH
-        on_each = size // len(devices) if self.settings.train.store == "sharded" else size
+        on_each = size // examples_devices(mesh) if self.settings.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
         fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
-        return "device" if fits else "host"
+        return "device" if all_say(fits) else "host"
 
     def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> TrainingFeed:
         """What the training step gets its batches from; the device feed moves the patches to the mesh.

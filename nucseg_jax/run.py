@@ -18,7 +18,7 @@ from nucseg_jax.inference.predictor import Predictor, make_predictor
 from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, restore_checkpoint
-from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.run_folder import RunFolder
 
 # The size of the patches that models are trained on. The paper's look at the whole tile through image pooling, so that
@@ -141,7 +141,7 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
             )
         recipe = experiment.recipe(steps_per_epoch=1)
         like = experiment.abstract_state(recipe)
-        state, record = restore_checkpoint(checkpoints, best, abstract_like(like, replicated(mesh)))
+        state, record = restore_checkpoint(checkpoints, best, abstract_like(like, mesh))
     splits, _ = folder.read_splits()
     if record["split_digest"] != splits.digest:
         raise UserError(

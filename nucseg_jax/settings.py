@@ -1,4 +1,7 @@
-"""The fields of a config as checked dataclasses; what each means stands beside its default in configs/base.py."""
+"""The fields of a config as checked dataclasses; what each means stands beside its default in configs/base.py.
+
+A field that has a default here came later than some run folders: it is what those runs did.
+"""
 
 import dataclasses
 import types
@@ -138,6 +141,8 @@ class MeshSettings:
     """Section `mesh`."""
 
     data: int
+    fsdp: int = 1
+    space: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,10 +202,10 @@ def _read_section(name: str, section: type, values: Any, faults: list[str]) -> A
     faults += [f"unknown field {name}.{field}" for field in values if field not in fields]
     read = {}
     for field, kind in fields.items():
-        if field not in values:
+        if field not in values and not hasattr(section, field):
             faults.append(f"field {name}.{field} is missing")
             continue
-        value = values[field]
+        value = values[field] if field in values else getattr(section, field)
         if isinstance(kind, types.GenericAlias):
             fits = isinstance(value, list | tuple) and all(type(item) is int for item in value)
             value = tuple(value) if fits else value

@@ -117,3 +117,9 @@ def test_a_value_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(UserError) as caught:
         read_experiment(config)
     assert name in str(caught.value) or "seed" in str(caught.value)
+
+
+def test_run_folders_from_before_a_field_came_are_read_as_what_they_did():
+    config = base.get_config().to_dict()
+    del config["mesh"]["fsdp"]
+    assert read_settings(config) == read_settings(base.get_config())

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
@@ -78,6 +79,8 @@ def evaluate(
     facts, scored = score_run(trained, asked, folder, data, split, training_rows)
     out = workdir / "evaluations" / f"{split}-{plan.digest[:8]}-{plan.splits.digest[:8]}"
     tables = score_baselines(data, split) if baselines else {}
+    if jax.process_index():
+        return
     out.mkdir(parents=True, exist_ok=True)
     write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
     write_json(

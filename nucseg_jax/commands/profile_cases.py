@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nucseg_jax.commands.training_run import Run, compile_close_epoch, training_hooks
@@ -23,9 +22,10 @@ from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
-from nucseg_jax.training.mesh import dispatch_sharded, put_batch, put_state
+from nucseg_jax.training.mesh import dispatch_sharded
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.paced_fit import PacedFit
+from nucseg_jax.training.placement import put_batch, put_state
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 from nucseg_jax.training.state import TrainState
@@ -210,7 +210,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
         close_epoch = compile_close_epoch(run)
 
         def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
-            return close_epoch(state, jnp.float32(1.0)), float(epoch)
+            return close_epoch(state, np.float32(1.0)), float(epoch)
 
         hooks = dataclasses.replace(training_hooks(run, checkpoints, observer), end_epoch=end_epoch)
         fit = PacedFit(put_state(experiment.init_state(recipe), mesh), schedule, hooks)

@@ -5,11 +5,12 @@ import os
 import pathlib
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
-from nucseg_jax.commands.training_run import Run, run_epochs, score_best
+from nucseg_jax.commands.training_run import Run, run_epochs, score_best, start_or_resume
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import write_json
+from nucseg_jax.core.files import full_disk_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.core.stored_program import stored_program
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH
@@ -22,6 +23,7 @@ from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
+from nucseg_jax.training.processes import one_run_folder
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 from nucseg_jax.training.step_programs import StepPrograms
@@ -37,6 +39,8 @@ FREE_FIELDS = (
     "eval.overlays:",
     "eval.compare_statistics:",
     "eval.time_inference:",
+    # Rounding apart, devices change nothing.
+    "mesh.",
 )
 # What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
 SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")
@@ -53,7 +57,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     """Trains, validates every epoch, scores all splits with the best checkpoint, says where everything lies.
 
     Raises:
-      UserError: no data, another run's folder, a batch that does not fit the mesh, a non-finite loss.
+      UserError: no data, another run's folder, a batch that does not fit the mesh, a non-finite loss, a full disk.
+      Preempted: SIGTERM; the state is saved.
     """
     if experiment.settings.train.deterministic:
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
@@ -72,7 +77,9 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     mesh = experiment.make_mesh()
     weights = first_weights(experiment, RunFolder(workdir))
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
-    with claim_run_folder(workdir, config, changes, plan.splits, plan.digest) as folder:
+    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.digest)
+    after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
+    with full_disk_explained(workdir, advice=after_a_full_disk), one_run_folder(claim, workdir) as folder:
         if folder.results.exists():
             print(f"{workdir} is finished; there is nothing left to train.\n")
             print_results(folder)
@@ -91,8 +98,10 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         evaluator = experiment.evaluator(mesh)
         run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, programs, watch)
         try:
+            with watch.phase("start"):
+                state = start_or_resume(run)
             with open_checkpoints(folder.checkpoints) as checkpoints:
-                run_epochs(run, checkpoints)
+                run_epochs(run, state, checkpoints)
                 with watch.phase("test"):
                     score_best(run, checkpoints)
         finally:
@@ -163,14 +172,13 @@ def announce(
     """Says what is about to run, in a few lines."""
     model, train = experiment.settings.model, experiment.settings.train
     sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
-    devices = list(mesh.devices.flat)
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
     print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
     print(
         f"training  {schedule.epochs} epochs of {schedule.steps_per_epoch} steps,"
         f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
     )
-    print(f"devices   {len(devices)} x {devices[0].device_kind}")
+    print(devices_line(mesh))
     if weights is not None:
         print(f"weights   {weights.summary}")
     elif not experiment.settings.pretrained.path:
@@ -183,6 +191,20 @@ def announce(
     if frozen:
         kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
         print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
+
+
+def devices_line(mesh: Mesh) -> str:
+    """How many devices, in how many processes, how the work is split over them, and how many stand idle."""
+    line = f"devices   {mesh.size} x {mesh.devices.flat[0].device_kind}"
+    split = " x ".join(f"{axis} {size}" for axis, size in mesh.shape.items() if size > 1)
+    if split:
+        line += f": {split}"
+    if jax.process_count() > 1:
+        line += f"; {jax.process_count()} processes"
+    idle = jax.device_count() - mesh.size
+    if idle:
+        line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data says so"
+    return line
 
 
 def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: FeedName) -> str:

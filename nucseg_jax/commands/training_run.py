@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
@@ -30,12 +29,15 @@ from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
     restore_checkpoint,
+    restore_newest,
     save_checkpoint,
 )
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import put_state, replicated
+from nucseg_jax.training.mesh import keep_state_sharded
 from nucseg_jax.training.observer import RunObserver
+from nucseg_jax.training.placement import put_state
+from nucseg_jax.training.preemption import notice_of_leaving
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import start_up_line
@@ -84,19 +86,17 @@ class Run:
         self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
 
-def run_epochs(run: Run, checkpoints: ocp.CheckpointManager) -> None:
-    """Trains from the newest checkpoint, or from the start, to the end of the schedule."""
+def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
+    """Trains from `state` to the end of the schedule."""
     watch = run.watch
-    with watch.phase("start"):
-        state = start_or_resume(run, checkpoints)
     done_steps = int(state.step)
     if done_steps == run.schedule.total_steps:
         return
     observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
     if not done_steps:
         observer.on_start(run.experiment.settings.as_json())
-    hooks = training_hooks(run, checkpoints, observer)
-    with watch.phase("training"), contextlib.closing(observer):
+    with watch.phase("training"), contextlib.closing(observer), notice_of_leaving() as leaves:
+        hooks = dataclasses.replace(training_hooks(run, checkpoints, observer), leaves=leaves)
         fit(state, run.schedule, hooks)
         checkpoints.wait_until_finished()
 
@@ -122,7 +122,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
             with watch.phase("pictures"):
                 examples = run.evaluator.drawer.spread(state.variables, run.data, "validation")
                 observer.on_pictures(int(state.step), example_sheet(examples))
-        return close(state, jnp.asarray(loss, jnp.float32)), score
+        return close(state, np.float32(loss)), score
 
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
@@ -149,32 +149,30 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
     )
 
 
-def compile_close_epoch(run: Run) -> Callable[[TrainState, jax.Array], TrainState]:
+def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainState]:
     """A jitted function from a state and a validation loss to the state before the next epoch."""
 
-    @functools.partial(jax.jit, out_shardings=replicated(run.mesh))
+    @jax.jit
     def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
-        return close_epoch(state, run.experiment.plateau, validation_loss)
+        closed = close_epoch(state, run.experiment.plateau, validation_loss)
+        return keep_state_sharded(closed, run.mesh)
 
     return close
 
 
-def start_or_resume(run: Run, checkpoints: ocp.CheckpointManager) -> TrainState:
-    """The state of the newest checkpoint, or a new one."""
-    newest = checkpoints.latest_step()
-    if newest is None:
+def start_or_resume(run: Run) -> TrainState:
+    """The state of the newest checkpoint that is whole, or a new one."""
+    like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
+    found = restore_newest(run.folder.checkpoints, like, set_aside=run.folder.damaged_checkpoints)
+    if found is None:
         state = run.experiment.init_state(run.recipe)
         if run.weights is not None:
             state = with_encoder(state, run.weights.variables)
         return put_state(state, run.mesh)
-    print(f"resuming from the checkpoint of step {newest:,}\n", flush=True)
-    return restore(run, checkpoints, newest)
-
-
-def restore(run: Run, checkpoints: ocp.CheckpointManager, step: int) -> TrainState:
-    """The state of a checkpoint, on every device."""
-    like = run.experiment.abstract_state(run.recipe)
-    state, _ = restore_checkpoint(checkpoints, step, abstract_like(like, replicated(run.mesh)))
+    state, damaged = found
+    for error in damaged:
+        print(f"set aside {error.path.name} into {run.folder.damaged_checkpoints}: {error.reason}")
+    print(f"resuming from the checkpoint of step {int(state.step):,}\n", flush=True)
     return state
 
 
@@ -190,7 +188,9 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
 def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Scores all three splits with the best checkpoint; results.json comes last."""
     best = checkpoints.best_step()
-    trained = restore(run, checkpoints, best).variables
+    like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
+    state, _ = restore_checkpoint(checkpoints, best, like)
+    trained = state.variables
     print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
     path = run.folder.path
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)

@@ -1,4 +1,7 @@
-"""The one error a user is meant to see: what came, what was expected, what to do."""
+"""The one error a user is meant to see: what came, what was expected, what to do; and what is no error."""
+
+# Of sysexits.h: a failure that a later try mends. Schedulers can be told to start such a job again.
+STATUS_TO_REQUEUE = 75
 
 
 class UserError(ValueError):
@@ -15,3 +18,10 @@ class UserError(ValueError):
         if advice:
             parts.append(f"What to do: {advice}.")
         super().__init__("\n".join(parts))
+
+
+class Preempted(Exception):  # noqa: N818
+    """The machine is wanted back: everything is saved, and the same command goes on where it was.
+
+    `launch.py` says so and exits with `STATUS_TO_REQUEUE`.
+    """

@@ -1,11 +1,14 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
+
+from nucseg_jax.core.errors import UserError
 
 
 @contextlib.contextmanager
@@ -22,6 +25,22 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
+    """Makes one UserError of whatever a library raises inside the block because the disk of `folder` is full."""
+    try:
+        yield
+    except UserError:
+        raise
+    # TensorStore wraps the system's error in a ValueError, which only its text tells from others.
+    except (OSError, ValueError) as error:
+        reasons = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)]
+        reason = next((reason for reason in reasons if reason in str(error)), None)
+        if reason is None:
+            raise
+        raise UserError(f"{folder} cannot be written: {reason}", advice=advice) from error
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -19,6 +19,7 @@ def training_batches(
     seed: int,
     epoch: int,
     first_step: int = 0,
+    held: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch.
 
@@ -29,20 +30,25 @@ def training_batches(
       batch_size: examples a batch.
       seed, epoch: what the order depends on, and all it depends on.
       first_step: number of batches of this epoch to skip.
+      held: int [N], which of a batch's examples are wanted here, where several processes share one; None = all.
 
     Yields:
-      `steps_per_epoch(...) - first_step` full batches of numpy arrays; `index` is patch position * tiles + tile.
+      `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
+      patch position * tiles + tile.
     """
     order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
+
+    if held is not None:
+        order = order[:, held]
 
     def read(step: int) -> Batch:
         positions, tops, lefts = tile_place(order[step], tile_px=tile_px)
         taken = patches.take(rows[positions])
-        corners = list(zip(range(batch_size), tops, lefts, strict=True))
+        corners = list(zip(range(len(tops)), tops, lefts, strict=True))
         return Batch(
             image=np.stack([taken.image[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
             label=np.stack([taken.label[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
-            valid=np.ones(batch_size, bool),
+            valid=np.ones(len(tops), bool),
             index=order[step],
             tissue=taken.tissue,
         )
@@ -50,14 +56,23 @@ def training_batches(
     yield from _one_after_another(patches, read, range(first_step, len(order)))
 
 
-def evaluation_batches(patches: PatchStore, rows: np.ndarray, *, batch_size: int) -> Iterator[Batch]:
+def evaluation_batches(
+    patches: PatchStore, rows: np.ndarray, *, batch_size: int, held: np.ndarray | None = None
+) -> Iterator[Batch]:
     """Every patch of `rows` once, whole and in order; the last batch is filled up with repeats marked invalid.
 
     Repeats of real patches and not zeros, so that a forward pass with batch statistics stays meaningful.
+
+    Args:
+      patches: where they are taken from.
+      rows: int [P], rows of `patches`.
+      batch_size: patches a batch.
+      held: int [N], which of a batch's patches are wanted here; see `training_batches`.
     """
+    wanted = np.arange(batch_size) if held is None else held
 
     def read(number: int) -> Batch:
-        positions = np.arange(number * batch_size, (number + 1) * batch_size)
+        positions: np.ndarray = number * batch_size + wanted
         taken = patches.take(rows[positions % len(rows)])
         return Batch(
             image=taken.image,

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.training.mesh import batch_sharded, put_batch, replicated
+from nucseg_jax.training.mesh import batch_sharded, replicated
 from nucseg_jax.training.transfer import frozen_mask
 
 
@@ -25,7 +25,7 @@ def compile_statistics_step(
 
     Args:
       model: a linen module with dropout 0.
-      mesh: the batch is split over its axis 'data'; the statistics are those of the whole batch.
+      mesh: the batch is split over it; the statistics are those of the whole batch.
       momentum: of the model's batch norms, by which the batch's share is told from the moving statistics.
       frozen_stages: encoder stages whose statistics stay what they are.
 
@@ -34,6 +34,7 @@ def compile_statistics_step(
     """
 
     def statistics(variables: dict[str, Any], batch: Batch) -> Any:
+        variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         frozen = frozen_mask(variables["batch_stats"], frozen_stages)
         # From statistics of zero, the update leaves (1 - momentum) times those of the batch.
         start = jax.tree.map(
@@ -46,12 +47,11 @@ def compile_statistics_step(
             lambda moved, stays: moved if stays else moved / (1.0 - momentum), updated["batch_stats"], frozen
         )
 
-    everywhere = replicated(mesh)
-    return jax.jit(statistics, in_shardings=(everywhere, batch_sharded(mesh)), out_shardings=everywhere)
+    return jax.jit(statistics, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
 
 
 def reestimate_batch_statistics(
-    statistics_step: jax.stages.Wrapped, variables: dict[str, Any], batches: Iterable[Batch], mesh: Mesh
+    statistics_step: jax.stages.Wrapped, variables: dict[str, Any], batches: Iterable[Batch]
 ) -> dict[str, Any]:
     """The same variables with statistics pooled over all batches.
 
@@ -61,15 +61,14 @@ def reestimate_batch_statistics(
     Args:
       statistics_step: from `compile_statistics_step`.
       variables: of the model.
-      batches: at least one, of training examples.
-      mesh: where it runs.
+      batches: at least one, of training examples, on the mesh.
 
     Raises:
       ValueError: no batch.
     """
     total, count = None, 0
     for batch in batches:
-        statistics = flatten_dict(statistics_step(variables, put_batch(batch, mesh)))
+        statistics = flatten_dict(statistics_step(variables, batch))
         moments = {
             path: value if path[-1] == "mean" else value + jnp.square(statistics[*path[:-1], "mean"])
             for path, value in statistics.items()

@@ -1,6 +1,6 @@
 """A model over a whole split: every patch once, exact counts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,24 +9,33 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.batches import evaluation_batches
+from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.probability import nucleus_level, predicted_label
-from nucseg_jax.training.mesh import batch_sharded, put_batch, replicated
+from nucseg_jax.training.mesh import batch_sharded, replicated
 from nucseg_jax.training.objective import Objective
+from nucseg_jax.training.placement import held_examples, put_batch
 
 
 class Observation(NamedTuple):
-    """What a model makes of a batch.
+    """What a model makes of a batch, on every device and so in every process.
 
     Attributes:
+      valid, index, tissue: the batch's own.
+      truth: bool [N, H, W], where its label is any nucleus.
       counts: int32 [N, K, 4], see `ops.counts`.
       losses: {name: float32 [N]}, the objective's terms.
       level: uint8 [N, H, W], the probability of any nucleus in 255ths.
       nucleus: bool [N, H, W], the mask that is scored.
     """
 
+    valid: jax.Array
+    index: jax.Array
+    tissue: jax.Array
+    truth: jax.Array
     counts: jax.Array
     losses: dict[str, jax.Array]
     level: jax.Array
@@ -44,56 +53,72 @@ def compile_evaluation_step(
     Args:
       model: a linen module, `apply(variables, image, train=...)` to logits.
       objective: whose terms are computed for each image.
-      mesh: the batch is split over its axis 'data'.
+      mesh: the batch is split over it.
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
     """
 
     def evaluation_step(variables: dict[str, Any], batch: Batch) -> Observation:
+        variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
             logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
         else:
             logits = model.apply(variables, batch.image, train=False)
         return Observation(
+            valid=batch.valid,
+            index=batch.index,
+            tissue=batch.tissue,
+            truth=batch.label > 0,
             counts=count_pixels(logits, batch.label),
             losses=objective.values(logits, batch.label),
             level=nucleus_level(logits),
             nucleus=predicted_label(logits) > 0,
         )
 
-    sharded = batch_sharded(mesh)
-    return jax.jit(evaluation_step, in_shardings=(replicated(mesh), sharded), out_shardings=sharded)
+    return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
+
+
+def placed_batches(patches: PatchStore, rows: np.ndarray, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:
+    """`evaluation_batches` on the mesh; every process reads what its own devices hold."""
+    held = held_examples(mesh, batch_size)
+    for batch in evaluation_batches(patches, rows, batch_size=batch_size, held=held):
+        yield put_batch(batch, mesh, batch_size=batch_size)
 
 
 def evaluate(
-    step: EvaluationStep, variables: dict[str, Any], batches: Iterable[Batch], mesh: Mesh
+    step: EvaluationStep, variables: dict[str, Any], batches: Iterable[Batch]
 ) -> tuple[Counts, np.ndarray]:
     """Runs `step` over all batches and gathers what it sees of the valid examples on the host.
 
     One batch is always under way while the one before is fetched.
 
+    Args:
+      step: from `compile_evaluation_step`.
+      variables: of the model.
+      batches: on the mesh, such as those of `placed_batches`.
+
     Returns:
       The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
     """
     counts, levels = Counts.empty(), no_levels()
-    waiting: tuple[Batch, Observation] | None = None
+    waiting: Observation | None = None
     parts = []
     for batch in batches:
-        running = (batch, step(variables, put_batch(batch, mesh)))
+        running = step(variables, batch)
         if waiting is not None:
-            parts.append(_fetch(*waiting))
+            parts.append(_fetch(waiting))
         waiting = running
     if waiting is not None:
-        parts.append(_fetch(*waiting))
+        parts.append(_fetch(waiting))
     for of_batch, levels_of_batch in parts:
         counts = counts.merge(of_batch)
         levels = levels + levels_of_batch
     return counts, levels
 
 
-def _fetch(batch: Batch, seen: Observation) -> tuple[Counts, np.ndarray]:
-    counts, losses, level = jax.device_get((seen.counts, seen.losses, seen.level))
+def _fetch(seen: Observation) -> tuple[Counts, np.ndarray]:
+    seen = jax.device_get(seen._replace(nucleus=None))
     gathered = Counts.from_batch(
-        counts=counts, losses=losses, index=batch.index, tissue=batch.tissue, valid=batch.valid
+        counts=seen.counts, losses=seen.losses, index=seen.index, tissue=seen.tissue, valid=seen.valid
     )
-    return gathered, count_levels(level[batch.valid], batch.label[batch.valid] > 0)
+    return gathered, count_levels(seen.level[seen.valid], seen.truth[seen.valid])

@@ -12,6 +12,7 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
 from nucseg_jax.evaluation.scorer import Scored, Scorer
 from nucseg_jax.reporting.predictions import Drawer
+from nucseg_jax.training.placement import held_examples, put_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +98,15 @@ class Evaluator:
     def _reestimate(
         self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray
     ) -> dict[str, Any]:
+        how, mesh = self.reestimation, self.scorer.mesh
         batches = training_batches(
             data.patches,
             training_rows,
-            tile_px=self.reestimation.tile_px,
-            batch_size=self.reestimation.batch_size,
-            seed=self.reestimation.seed,
+            tile_px=how.tile_px,
+            batch_size=how.batch_size,
+            seed=how.seed,
             epoch=0,
+            held=held_examples(mesh, how.batch_size),
         )
-        return reestimate_batch_statistics(
-            self.reestimation.statistics_step, variables, batches, self.scorer.mesh
-        )
+        placed = (put_batch(batch, mesh, batch_size=how.batch_size) for batch in batches)
+        return reestimate_batch_statistics(how.statistics_step, variables, placed)

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate
+from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
 from nucseg_jax.training.objective import Objective
 
 
@@ -50,8 +49,8 @@ class Scorer:
 
     def score(self, variables: dict[str, Any], data: PreparedData, split: str) -> Scored:
         """Evaluates every patch of 'train', 'validation' or 'test' once."""
-        batches = evaluation_batches(data.patches, data.rows(split), batch_size=self.batch_size)
-        counts, levels = evaluate(self.step, variables, batches, self.mesh)
+        batches = placed_batches(data.patches, data.rows(split), batch_size=self.batch_size, mesh=self.mesh)
+        counts, levels = evaluate(self.step, variables, batches)
         penalty = float(self.penalty(variables["params"]))
         # A split without patches has no losses.
         losses = dict.fromkeys(self.objective.terms) | counts.mean_losses()

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.evaluate import EvaluationStep
+from nucseg_jax.evaluation.evaluate import EvaluationStep, placed_batches
 from nucseg_jax.reporting.examples import (
     BEST,
     SPREAD,
@@ -20,7 +19,6 @@ from nucseg_jax.reporting.examples import (
     spread_positions,
 )
 from nucseg_jax.reporting.overlays import prediction_sheet
-from nucseg_jax.training.mesh import put_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +54,12 @@ class Drawer:
         positions = np.concatenate(list(wanted.values()))
         rows = data.rows(split)[positions]
         seen = []
-        for batch in evaluation_batches(data.patches, rows, batch_size=self.batch_size):
-            observation = self.step(variables, put_batch(batch, self.mesh))
-            level, nucleus = jax.device_get((observation.level, observation.nucleus))
-            seen.append((level[batch.valid], nucleus[batch.valid]))
+        for batch in placed_batches(data.patches, rows, batch_size=self.batch_size, mesh=self.mesh):
+            observation = self.step(variables, batch)
+            valid, level, nucleus = jax.device_get(
+                (observation.valid, observation.level, observation.nucleus)
+            )
+            seen.append((level[valid], nucleus[valid]))
         patches = data.patches.take(rows)
         return Examples(
             position=positions.astype(np.int32),

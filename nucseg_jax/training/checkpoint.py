@@ -1,21 +1,40 @@
 """Checkpoints by Orbax: the newest to go on from, the best to test with.
 
-Each holds the item `state` (TrainState) and the item `record` (JSON: the run's config and split digest).
-Saving is asynchronous; Orbax writes under a temporary name and renames, so that a checkpoint is there whole
-or not at all.
+Each holds the item `state` (TrainState) and the item `record` (JSON: the run's config and split digest, and the
+checksums of the state). Saving is asynchronous; Orbax writes under a temporary name and renames, so that a
+checkpoint is there whole or not at all. What happens to its files later is found out when it is read.
 """
 
+import json
 import pathlib
+import time
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers
 
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.training.checksum import checksums
+from nucseg_jax.training.mesh import state_sharded
 from nucseg_jax.training.state import TrainState
 
 NEWEST_KEPT = 2
 SCORE = "score"
+CHECKSUMS = "checksums"
+
+
+class DamagedCheckpointError(UserError):
+    """A checkpoint that is there cannot be read, or holds other values than were saved."""
+
+    def __init__(self, path: pathlib.Path, reason: str):
+        super().__init__(
+            f"the checkpoint {path} is damaged: {reason}",
+            advice="move that folder away and give the same command again: it goes on from the checkpoint before",
+        )
+        self.path = path
+        self.reason = reason
 
 
 def open_checkpoints(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
@@ -24,7 +43,14 @@ def open_checkpoints(folder: pathlib.Path, *, read_only: bool = False) -> ocp.Ch
     Args:
       folder: where they lie.
       read_only: leave everything as it is, also what a running training has half written.
+
+    Raises:
+      DamagedCheckpointError: the score of one cannot be read.
     """
+    for path in checkpoint_paths(folder):
+        error = damaged_score(path)
+        if error is not None:
+            raise error
 
     def score(metrics: dict[str, float]) -> float:
         return metrics[SCORE]
@@ -62,6 +88,7 @@ def save_checkpoint(
       score: larger is better; None for a checkpoint between two validations, which cannot become the best.
     """
     step = int(state.step)
+    record = {**record, CHECKSUMS: checksums(state)}
     saved = checkpoints.save(
         step,
         args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)),
@@ -85,12 +112,89 @@ def restore_checkpoint(
 
     Returns:
       The state, placed by those shardings, and its record.
+
+    Raises:
+      DamagedCheckpointError: it cannot be read, or not everything that was saved is there.
     """
-    restored = checkpoints.restore(
-        step,
-        args=ocp.args.Composite(state=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore()),
-    )
-    return restored.state, restored.record
+    path = pathlib.Path(checkpoints.directory) / str(step)
+    wanted = ocp.args.Composite(state=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore())
+    try:
+        restored = checkpoints.restore(step, args=wanted)
+        state, record = restored.state, dict(restored.record)
+    # Orbax, TensorStore, JSON and the file system each raise their own on damaged files.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [repr(error)]
+        raise DamagedCheckpointError(path, lines[0]) from error
+    # Checkpoints of earlier versions have none.
+    expected = record.pop(CHECKSUMS, None)
+    if expected is not None and expected != checksums(state):
+        raise DamagedCheckpointError(path, "it holds other values than were saved")
+    return state, record
+
+
+def restore_newest(
+    folder: pathlib.Path, like: TrainState, *, set_aside: pathlib.Path
+) -> tuple[TrainState, list[DamagedCheckpointError]] | None:
+    """Reads the newest checkpoint that is whole; damaged ones that are newer are moved away.
+
+    Args:
+      folder: where they lie; not opened by anybody else.
+      like: see `restore_checkpoint`.
+      set_aside: a folder beside it that damaged checkpoints are moved into, so that training can save these steps
+        again; made when it is needed.
+
+    Returns:
+      The state, and what was found out on the way to it; None where there is no checkpoint.
+
+    Raises:
+      DamagedCheckpointError: none is whole; or the newest is not, and several processes run.
+    """
+    damaged = [error for error in map(damaged_score, checkpoint_paths(folder)) if error is not None]
+    # Of several processes another may have read its part well, and goes on.
+    if damaged and jax.process_count() > 1:
+        raise damaged[0]
+    # With one of these Orbax opens none.
+    _move_away(damaged, set_aside)
+    unreadable: list[DamagedCheckpointError] = []
+    for path in checkpoint_paths(folder):
+        try:
+            with open_checkpoints(folder, read_only=True) as checkpoints:
+                state, _ = restore_checkpoint(checkpoints, int(path.name), like)
+        except DamagedCheckpointError as error:
+            if jax.process_count() > 1:
+                raise
+            unreadable.append(error)
+            continue
+        _move_away(unreadable, set_aside)
+        return state, damaged + unreadable
+    if damaged or unreadable:
+        raise (damaged + unreadable)[0]
+    return None
+
+
+def _move_away(damaged: list[DamagedCheckpointError], set_aside: pathlib.Path) -> None:
+    for error in damaged:
+        set_aside.mkdir(exist_ok=True)
+        error.path.rename(set_aside / f"{error.path.name}-{time.time_ns()}")
+
+
+def checkpoint_paths(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The checkpoints in a folder, damaged or not, the newest first; those that are half written have other names."""
+    if not folder.is_dir():
+        return []
+    paths = [entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()]
+    return sorted(paths, key=lambda path: int(path.name), reverse=True)
+
+
+def damaged_score(path: pathlib.Path) -> DamagedCheckpointError | None:
+    """What is wrong with the score of a checkpoint, which Orbax reads of all as soon as it opens a folder."""
+    if not (path / "metrics").is_dir():
+        return None
+    try:
+        float(json.loads((path / "metrics" / "metrics").read_text(encoding="utf-8"))[SCORE])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return DamagedCheckpointError(path, f"its score cannot be read ({error!r})")
+    return None
 
 
 def best_score(checkpoints: ocp.CheckpointManager) -> float | None:
@@ -100,6 +204,10 @@ def best_score(checkpoints: ocp.CheckpointManager) -> float | None:
     return None if metrics is None else metrics[SCORE]
 
 
-def abstract_like(state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
-    """`state` (real or from `jax.eval_shape`) as shapes and dtypes with one sharding for every leaf."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
+def abstract_like(state: TrainState, mesh: Mesh) -> TrainState:
+    """`state` (real or from `jax.eval_shape`) as shapes, dtypes and the shardings it has on a mesh."""
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        state,
+        state_sharded(state, mesh),
+    )

@@ -12,7 +12,8 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.order import epoch_order, tile_place
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.training.feed import TrainingFeed
-from nucseg_jax.training.mesh import DATA_AXIS, batch_sharded, dispatch_sharded, replicated
+from nucseg_jax.training.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
+from nucseg_jax.training.placement import put
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 STORES = ("replicated", "sharded")
@@ -39,15 +40,15 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str
       patches: where they are taken from.
       rows: int [P], rows of `patches`.
       mesh: the devices.
-      store: 'replicated', or 'sharded': split over the axis 'data', filled up with repeats that no ticket names.
+      store: 'replicated', or 'sharded': split as examples are, filled up with repeats that no ticket names.
     """
     is_sharded = store == "sharded"
     if is_sharded:
-        devices = mesh.shape[DATA_AXIS]
-        rows = np.resize(rows, -(-len(rows) // devices) * devices)
+        parts = examples_devices(mesh)
+        rows = np.resize(rows, -(-len(rows) // parts) * parts)
     taken = patches.take(rows)
     on_host = DevicePatches(image=taken.image, label=taken.label, tissue=taken.tissue)
-    return jax.device_put(on_host, batch_sharded(mesh) if is_sharded else replicated(mesh))
+    return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
 def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch:
@@ -102,7 +103,7 @@ def device_feed(
         order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
         step = first_step
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
-            yield jax.device_put(order[step : step + size], dispatch_sharded(mesh))
+            yield put(order[step : step + size], tickets_sharded(mesh))
             step += size
 
     return TrainingFeed("device", put_patches(patches, rows, mesh, store=store), fetch, tickets)

@@ -12,6 +12,7 @@ from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.mesh import dispatch_sharded
+from nucseg_jax.training.placement import held_examples, put_held
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 
@@ -35,6 +36,7 @@ def host_feed(
       schedule, steps_per_dispatch: how steps are grouped.
       mesh: the devices.
     """
+    held = held_examples(mesh, batch_size)
 
     def fetch(source: tuple[()], ticket: Batch) -> Batch:
         del source
@@ -49,10 +51,11 @@ def host_feed(
             seed=seed,
             epoch=epoch,
             first_step=first_step,
+            held=held,
         )
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
             steps = itertools.islice(batches, size)
             stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *steps)
-            yield jax.device_put(stacked, dispatch_sharded(mesh))
+            yield put_held(stacked, dispatch_sharded(mesh), axis=1, examples=batch_size)
 
     return TrainingFeed("host", (), fetch, tickets)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import Preempted, UserError
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState
 
@@ -25,6 +25,7 @@ class Hooks:
       save: (state, score or None between validations).
       on_step: (steps done); called whenever more are known to be done, and now and then again.
       on_logs: (steps done, logs of that step as floats).
+      leaves: whether to save and leave after this dispatch; asked once for each, with equal answers in all processes.
     """
 
     tickets: Callable[[int, int], Iterator[Any]]
@@ -33,6 +34,7 @@ class Hooks:
     save: Callable[[TrainState, float | None], None]
     on_step: Callable[[int], None]
     on_logs: Callable[[int, dict[str, float]], None]
+    leaves: Callable[[], bool] = lambda: False
 
 
 class NonFiniteLossError(UserError):
@@ -56,8 +58,10 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
 
     Raises:
       NonFiniteLossError: names the first step and term that was not finite.
+      Preempted: `hooks.leaves` said so; the state is saved. An epoch whose steps are done is validated first.
     """
     step = int(state.step)
+    is_leaving = False
     # Each dispatch's first step and its logs.
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
@@ -91,10 +95,15 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
             if len(pending) > 1:
                 jax.block_until_ready(pending[-2][1])
             hooks.on_step(before)
-            if any(map(is_logged, range(before + 1, step + 1))):
+            is_leaving = hooks.leaves()
+            if is_leaving or any(map(is_logged, range(before + 1, step + 1))):
                 fetch_logs()
-            if saves(step) and step % schedule.steps_per_epoch:
+            if step % schedule.steps_per_epoch and (is_leaving or saves(step)):
                 hooks.save(state, None)
+                if is_leaving:
+                    raise Preempted(f"step {step:,} of {schedule.total_steps:,}")
         state, score = hooks.end_epoch(state, epoch)
         hooks.save(state, score)
+        if is_leaving and step < schedule.total_steps:
+            raise Preempted(f"step {step:,} of {schedule.total_steps:,}")
     return state

@@ -21,9 +21,11 @@ class RunFolder:
 
     Attributes:
       path: the folder itself.
+      shared: the folder whose checkpoints are used, where several processes train one run; None = this one.
     """
 
     path: pathlib.Path
+    shared: pathlib.Path | None = None
 
     @property
     def config(self) -> pathlib.Path:
@@ -63,7 +65,12 @@ class RunFolder:
     @property
     def checkpoints(self) -> pathlib.Path:
         """Orbax checkpoints."""
-        return self.path / "checkpoints"
+        return (self.shared or self.path) / "checkpoints"
+
+    @property
+    def damaged_checkpoints(self) -> pathlib.Path:
+        """Checkpoints that could not be read when the run was taken up again; there if there were any."""
+        return (self.shared or self.path) / "damaged_checkpoints"
 
     @property
     def overlays(self) -> pathlib.Path:

@@ -14,7 +14,7 @@ from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.training.mesh import batch_sharded, replicated
+from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
 from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
@@ -53,7 +53,11 @@ class StepRecipe:
 
 
 def train_step(
-    recipe: StepRecipe, state: TrainState, batch: Batch
+    recipe: StepRecipe,
+    state: TrainState,
+    batch: Batch,
+    *,
+    gather: Callable[[Any], Any] = lambda variables: variables,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Forward, loss, gradient, update, logs.
 
@@ -61,6 +65,7 @@ def train_step(
       recipe: what the step is bound to.
       state: before the step.
       batch: a full training batch; `tissue` is not looked at.
+      gather: brings variables that are split over devices together for the forward pass.
 
     Returns:
       The state after the step and its logs: every term of `recipe.term_names` bare, `loss` (the objective and the
@@ -79,7 +84,7 @@ def train_step(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
         logits, updated = recipe.model.apply(
-            {**state.variables, "params": params},
+            gather({**state.variables, "params": params}),
             image,
             train=True,
             mutable=["batch_stats"],
@@ -116,7 +121,9 @@ def train_step(
 def compile_train_steps(
     recipe: StepRecipe, mesh: Mesh, fetch: Callable[[Any, Any], Batch]
 ) -> jax.stages.Wrapped:
-    """K steps as one program over the mesh: batches split over 'data', state on every device and donated.
+    """K steps as one program over the mesh, batch and state laid out as `mesh` says, the state donated.
+
+    Variables that are split over 'fsdp' are gathered for each forward pass; gradients come back split.
 
     Args:
       recipe: what a step is bound to.
@@ -128,11 +135,16 @@ def compile_train_steps(
       leading axis of the tickets' leaves; one program is compiled for each K, and for K = 1 without a loop.
     """
 
+    def gather(variables: Any) -> Any:
+        return jax.lax.with_sharding_constraint(variables, replicated(mesh))
+
     def train_steps(state: TrainState, source: Any, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         def one_step(state: TrainState, ticket: Any) -> tuple[TrainState, dict[str, jax.Array]]:
             # The barrier keeps the step's arithmetic the same whatever the batch was fetched from.
             batch = jax.lax.optimization_barrier(fetch(source, ticket))
-            return train_step(recipe, state, jax.lax.with_sharding_constraint(batch, batch_sharded(mesh)))
+            batch = jax.lax.with_sharding_constraint(batch, batch_sharded(mesh))
+            state, logs = train_step(recipe, state, batch, gather=gather)
+            return keep_state_sharded(state, mesh), jax.lax.with_sharding_constraint(logs, replicated(mesh))
 
         if jax.tree.leaves(tickets)[0].shape[0] > 1:
             return jax.lax.scan(one_step, state, tickets)
@@ -140,5 +152,4 @@ def compile_train_steps(
         state, logs = one_step(state, jax.tree.map(lambda leaf: leaf[0], tickets))
         return state, jax.tree.map(lambda leaf: leaf[None], logs)
 
-    everywhere = replicated(mesh)
-    return jax.jit(train_steps, out_shardings=(everywhere, everywhere), donate_argnums=0)
+    return jax.jit(train_steps, donate_argnums=0)

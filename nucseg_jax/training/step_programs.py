@@ -7,6 +7,7 @@ import jax
 
 from nucseg_jax.core.stopwatch import Stopwatch
 from nucseg_jax.core.stored_program import LoadingProgram, Origin, StoredProgram
+from nucseg_jax.training.processes import wait_for_all
 
 
 class StepPrograms:
@@ -49,6 +50,7 @@ class StepPrograms:
         with watch.phase("program"):
             loading = self._loading.pop(size, None) or LoadingProgram(self._place(size))
             program, origin = loading.ready(steps, state, source, tickets)
+            wait_for_all("the training program")
         self._programs[size] = program
         if self.origin is not None:
             return program(state, source, tickets)

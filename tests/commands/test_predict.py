@@ -19,6 +19,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference import mask_file, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
+from tests.commands.predicted_files import contents
 
 TILE_PX = 64
 SETTINGS = PredictSettings(
@@ -37,15 +38,6 @@ def painted_image() -> np.ndarray:
 
 def run_predict(workdir, inputs, out, settings=SETTINGS) -> int:
     return predict(workdir, [str(path) for path in inputs], out, settings, batch_size=8)
-
-
-def contents(out: pathlib.Path, stem: str) -> dict[str, object]:
-    """All that was written for an image, comparable."""
-    store = zarr.open_group(out / f"{stem}.probability.zarr", mode="r")
-    found: dict[str, object] = {name: np.asarray(array).tolist() for name, array in store.arrays()}
-    for ending in ("mask.png", "overlay.png", "geojson", "nuclei.csv", "nuclei.parquet"):
-        found[ending] = (out / f"{stem}.{ending}").read_bytes()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def test_json_has_every_feed_and_all_that_is_measured(command_line):
         assert row["px"] == (32 if row["work"] == "training" else 256)
 
 
+@pytest.mark.long
 def test_a_sweep_has_a_row_for_every_combination(command_line):
     sweep = ["--batch_sizes=2,4", "--dtypes=bfloat16", "--feeds=synthetic", "--json"]
     status, out, err = command_line.run("profile", *command_line.config, *QUICK, *sweep)

@@ -56,7 +56,7 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
     assert ["0", "too_many", "begins"] in lines
     assert ["1", "fold2", "begins"] in lines
     failed = next(line for line in out.splitlines() if " too_many " in line and " min " in line)
-    assert "error: mesh.data is 7" in failed
+    assert "error: the mesh is data=7" in failed
     assert ["0", "too_many", "failed", "-"] in lines
     assert [str(root / "too_many.log")] in lines
     assert not (root / "too_many").exists()
@@ -183,7 +183,7 @@ def test_missing_rows_become_a_slurm_array_of_which_each_job_trains_one(sweep, s
     assert done.returncode != 0
     log = (root / "too_many.log").read_text()
     assert shlex.split(log.splitlines()[0])[-1] == "--index=2"
-    assert "error: mesh.data is 7" in log
+    assert "error: the mesh is data=7" in log
     assert not (root / "fold2.log").exists()
 
 

@@ -10,11 +10,12 @@ from flax import linen as nn
 
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step, evaluate
+from nucseg_jax.evaluation.evaluate import compile_evaluation_step, evaluate, placed_batches
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
-from nucseg_jax.training.mesh import make_mesh, put_batch
+from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.training.placement import put_batch
 
 OBJECTIVE = Objective({"dice_loss": Term(1.0, soft_dice), "cross_entropy_loss": Term(0.5, cross_entropy)})
 
@@ -55,8 +56,8 @@ def setup() -> Setup:
 def seen_in(setup, *, batch_size, devices):
     mesh = make_mesh(devices)
     step = compile_evaluation_step(setup.model, OBJECTIVE, mesh)
-    batches = evaluation_batches(setup.patches, setup.rows, batch_size=batch_size)
-    return evaluate(step, setup.variables, batches, mesh)
+    batches = placed_batches(setup.patches, setup.rows, batch_size=batch_size, mesh=mesh)
+    return evaluate(step, setup.variables, batches)
 
 
 def test_counts_are_those_of_each_image_alone(setup):

@@ -13,9 +13,10 @@ from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, put_state
+from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
+from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 

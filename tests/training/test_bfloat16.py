@@ -11,9 +11,10 @@ from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, put_batch
+from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
+from nucseg_jax.training.placement import put_batch
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, train_step
 

@@ -1,12 +1,17 @@
+import pathlib
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
 from nucseg_jax.training.checkpoint import (
+    DamagedCheckpointError,
     abstract_like,
     best_score,
     open_checkpoints,
     restore_checkpoint,
+    restore_newest,
     save_checkpoint,
 )
 from nucseg_jax.training.mesh import make_mesh, replicated
@@ -16,13 +21,13 @@ def test_a_state_comes_back_bit_by_bit_on_another_mesh_with_its_record(tmp_path,
     state = small().state(8)
     with open_checkpoints(tmp_path) as checkpoints:
         save_checkpoint(checkpoints, state, {"split_digest": "abc", "config": {"a": [1, 2]}}, 0.5)
-    everywhere = replicated(make_mesh(2))
+    mesh = make_mesh(2)
     with open_checkpoints(tmp_path) as checkpoints:
         step = checkpoints.latest_step()
-        restored, record = restore_checkpoint(checkpoints, step, abstract_like(state, everywhere))
+        restored, record = restore_checkpoint(checkpoints, step, abstract_like(state, mesh))
     assert record == {"split_digest": "abc", "config": {"a": [1, 2]}}
     jax.tree.map(np.testing.assert_array_equal, restored, state)
-    assert all(leaf.sharding == everywhere for leaf in jax.tree.leaves(restored))
+    assert all(leaf.sharding == replicated(mesh) for leaf in jax.tree.leaves(restored))
 
 
 def test_the_last_two_and_the_best_are_kept_also_over_a_restart(tmp_path, small):
@@ -45,3 +50,73 @@ def test_a_step_that_is_not_new_is_refused_aloud(tmp_path, small):
         checkpoints.wait_until_finished()
         with pytest.raises((RuntimeError, ValueError), match="4"):
             save_checkpoint(checkpoints, state.replace(step=state.step + 4), {}, 0.1)
+
+
+@pytest.fixture(scope="module")
+def two_checkpoints(tmp_path_factory, small):
+    """A folder with checkpoints of steps 1 and 2, and their states."""
+    folder, state = tmp_path_factory.mktemp("checkpoints"), small().state()
+    states = [state.replace(step=state.step + number) for number in (1, 2)]
+    with open_checkpoints(folder) as checkpoints:
+        for number, saved in enumerate(states):
+            save_checkpoint(checkpoints, saved, {"split_digest": "abc"}, 0.5 + 0.1 * number)
+    return folder, states
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, *(pytest.param(other, marks=pytest.mark.long) for other in (halve, pathlib.Path.unlink))]
+)
+def test_whichever_file_is_damaged_the_newest_state_comes_whole_or_the_one_before(
+    two_checkpoints, tmp_path, damage
+):
+    folder, states = two_checkpoints
+    like = abstract_like(states[0], make_mesh(1))
+    names = sorted(path.relative_to(folder) for path in (folder / "2").rglob("*") if path.is_file())
+    # Of many pieces of arrays the largest stand for all.
+    pieces = sorted(
+        (name for name in names if "d" in name.parts), key=lambda name: (folder / name).stat().st_size
+    )
+    came_back = set()
+    for number, name in enumerate([*(name for name in names if name not in pieces), *pieces[-3:]]):
+        copy, aside = tmp_path / f"copy{number}", tmp_path / f"aside{number}"
+        shutil.copytree(folder, copy)
+        damage(copy / name)
+        state, damaged = restore_newest(copy, like, set_aside=aside)
+        jax.tree.map(np.testing.assert_array_equal, state, states[int(state.step) - 1])
+        was_damaged = int(state.step) == 1
+        came_back.add(int(state.step))
+        assert len(damaged) == was_damaged
+        assert aside.exists() == was_damaged
+        assert (copy / "2").exists() != was_damaged
+        # Whatever is left can be opened and added to.
+        with open_checkpoints(copy) as checkpoints:
+            save_checkpoint(checkpoints, state.replace(step=state.step + 2), {}, 0.7)
+    assert came_back == {1, 2}
+
+
+def test_without_a_checkpoint_there_is_nothing_to_restore(tmp_path, small):
+    like = abstract_like(small().state(), make_mesh(1))
+    assert restore_newest(tmp_path / "nowhere", like, set_aside=tmp_path / "aside") is None
+
+
+def test_a_state_of_another_dtype_or_shape_is_no_damage_that_is_passed_over(two_checkpoints, tmp_path):
+    """Every checkpoint fails alike; none is moved."""
+    folder, states = two_checkpoints
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    other = jax.tree.map(
+        lambda leaf: leaf.update(shape=(*leaf.shape, 2)), abstract_like(states[0], make_mesh(1))
+    )
+    with pytest.raises(DamagedCheckpointError, match=r"2 is damaged"):
+        restore_newest(copy, other, set_aside=tmp_path / "aside")
+    assert sorted(path.name for path in copy.iterdir()) == ["1", "2"]

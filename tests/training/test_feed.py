@@ -9,7 +9,7 @@ from nucseg_jax.data.pannuke import reader
 from nucseg_jax.training.device_feed import cut_tiles, device_feed, put_patches
 from nucseg_jax.training.feed import fits_device
 from nucseg_jax.training.host_feed import host_feed
-from nucseg_jax.training.mesh import dispatch_sharded, make_mesh
+from nucseg_jax.training.mesh import make_mesh, tickets_sharded
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.step import compile_train_steps
 
@@ -134,7 +134,7 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     a_batch = 48 * 32 * 32 * 4
     assert feed.source.image.nbytes > 5 * a_batch
     assert compiled.memory_analysis().temp_size_in_bytes < 3 * a_batch
-    assert dispatch_sharded(mesh).shard_shape((1, 48)) == (1, 6)
+    assert tickets_sharded(mesh).shard_shape((1, 48)) == (1, 6)
 
 
 def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):

@@ -1,8 +1,12 @@
 """The loop with a toy step: what it calls, when, and from where it goes on."""
 
+import dataclasses
+import itertools
+
 import jax.numpy as jnp
 import pytest
 
+from nucseg_jax.core.errors import Preempted
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 
@@ -51,6 +55,45 @@ class Toy:
 
 
 SCHEDULE = Schedule(epochs=3, steps_per_epoch=5, log_every_steps=2, checkpoint_every_steps=3)
+
+
+@pytest.mark.parametrize(("dispatch", "saved_at"), [(1, 1), (4, 4), (7, 7), (8, 8)])
+def test_a_notice_saves_at_the_next_step_and_the_run_goes_on_as_if_nothing_had_been(dispatch, saved_at):
+    unbroken = Toy(SCHEDULE)
+    expected = fit(ToyState(), SCHEDULE, unbroken.hooks())
+    toy, calls = Toy(SCHEDULE), itertools.count(1)
+    hooks = dataclasses.replace(toy.hooks(), leaves=lambda: next(calls) == dispatch)
+    with pytest.raises(Preempted, match=f"step {saved_at} of 15"):
+        fit(ToyState(), SCHEDULE, hooks)
+    step, total, score = toy.saved[-1]
+    assert (step, score) == (saved_at, None)
+    resumed = fit(ToyState(step, total), SCHEDULE, toy.hooks())
+    assert (resumed.step, resumed.total) == (expected.step, expected.total)
+    assert toy.epochs == unbroken.epochs
+
+
+def test_a_notice_in_an_epochs_last_step_leaves_after_its_validation():
+    toy = Toy(SCHEDULE)
+    hooks = dataclasses.replace(toy.hooks(), leaves=lambda: max(toy.steps) == 4)
+    with pytest.raises(Preempted, match="step 5 of 15"):
+        fit(ToyState(), SCHEDULE, hooks)
+    assert toy.epochs == [0]
+    assert toy.saved[-1][::2] == (5, 0.0)
+
+
+def test_a_notice_in_the_very_last_step_lets_the_run_finish():
+    toy = Toy(SCHEDULE)
+    assert (
+        fit(ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), leaves=lambda: max(toy.steps) == 14)).step
+        == 15
+    )
+
+
+def test_no_notice_saves_the_outcome_of_a_step_that_was_not_finite():
+    toy = Toy(SCHEDULE, nan_at=1)
+    with pytest.raises(NonFiniteLossError):
+        fit(ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), leaves=lambda: True))
+    assert not toy.saved
 
 
 def test_who_is_called_when():

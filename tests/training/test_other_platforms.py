@@ -10,7 +10,8 @@ from configs import paper, quickstart
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.lowering import traced_for
-from nucseg_jax.training.mesh import dispatch_sharded, make_mesh, replicated
+from nucseg_jax.training.checkpoint import abstract_like
+from nucseg_jax.training.mesh import dispatch_sharded, make_mesh
 from nucseg_jax.training.step import compile_train_steps
 
 PLATFORMS = ("cuda", "tpu")
@@ -24,7 +25,7 @@ def exported_step(config, platform, *, devices, steps, px):
     mesh = make_mesh(devices)
 
     def abstract(*shape, dtype):
-        return jax.ShapeDtypeStruct((steps, BATCH, *shape), dtype, sharding=dispatch_sharded(mesh))
+        return jax.ShapeDtypeStruct((steps, BATCH, *shape), dtype)
 
     batch = Batch(
         image=abstract(px, px, 3, dtype=jnp.uint8),
@@ -33,10 +34,8 @@ def exported_step(config, platform, *, devices, steps, px):
         index=abstract(dtype=jnp.int32),
         tissue=abstract(dtype=jnp.int32),
     )
-    state = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
-        experiment.abstract_state(recipe),
-    )
+    batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, dispatch_sharded(mesh))
+    state = abstract_like(experiment.abstract_state(recipe), mesh)
     with traced_for(platform):
         jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
         return jax.export.export(jitted, platforms=[platform])(state, (), batch), state
@@ -48,15 +47,16 @@ def check(exported, state, platform, *, devices):
     text = exported.mlir_module()
     start = text.index("@main(")
     arguments = text[start : text.index(") -> ", start)].split("%arg")[1:]
-    kept = [argument for argument in arguments if "tf.aliasing_output" in argument]
-    batch = [argument for argument in arguments if "tf.aliasing_output" not in argument]
-    # All of the state is written over, in place, and is whole on every device.
+    donated = ("tf.aliasing_output", "jax.buffer_donor")
+    kept = [argument for argument in arguments if any(mark in argument for mark in donated)]
+    batch = [argument for argument in arguments if argument not in kept]
+    # All of the state may be written over, in place, and is whole on every device.
     assert len(kept) == len(jax.tree.leaves(state))
     assert not any('"data"' in argument for argument in kept)
     # Batches are split along their second axis; what the step does not look at is no argument.
     assert 2 <= len(batch) <= 5
     if devices > 1:
-        assert all('[{}, {"data"}' in argument for argument in batch)
+        assert all('[{}, {"data", "fsdp"}' in argument for argument in batch)
     # The model computes there, and nothing calls back to Python.
     assert text.count("stablehlo.convolution") + text.count("stablehlo.dot_general") > 40
     assert "callback" not in text

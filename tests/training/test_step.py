@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, put_batch, put_state, replicated
+from nucseg_jax.training.mesh import make_mesh, replicated
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
+from nucseg_jax.training.placement import put_batch, put_state
 from nucseg_jax.training.state import close_epoch
 
 
@@ -43,6 +44,7 @@ def test_loss_falls_and_the_reported_terms_are_what_they_say(small):
     )
 
 
+@pytest.mark.long
 def test_eight_devices_do_what_one_does(small):
     """Batch norm sees the whole batch, keys belong to examples: only the order of sums differs."""
     alone, alone_logs = run(small(dropout=0.3), 1)

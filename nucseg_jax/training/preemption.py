@@ -1,0 +1,36 @@
+"""The machine is wanted back: SIGTERM is noted, and all processes leave training after the same step."""
+
+import contextlib
+import itertools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+from jax.experimental import multihost_utils
+
+
+@contextlib.contextmanager
+def notice_of_leaving() -> Iterator[Callable[[], bool]]:
+    """SIGTERM, which schedulers send some time before they kill, does not end the process inside the block.
+
+    Of several processes any may get it: JAX's preemption service, which listens from `jax.distributed.initialize`
+    on, tells the others and chooses the step.
+
+    Yields:
+      A function to call after every dispatch, by every process: whether to leave now.
+    """
+    if jax.process_count() > 1:
+        calls = itertools.count()
+        yield lambda: multihost_utils.reached_preemption_sync_point(next(calls))
+        return
+    # Python lets only the main thread listen.
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    noticed = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: noticed.set())
+    try:
+        yield noticed.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)

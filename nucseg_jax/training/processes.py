@@ -1,0 +1,127 @@
+"""Several processes that train one model: how they find each other, and which of them speaks and writes.
+
+Each runs the same program on the devices of its host. The first keeps the run folder and prints; the others keep
+their records in a folder of their own that is thrown away, so that no other code has to know which one it runs in.
+Checkpoints are everybody's: each process writes the parts that it holds into the one folder, which all must reach.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.training.run_folder import RunFolder
+
+# A process that is gone is noticed within this, and its end waits no longer for others.
+SECONDS_TO_NOTICE = 30
+# To compile a program, or to read a data set, on the slowest host.
+SECONDS_TO_COME = 1800
+_MESSAGE_BYTES = 4096
+
+
+def join_processes(
+    coordinator: str | None = None, processes: int | None = None, index: int | None = None
+) -> None:
+    """Connects this process with the others; before anything asks JAX for its devices.
+
+    Args:
+      coordinator: 'HOST:PORT' of the first process; None, and the others too = as Slurm, MPI, a Kubernetes job or
+        the metadata of a TPU pod say.
+      processes: how many there are.
+      index: which one this is, from 0.
+
+    Raises:
+      UserError: nothing around says where the others are, or they do not come.
+    """
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            index,
+            heartbeat_timeout_seconds=SECONDS_TO_NOTICE,
+            shutdown_timeout_seconds=SECONDS_TO_NOTICE,
+        )
+    # JAX raises ValueError for what is missing, RuntimeError for what cannot be reached.
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the processes cannot be joined: {error}",
+            expected="a Slurm, MPI, Kubernetes or TPU pod job, or --coordinator=HOST:PORT --processes=N"
+            " --process_index=I",
+            advice="see docs/scale.md",
+        ) from None
+    if jax.process_index():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def wait_for_all(where: str) -> None:
+    """Waits until every process is there; before the first exchange of a new program, which waits for 30 s at most.
+
+    Args:
+      where: a name for messages; the same in all processes.
+
+    Raises:
+      JaxRuntimeError: a process does not come, or is gone.
+    """
+    ocp.multihost.get_barrier_sync_fn()(key=where, timeout_ms=SECONDS_TO_COME * 1000)
+
+
+def all_say(answer: bool) -> bool:
+    """Whether every process says yes; each must ask."""
+    return answer if jax.process_count() == 1 else bool(multihost_utils.process_allgather(answer).all())
+
+
+@contextlib.contextmanager
+def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path) -> Iterator[RunFolder]:
+    """The run folder for the first process, and for the others one of their own with the same content.
+
+    Args:
+      claim: what the first process enters, such as `claim_run_folder`; its UserError becomes everybody's.
+      path: of the run folder, that all processes see.
+
+    Yields:
+      A folder to write to. All have the checkpoints of the first.
+    """
+    if jax.process_count() == 1:
+        with claim as folder:
+            yield folder
+        return
+    wait_for_all("the run folder")
+    with contextlib.ExitStack() as stack:
+        if jax.process_index() == 0:
+            try:
+                folder = stack.enter_context(claim)
+            except UserError as error:
+                _first_says(str(error))
+                raise
+            _first_says("")
+        else:
+            refusal = _first_says("")
+            if refusal:
+                raise UserError(refusal)
+            own = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nucseg_jax_")))
+            for name in ("config", "split", "results", "pretrained", "environment", "timing", "metrics"):
+                source = getattr(RunFolder(path), name)
+                if source.exists():
+                    shutil.copy(source, own)
+            folder = RunFolder(own, shared=path)
+        yield folder
+        multihost_utils.sync_global_devices("the run is finished")
+
+
+def _first_says(text: str) -> str:
+    """What the first process hands in, in every process."""
+    content = text.encode()[:_MESSAGE_BYTES]
+    message: np.ndarray = np.zeros(_MESSAGE_BYTES, np.uint8)
+    message[: len(content)] = np.frombuffer(content, np.uint8)
+    heard = np.asarray(multihost_utils.broadcast_one_to_all(message))
+    return heard.astype(np.uint8).tobytes().rstrip(b"\0").decode(errors="ignore")

@@ -1,0 +1,84 @@
+"""A disk that is full, or that cannot be written to: one clear error, and what was saved stays usable.
+
+The disks are real: a small file system in memory, and a folder mounted read-only, in a namespace of the test's own.
+"""
+
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.watched import assert_same_end
+
+LAUNCH = pathlib.Path(__file__).resolve().parent.parent.parent / "launch.py"
+
+
+@pytest.fixture(scope="module")
+def in_own_namespace():
+    """Runs a shell script that may mount; skips where the system does not let users do so."""
+
+    def run(script: str) -> subprocess.CompletedProcess:
+        inherited = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+        return subprocess.run(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=500,
+            env={**inherited, "JAX_NUM_CPU_DEVICES": "1"},
+        )
+
+    if shutil.which("unshare") is None or run("mount -t tmpfs tmpfs /mnt").returncode:
+        pytest.skip("this system lets no user mount a file system (unshare --map-root-user --mount)")
+    return run
+
+
+@pytest.fixture
+def train(command_line):
+    def command(workdir) -> str:
+        return shlex.join(
+            [sys.executable, str(LAUNCH), "train", *command_line.config, f"--workdir={workdir}"]
+        )
+
+    return command
+
+
+@pytest.mark.long
+def test_a_disk_that_is_full_while_saving_ends_the_run_and_more_space_lets_it_go_on(
+    in_own_namespace, train, finished_run, tmp_path
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # Room for two checkpoints; a third is written before the first goes.
+    space = 2.5 * sum(path.stat().st_size for path in (finished_run / "checkpoints" / "30").rglob("*"))
+    done = in_own_namespace(f"""
+        mount -t tmpfs -o size={int(space)} tmpfs {disk}
+        {train(disk / "run")}; echo "first status $?"
+        ls {disk / "run" / "checkpoints"}
+        mount -o remount,size=1g {disk}
+        {train(disk / "run")}; echo "second status $?"
+        cp -r {disk / "run"} {tmp_path / "copy"}
+    """)
+    assert "first status 2" in done.stdout, done.stdout + done.stderr
+    # Beside what Orbax says of it.
+    assert (
+        f"error: {disk / 'run'} cannot be written: No space left on device\nWhat to do: free" in done.stderr
+    )
+    assert "resuming from the checkpoint of step" in done.stdout
+    assert "second status 0" in done.stdout
+    assert_same_end(tmp_path / "copy", finished_run)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(in_own_namespace, train, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = in_own_namespace(
+        f"mount --bind {disk} {disk} && mount -o remount,ro,bind {disk}; {train(disk / 'run')}"
+    )
+    assert done.returncode == 2
+    assert "cannot be written: Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(disk.iterdir())
