@@ -140,7 +140,8 @@ def compile_train_steps(
 
     def train_steps(state: TrainState, source: Any, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         def one_step(state: TrainState, ticket: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-            # The barrier keeps the step's arithmetic the same whatever the batch was fetched from.
+            # Keeps the step's arithmetic the same whatever the batch was fetched from; on CPU XLA drops it once it has
+            # simplified and before it fuses, so that a feed must not make constants.
             batch = jax.lax.optimization_barrier(fetch(source, ticket))
             batch = jax.lax.with_sharding_constraint(batch, batch_sharded(mesh))
             state, logs = train_step(recipe, state, batch, gather=gather)

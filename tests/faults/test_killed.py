@@ -13,7 +13,8 @@ from tests.faults.watched import assert_same_end, logged_steps, wait_until
 
 
 @pytest.mark.parametrize(
-    ("kill_after_step", "feed_after"), [(9, "device"), pytest.param(23, "host", marks=pytest.mark.long)]
+    ("kill_after_step", "feed_after"),
+    [(9, "host"), *(pytest.param(23, feed, marks=pytest.mark.long) for feed in ("device", "host"))],
 )
 def test_killed_in_the_middle_of_an_epoch_it_ends_bit_identical(
     command_line, finished_run, tmp_path, kill_after_step, feed_after
