@@ -17,11 +17,12 @@ import os
 import pathlib
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import ml_collections
 
     from nucseg_jax.experiment import Experiment
-    from nucseg_jax.sweep import Row
     from nucseg_jax.training.environment import StartedFrom
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -102,33 +102,21 @@ def train() -> None:
 
 
 def train_sweep(file: pathlib.Path) -> None:
-    """Runs `train --sweep`: lists the rows, trains one, or has all of them trained."""
-    from nucseg_jax.commands.sweep import SweepRun, list_rows
+    """Runs `train --sweep`: lists the rows, trains one, or has all trained; exit status 1 if some failed."""
+    from nucseg_jax.commands.sweep import list_rows
+    from nucseg_jax.commands.train_sweep import train_sweep
     from nucseg_jax.sweep import read_sweep, row_experiments
 
     sweep = read_sweep(file)
     if LIST.value:
         if CONFIG.value is not None:
-            row_experiments(sweep, config().to_dict(), overrides())
+            row_experiments(sweep, config().to_dict(), started_from().overrides)
         list_rows(sweep, pathlib.Path(WORKDIR.value) if WORKDIR.value else None)
         return
-    experiments = row_experiments(sweep, config().to_dict(), overrides())
+    experiments = row_experiments(sweep, config().to_dict(), started_from().overrides)
     root = workdir("runs/SWEEP, the folder of its run folders")
-    if INDEX.value is not None:
-        from nucseg_jax.commands.train import train
-
-        row = sweep.row(INDEX.value)
-        train(experiments[INDEX.value], root / row.label, started_from(row))
-        return
-    run = SweepRun(sweep, experiments, root, row_command())
-    if EXECUTOR.value == "slurm":
-        from nucseg_jax.commands.sweep_slurm import submit_to_slurm
-
-        submit_to_slurm(run, SLURM.value or [])
-        return
-    from nucseg_jax.commands.sweep_local import run_locally
-
-    if not run_locally(run, jobs=JOBS.value or 1):
+    program = (sys.executable, sys.argv[0])
+    if not train_sweep(sweep, experiments, root, started_from(), sweep_flags(), program=program):
         sys.exit(1)
 
 
@@ -278,11 +266,6 @@ def config() -> "ml_collections.ConfigDict":
         ) from None
 
 
-def overrides() -> dict[str, Any]:
-    """What the command line changes in --config, {'section.field': value}."""
-    return config_flags.get_override_values(flags.FLAGS["config"])
-
-
 def workdir(example: str) -> pathlib.Path:
     """--workdir, without which `train` does not run."""
     if not WORKDIR.value:
@@ -290,73 +273,43 @@ def workdir(example: str) -> pathlib.Path:
     return pathlib.Path(WORKDIR.value)
 
 
-def started_from(row: "Row | None" = None) -> "StartedFrom":
-    """Where the config comes from, for the record of a run; with the row of the sweep that it is."""
+def started_from() -> "StartedFrom":
+    """Where the config comes from, for the record of a run."""
     from nucseg_jax.training.environment import StartedFrom
 
-    return StartedFrom(
-        config=config_flags.get_config_filename(flags.FLAGS["config"]),
-        overrides={**overrides(), **(row.overrides if row else {})},
-        sweep={"file": str(SWEEP.value), "label": row.label} if row else None,
+    flag = flags.FLAGS["config"]
+    return StartedFrom(config_flags.get_config_filename(flag), config_flags.get_override_values(flag))
+
+
+def sweep_flags() -> SweepFlags:
+    """What the command line says of a sweep."""
+    return SweepFlags(
+        sweep=SWEEP.value,
+        list_rows=LIST.value,
+        index=INDEX.value,
+        executor=EXECUTOR.value,
+        jobs=JOBS.value,
+        slurm=SLURM.value,
     )
 
 
-def row_command() -> tuple[str, ...]:
-    """What trains a row of the sweep once --index is added."""
-    return (
-        *(sys.executable, sys.argv[0], "train"),
-        f"--config={config_flags.get_config_filename(flags.FLAGS['config'])}",
-        *(f"--config.{field}={value}" for field, value in overrides().items()),
-        f"--sweep={SWEEP.value}",
-        f"--workdir={WORKDIR.value}",
-    )
-
-
-def check_sweep_flags(command: str) -> None:
-    """Raises UserError for flags of a sweep that do not go together."""
-    modes = [
-        name
-        for name, is_given in (
-            ("--list", LIST.value),
-            ("--index", INDEX.value is not None),
-            ("--executor", EXECUTOR.value is not None),
-        )
-        if is_given
-    ]
-    for name, value, executor in (("--jobs", JOBS.value, "local"), ("--slurm", SLURM.value, "slurm")):
-        if value is not None and EXECUTOR.value != executor:
-            raise UserError(
-                f"{name} goes with --executor={executor}", advice=f"add that, or leave out {name}"
-            )
-    if SWEEP.value is None and modes:
-        raise UserError(
-            f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
-        )
-    if SWEEP.value is not None and command != "train":
-        raise UserError(f"--sweep goes with train; the command is {command}", advice="leave out --sweep")
-    if SWEEP.value is not None and len(modes) != 1:
-        raise UserError(
-            f"--sweep comes with {' and '.join(modes) or 'nothing that says what to do'}",
-            expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
-            " --executor=slurm (trains all rows that are not finished)",
-        )
+def is_one_of_several() -> bool:
+    """Whether the flags speak of other processes."""
+    if not flags.FLAGS.is_parsed():
+        return False
+    explicit = (COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
+    return DISTRIBUTED.value or explicit != (None, None, None)
 
 
 def join(command: str) -> None:
-    """Connects this process with the others, if the flags speak of others."""
-    explicit = (COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
-    if not DISTRIBUTED.value and explicit == (None, None, None):
+    """Connects this process with the others, if there are others."""
+    if not is_one_of_several():
         return
     if command not in ("train", "evaluate"):
         raise UserError(f"{command} runs in one process", advice="leave out the flags of several processes")
-    if explicit != (None, None, None) and None in explicit:
-        raise UserError(
-            "some of --coordinator, --processes and --process_index are missing",
-            expected="all three, or --distributed alone",
-        )
     from nucseg_jax.training.processes import join_processes
 
-    join_processes(*explicit)
+    join_processes(COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
 
 
 def main(arguments: list[str]) -> None:
@@ -368,7 +321,7 @@ def main(arguments: list[str]) -> None:
             expected="one of " + ", ".join(COMMANDS),
             advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
         )
-    check_sweep_flags(names[0])
+    check_sweep_flags(sweep_flags(), names[0])
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;
@@ -396,11 +349,6 @@ def parse_flags(arguments: list[str]) -> list[str]:
             expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py;"
             " python launch.py --helpfull lists the other flags",
         ) from None
-
-
-def is_one_of_several() -> bool:
-    """Whether the flags speak of other processes."""
-    return flags.FLAGS.is_parsed() and (DISTRIBUTED.value or COORDINATOR.value is not None)
 
 
 def leave(status: int) -> NoReturn:

@@ -41,8 +41,14 @@ def join_processes(
       index: which one this is, from 0.
 
     Raises:
-      UserError: nothing around says where the others are, or they do not come.
+      UserError: some of the three are missing, nothing around says where the others are, or they do not come.
     """
+    explicit = (coordinator, processes, index)
+    if None in explicit and explicit != (None, None, None):
+        raise UserError(
+            "some of --coordinator, --processes and --process_index are missing",
+            expected="all three, or --distributed alone",
+        )
     try:
         jax.distributed.initialize(
             coordinator,

@@ -14,7 +14,8 @@ import zarr
 from PIL import Image
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.predict import PredictSettings, find_inputs, predict
+from nucseg_jax.commands.predict import PredictSettings, predict
+from nucseg_jax.commands.predict_inputs import find_inputs
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference import mask_file, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS

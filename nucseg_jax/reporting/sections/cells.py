@@ -18,6 +18,8 @@ METRIC_NAMES = {
     "dice_loss": "Dice loss",
     "l2_penalty": "L2 penalty",
 }
+# Of the numbers behind a table: a run's value; or the mean over runs, its spread and the limits of its interval.
+SUMMARY_COLUMNS = ("convention", "metric", "value", "standard_deviation_over_runs", "low", "high")
 SPLIT_WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 

@@ -11,9 +11,9 @@ from nucseg_jax.evaluation.per_image import class_names
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
+    SUMMARY_COLUMNS,
     decimal,
     defined,
     interval,
@@ -22,7 +22,7 @@ from nucseg_jax.reporting.sections.cells import (
     over_runs,
     sample_deviation,
 )
-from nucseg_jax.reporting.sections.comparison import LEVEL
+from nucseg_jax.reporting.sections.comparison import LEVEL, counted_runs
 from nucseg_jax.reporting.sections.drawing import FAINT, INK, LOOKS, MOST_LINES, chart, chunks, wrapped
 from nucseg_jax.reporting.sections.part import Part
 
@@ -108,11 +108,6 @@ def scores_by_class(
     return scores
 
 
-def counted_runs(configuration: Configuration, split: str) -> list[Run]:
-    """The finished runs that have counts of a split."""
-    return [run for run in configuration.finished if split in run.counts]
-
-
 def _numbers(by_split: Mapping[str, Mapping[Configuration, Sequence[ClassScores]]]) -> Numbers:
     """Every run's value, and the mean over runs with its spread and, for Dice, its interval."""
     rows: list[tuple[Value, ...]] = []
@@ -139,12 +134,7 @@ def _numbers(by_split: Mapping[str, Mapping[Configuration, Sequence[ClassScores]
             "split",
             "class",
             "patches_with_class",
-            "convention",
-            "metric",
-            "value",
-            "standard_deviation_over_runs",
-            "low",
-            "high",
+            *SUMMARY_COLUMNS,
         ),
         tuple(rows),
     )

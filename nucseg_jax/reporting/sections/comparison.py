@@ -40,10 +40,7 @@ class Compared(NamedTuple):
 
 def compare(configurations: Sequence[Configuration]) -> Compared | None:
     """Bootstraps all configurations that have counts of the test split; None without any."""
-    counted = [
-        (configuration, tuple(run for run in configuration.finished if SPLIT in run.counts))
-        for configuration in configurations
-    ]
+    counted = [(configuration, counted_runs(configuration, SPLIT)) for configuration in configurations]
     counted = [(configuration, runs) for configuration, runs in counted if runs]
     if not counted:
         return None
@@ -61,6 +58,11 @@ def compare(configurations: Sequence[Configuration]) -> Compared | None:
         Intervals(*(values[:number] for values in rows)),
         Intervals(*(values[number:] for values in rows)),
     )
+
+
+def counted_runs(configuration: Configuration, split: str) -> tuple[Run, ...]:
+    """The finished runs that have counts of a split."""
+    return tuple(run for run in configuration.finished if split in run.counts)
 
 
 def choose_pairs(models: Sequence[str]) -> list[tuple[int, int]]:

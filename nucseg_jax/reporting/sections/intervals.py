@@ -6,6 +6,7 @@ from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
+    SUMMARY_COLUMNS,
     decimal,
     defined,
     interval,
@@ -109,12 +110,7 @@ def _scores_table(part: Part, compared: Compared) -> Table:
                 "file",
                 "seed",
                 "split",
-                "convention",
-                "metric",
-                "value",
-                "standard_deviation_over_runs",
-                "low",
-                "high",
+                *SUMMARY_COLUMNS,
             ),
             tuple(numbers),
         ),
