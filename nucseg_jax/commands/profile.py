@@ -13,7 +13,7 @@ import tqdm
 
 from nucseg_jax.commands.profile_cases import FEEDS, Case, Feed, ReadyCase, cases_of, ready
 from nucseg_jax.core.device_facts import device_facts
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
@@ -111,7 +111,7 @@ def measure(
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                row["error"] = _first_line(error)
+                row["error"] = reason_of(error)
                 continue
             stack.callback(prepared.close)
             row["peak_memory_mb"] = _rounded(peak_bytes(jax.devices()[0]) / _MEBI)
@@ -126,7 +126,7 @@ def measure(
         }
         for (row, case, prepared), result in zip(running, results, strict=True):
             if isinstance(result, Exception):
-                row["error"] = _first_line(result)
+                row["error"] = reason_of(result)
             else:
                 row |= _measured(case, prepared, result)
                 bare = rate_of_bare_step.get((case.batch_size, case.dtype))
@@ -172,7 +172,7 @@ def _plan(cases: Sequence[Case], *, required: bool) -> tuple[DataPlan | None, st
     except UserError as error:
         if required:
             raise
-        return None, str(error).splitlines()[0]
+        return None, reason_of(error)
     return plan, None
 
 
@@ -315,7 +315,3 @@ def _rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.5g}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]

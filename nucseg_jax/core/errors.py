@@ -20,6 +20,25 @@ class UserError(ValueError):
         super().__init__("\n".join(parts))
 
 
+# As much of a library's message as a line of ours takes.
+_LONGEST_REASON = 300
+
+
+def reason_of(error: BaseException) -> str:
+    r"""What an error of another library says, for a message of ours: one line, bounded, without a full stop.
+
+    >>> reason_of(OSError("no such disk.\nfor more, see"))
+    'no such disk'
+    >>> reason_of(KeyError("digest"))
+    "'digest' is missing"
+    >>> reason_of(EOFError())
+    'EOFError'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = lines[0].rstrip(". ")[:_LONGEST_REASON]
+    return f"{said} is missing" if isinstance(error, KeyError) else said
+
+
 class Preempted(Exception):  # noqa: N818
     """The machine is wanted back: everything is saved, and the same command goes on where it was.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.lock import held
 from nucseg_jax.pretrained.report import REPORT, Report, read_report
@@ -89,8 +89,7 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
         found = digest_of(flatten(tree))
     # Orbax and TensorStore raise whatever the damaged part leads to.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise _damaged(folder, reason[:300]) from error
+        raise _damaged(folder, reason_of(error)) from error
     if found != report.digest:
         raise _damaged(folder, f"its values have the SHA-256 {found}, and {REPORT} says {report.digest}")
     return tree, report

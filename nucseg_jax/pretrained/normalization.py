@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _TOLERANCE = 1e-3
@@ -57,7 +57,7 @@ def _rescale_behind(config: Mapping[str, Any]) -> np.ndarray | None:
         before = [_numbers(layer) for layer_class, layer in layers[:place] if layer_class == "Rescaling"]
         behind = [_numbers(layer) for layer_class, layer in layers[place:] if layer_class == "Rescaling"]
     except (KeyError, TypeError, ValueError) as error:
-        raise _other_input(f"its configuration cannot be read ({error!r})") from error
+        raise _other_input(f"its configuration cannot be read ({reason_of(error)})") from error
     if len(before) != 1 or not np.allclose(before[0][0], 1 / _DIVISOR, rtol=1e-6) or np.any(before[0][1]):
         raise _other_input("there is no single Rescaling by 1/255 before its Normalization")
     if len(behind) > 1 or any(np.any(offset) or scale.shape not in ((), (3,)) for scale, offset in behind):

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import Extent
 
@@ -123,7 +123,7 @@ def read_report(folder: pathlib.Path) -> Report:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is damaged: {error!r}.",
+            f"{path} is damaged: {reason_of(error)}.",
             expected="the file that convert wrote",
             advice=f"remove {folder} and convert again",
         ) from error

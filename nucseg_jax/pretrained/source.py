@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.pretrained.hdf5 import open_hdf5
 from nucseg_jax.pretrained.keras_archive import CONFIG, WEIGHTS, open_keras_archive
 from nucseg_jax.pretrained.npz import SUFFIX, open_npz
@@ -125,9 +125,8 @@ def _damage_is_an_error_of(source: pathlib.Path) -> Iterator[None]:
             raise UserError(
                 f"{source} cannot be read: {os.strerror(error.errno)}.", expected="a readable file"
             ) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(
-            f"{source} is damaged or cut short: {reason}.",
+            f"{source} is damaged or cut short: {reason_of(error)}.",
             expected=f"an intact file: {KINDS}",
             advice="copy or download it again",
         ) from error

@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.training.checksum import checksums
 from nucseg_jax.training.mesh import state_sharded
 from nucseg_jax.training.state import TrainState
@@ -123,8 +123,7 @@ def restore_checkpoint(
         state, record = restored.state, dict(restored.record)
     # Orbax, TensorStore, JSON and the file system each raise their own on damaged files.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [repr(error)]
-        raise DamagedCheckpointError(path, lines[0]) from error
+        raise DamagedCheckpointError(path, reason_of(error)) from error
     # Checkpoints of earlier versions have none.
     expected = record.pop(CHECKSUMS, None)
     if expected is not None and expected != checksums(state):
@@ -154,7 +153,7 @@ def restore_newest(
     if damaged and jax.process_count() > 1:
         raise damaged[0]
     # With one of these Orbax opens none.
-    _move_away(damaged, set_aside)
+    moved = _move_away(damaged, set_aside)
     unreadable: list[DamagedCheckpointError] = []
     for path in checkpoint_paths(folder):
         try:
@@ -168,14 +167,19 @@ def restore_newest(
         _move_away(unreadable, set_aside)
         return state, damaged + unreadable
     if damaged or unreadable:
+        for found, place in zip(damaged, moved, strict=True):
+            place.rename(found.path)
         raise (damaged + unreadable)[0]
     return None
 
 
-def _move_away(damaged: list[DamagedCheckpointError], set_aside: pathlib.Path) -> None:
-    for error in damaged:
+def _move_away(damaged: list[DamagedCheckpointError], set_aside: pathlib.Path) -> list[pathlib.Path]:
+    """Returns where each lies now."""
+    places = [set_aside / f"{error.path.name}-{time.time_ns()}" for error in damaged]
+    for error, place in zip(damaged, places, strict=True):
         set_aside.mkdir(exist_ok=True)
-        error.path.rename(set_aside / f"{error.path.name}-{time.time_ns()}")
+        error.path.rename(place)
+    return places
 
 
 def checkpoint_paths(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -193,7 +197,7 @@ def damaged_score(path: pathlib.Path) -> DamagedCheckpointError | None:
     try:
         float(json.loads((path / "metrics" / "metrics").read_text(encoding="utf-8"))[SCORE])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return DamagedCheckpointError(path, f"its score cannot be read ({error!r})")
+        return DamagedCheckpointError(path, f"its score cannot be read ({reason_of(error)})")
     return None
 
 

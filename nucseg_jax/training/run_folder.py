@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.lock import held
 from nucseg_jax.data.splits import Splits
@@ -139,7 +139,7 @@ class RunFolder:
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.split} cannot be read: {error!r}", expected="the file that train wrote"
+                f"{self.split} cannot be read: {reason_of(error)}", expected="the file that train wrote"
             ) from None
         if splits.digest != recorded[0]:
             raise UserError(

@@ -104,6 +104,23 @@ def test_whichever_file_is_damaged_the_newest_state_comes_whole_or_the_one_befor
     assert came_back == {1, 2}
 
 
+def test_if_no_checkpoint_is_whole_none_is_moved(two_checkpoints, tmp_path):
+    """Else the next start would find no checkpoint, and train anew."""
+    folder, states = two_checkpoints
+    like = abstract_like(states[0], make_mesh(1))
+    score, record = "metrics/metrics", "record/metadata"
+    for number, names in enumerate([(score, score), (score, record), (record, score)]):
+        copy, aside = tmp_path / f"copy{number}", tmp_path / f"aside{number}"
+        shutil.copytree(folder, copy)
+        for step, name in zip((1, 2), names, strict=True):
+            (copy / str(step) / name).write_text("{")
+        for _ in range(2):
+            with pytest.raises(DamagedCheckpointError):
+                restore_newest(copy, like, set_aside=aside)
+        assert {"1", "2"} <= {path.name for path in copy.iterdir()}
+        assert not list(aside.glob("*"))
+
+
 def test_without_a_checkpoint_there_is_nothing_to_restore(tmp_path, small):
     like = abstract_like(small().state(), make_mesh(1))
     assert restore_newest(tmp_path / "nowhere", like, set_aside=tmp_path / "aside") is None

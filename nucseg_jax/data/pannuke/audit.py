@@ -60,10 +60,13 @@ class Audit:
     Attributes:
       folds: the audit of each fold, by number.
       origin: what it was prepared from, as JSON values; `kind` is download, release or synthetic.
+      files: SHA-256 of the record files by name, see `stored_files`; empty where they are not written, or were by an
+        earlier version.
     """
 
     folds: Mapping[int, FoldAudit]
     origin: Mapping[str, Any]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -78,7 +81,13 @@ class Audit:
     def save(self, folder: pathlib.Path) -> None:
         """Writes `audit.json` into a folder."""
         folds = {str(number): dataclasses.asdict(fold) for number, fold in sorted(self.folds.items())}
-        record = {"format": _FORMAT, "digest": self.digest, "origin": dict(self.origin), "folds": folds}
+        record = {
+            "format": _FORMAT,
+            "digest": self.digest,
+            "origin": dict(self.origin),
+            "files": dict(self.files),
+            "folds": folds,
+        }
         files.write_json(folder / FILE_NAME, record)
 
 
@@ -98,7 +107,8 @@ def load(folder: pathlib.Path) -> Audit:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         folds = {int(number): FoldAudit(**fold) for number, fold in record["folds"].items()}
-        audit = Audit(folds, record["origin"])
+        digests = {name: str(digest) for name, digest in record.get("files", {}).items()}
+        audit = Audit(folds, record["origin"], digests)
         if record["digest"] != audit.digest or record["format"] != _FORMAT:
             raise ValueError("digest or format do not agree with the rest")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -19,7 +19,7 @@ import tqdm
 
 from nucseg_jax.core import vocabulary
 from nucseg_jax.data.pannuke import audit as audits
-from nucseg_jax.data.pannuke import facts, patches, release
+from nucseg_jax.data.pannuke import facts, patches, release, stored_files
 
 FILE_FORMAT = "array_record"
 _PX = vocabulary.PATCH_PX
@@ -36,7 +36,8 @@ class AuditMetadata(tfds.core.Metadata):
     def save_metadata(self, data_dir: Any) -> None:
         """Writes `audit.json`; called by TensorFlow Datasets once every split is written."""
         folds = {fold: tally.audit() for fold, tally in self.tallies.items()}
-        audits.Audit(folds, self.origin).save(pathlib.Path(data_dir))
+        folder = pathlib.Path(data_dir)
+        audits.Audit(folds, self.origin, stored_files.digests(folder)).save(folder)
 
     def load_metadata(self, data_dir: Any) -> None:
         """Nothing is restored: `audit.load` reads the file."""

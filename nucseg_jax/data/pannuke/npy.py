@@ -7,6 +7,7 @@ accepts literals only, and is bounded in length.
 
 import contextlib
 import dataclasses
+import lzma
 import math
 import pathlib
 import zipfile
@@ -16,12 +17,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 
 # A release's headers take 128 bytes; numpy's own limit for a header that is to be trusted is 10,000.
 _HEADER_LIMIT_BYTES = 10_000
 # Larger reads from a zip are slower: zipfile then carries a long undecoded tail from piece to piece.
 _PIECE_BYTES = 1 << 17
+# What zipfile and its decoders raise for bytes that are not what they were.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +62,9 @@ def _damage_is_an_error_of(member: Member) -> Iterator[None]:
     """Turns what zipfile, zlib and the system raise for an unreadable file into a `UserError` naming it."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _DAMAGED as error:
         raise UserError(
-            f"{member} is damaged or cut short: {str(error) or type(error).__name__}.",
+            f"{member} is damaged or cut short: {reason_of(error)}.",
             expected="an intact zip file whose checksums agree",
             advice="copy or download that file again",
         ) from error
@@ -102,9 +105,12 @@ def _parse_header(stream: BinaryIO, member: Member) -> Header:
         if parse is None:
             raise ValueError(f"version {version[0]}.{version[1]} of the format")
         shape, is_fortran, dtype = parse(stream, max_header_size=_HEADER_LIMIT_BYTES)
-    except ValueError as error:
+    except (*_DAMAGED, OSError):
+        raise
+    # NumPy hands headers to Python's tokenizer and parser, which raise nearly anything.
+    except Exception as error:
         raise UserError(
-            f"{member} is not a NumPy array: {str(error).splitlines()[0]}.",
+            f"{member} is not a NumPy array: {reason_of(error)}.",
             expected="a .npy file of format 1.0 or 2.0, as numpy.save writes it",
             advice="copy or download that file again",
         ) from error

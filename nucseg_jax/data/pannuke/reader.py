@@ -9,6 +9,7 @@ from nucseg_jax.core import vocabulary
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke.location import prepared_folder
 from nucseg_jax.data.pannuke.records import CHUNK, FoldRecords, StoredPatches
+from nucseg_jax.data.pannuke.stored_files import require_as_written
 from nucseg_jax.data.patch_store import Patches
 
 
@@ -64,12 +65,15 @@ def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:
 def open_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> StoredPatches:
     """Opens whole folds for reading at random; 8 bytes of memory a patch.
 
-    Args, Returns, Raises: as `read_folds`, but a damaged record shows when it is taken.
+    Args, Returns, Raises: as `read_folds`; in a data set without checksums of its files a damaged record shows when
+      it is taken.
     """
     if not folds or len(set(folds)) < len(folds) or not set(folds) <= set(vocabulary.FOLDS):
         raise ValueError(f"folds must be some of {vocabulary.FOLDS}, each once, not {tuple(folds)}")
-    sizes = fold_sizes(data_dir)
-    return StoredPatches(prepared_folder(data_dir), {fold: sizes[fold] for fold in folds})
+    folder = prepared_folder(data_dir)
+    audit = audits.load(folder)
+    require_as_written(folder, audit.files, folds)
+    return StoredPatches(folder, {fold: audit.folds[fold].patches for fold in folds})
 
 
 def stored_digest(folder: pathlib.Path) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core import vocabulary
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import reason_of
+from nucseg_jax.data.pannuke.stored_files import damaged
 from nucseg_jax.data.patch_store import Patches
 
 # Records decoded at a time; what bounds the memory beside the arrays that are filled.
@@ -86,7 +87,7 @@ class FoldRecords:
             )
             found = len(self._source)
         except Exception as error:
-            raise damaged(folder, f"fold {fold} cannot be opened ({_first_line(error)})") from error
+            raise damaged(folder, f"fold {fold} cannot be opened ({reason_of(error)})") from error
         if found != size:
             raise damaged(folder, f"fold {fold} holds {found:,} of {size:,} patches")
 
@@ -101,7 +102,7 @@ class FoldRecords:
         except Exception as error:
             raise damaged(
                 self._folder,
-                f"fold {self._fold} cannot be read at patch {rows[0]} ({_first_line(error)})",
+                f"fold {self._fold} cannot be read at patch {rows[0]} ({reason_of(error)})",
             ) from error
         for row, example in zip(rows, examples, strict=True):
             if (example["fold"], example["index"]) != (self._fold, row):
@@ -111,16 +112,3 @@ class FoldRecords:
                     f" in place of its row {row}",
                 )
         return examples
-
-
-def damaged(folder: pathlib.Path, found: str) -> UserError:
-    """What a user is told of a data set that is not as `prepare` wrote it."""
-    return UserError(
-        f"The data set in {folder} is damaged: {found}.",
-        expected="the files as `prepare` wrote them",
-        advice=f"remove {folder} and run `python launch.py prepare --config=...` again",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
@@ -214,7 +214,7 @@ class _Files:
         try:
             return read(file)
         except (OSError, UserError, ValueError, KeyError, TypeError, IndexError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error)
             self.faults.append(f"{file.relative_to(self._run)}: {reason.removeprefix(f'{file} ')}")
             return otherwise
 
