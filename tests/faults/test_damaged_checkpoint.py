@@ -1,22 +1,10 @@
 """A newest checkpoint that was damaged later: the run says so, goes on from the one before, and ends the same."""
 
 import shutil
-import signal
 
 import pytest
 
-from tests.faults.watched import assert_same_end, logged_steps, wait_until
-
-
-@pytest.fixture(scope="module")
-def stopped_run(command_line, tmp_path_factory):
-    """A run that was told to leave, with checkpoints of steps 8 and 10 or later."""
-    workdir = tmp_path_factory.mktemp("stopped") / "run"
-    process = command_line.start("train", *command_line.config, f"--workdir={workdir}")
-    wait_until(process, lambda: logged_steps(workdir) >= 13)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    return workdir
+from tests.faults.watched import assert_same_end
 
 
 def largest_file(folder):
@@ -57,7 +45,7 @@ def test_the_one_before_is_used_and_the_damaged_one_kept_aside(
     command_line, finished_run, stopped_run, tmp_path, damage
 ):
     workdir = tmp_path / "run"
-    shutil.copytree(stopped_run, workdir)
+    shutil.copytree(stopped_run.path, workdir)
     before, newest = sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())[-2:]
     damage(workdir / "checkpoints" / str(newest))
     status, out, err = command_line.train(workdir)
@@ -72,7 +60,7 @@ def test_the_one_before_is_used_and_the_damaged_one_kept_aside(
 def test_if_all_are_damaged_the_run_is_refused_and_left_as_it_is(command_line, stopped_run, tmp_path):
     """Rather than started anew, as if nothing had been trained."""
     workdir = tmp_path / "run"
-    shutil.copytree(stopped_run, workdir)
+    shutil.copytree(stopped_run.path, workdir)
     steps = sorted(path.name for path in (workdir / "checkpoints").iterdir())
     for step in steps:
         flip_a_bit(workdir / "checkpoints" / step)

@@ -1,7 +1,5 @@
 """A prepared data set that was damaged later is never trained on: an error, or the very same patches."""
 
-import dataclasses
-import pathlib
 import random
 import shutil
 
@@ -10,29 +8,15 @@ import pytest
 import tensorflow_datasets as tfds
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import reader, synthetic
 from nucseg_jax.data.pannuke.builder import Pannuke
-from nucseg_jax.data.pannuke.location import dataset_folder
+from tests.data.pannuke.prepared import forget_checksums, record_file
 
 
 @pytest.fixture
 def copied(painted, tmp_path):
     shutil.copytree(painted, tmp_path / "data")
     return tmp_path / "data"
-
-
-def record_file(data_dir: pathlib.Path, fold: int) -> pathlib.Path:
-    (path,) = dataset_folder(data_dir).glob(f"*fold{fold}.array_record*")
-    return path
-
-
-def without_checksums_of_files(data_dir: pathlib.Path) -> None:
-    """As earlier versions prepared."""
-    folder = dataset_folder(data_dir)
-    audit = audits.load(folder)
-    assert set(audit.files) == {record_file(data_dir, fold).name for fold in audit.folds}
-    dataclasses.replace(audit, files={}).save(folder)
 
 
 @pytest.mark.parametrize("has_checksums", [True, False])
@@ -43,7 +27,7 @@ def test_any_flipped_bit_or_cut_is_an_error(painted, copied, has_checksums):
     """
     expected, path, drawn = reader.read_folds(painted, [2]), record_file(copied, 2), random.Random(0)
     if not has_checksums:
-        without_checksums_of_files(copied)
+        forget_checksums(copied)
     content = path.read_bytes()
     refused = 0
     places = [*range(0, 64, 4), *(drawn.randrange(len(content)) for _ in range(40)), *range(-64, 0, 4)]
@@ -73,7 +57,7 @@ def test_a_file_of_another_data_set_is_found_out(copied, tmp_path, has_checksums
         with pytest.raises(UserError, match=r"is damaged: .*fold2.* was altered after it was written"):
             reader.read_folds(copied, [2])
     else:
-        without_checksums_of_files(copied)
+        forget_checksums(copied)
         reader.read_folds(copied, [2])
     reader.read_folds(copied, [1, 3])
 

@@ -11,8 +11,6 @@ from nucseg_jax.core.errors import STATUS_TO_REQUEUE
 from nucseg_jax.training.record import read_metrics
 from tests.faults.watched import assert_same_end, logged_steps, wait_until
 
-# Quick to compile: an eighth of the optimised program's time; equal on both sides of every comparison.
-UNOPTIMISED = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 SMALL = ("--config.train.epochs=2", "--config.model.encoder_depths=(1, 1, 1)")
 
 
@@ -41,7 +39,7 @@ def several(command_line):
                     if processes > 1
                     else ()
                 ),
-                env={"JAX_NUM_CPU_DEVICES": str(devices), **UNOPTIMISED},
+                env={"JAX_NUM_CPU_DEVICES": str(devices)},
             )
             for index in range(processes)
         ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.models.atrous import stage_geometries
+from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.tables import build_encoder
 
 PX = 64
@@ -35,7 +36,7 @@ def test_the_dense_output_holds_that_of_the_strided_network(name, output_stride)
             name, extent="whole", output_stride=stride, width=0.125, encoder_depths=depths
         )
         image = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, PX, PX, 3)), jnp.uint8)
-        variables = jax.jit(lambda x: encoder.init(jax.random.key(0), x, train=False))(image)
+        variables = initial_variables(encoder, 0, px=PX)
         params = {
             layer: jax.tree.map(jnp.zeros_like, leaves) if "_se_" in layer else leaves
             for layer, leaves in variables["params"].items()

@@ -20,7 +20,6 @@ from nucseg_jax.models.preprocessing import IMAGENET
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.convert import convert, converted_before
 from nucseg_jax.pretrained.load import load_encoder
-from nucseg_jax.pretrained.target import flatten
 
 
 @pytest.fixture
@@ -60,33 +59,6 @@ def test_the_digest_tells_names_shapes_and_values():
         {**one, "b": np.zeros(0, np.float32)},
     ]
     assert len({digest_of(values) for values in [one, *others]}) == 5
-
-
-def test_every_damaged_file_of_a_checkpoint_is_found(resnet, converted, tmp_path):
-    """Cut or changed; what is neither noticed nor harmful must give the very same values."""
-    files = [path for path in sorted(converted.rglob("*")) if path.is_file() and path.stat().st_size]
-    assert len(files) > 4
-    refused = 0
-    for path in files:
-        for damage in ("cut", "changed"):
-            copy = tmp_path / "copy"
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(converted, copy)
-            target = copy / path.relative_to(converted)
-            content = bytearray(target.read_bytes())
-            if damage == "cut":
-                del content[len(content) // 2 :]
-            else:
-                content[len(content) // 2] ^= 0xFF
-            target.write_bytes(content)
-            try:
-                loaded = load_encoder(copy, "resnet50", resnet.module())
-            except UserError:
-                refused += 1
-            else:
-                for name, value in flatten(loaded.variables).items():
-                    np.testing.assert_array_equal(value, resnet.values[name])
-    assert refused >= 6
 
 
 def test_a_checkpoint_of_other_values_than_its_report_is_refused(resnet, converted, tmp_path):

@@ -73,12 +73,12 @@ def halve(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize(
-    "damage", [flip, *(pytest.param(other, marks=pytest.mark.long) for other in (halve, pathlib.Path.unlink))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("damage", [flip, halve, pathlib.Path.unlink])
 def test_whichever_file_is_damaged_the_newest_state_comes_whole_or_the_one_before(
     two_checkpoints, tmp_path, damage
 ):
+    """Of a whole model; of a few arrays, and in any way: tests/fuzz."""
     folder, states = two_checkpoints
     like = abstract_like(states[0], make_mesh(1))
     names = sorted(path.relative_to(folder) for path in (folder / "2").rglob("*") if path.is_file())
