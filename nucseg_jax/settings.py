@@ -220,6 +220,16 @@ def _read_section(name: str, section: type, values: Any, faults: list[str]) -> A
     return section(**read) if read.keys() == fields.keys() else None
 
 
+def later_fields() -> dict[str, Any]:
+    """What run folders of before a field came did, by the field's name: {'mesh.fsdp': 1}."""
+    return {
+        f"{name}.{field.name}": field.default
+        for name, section in typing.get_type_hints(Settings).items()
+        for field in dataclasses.fields(section)
+        if field.default is not dataclasses.MISSING
+    }
+
+
 def differences(before: Settings, now: Settings) -> list[str]:
     """Lines such as 'train.lr: 0.0001 -> 0.001' for every field whose value differs."""
     old, new = before.as_json(), now.as_json()

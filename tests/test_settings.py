@@ -14,7 +14,7 @@ from configs import (
 )
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.settings import differences, read_settings
+from nucseg_jax.settings import differences, later_fields, read_settings
 
 CONFIGS = [
     base,
@@ -123,3 +123,4 @@ def test_run_folders_from_before_a_field_came_are_read_as_what_they_did():
     config = base.get_config().to_dict()
     del config["mesh"]["fsdp"]
     assert read_settings(config) == read_settings(base.get_config())
+    assert later_fields() == {"mesh.fsdp": 1, "mesh.space": 1}

@@ -19,6 +19,7 @@ from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.sections.cells import count
 from nucseg_jax.reporting.sections.compose import compose
 from nucseg_jax.reporting.sections.head import warnings
+from nucseg_jax.settings import later_fields
 
 
 def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:
@@ -34,7 +35,11 @@ def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None
     """
     require_report_folder(out)
     found = find_runs(pattern, not_in=out)
-    cohorts = make_cohorts(found.runs, free_fields=[field.removesuffix(":") for field in FREE_FIELDS])
+    cohorts = make_cohorts(
+        found.runs,
+        free_fields=[field.removesuffix(":") for field in FREE_FIELDS],
+        later_fields=later_fields(),
+    )
     models, gaps = table_1_rows(paper, cohorts)
     document = compose(found, cohorts, models, gaps)
     write_report(document, out)

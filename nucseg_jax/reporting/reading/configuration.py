@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
@@ -95,17 +96,21 @@ class Cohort:
         return tuple(configuration for configuration in self.configurations if configuration.finished)
 
 
-def make_cohorts(runs: Sequence[Run], *, free_fields: Iterable[str]) -> tuple[Cohort, ...]:
+def make_cohorts(
+    runs: Sequence[Run], *, free_fields: Iterable[str], later_fields: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Cohort, ...]:
     """Sorts runs into cohorts and configurations; the cohort with most runs first.
 
     Args:
       runs: any.
-      free_fields: fields of a config that change no number, such as 'train.feed'.
+      free_fields: fields of a config that change no number, such as 'train.feed', and sections, such as 'mesh.'.
+      later_fields: what runs did whose config is older than a field, by its name.
     """
     ignored = {*free_fields, "train.seed", "pretrained.path"}
     weights = weights_names(runs)
     all_fields = [
-        {**comparable_fields(run, ignored), WEIGHTS: name} for run, name in zip(runs, weights, strict=True)
+        {**comparable_fields(run, ignored, later_fields), WEIGHTS: name}
+        for run, name in zip(runs, weights, strict=True)
     ]
     groups: dict[tuple[str, str, str], list[int]] = {}
     for number, run in enumerate(runs):
@@ -131,14 +136,19 @@ def make_cohorts(runs: Sequence[Run], *, free_fields: Iterable[str]) -> tuple[Co
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
-def comparable_fields(run: Run, ignored: Iterable[str]) -> dict[str, Any]:
+def comparable_fields(
+    run: Run, ignored: Iterable[str], later_fields: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """The fields that make two runs one configuration or two; data and split are told by their digests."""
-    return {
+    fields = {**later_fields} | {
         f"{section}.{name}": value
         for section, values in run.config.items()
         if section not in ("data", "split")
         for name, value in values.items()
-        if f"{section}.{name}" not in ignored
+    }
+    sections = tuple(name for name in ignored if name.endswith("."))
+    return {
+        name: value for name, value in fields.items() if name not in ignored and not name.startswith(sections)
     }
 
 

@@ -34,6 +34,7 @@ CONVENTION = "batch8"
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 _MOST_ROWS = 8
 # In heights of a bar: a line of a title; three bars and the space above them; and that height.
+_TITLE_PT = 9.5
 _TITLE_LINE, _GROUP, _UNIT_IN = 0.82, 3.6, 0.22
 
 
@@ -99,7 +100,8 @@ def _figure(part: Part, number: int, metric: str, rows: Sequence[Row], start: in
 
 
 def _title(row: Row) -> str:
-    return wrapped(row.name, width_in=WIDTH_IN - 0.9)
+    # Beside the names of the splits.
+    return wrapped(row.name, width_in=WIDTH_IN - 1.1, size_pt=_TITLE_PT, bold=True)
 
 
 def _height_in(rows: Sequence[Row]) -> float:
@@ -113,7 +115,7 @@ def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
     y = 0.0
     for row in rows:
         title = _title(row)
-        axes.text(0, y, title, va="top", weight="bold", fontsize=9.5, linespacing=1.15)
+        axes.text(0, y, title, va="top", weight="bold", fontsize=_TITLE_PT, linespacing=1.15)
         y += _TITLE_LINE * (title.count("\n") + 1) + 0.6
         for split, word in SPLIT_WORDS.items():
             ticks.append(y)

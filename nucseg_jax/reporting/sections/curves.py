@@ -66,6 +66,12 @@ def mean_curve(runs: Sequence[Run], split: str, metric: str) -> list[tuple[int, 
     return [(epoch, mean([of_run[epoch] for of_run in of_runs])) for epoch in common]
 
 
+def is_wide(values: Sequence[Value]) -> bool:
+    """Whether one axis for all would flatten the small ones: losses with a large L2 beside losses without."""
+    numbers = [value for value in values if isinstance(value, float)]
+    return min(numbers, default=0.0) > 0 and max(numbers) > 10 * min(numbers)
+
+
 def _figure(
     part: Part, number: int, metric: str, configurations: Sequence[Configuration], start: int
 ) -> Figure:
@@ -77,6 +83,7 @@ def _figure(
         for split in ("train", "validation")
         for epoch, value in curve(run, split, metric)
     ]
+    is_logarithmic = metric == "loss" and is_wide([number[-1] for number in numbers])
     several = any(len(configuration.runs) > 1 for configuration in configurations)
     last = [f"{configuration.name}: {_last_words(configuration, metric)}" for configuration in configurations]
     return Figure(
@@ -87,10 +94,11 @@ def _figure(
         + (". Thin lines are runs, thick ones their mean" if several else "")
         + ". The ring marks the epoch whose checkpoint was scored"
         + (" in each run" if several else "")
-        + ".",
+        + "."
+        + (" The axis is logarithmic." if is_logarithmic else ""),
         f"{_WORDS[metric]} over epochs. " + ". ".join(last) + ".",
         chart(
-            lambda figure: _draw(figure, configurations, metric),
+            lambda figure: _draw(figure, configurations, metric, is_logarithmic),
             height_in=0.8 + 2.3 * panel_rows(len(configurations)),
         ),
         Numbers(
@@ -99,7 +107,7 @@ def _figure(
     )
 
 
-def _draw(figure: Chart, configurations: Sequence[Configuration], metric: str) -> None:
+def _draw(figure: Chart, configurations: Sequence[Configuration], metric: str, is_logarithmic: bool) -> None:
     all_axes = panels(figure, len(configurations))
     columns = min(2, len(configurations))
     for axes, configuration in zip(all_axes, configurations, strict=True):
@@ -109,6 +117,9 @@ def _draw(figure: Chart, configurations: Sequence[Configuration], metric: str) -
         epoch_axis(axes)
     for axes in all_axes[::columns]:
         axes.set_ylabel(_WORDS[metric])
+    if is_logarithmic:
+        for axes in all_axes:
+            axes.set_yscale("log")
     legend_below(figure, all_axes[0], columns=3)
 
 

@@ -126,10 +126,11 @@ def panel_rows(number: int, *, columns: int = 2) -> int:
     return -(-number // min(columns, max(number, 1)))
 
 
-def wrapped(text: str, *, width_in: float, size_pt: float = 10) -> str:
+def wrapped(text: str, *, width_in: float, size_pt: float = 10, bold: bool = False) -> str:
     """The text with line breaks, so that it fits a width."""
     # Of DejaVu Sans, which matplotlib brings along: glyphs are wider than those of most fonts.
-    font = ImageFont.truetype(mpl.get_data_path() + "/fonts/ttf/DejaVuSans.ttf", 100)
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    font = ImageFont.truetype(f"{mpl.get_data_path()}/fonts/ttf/{name}", 100)
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from configs import unet_efficientnet_b4
+from configs import base, unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
@@ -220,6 +220,24 @@ def names_of(tmp_path):
     return [
         each.name for cohort in make_cohorts(found.runs, free_fields=FREE) for each in cohort.configurations
     ]
+
+
+def test_devices_and_fields_that_came_later_part_no_runs(run_folders, tmp_path):
+    for name in ("now", "on_eight", "before"):
+        shutil.copytree(run_folders / "scratch_0", tmp_path / name)
+    changed(tmp_path / "on_eight", mesh__data=8, train__seed=1)
+    changed(tmp_path / "before", train__seed=2)
+    config = json.loads((tmp_path / "before" / "config.json").read_text())
+    del config["mesh"]["space"], config["loss"]["smooth"]
+    (tmp_path / "before" / "config.json").write_text(json.dumps(config))
+    runs = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out").runs
+    free = ("train.feed", "mesh.")
+    (cohort,) = make_cohorts(runs, free_fields=free)
+    assert len(cohort.configurations) == 2
+    (cohort,) = make_cohorts(
+        runs, free_fields=free, later_fields={"loss.smooth": base.get_config().loss.smooth}
+    )
+    assert [len(each.runs) for each in cohort.configurations] == [3]
 
 
 def test_names_tell_what_differs_and_narrow_nets_are_not_the_papers(run_folders, tmp_path):

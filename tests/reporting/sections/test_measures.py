@@ -17,6 +17,7 @@ from nucseg_jax.reporting.sections.cells import (
     population_deviation,
     sample_deviation,
 )
+from nucseg_jax.reporting.sections.curves import is_wide
 from nucseg_jax.reporting.sections.density import EDGES, density_classes
 from nucseg_jax.reporting.sections.drawing import wrapped
 from nucseg_jax.reporting.sections.times import inference_ms, minutes
@@ -137,3 +138,11 @@ def test_wrapped_text_keeps_its_words_and_long_words_stay_whole():
     assert len(lines) > 1
     assert wrapped("unbreakable", width_in=0.1) == "unbreakable"
     assert wrapped(text, width_in=20.0) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "wide"),
+    [([], False), ([None, 0.3, 0.9], False), ([0.3, 4.0, None], True), ([0.0, 4.0], False)],
+)
+def test_an_axis_is_logarithmic_only_where_small_values_would_lie_flat(values, wide):
+    assert is_wide(values) == wide
