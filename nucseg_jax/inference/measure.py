@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
-from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, stain_amounts
+from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the
 # centre of the first pixel is (.5, .5). Amounts of stain: `ops.stain`, mean over the nucleus's pixels.
@@ -67,7 +67,10 @@ def measure_nuclei(
     y, x = rows + 0.5, columns + 0.5
     mean_y, mean_x = total(y) / area, total(x) / area
     off_y, off_x = y - mean_y[index], x - mean_x[index]
-    amounts = stain_amounts(image[rows, columns].astype(np.float32))
+    # 8-bit images have 256 densities, and the amounts are linear in them.
+    densities = optical_density(np.arange(256.0))
+    pixels = image[rows, columns]
+    amounts = unmixed(np.stack([total(densities[pixels[:, channel]]) for channel in range(3)], axis=-1))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
     if classes is not None:
         votes: np.ndarray = np.zeros((count, len(NUCLEUS_CLASSES)), np.int64)
@@ -87,8 +90,8 @@ def measure_nuclei(
             total(off_y * off_y) / area, total(off_x * off_x) / area, total(off_y * off_x) / area
         ),
         "mean_probability": total(level[rows, columns] / 255.0) / area,
-        "mean_haematoxylin": total(amounts[:, HEMATOXYLIN]) / area,
-        "mean_eosin": total(amounts[:, EOSIN]) / area,
+        "mean_haematoxylin": amounts[:, HEMATOXYLIN] / area,
+        "mean_eosin": amounts[:, EOSIN] / area,
     }
 
 

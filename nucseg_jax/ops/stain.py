@@ -61,4 +61,9 @@ def stain_amounts(rgb: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
     Returns:
       float [..., 3]: amounts in the rows' order; in units of the row's length.
     """
-    return optical_density(rgb) @ np.linalg.inv(vectors)
+    return unmixed(optical_density(rgb), vectors)
+
+
+def unmixed(density: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
+    """Amounts of dye [..., 3] by optical density [..., 3], the inverse of `stained`; linear, so means go through it."""
+    return density @ np.linalg.inv(vectors)
