@@ -6,6 +6,7 @@
 import collections
 import contextlib
 import json
+import math
 import os
 import pathlib
 import sys
@@ -49,7 +50,7 @@ _watch = threading.local()
 def fuzzed(cases: int) -> Callable[[Any], Any]:
     """Settings of a property with so many cases in `make test`."""
     return hypothesis.settings(
-        max_examples=max(1, round(cases * FACTOR)),
+        max_examples=math.ceil(cases * FACTOR),
         derandomize=FACTOR == 1,
         deadline=None,
         database=None,
