@@ -21,7 +21,7 @@ os.environ.setdefault("XLA_FLAGS", " ".join(xla_flags))
 import pytest
 
 # The folders whose files take longest.
-SLOW_FOLDERS = ("commands", "training", "models", "pretrained")
+SLOW_FOLDERS = ("faults", "commands", "training", "models", "pretrained")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
