@@ -31,7 +31,7 @@ quickstart: install
 
 # Two workers: compilation is what takes the time, and the cache in .cache/ is shared between them and between runs.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not parity"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not parity"
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "long and not parity" --durations=10

@@ -79,6 +79,7 @@ def test_without_data_a_feed_is_refused(command_line, tmp_path):
     assert "prepare" in err
 
 
+@pytest.mark.long
 def test_the_table_compares_with_the_bare_step_and_a_trace_is_left(command_line, tmp_path):
     trace = tmp_path / "trace"
     status, out, err = command_line.run(

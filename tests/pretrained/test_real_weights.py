@@ -41,6 +41,7 @@ def test_on_photographs_and_on_tissue_statistics_are_those_of_the_network(correl
         assert np.all(on_tissue < on_photographs)
 
 
+@pytest.mark.long
 def test_another_scale_or_channel_order_is_told_apart(correlations):
     images = photographs()[::3]
     right = correlations(images)

@@ -85,11 +85,8 @@ def images():
 
 # A model of each decoder: transposed convolutions; dilated ones and global pooling.
 DECODERS = [pytest.param("unet", marks=pytest.mark.long), "deeplabv3plus"]
-# Each compiles a model. float64 leaves no room for more than another order of sums.
+# Each compiles a model. float64 leaves no room for more than another order of sums, so float32 is a long test.
 FLOAT64_MESHES = [pytest.param(name, marks=pytest.mark.long if name == "data=8" else ()) for name in MESHES]
-FLOAT32_MESHES = [
-    pytest.param(name, marks=() if name == "data=2, space=4" else pytest.mark.long) for name in MESHES
-]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +116,8 @@ def test_float64_loss_gradients_and_statistics_are_those_of_one_device(alone, de
     np.testing.assert_array_equal(found[4], counts)
 
 
-@pytest.mark.parametrize("mesh", FLOAT32_MESHES)
+@pytest.mark.long
+@pytest.mark.parametrize("mesh", MESHES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_float32_loss_is_close_and_only_undecided_pixels_count_otherwise(alone, decoder, mesh):
     model, (loss, _, _, logits, counts) = alone(decoder, jnp.float32)
