@@ -1,10 +1,23 @@
-"""A newest checkpoint that was damaged later: the run says so, goes on from the one before, and ends the same."""
+"""Killed, and the newest checkpoint damaged later: the run says so, goes on from the one before, and ends the same."""
 
 import shutil
 
 import pytest
 
-from tests.faults.watched import assert_same_end
+from nucseg_jax.training.checkpoint import checkpoint_paths
+from tests.faults.watched import assert_same_end, logged_steps, wait_until
+
+
+@pytest.fixture(scope="module")
+def killed_run(command_line, tmp_path_factory):
+    """A run that got SIGKILL at step 13 or soon after; the save of step 12 waited for that of step 8."""
+    workdir = tmp_path_factory.mktemp("killed") / "run"
+    process = command_line.start("train", *command_line.config, f"--workdir={workdir}")
+    wait_until(process, lambda: logged_steps(workdir) >= 13)
+    process.kill()
+    process.communicate()
+    assert len(checkpoint_paths(workdir / "checkpoints")) >= 2
+    return workdir
 
 
 def largest_file(folder):
@@ -42,11 +55,11 @@ def half_delete(folder):
     ],
 )
 def test_the_one_before_is_used_and_the_damaged_one_kept_aside(
-    command_line, finished_run, stopped_run, tmp_path, damage
+    command_line, finished_run, killed_run, tmp_path, damage
 ):
     workdir = tmp_path / "run"
-    shutil.copytree(stopped_run.path, workdir)
-    before, newest = sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())[-2:]
+    shutil.copytree(killed_run, workdir)
+    newest, before = (int(path.name) for path in checkpoint_paths(workdir / "checkpoints")[:2])
     damage(workdir / "checkpoints" / str(newest))
     status, out, err = command_line.train(workdir)
     assert status == 0, err
@@ -57,10 +70,10 @@ def test_the_one_before_is_used_and_the_damaged_one_kept_aside(
 
 
 @pytest.mark.long
-def test_if_all_are_damaged_the_run_is_refused_and_left_as_it_is(command_line, stopped_run, tmp_path):
+def test_if_all_are_damaged_the_run_is_refused_and_left_as_it_is(command_line, killed_run, tmp_path):
     """Rather than started anew, as if nothing had been trained."""
     workdir = tmp_path / "run"
-    shutil.copytree(stopped_run.path, workdir)
+    shutil.copytree(killed_run, workdir)
     steps = sorted(path.name for path in (workdir / "checkpoints").iterdir())
     for step in steps:
         flip_a_bit(workdir / "checkpoints" / step)

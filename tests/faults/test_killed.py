@@ -81,12 +81,15 @@ def test_killed_at_twenty_moments_of_its_runs_it_ends_bit_identical(command_line
 
 
 def test_told_to_leave_it_saves_that_step_says_so_and_ends_bit_identical(
-    command_line, finished_run, stopped_run, tmp_path
+    command_line, finished_run, tmp_path
 ):
-    assert stopped_run.status == STATUS_TO_REQUEUE
-    step = int(stopped_run.err.split("saved at step ")[1].split()[0])
     workdir = tmp_path / "preempted"
-    shutil.copytree(stopped_run.path, workdir)
+    process = command_line.start("train", *command_line.config, f"--workdir={workdir}")
+    wait_until(process, lambda: logged_steps(workdir) >= 13)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == STATUS_TO_REQUEUE
+    step = int(err.split("saved at step ")[1].split()[0])
     # At the next step; one more was under way.
     assert 13 <= step <= 16
     assert (workdir / "checkpoints" / str(step)).is_dir()
