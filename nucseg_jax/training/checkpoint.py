@@ -5,6 +5,7 @@ checksums of the state). Saving is asynchronous; Orbax writes under a temporary 
 checkpoint is there whole or not at all. What happens to its files later is found out when it is read.
 """
 
+import contextlib
 import json
 import pathlib
 import time
@@ -169,6 +170,8 @@ def restore_newest(
     if damaged or unreadable:
         for found, place in zip(damaged, moved, strict=True):
             place.rename(found.path)
+        with contextlib.suppress(OSError):  # It holds others, or was never made.
+            set_aside.rmdir()
         raise (damaged + unreadable)[0]
     return None
 

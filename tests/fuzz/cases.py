@@ -51,7 +51,7 @@ def fuzzed(cases: int) -> Callable[[Any], Any]:
     """Settings of a property with so many cases in `make test`."""
     return hypothesis.settings(
         max_examples=math.ceil(cases * FACTOR),
-        derandomize=FACTOR == 1,
+        derandomize=not TALLY,
         deadline=None,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
