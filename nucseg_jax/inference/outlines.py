@@ -70,7 +70,7 @@ def _steps(nuclei: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
             (inside[row, column], row + start_row, column + start_column, np.full(len(row), direction))
         )
     label, row, column, direction = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((direction, column, row))
+    order = np.argsort(_code(row, column, direction, nuclei.shape[1]))
     return label[order], row[order], column[order], direction[order]
 
 

@@ -4,7 +4,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from skimage.measure import perimeter_crofton, regionprops_table
+from skimage.measure import label, perimeter_crofton, regionprops_table
+from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
@@ -82,6 +83,44 @@ def test_touching_disks_are_parted_and_a_disk_or_an_ellipse_is_not():
     assert parted.max() == 2
     assert parted[30, 20] != parted[30, 42]
     np.testing.assert_array_equal(parted > 0, touching)
+
+
+def passes(parted: np.ndarray, height: np.ndarray) -> dict[tuple[int, int], float]:
+    """The highest pair of neighbours, 8-connected, across the border of each two parts."""
+    highest: dict[tuple[int, int], float] = {}
+    for row, column in zip(*np.nonzero(parted), strict=True):
+        for other_row, other_column in (
+            (row, column + 1),
+            (row + 1, column - 1),
+            (row + 1, column),
+            (row + 1, column + 1),
+        ):
+            one, other = sorted((parted[row, column], parted[other_row, other_column]))
+            if 0 < one < other:
+                level = min(height[row, column], height[other_row, other_column])
+                highest[one, other] = max(level, highest.get((one, other), 0.0))
+    return highest
+
+
+@pytest.mark.parametrize("neck_px", [0.3, 1.2, 3.0])
+def test_nuclei_are_parted_at_passes_deeper_than_a_neck(neck_px):
+    pieces, count = ndimage.label(blobs(0) >= 128)
+    nuclei = standing_out = borders = 0
+    for number in range(1, count + 1):
+        piece = np.pad(pieces == number, 1)
+        height = ndimage.distance_transform_edt(piece)
+        parted = part(piece, neck_px)
+        tops = ndimage.maximum(height, parted, range(parted.max() + 1))
+        for (one, other), level in passes(parted, height).items():
+            assert min(tops[one], tops[other]) - level > neck_px
+            borders += 1
+        if np.count_nonzero(piece) > 1.5 * np.pi * height.max() ** 2:
+            nuclei += parted.max()
+            lowered = reconstruction(np.maximum(height - neck_px, 0), height, footprint=np.ones((3, 3)))
+            standing_out += max(1, label(local_maxima(lowered) & piece, connectivity=2).max())
+    assert borders
+    # Almost the h-maxima: regions are flooded 4-connected, so that now and then a pass looks higher than it is.
+    assert 0.97 * standing_out <= nuclei <= standing_out
 
 
 def test_each_nucleus_is_connected():
