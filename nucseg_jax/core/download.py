@@ -7,7 +7,6 @@ somebody who forges a file, so what reads the file must not trust its content.
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import http.client
 import pathlib
@@ -22,13 +21,13 @@ import tqdm
 
 from nucseg_jax import __version__
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import is_full_disk
 from nucseg_jax.core.lock import held
 
 _PIECE_BYTES = 1 << 20
 _SILENCE_LIMIT_S = 60.0
 # What a server says when it is the wrong moment, not the wrong question.
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The fewest and the most hexadecimal digits of each algorithm.
 _DIGITS = {"md5": (32, 32), "sha256": (8, 64)}
 _ALGORITHM_TITLES = {"md5": "MD5", "sha256": "SHA-256"}
@@ -110,7 +109,7 @@ def download(
         for file in files:
             _provide(file, folder / file.name, words, idle_attempts, first_wait_s)
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if is_full_disk(error):
             raise _disk_full(folder, "no file could be made in it", words) from error
         raise UserError(
             f"{error.filename or folder} cannot be used: {error.strerror or error}.",
@@ -174,7 +173,7 @@ def _fetch(
             reason = f"the server answered {error.code} {error.reason}"
         except (http.client.HTTPException, OSError) as error:
             if isinstance(error, OSError):
-                if error.errno in _NO_SPACE:
+                if is_full_disk(error):
                     found = f"after {_size(part):,} bytes of {file.url}"
                     raise _disk_full(part.parent, found, words) from error
                 if error.filename is not None:  # Of a file here, not of the connection: no use to repeat.

@@ -27,20 +27,29 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+# No room, no quota, or no longer file on this file system.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, be it the system's or a library's that carries its text.
+
+    TensorStore raises a ValueError then, and ArrayRecord a RuntimeError.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _NO_SPACE
+    return not isinstance(error, UserError) and any(os.strerror(code) in str(error) for code in _NO_SPACE)
+
+
 @contextlib.contextmanager
 def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
     """Makes one UserError of whatever a library raises inside the block because the disk of `folder` is full."""
     try:
         yield
-    except UserError:
-        raise
-    # TensorStore wraps the system's error in a ValueError, which only its text tells from others.
-    except (OSError, ValueError) as error:
-        reasons = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)]
-        reason = next((reason for reason in reasons if reason in str(error)), None)
-        if reason is None:
+    except Exception as error:
+        if not is_full_disk(error):
             raise
-        raise UserError(f"{folder} cannot be written: {reason}", advice=advice) from error
+        raise UserError(f"{folder} cannot be written: the disk is full", advice=advice) from error
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -1,7 +1,6 @@
 """The folder that `convert` writes: `encoder/` by Orbax and `report.json`. It appears whole or not at all."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import pathlib
@@ -13,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.files import write_json
+from nucseg_jax.core.files import is_full_disk, write_json
 from nucseg_jax.core.lock import held
 from nucseg_jax.pretrained.report import REPORT, Report, read_report
 from nucseg_jax.pretrained.target import flatten
@@ -21,7 +20,6 @@ from nucseg_jax.pretrained.target import flatten
 ENCODER = "encoder"
 # Present in every checkpoint, empty where an encoder has none of it.
 COLLECTIONS = ("params", "batch_stats", "constants")
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def digest_of(values: Mapping[str, np.ndarray]) -> str:
@@ -123,12 +121,8 @@ def _trouble_is_an_error_of(out: pathlib.Path) -> Iterator[None]:
     """Turns what a full disk and a place that cannot be written lead to into a `UserError`."""
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
-        texts = [os.strerror(number) for number in _NO_SPACE]
-        # TensorStore reports a full disk as the text of a ValueError.
-        if getattr(error, "errno", None) in _NO_SPACE or any(text in str(error) for text in texts):
+        if is_full_disk(error):
             raise UserError(
                 f"The disk of {out.parent} became full. What was half done has been removed.",
                 expected="room for the checkpoint, about as much as the source takes",

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import os
 import pathlib
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.files import is_full_disk
 from nucseg_jax.pretrained.hdf5 import open_hdf5
 from nucseg_jax.pretrained.keras_archive import CONFIG, WEIGHTS, open_keras_archive
 from nucseg_jax.pretrained.npz import SUFFIX, open_npz
@@ -23,7 +23,6 @@ KINDS = "Keras .h5, .weights.h5 or .keras, NumPy .npz with Keras's names, torchv
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -116,7 +115,7 @@ def _damage_is_an_error_of(source: pathlib.Path) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        if getattr(error, "errno", None) in _NO_SPACE:
+        if is_full_disk(error):
             raise UserError(
                 f"The disk for temporary files is full; {source} could not be unpacked.",
                 advice="free some space, or set TMPDIR to a folder on another disk",

@@ -1,3 +1,4 @@
+import errno
 import math
 import os
 import signal
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import replaced_at_once, write_json
+from nucseg_jax.core.files import is_full_disk, replaced_at_once, write_json
 from nucseg_jax.core.stopwatch import Stopwatch
 
 
@@ -41,6 +42,21 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     killed = subprocess.run([sys.executable, "-c", program, str(path)], env={**os.environ, "PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "any text"), True),
+        (OSError(errno.EDQUOT, "any text"), True),
+        (OSError(errno.EACCES, os.strerror(errno.ENOSPC)), False),
+        (ValueError(f"Error writing: {os.strerror(errno.ENOSPC)} [source]"), True),
+        (RuntimeError("something else"), False),
+        (UserError(f"told already: {os.strerror(errno.ENOSPC)}"), False),
+    ],
+)
+def test_a_full_disk_is_known_by_its_number_or_by_its_text_where_a_library_hides_the_number(error, expected):
+    assert is_full_disk(error) == expected
 
 
 def test_a_user_error_says_found_expected_and_advice():

@@ -63,9 +63,7 @@ def test_a_disk_that_is_full_while_saving_ends_the_run_and_more_space_lets_it_go
     """)
     assert "first status 2" in done.stdout, done.stdout + done.stderr
     # Beside what Orbax says of it.
-    assert (
-        f"error: {disk / 'run'} cannot be written: No space left on device\nWhat to do: free" in done.stderr
-    )
+    assert f"error: {disk / 'run'} cannot be written: the disk is full\nWhat to do: free" in done.stderr
     assert "resuming from the checkpoint of step" in done.stdout
     assert "second status 0" in done.stdout
     assert_same_end(tmp_path / "copy", finished_run)

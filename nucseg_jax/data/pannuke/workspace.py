@@ -1,18 +1,16 @@
 """A data folder held by one process, and a scratch folder in it that no kill leaves behind for good."""
 
 import contextlib
-import errno
-import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import is_full_disk
 from nucseg_jax.core.lock import held
 
 _SCRATCH = ".preparing"
 _LOCK = ".prepare.lock"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -57,15 +55,11 @@ def scratch(data_dir: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def full_disk_is_an_error_of(folder: pathlib.Path) -> Iterator[None]:
-    """Turns every error that a full disk causes into a `UserError`, those without an errno included."""
+    """Turns every error that a full disk causes into a `UserError`."""
     try:
         yield
     except Exception as error:
-        # ArrayRecord reports it as the text of a RuntimeError.
-        texts = [os.strerror(number) for number in _NO_SPACE]
-        if getattr(error, "errno", None) in _NO_SPACE or (
-            not isinstance(error, UserError) and any(text in str(error) for text in texts)
-        ):
+        if is_full_disk(error):
             raise UserError(
                 f"The disk of {folder} became full. What was half done has been removed.",
                 expected="room for the whole data set, about 0.2 MB a patch",
