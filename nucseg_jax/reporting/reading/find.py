@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.reporting.reading.run import Run, read_run
+from nucseg_jax.reporting.reading.read_run import read_run
+from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.training.run_folder import RunFolder
 
 RESULTS, METRICS = "results.json", "metrics.jsonl"

@@ -12,7 +12,7 @@ from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.reading.run import read_run
+from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.head import warnings
 
 FREE = ("data.dir", "train.feed")

@@ -7,7 +7,7 @@ import pytest
 
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.reporting.reading.run import read_run
+from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.batch_norm import BATCH, MOVING, REESTIMATED, measured
 from nucseg_jax.reporting.sections.calibration import expected_calibration_error, reliability
 from nucseg_jax.reporting.sections.cells import (
