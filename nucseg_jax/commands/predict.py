@@ -153,10 +153,16 @@ def look_at(
     looks: dict[pathlib.Path, Look] = {}
     failures: list[Failed] = []
     unknown = []
+    series: dict[str, pathlib.Path] = {}
     for path in paths:
         try:
+            _check_name(path)
             job = _open(path, settings)
             with contextlib.closing(job.view.source):
+                its_series = job.view.source.series
+                if its_series is not None and series.setdefault(its_series, path) != path:
+                    print(f"{path}: of the same slide as {series[its_series].name}", flush=True)
+                    continue
                 size = job.view.source.height, job.view.source.width
                 with refused(path):
                     looks[path] = Look(job_key(path, about), job.wanted.size, is_small(*size))
@@ -172,6 +178,14 @@ def look_at(
             flush=True,
         )
     return looks, failures
+
+
+def _check_name(path: pathlib.Path) -> None:
+    """Raises RefusedImage for a name that is no text, which no table, outline or message could carry."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise RefusedImage(f"{str(path)!a}: the name is not UTF-8", advice="rename it") from None
 
 
 def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:

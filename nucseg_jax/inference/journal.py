@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -32,17 +33,18 @@ def job_key(path: pathlib.Path, settings: dict[str, Any]) -> str:
     """Digest of what an image's outputs depend on.
 
     Args:
-      path: the input; counts by its place, size and time of change (of a Zarr folder, those of its metadata).
+      path: the input; counts by its place, size and time of change, of a folder (Zarr, or what lies beside an .mrxs)
+        those of every file below it.
       settings: JSON values; model and settings.
     """
-    parts = [path]
-    if path.is_dir():
-        parts += [
-            path / name for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray") if (path / name).is_file()
-        ]
+    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
+    files = {path} if path.is_file() else set()
+    for root, _, names in os.walk(folder):
+        files.update(pathlib.Path(root, name) for name in names)
     identity = [
-        [str(part.absolute()), part.stat().st_size if part.is_file() else 0, part.stat().st_mtime_ns]
-        for part in parts
+        [str(file.absolute()), status.st_size, status.st_mtime_ns]
+        for file in sorted(files)
+        for status in (file.stat(),)
     ]
     return hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode()).hexdigest()
 

@@ -54,9 +54,9 @@ def _opened(path: pathlib.Path) -> Image.Image:
 def _rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode in _SIXTEEN_BIT:
         return as_rgb(np.asarray(picture).astype(np.uint16)[..., None])
-    if picture.mode == "P":
-        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
-    elif picture.mode == "CMYK":
+    if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
+        picture = picture.convert("RGBA")
+    elif picture.mode in ("P", "CMYK"):
         picture = picture.convert("RGB")
     if picture.mode not in _AS_THEY_ARE:
         raise RefusedImage(

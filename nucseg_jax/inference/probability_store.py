@@ -1,6 +1,7 @@
 """The maps of an image as a Zarr group: probability, nuclei, classes; written band by band."""
 
 import dataclasses
+import os
 import pathlib
 import shutil
 
@@ -56,11 +57,15 @@ class ProbabilityStore:
         return array
 
     def write(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
-        """Writes rows of probability, and of classes if there are any."""
+        """Writes rows of probability, and of classes if there are any; they are on the disk when this returns."""
         rows = slice(top, top + len(level))
         self._array(PROBABILITY)[rows] = level
         if classes is not None:
             self._array(CLASS)[rows] = classes
+        for name in (PROBABILITY, CLASS) if classes is not None else (PROBABILITY,):
+            height = self._array(name).chunks[0]
+            for row in range(rows.start // height, (rows.stop - 1) // height + 1):
+                _sync(self.path / name / "c" / str(row))
 
     def read(self, top: int, end: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Rows as they were written."""
@@ -68,7 +73,16 @@ class ProbabilityStore:
         return np.asarray(self._array(PROBABILITY)[top:end]), classes
 
     def publish(self, path: pathlib.Path) -> None:
-        """Gives the folder its final name; what had it before goes away."""
+        """Gives the folder its final name, all of it on the disk; what had it before goes away."""
+        _sync(self.path)
         if path.exists():
             shutil.rmtree(path)
         self.path.replace(path)
+
+
+def _sync(folder: pathlib.Path) -> None:
+    """Sees every file below a folder to the disk, if there is one: a loss of power could take what was promised."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(root, name), "rb") as file:
+                os.fsync(file.fileno())

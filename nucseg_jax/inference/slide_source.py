@@ -1,5 +1,6 @@
 """Whole slides in their scanners' formats, by OpenSlide (the extra `slides`)."""
 
+import functools
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import Resolution, plausible
-from nucseg_jax.inference.source import LARGEST_WHOLE_PX, RefusedImage, Source, check_size
+from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
 
 if TYPE_CHECKING:
     import openslide
@@ -24,7 +25,8 @@ def open_slide(path: pathlib.Path) -> Source:
         import openslide
     except ImportError:
         raise RefusedImage(
-            "slides need OpenSlide, which is not installed", advice="pip install 'nucseg_jax[slides]'"
+            "slides need OpenSlide, which is not installed",
+            advice="python -m pip install openslide-python openslide-bin",
         ) from None
     slide = openslide.OpenSlide(path)
     width, height = slide.dimensions
@@ -33,15 +35,18 @@ def open_slide(path: pathlib.Path) -> Source:
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
         return as_rgb(np.asarray(slide.read_region((left, top), 0, (columns, rows))))
 
-    def overview(longest_px: int) -> np.ndarray:
-        fitting = [size for size in slide.level_dimensions if max(size) >= longest_px]
-        level = slide.level_dimensions.index(fitting[-1] if fitting else slide.dimensions)
-        columns, rows = slide.level_dimensions[level]
-        if rows * columns > LARGEST_WHOLE_PX:
-            raise RefusedImage("the slide has no level small enough for an overview")
-        return as_rgb(np.asarray(slide.read_region((0, 0), level, (columns, rows))))
+    def read_level(level: int) -> np.ndarray:
+        return as_rgb(np.asarray(slide.read_region((0, 0), level, slide.level_dimensions[level])))
 
-    return Source(height, width, _resolution(slide), read, overview, slide.close)
+    overview = pyramid_overview(
+        [
+            ((rows, columns), functools.partial(read_level, level))
+            for level, (columns, rows) in enumerate(slide.level_dimensions)
+            if level > 0
+        ]
+    )
+    series = slide.properties.get("dicom.SeriesInstanceUID")
+    return Source(height, width, _resolution(slide), read, overview, slide.close, series)
 
 
 def _resolution(slide: "openslide.OpenSlide") -> Resolution | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,8 +35,9 @@ class Source:
       read: `read(top, left, height, width)` gives uint8 [height, width, 3], RGB; a region inside the image. May be
         called from several threads.
       read_overview: `read_overview(longest_px)` gives the whole image, smaller, uint8 [h, w, 3], its longer side at
-        least `longest_px` unless the image's is less; None where the file holds no smaller copy.
+        least `longest_px` if a copy reaches it; None where the file holds no copy that can be decoded whole.
       close: gives the file back.
+      series: equal for all files of one slide, where a format cuts a slide into files; None elsewhere.
     """
 
     height: int
@@ -45,6 +46,27 @@ class Source:
     read: Callable[[int, int, int, int], np.ndarray]
     read_overview: Callable[[int], np.ndarray] | None = None
     close: Callable[[], None] = _nothing
+    series: str | None = None
+
+
+def pyramid_overview(
+    levels: Sequence[tuple[tuple[int, int], Callable[[], np.ndarray]]],
+) -> Callable[[int], np.ndarray] | None:
+    """The `read_overview` of a source that holds smaller copies.
+
+    Args:
+      levels: height and width of each copy, the largest first, and what decodes it to uint8 [h, w, 3].
+    """
+    small = [(size, decode) for size, decode in levels if 0 < size[0] * size[1] <= LARGEST_WHOLE_PX]
+    if not small:
+        return None
+
+    def read_overview(longest_px: int) -> np.ndarray:
+        reaching = [decode for size, decode in small if max(size) >= longest_px]
+        decode = reaching[-1] if reaching else small[0][1]
+        return decode()
+
+    return read_overview
 
 
 def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> Source:

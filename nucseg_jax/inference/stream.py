@@ -24,6 +24,8 @@ from nucseg_jax.inference.tiles import reflected
 T = TypeVar("T")
 
 _BATCHES_UNDER_WAY = 2
+# Events that may wait for a batch to fill. Images without a wanted tile never fill one, and each is held open.
+_WAITING_PER_TILE = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,8 @@ def _runs(wanted: np.ndarray) -> list[tuple[int, int]]:
 def infer(events: Iterable[Event], predictor: Predictor) -> Iterator[Event]:
     """Puts probabilities in the place of pixels, in full batches, which may hold tiles of several images.
 
-    Order is kept. Up to two batches are under way while the tiles of the next are read.
+    Order is kept. Up to two batches are under way while the tiles of the next are read. A batch goes as it is where
+    many events have come and few of them tiles.
     """
     waiting: list[Event] = []
     tiles = 0
@@ -118,7 +121,7 @@ def infer(events: Iterable[Event], predictor: Predictor) -> Iterator[Event]:
     for event in events:
         waiting.append(event)
         tiles += isinstance(event, Tile)
-        if tiles == predictor.batch_size:
+        if tiles == predictor.batch_size or len(waiting) >= _WAITING_PER_TILE * predictor.batch_size:
             under_way.append((waiting, _start(waiting, predictor)))
             waiting, tiles = [], 0
             if len(under_way) > _BATCHES_UNDER_WAY:

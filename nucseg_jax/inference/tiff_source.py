@@ -1,6 +1,7 @@
 """TIFF, OME-TIFF and pyramids of either, by tifffile: large ones by strips, through its Zarr store."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 import xml.etree.ElementTree as ET
@@ -12,12 +13,21 @@ import zarr
 
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
-from nucseg_jax.inference.source import LARGEST_WHOLE_PX, RefusedImage, Source, check_size, whole_source
+from nucseg_jax.inference.source import (
+    LARGEST_WHOLE_PX,
+    RefusedImage,
+    Source,
+    check_size,
+    pyramid_overview,
+    whole_source,
+)
 
 # Damaged files are refused with one message; tifffile also logs what it stumbles over.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _COLOURS = ("RGB", "YCBCR", "MINISBLACK", "MINISWHITE")
+# Compressions whose decoders give RGB for YCbCr: JPEG's, old and new.
+_JPEG = (6, 7, 33007, 34892)
 _UPRIGHT = 1
 # A tile or strip that is decoded at once.
 _LARGEST_SEGMENT_BYTES = 1 << 28
@@ -52,16 +62,7 @@ def _open(file: tifffile.TiffFile, file_bytes: int) -> Source:
     _check_complete(series, file_bytes)
     as_rgb(np.zeros((1, 1, _channels(series)), series.dtype))
     levels = [level for level in series.levels[1:] if level.axes == series.axes]
-    overview = None
-    if levels:
-
-        def overview(longest_px: int) -> np.ndarray:
-            fitting = [level for level in levels if max(_size(level)) >= longest_px]
-            chosen = fitting[-1] if fitting else levels[0]
-            size = _size(chosen)
-            check_size(*size, whole=True)
-            return as_rgb(_upright(chosen, chosen.asarray()))
-
+    overview = pyramid_overview([(_size(level), functools.partial(_whole, level)) for level in levels])
     resolution = _resolution(file, page)
     if height * width <= LARGEST_WHOLE_PX:
         whole = whole_source(height, width, resolution, lambda: _upright(series, series.asarray()))
@@ -72,6 +73,10 @@ def _open(file: tifffile.TiffFile, file_bytes: int) -> Source:
         return as_rgb(read(top, left, rows, columns))
 
     return Source(height, width, resolution, read_rgb, overview, _both(close, file.close))
+
+
+def _whole(level: tifffile.TiffPageSeries) -> np.ndarray:
+    return as_rgb(_upright(level, level.asarray()))
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -86,6 +91,12 @@ def _check_page(page: tifffile.TiffPage) -> None:
     photometric = getattr(page.photometric, "name", str(page.photometric))
     if photometric not in _COLOURS:
         raise RefusedImage(f"the TIFF's colours are {photometric}", expected="RGB or grey")
+    if photometric == "YCBCR" and page.compression not in _JPEG:
+        raise RefusedImage(
+            "the TIFF's colours are YCbCr, and not JPEG-compressed",
+            expected="RGB, grey or JPEG",
+            advice="save it as RGB",
+        )
     orientation = page.tags.valueof("Orientation", _UPRIGHT)
     if orientation != _UPRIGHT:
         raise RefusedImage(

@@ -56,8 +56,8 @@ def write_images(
         except RefusedImage as error:
             for _ in its_events:  # What was read of it before it was given up.
                 pass
-            shutil.rmtree(files.unfinished, ignore_errors=True)
             files.journal.unlink(missing_ok=True)
+            shutil.rmtree(files.unfinished, ignore_errors=True)
             yield Failed(job.path, error)
         finally:
             job.view.source.close()
@@ -77,6 +77,8 @@ def _write_image(
     if job.rows_done:
         store = ProbabilityStore.reopen(files.unfinished)
     else:
+        # Before the store that it tells of: it may be the journal of another job, which would go on from an empty one.
+        files.journal.unlink(missing_ok=True)
         store = ProbabilityStore.create(
             files.unfinished, source.height, source.width, microns_per_px=microns, has_classes=channels > 1
         )

@@ -1,5 +1,6 @@
 """Zarr: OME-Zarr 0.4 and 0.5, and plain arrays [H, W], [H, W, C] or [C, H, W]."""
 
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ import zarr
 
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
-from nucseg_jax.inference.source import LARGEST_WHOLE_PX, RefusedImage, Source, check_size
+from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
 
 _CHANNELS = (1, 2, 3, 4)
 
@@ -97,14 +98,13 @@ def _source(levels: list[zarr.Array], axes: str, resolution: Resolution | None) 
 
     as_rgb(np.zeros((1, 1, first.shape[axes.index("c")] if "c" in axes else 1), first.dtype))
 
-    def overview(longest_px: int) -> np.ndarray:
-        fitting = [level for level in levels[1:] if max(_size(level, axes)) >= longest_px]
-        chosen = fitting[-1] if fitting else levels[1]
-        if np.prod(_size(chosen, axes)) > LARGEST_WHOLE_PX:
-            raise RefusedImage("the pyramid has no level small enough for an overview")
-        return _read(chosen, axes, 0, 0, *_size(chosen, axes))
-
-    return Source(height, width, resolution, read, overview if len(levels) > 1 else None)
+    overview = pyramid_overview(
+        [
+            (_size(level, axes), functools.partial(_read, level, axes, 0, 0, *_size(level, axes)))
+            for level in levels[1:]
+        ]
+    )
+    return Source(height, width, resolution, read, overview)
 
 
 def _size(array: zarr.Array, axes: str) -> tuple[int, int]:

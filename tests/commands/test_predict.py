@@ -1,7 +1,9 @@
 """`predict` on files, in this process where a process of its own would show nothing more."""
 
 import csv
+import dataclasses
 import json
+import os
 import pathlib
 import shutil
 
@@ -17,9 +19,10 @@ from nucseg_jax import load_run
 from nucseg_jax.commands.predict import PredictSettings, predict
 from nucseg_jax.commands.predict_inputs import find_inputs
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference import mask_file, tissue, write_images
+from nucseg_jax.inference import mask_file, open_source, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.source import array_source
 from tests.commands.predicted_files import contents
 
 TILE_PX = 64
@@ -181,6 +184,36 @@ def test_a_large_image_skips_its_background_and_gets_a_pyramid(
         assert [level.shape for level in levels] == [(400, 1500), (200, 750)]
         halves = (np.asarray(store["nucleus"]) > 0).reshape(200, 2, 750, 2).any(axis=(1, 3))
         np.testing.assert_array_equal(levels[1].asarray() > 0, halves)
+
+
+def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(
+    finished_run, painted_image, tmp_path, capsys
+):
+    Image.fromarray(painted_image[:70, :70]).save(tmp_path / "good.png")
+    shutil.copyfile(tmp_path / "good.png", os.fsencode(tmp_path) + b"/Pr\xe9p.png")
+    assert run_predict(finished_run, [tmp_path], tmp_path / "out") == 1
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["good.png"]
+    assert "not UTF-8" in summary["failed"][0]["reason"]
+    assert "Pr\\udce9p.png" in capsys.readouterr().out
+
+
+def test_a_slide_that_lies_in_several_files_is_predicted_once(
+    finished_run, painted_image, tmp_path, monkeypatch, capsys
+):
+    """Files of one DICOM series; the reader is replaced, the rest is real."""
+    for name in ("1.dcm", "2.dcm", "3.dcm"):
+        Image.fromarray(painted_image[:70, :70]).save(tmp_path / name, format="PNG")
+
+    def open_dicom(path):
+        series = "other" if path.stem == "3" else "one"
+        return dataclasses.replace(array_source(np.asarray(Image.open(path))), series=series)
+
+    monkeypatch.setitem(open_source.OPENERS, ".dcm", open_dicom)
+    assert run_predict(finished_run, [tmp_path], tmp_path / "out") == 0
+    assert "2.dcm: of the same slide as 1.dcm" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["1.dcm", "3.dcm"]
 
 
 def test_inputs_are_checked_before_anything_runs(tmp_path):

@@ -11,11 +11,13 @@ import tifffile
 import zarr
 from PIL import Image
 
+from nucseg_jax.inference import source as source_module
+from nucseg_jax.inference.journal import job_key
 from nucseg_jax.inference.open_source import open_source, refused, stem
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resample import ModelView, ToSourceGrid
 from nucseg_jax.inference.resolution import model_size, plausible
-from nucseg_jax.inference.source import RefusedImage, array_source
+from nucseg_jax.inference.source import RefusedImage, array_source, pyramid_overview
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +100,11 @@ def test_colours_are_converted_by_the_stated_rules(picture, tmp_path):
         ),
         "alpha.png": (Image.fromarray(np.dstack([picture, alpha])), on_white),
         "bits.png": (Image.fromarray(grey > 90), np.where(grey[..., None] > 90, 255, 0).repeat(3, axis=-1)),
+        "keyed.png": (Image.fromarray(grey), np.where(grey == 20, 255, grey)[..., None].repeat(3, axis=-1)),
         "palette.png": (Image.fromarray(grey).convert("P"), np.repeat(grey[..., None], 3, axis=-1)),
     }
     for name, (image, rgb) in expected.items():
-        image.save(tmp_path / name)
+        image.save(tmp_path / name, **({"transparency": 20} if name == "keyed.png" else {}))
         np.testing.assert_array_equal(read_all(open_source(tmp_path / name)), rgb, err_msg=name)
     tifffile.imwrite(tmp_path / "white.tif", ~grey, photometric="miniswhite")
     np.testing.assert_array_equal(
@@ -154,6 +157,8 @@ def bad_files(folder, picture) -> dict[str, str]:
     tifffile.imwrite(folder / "stack.tif", np.zeros((5, 30, 30), np.uint8), photometric="minisblack")
     tifffile.imwrite(folder / "floats.tif", np.zeros((30, 30), np.float32))
     tifffile.imwrite(folder / "turned.tif", picture, extratags=[(274, "H", 1, 6, True)])
+    subsampling = [(530, "H", 2, (1, 1), True)]
+    tifffile.imwrite(folder / "ycbcr.tif", picture, photometric="ycbcr", extratags=subsampling)
     (folder / "nothing.zarr").mkdir()
     zarr.create_array(folder / "volume.zarr", shape=(30, 30, 30), dtype=np.uint8)
     zarr.create_array(folder / "huge.zarr", shape=(10**6, 10**6, 3), chunks=(512, 512, 3), dtype=np.uint8)
@@ -170,6 +175,7 @@ def bad_files(folder, picture) -> dict[str, str]:
         "stack.tif": "stack",
         "floats.tif": "float32",
         "turned.tif": "turned",
+        "ycbcr.tif": "YCbCr",
         "nothing.zarr": "cannot be read",
         "volume.zarr": "shape",
         "huge.zarr": "at most",
@@ -236,13 +242,40 @@ def test_a_pyramid_lends_its_smaller_level_for_an_overview(picture, tmp_path):
 def test_a_slide_is_read_by_openslide(picture, tmp_path):
     pytest.importorskip("openslide")
     # OpenSlide takes tiled TIFFs of any maker; the ending says who reads.
-    tifffile.imwrite(
-        tmp_path / "a.svs", picture, tile=(32, 32), photometric="rgb", compression="zlib", metadata=None
-    )
+    with tifffile.TiffWriter(tmp_path / "a.svs") as writer:
+        options = dict(tile=(32, 32), photometric="rgb", compression="zlib", metadata=None)
+        writer.write(picture, **options)
+        writer.write(picture[::2, ::2], subfiletype=1, **options)
     source = open_source(tmp_path / "a.svs")
     np.testing.assert_array_equal(read_all(source), picture)
-    np.testing.assert_array_equal(source.read_overview(1000), picture)
+    np.testing.assert_array_equal(source.read_overview(1000), picture[::2, ::2])
     source.close()
+
+
+def test_of_a_pyramid_only_levels_that_can_be_decoded_whole_serve_as_overview(picture, monkeypatch):
+    half, quarter = picture[::2, ::2], picture[::4, ::4]
+    levels = [(level.shape[:2], lambda level=level: level) for level in (half, quarter)]
+    read = pyramid_overview(levels)
+    assert [read(longest).shape for longest in (1000, 60, 33, 1)] == [half.shape] * 2 + [quarter.shape] * 2
+    monkeypatch.setattr(source_module, "LARGEST_WHOLE_PX", quarter.size // 3)
+    assert pyramid_overview(levels)(1000).shape == quarter.shape
+    monkeypatch.setattr(source_module, "LARGEST_WHOLE_PX", 10)
+    assert pyramid_overview(levels) is None
+
+
+@pytest.mark.parametrize("changed", ["a.zarr/0/c/0/0/0", "slide.mrxs", "slide/Data0000.dat", "b.png"])
+def test_an_input_whose_pixels_were_written_again_is_another_job(changed, picture, tmp_path):
+    write_zarr(tmp_path / "a.zarr", "yxc", picture)
+    (tmp_path / "slide").mkdir()
+    for name in ("slide.mrxs", "slide/Data0000.dat", "b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    inputs = [tmp_path / name for name in ("a.zarr", "slide.mrxs", "b.png")]
+    before = [job_key(path, {}) for path in inputs]
+    assert before == [job_key(path, {}) for path in inputs]
+    file = tmp_path / changed
+    file.write_bytes(file.read_bytes() + b"!")
+    different = [key != job_key(path, {}) for key, path in zip(before, inputs, strict=True)]
+    assert different == [path.stem == changed.partition("/")[0].partition(".")[0] for path in inputs]
 
 
 def test_stems_drop_the_whole_ending(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 import zarr
 
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
-from nucseg_jax.inference.job import plan_job
+from nucseg_jax.inference.job import plan_job, resumed
+from nucseg_jax.inference.journal import read_journal
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.source import array_source
-from nucseg_jax.inference.stream import Failed, infer, read_events
+from nucseg_jax.inference.stream import End, Failed, RowEnd, infer, read_events
 from nucseg_jax.inference.write_images import write_images
 
 
@@ -101,6 +103,52 @@ def test_an_image_that_breaks_leaves_nothing_and_stops_no_other(readings, tmp_pa
     assert "gone" in str(results[1].error)
     assert not [path for path in tmp_path.iterdir() if "broken" in path.name]
     assert results[0]["nuclei"] == results[2]["nuclei"] == 5
+
+
+def test_a_journal_does_not_outlive_the_maps_that_it_tells_of(tmp_path):
+    """One job is stopped, another of the same name is stopped before its first band, and the first comes again."""
+    files = OutputFiles(tmp_path, "a")
+
+    def start(a_job, key, bands):
+        events = itertools.chain(infer(read_events([a_job]), ByColour(1)), itertools.repeat(None))
+        seen = 0
+
+        def until(event):
+            nonlocal seen
+            seen += isinstance(event, RowEnd)
+            if seen > bands:
+                raise KeyboardInterrupt
+            return event
+
+        return list(
+            write_images(map(until, events), lambda job: (files, key), rule=NucleusRule(), channels=1)
+        )
+
+    for key, bands in (("x", 2), ("y", 0)):
+        with pytest.raises(KeyboardInterrupt):
+            start(job(tmp_path, "a"), key, bands)
+        assert len(read_journal(files.journal, key).ends) == bands
+    again = resumed(job(tmp_path, "a"), read_journal(files.journal, "x").ends)
+    assert not again.rows_done
+    (summary,) = write([again], tmp_path, channels=1)
+    assert summary["nuclei"] == 5
+
+
+def test_images_without_a_wanted_tile_are_not_gathered_until_a_batch_is_full(tmp_path):
+    opened = []
+
+    def jobs():
+        for number in range(100):
+            opened.append(number)
+            a_job = job(tmp_path, str(number))
+            yield dataclasses.replace(a_job, wanted=np.zeros_like(a_job.wanted))
+
+    model = ByColour(1)
+    ended = 0
+    for event in infer(read_events(jobs()), model):
+        ended += isinstance(event, End)
+        assert len(opened) - ended <= 4 * model.batch_size
+    assert ended == 100
 
 
 def test_an_image_without_nuclei_has_files_without_nuclei(tmp_path):
