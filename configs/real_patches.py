@@ -4,7 +4,7 @@ r"""DeepLabV3+ ResNet-50 on a small release of real patches (README, "On real pa
     python launch.py prepare --config=configs/real_patches.py
     python launch.py train   --config=configs/real_patches.py --workdir=runs/real
 
-Hardware: two CPU cores. Time: about a quarter of an hour a run (270 patches in three folds).
+Hardware: two CPU cores. Time: 17 to 50 minutes a run (270 patches in three folds), by what else runs there.
 """
 
 import ml_collections

@@ -3,7 +3,7 @@ r"""The comparisons on real patches, in the order of what they answer; each row 
     python launch.py train --config=configs/real_patches.py --sweep=configs/sweeps/real_patches.py \
         --workdir=runs/real_patches --executor=local
 
-Cost: 15 runs of about a quarter of an hour on two CPU cores. Weights of EfficientNet-B4 belong into
+Cost: 15 runs of 17 to 50 minutes on two CPU cores, by what else runs there. Weights of EfficientNet-B4 belong into
 weights/efficientnet_b4; without them its two rows fail, and the others go on.
 """
 
@@ -41,7 +41,7 @@ ROWS = [
             "eval.compare_statistics": "epochs",
         },
     },
-    # The paper's failed row in its own setting, but for the weights that it starts from.
+    # The same two on the model whose row failed in the paper (there with L2 .01, from ImageNet weights).
     {
         "label": "deeplab_b4_scratch_l2_0.02_momentum_0.99",
         "overrides": {
