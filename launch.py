@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from nucseg_jax.commands.command_flags import FLAGS_OF, check_flags
 from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
@@ -305,10 +306,10 @@ def join(command: str) -> None:
     """Connects this process with the others, if there are others."""
     if not is_one_of_several():
         return
-    if command not in ("train", "evaluate"):
-        raise UserError(f"{command} runs in one process", advice="leave out the flags of several processes")
-    from nucseg_jax.training.processes import join_processes
+    from nucseg_jax.training.processes import ask_for_determinism, join_processes
 
+    if command == "train" and CONFIG.value is not None and config().train.deterministic:
+        ask_for_determinism()
     join_processes(COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
 
 
@@ -321,7 +322,8 @@ def main(arguments: list[str]) -> None:
             expected="one of " + ", ".join(COMMANDS),
             advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
         )
-    check_sweep_flags(sweep_flags(), names[0])
+    check_flags({name for name in FLAGS_OF if flags.FLAGS[name].present}, names[0])
+    check_sweep_flags(sweep_flags())
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;

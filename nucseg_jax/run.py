@@ -17,7 +17,7 @@ from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.predictor import Predictor, make_predictor
 from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.tiles import check_tiles
-from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, restore_checkpoint
+from nucseg_jax.training.checkpoint import abstract_like, best_score, open_checkpoints, restore_checkpoint
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.run_folder import RunFolder
 
@@ -127,18 +127,19 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
     """Step and variables of a run's best checkpoint.
 
     Raises:
-      UserError: there is none yet, or split.json is not the one it was trained with.
+      UserError: there is none yet, the best is gone, or split.json is not the one it was trained with.
     """
     if not folder.checkpoints.is_dir():
         raise UserError(
             f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
         )
     with open_checkpoints(folder.checkpoints, read_only=True) as checkpoints:
-        best = checkpoints.best_step()
-        if best is None:
+        best, newest = checkpoints.best_step(), checkpoints.latest_step()
+        if best is None or newest is None:
             raise UserError(
                 f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
             )
+        folder.require_best(best_score(checkpoints), up_to_step=newest)
         recipe = experiment.recipe(steps_per_epoch=1)
         like = experiment.abstract_state(recipe)
         state, record = restore_checkpoint(checkpoints, best, abstract_like(like, mesh))

@@ -112,9 +112,10 @@ def read_patches(
             advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
             " --config.eval.compare_statistics=never",
         )
-    asked = dataclasses.replace(splits, **{split: getattr(plan.splits, split)})
-    data = plan._replace(splits=asked).read_or_open([split, "train"])
-    return data, data._replace(splits=splits).rows("train")
+    # Two lists of two splits: the run's own training patches, and the patches asked for, whatever split they are of.
+    both = dataclasses.replace(splits, test=getattr(plan.splits, split))
+    data = plan._replace(splits=both).read_or_open(["train", "test"])
+    return data._replace(splits=plan.splits), data._replace(splits=splits).rows("train")
 
 
 def score_run(

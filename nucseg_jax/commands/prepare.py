@@ -45,7 +45,7 @@ def prepare(source: DataSource) -> None:
 
 @contextlib.contextmanager
 def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder of the release that a source stands for: fetched, drawn (into `drawn`), or named."""
+    """The folder of the release that a source stands for: fetched or painted (then `drawn`), or named."""
     if source.source == "download":
         folder = source.data_dir / "downloads"
         print(f"\nLicence of the data: {facts.LICENSE}\n\n{facts.CITATION}\n")
@@ -57,7 +57,11 @@ def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Pat
             " --config.data.release_dir=FOLDER",
             elsewhere="choose another --config.data.dir",
         )
-        yield folder
+        # The archives alone, whose digests were compared, and not what else lies there by now.
+        drawn.mkdir()
+        for archive in facts.ARCHIVES:
+            (drawn / archive.name).symlink_to((folder / archive.name).absolute())
+        yield drawn
         print(f"The archives in {folder} are not needed any more; kept, they save the next download.")
     elif source.source == "synthetic":
         from nucseg_jax.data.pannuke import synthetic  # Only this source needs it.

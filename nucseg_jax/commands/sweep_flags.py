@@ -27,8 +27,8 @@ class SweepFlags:
     slurm: Sequence[str] | None = None
 
 
-def check_sweep_flags(flags: SweepFlags, command: str) -> None:
-    """Raises UserError for flags of a sweep that do not go together, or not with the command."""
+def check_sweep_flags(flags: SweepFlags) -> None:
+    """Raises UserError for flags of a sweep that do not go together."""
     modes = [
         name
         for name, is_given in (
@@ -47,8 +47,6 @@ def check_sweep_flags(flags: SweepFlags, command: str) -> None:
         raise UserError(
             f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
         )
-    if flags.sweep is not None and command != "train":
-        raise UserError(f"--sweep goes with train; the command is {command}", advice="leave out --sweep")
     if flags.sweep is not None and len(modes) != 1:
         raise UserError(
             f"--sweep comes with {' and '.join(modes) or 'nothing that says what to do'}",

@@ -1,7 +1,6 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -20,10 +19,10 @@ from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
-from nucseg_jax.training.checkpoint import open_checkpoints
+from nucseg_jax.training.checkpoint import checkpoint_paths, open_checkpoints
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
-from nucseg_jax.training.processes import one_run_folder
+from nucseg_jax.training.processes import ask_for_determinism, one_run_folder
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 from nucseg_jax.training.step_programs import StepPrograms
@@ -61,8 +60,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
       Preempted: SIGTERM; the state is saved.
     """
     if experiment.settings.train.deterministic:
-        # XLA reads it when the backend starts, which is when the mesh below looks for devices.
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        ask_for_determinism()
     watch = Stopwatch({"imports": process_age_s()})
     plan = plan_data(experiment.data.data_dir, experiment.splits)
     settings = experiment.settings.train
@@ -152,7 +150,8 @@ def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
     Raises:
       UserError: `pretrained.path` does not fit the model, or is not what the run was started with.
     """
-    if folder.results.exists() or (folder.checkpoints.is_dir() and any(folder.checkpoints.iterdir())):
+    # What a kill left half written in there is none.
+    if folder.results.exists() or checkpoint_paths(folder.checkpoints):
         return None
     weights = experiment.pretrained_encoder()
     if weights is not None and folder.pretrained.exists():

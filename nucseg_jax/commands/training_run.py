@@ -90,6 +90,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
     """Trains from `state` to the end of the schedule."""
     watch = run.watch
     done_steps = int(state.step)
+    run.folder.require_best(best_score(checkpoints), up_to_step=done_steps)
     if done_steps == run.schedule.total_steps:
         return
     observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
@@ -97,8 +98,11 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
         observer.on_start(run.experiment.settings.as_json())
     with watch.phase("training"), contextlib.closing(observer), notice_of_leaving() as leaves:
         hooks = dataclasses.replace(training_hooks(run, checkpoints, observer), leaves=leaves)
-        fit(state, run.schedule, hooks)
-        checkpoints.wait_until_finished()
+        try:
+            fit(state, run.schedule, hooks)
+        finally:
+            # In here: the next SIGTERM, as of a scheduler that repeats it, must not end what is being saved.
+            checkpoints.wait_until_finished()
 
 
 def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
@@ -188,6 +192,7 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
 def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Scores all three splits with the best checkpoint; results.json comes last."""
     best = checkpoints.best_step()
+    run.folder.require_best(best_score(checkpoints), up_to_step=run.schedule.total_steps)
     like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
     state, _ = restore_checkpoint(checkpoints, best, like)
     trained = state.variables

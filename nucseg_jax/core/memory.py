@@ -1,5 +1,6 @@
 """How much memory is left, where a system says so."""
 
+import contextlib
 import os
 import pathlib
 
@@ -27,8 +28,25 @@ def _kernel_available_bytes() -> int | None:
         return None
 
 
-def _control_group_limit_bytes() -> int | None:
+def _control_group_limit_bytes(
+    root: pathlib.Path = pathlib.Path("/sys/fs/cgroup"),
+    groups: pathlib.Path = pathlib.Path("/proc/self/cgroup"),
+) -> int | None:
+    """The lowest limit of this process's control groups, version 1 or 2; of all above them too, which hold as well."""
+    files = {root / "memory.max", root / "memory" / "memory.limit_in_bytes"}
     try:
-        return int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # No such group, or 'max': no limit.
-        return None
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        folder = base / group.lstrip("/")
+        files.update(each / name for each in (folder, *folder.parents) if each.is_relative_to(base))
+    limits = []
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):  # No such group, or 'max': no limit.
+            limits.append(int(file.read_text(encoding="ascii")))
+    return min(limits, default=None)

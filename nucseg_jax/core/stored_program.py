@@ -8,6 +8,7 @@ A stored program is machine code: like JAX's own cache, the folder must be one t
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -53,9 +54,12 @@ class StoredProgram:
         """The program, or None where there is none that can be used."""
         path = self.path
         # Somebody else's file is not to be trusted.
-        if path is None or not path.exists() or path.stat().st_uid != os.getuid():
+        try:
+            if path is None or path.stat().st_uid != os.getuid():
+                return None
+            content = path.read_bytes()
+        except OSError:  # It is not there, or was taken away just now.
             return None
-        content = path.read_bytes()
         digest, body = content[:32], content[32:]
         if hashlib.sha256(body).digest() != digest:
             return None
@@ -68,7 +72,8 @@ class StoredProgram:
         except Exception as error:
             logging.warning("the stored program %s cannot be loaded: %r", path.name, error)
             return None
-        path.touch()
+        with contextlib.suppress(OSError):  # Of a cache that cannot be written, nothing is pruned either.
+            path.touch()
         return program
 
     def save(self, program: jax.stages.Compiled) -> None:

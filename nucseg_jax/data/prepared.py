@@ -66,10 +66,18 @@ class PreparedData(NamedTuple):
     splits: Splits
 
     def rows(self, split: str) -> np.ndarray:
-        """Where the patches of a split lie in `patches`, int64 [P], in the order of its list."""
+        """Where the patches of a split lie in `patches`, int64 [P], in the order of its list.
+
+        Raises:
+          KeyError: some do not.
+        """
         pairs = getattr(self.splits, split)
         keys = self.patches.fold.astype(np.int64) << 32 | self.patches.index
-        return np.asarray(np.searchsorted(keys, pairs[:, 0].astype(np.int64) << 32 | pairs[:, 1]))
+        wanted = pairs[:, 0].astype(np.int64) << 32 | pairs[:, 1]
+        rows = np.asarray(np.searchsorted(keys, wanted))
+        if not np.isin(wanted, keys).all():
+            raise KeyError(f"folds of the {split} split were not read")
+        return rows
 
 
 def plan_data(data_dir: pathlib.Path, make_splits: Callable[[dict[int, int]], Splits]) -> DataPlan:

@@ -149,7 +149,7 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tu
             f"{source} is timm's {architecture}, by the config.json beside it, which is another network than"
             f" {target.encoder} even where names and shapes are the same.",
             expected=f"one of {', '.join(_SAME_AS_TORCHVISION)}",
-            advice="take model.safetensors of timm/tv_resnet50.tv_in1k or another resnet50",
+            advice="take model.safetensors of timm/resnet50.tv_in1k or another resnet50",
         )
     wanted = target.preprocessing
     given = config.get("pretrained_cfg", {})
@@ -159,7 +159,7 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tu
                 f"{source} was trained with {field} {tuple(given[field])}, by the config.json beside it;"
                 f" {target.encoder} brings images to {field} {numbers}.",
                 expected=f"weights trained with {field} {numbers}",
-                advice="take another checkpoint of timm, such as timm/tv_resnet50.tv_in1k",
+                advice="take another checkpoint of timm, such as timm/resnet50.tv_in1k",
             )
     return ()
 

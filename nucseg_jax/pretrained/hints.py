@@ -36,7 +36,7 @@ def hint(file: WeightsFile, match: Match, target: Target) -> str:
     if framework_of(file) == "torch":
         return (
             "it looks like a relative of ResNet-50 (timm has many: resnet50d, seresnet50, ...), which computes"
-            " something else: take torchvision's, or model.safetensors of timm/tv_resnet50.tv_in1k"
+            " something else: take torchvision's, or model.safetensors of timm/resnet50.tv_in1k"
         )
     return "name the encoder that the file holds, or take the official file with --source=download"
 

@@ -34,9 +34,21 @@ def open_keras_archive(source: pathlib.Path) -> Iterator[WeightsFile]:
                     advice="save the encoder alone with model.save('NAME.keras')",
                 )
         config = json.loads(archive.read(CONFIG))
+        if "class_name" in config and "layers" not in config["config"]:
+            raise UserError(
+                f"{source} holds a {config['class_name']} that does not list its layers.",
+                expected="a functional model, such as those of keras.applications",
+                advice="save the encoder alone with model.save('NAME.keras')",
+            )
         with archive.open(WEIGHTS) as packed:
             shutil.copyfileobj(packed, unpacked)  # To the end, so that zipfile compares the checksum.
         with h5py.File(unpacked, "r") as file:
+            if "layers" not in file:
+                raise UserError(
+                    f"{source} > {WEIGHTS} holds {', '.join(file)}, the layout of an early Keras.",
+                    expected="its group 'layers', as Keras has it from 2.14 on",
+                    advice="load the model and save it again with Keras 2.15 or 3",
+                )
             also = ("optimizer",) if "optimizer" in file else ()
             yield WeightsFile(
                 "Keras model (.keras)",

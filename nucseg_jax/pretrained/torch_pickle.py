@@ -37,7 +37,7 @@ def require_torch(source: object) -> None:
             f"{source} is a PyTorch pickle, and PyTorch, which alone reads such files safely, is not installed.",
             expected="a file that is read without PyTorch, or PyTorch",
             advice="pip install torch (the CPU build does), or take a .safetensors file of the same network, such"
-            " as model.safetensors of timm/tv_resnet50.tv_in1k",
+            " as model.safetensors of timm/resnet50.tv_in1k",
         )
 
 

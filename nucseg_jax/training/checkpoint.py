@@ -32,7 +32,8 @@ class DamagedCheckpointError(UserError):
     def __init__(self, path: pathlib.Path, reason: str):
         super().__init__(
             f"the checkpoint {path} is damaged: {reason}",
-            advice="move that folder away and give the same command again: it goes on from the checkpoint before",
+            advice="restore that folder from a copy; or, if it is the newest, move it away and give the same command"
+            " again: it goes on from the checkpoint before",
         )
         self.path = path
         self.reason = reason

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.experimental import multihost_utils
 
+from nucseg_jax.core.errors import Preempted
+
 
 @contextlib.contextmanager
 def notice_of_leaving() -> Iterator[Callable[[], bool]]:
@@ -29,8 +31,12 @@ def notice_of_leaving() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     noticed = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: noticed.set())
+    afterwards = signal.signal(signal.SIGTERM, lambda *_: noticed.set())
     try:
         yield noticed.is_set
+    except Preempted:
+        # The process leaves as it was told; told again, it would end in another way than it says.
+        afterwards = signal.SIG_IGN
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, afterwards)

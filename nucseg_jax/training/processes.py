@@ -69,6 +69,13 @@ def join_processes(
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
+def ask_for_determinism() -> None:
+    """Has XLA choose deterministic kernels on GPU; it listens until the first look at devices or processes."""
+    flag = "--xla_gpu_deterministic_ops=true"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
+
+
 def wait_for_all(where: str) -> None:
     """Waits until every process is there; before the first exchange of a new program, which waits for 30 s at most.
 

@@ -11,6 +11,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.lock import held
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.training.record import read_metrics
 
 LOCK = ".lock"
 
@@ -92,6 +93,32 @@ class RunFolder:
                 f" found split {splits.digest[:12]}, data {data_digest[:12]}",
                 advice="point --config.data.dir at the data set the run was started on, or choose another"
                 " --workdir",
+            )
+
+    def require_best(self, best_score: float | None, *, up_to_step: int) -> None:
+        """Raises UserError if metrics.jsonl knows of a better checkpoint than those that are there.
+
+        Another would count as the best without a word: the best was damaged and set aside, or moved away.
+
+        Args:
+          best_score: the highest of the checkpoints that are there.
+          up_to_step: later ones are not expected yet.
+        """
+        if not self.metrics.exists():
+            return
+        scores = [
+            (line["validation"]["micro"]["dice"] or 0.0, line["step"])
+            for line in read_metrics(self.metrics)
+            if line.get("kind") == "epoch" and line["step"] <= up_to_step
+        ]
+        score, step = max(scores, default=(0.0, 0))
+        if score > (0.0 if best_score is None else best_score):
+            raise UserError(
+                f"the best checkpoint of {self.path}, of step {step:,}, is gone: its Dice in validation was {score:.4f}"
+                + ("" if best_score is None else f", the best that is left has {best_score:.4f}"),
+                expected=f"{self.checkpoints / str(step)}",
+                advice=f"put it back from a copy (what was damaged lies in {self.damaged_checkpoints.name}), or train"
+                " anew in another --workdir",
             )
 
     def record_start(self, environment: dict[str, Any]) -> None:

@@ -13,12 +13,14 @@ import threading
 import time
 import zipfile
 
+import numpy as np
 import pytest
+from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.commands.prepare import prepare
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke import facts, reader, synthetic
+from nucseg_jax.data.pannuke import build, facts, reader, synthetic
 from nucseg_jax.data.pannuke.location import dataset_folder
 from nucseg_jax.data.pannuke.source import SYNTHETIC_MINIMUM, DataSource
 from nucseg_jax.data.pannuke.workspace import scratch
@@ -83,6 +85,15 @@ def test_synthetic_is_the_release_that_is_drawn_and_leaves_only_the_data_set(rel
     assert "Already prepared (synthetic, 5 patches a fold, seed 0)" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"(?s)holds another data set: synthetic.*seed 0.*Expected: .*seed 1"):
         prepare(from_synthetic(tmp_path / "a", seed=1))
+
+
+def test_a_fold_of_more_records_than_tfds_keeps_in_memory_needs_no_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 1 << 20)
+    prepare(from_synthetic(tmp_path / "data"))
+    assert reader.fold_sizes(tmp_path / "data") == dict.fromkeys((1, 2, 3), SYNTHETIC_MINIMUM)
+    monkeypatch.setattr(build, "available_host_bytes", lambda: 10**5)
+    with pytest.raises(UserError, match="MB of memory while it is written"):
+        prepare(from_synthetic(tmp_path / "other"))
 
 
 def test_the_smallest_synthetic_set_is_the_one_with_every_trap(tmp_path):
@@ -176,6 +187,10 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
             for fold in (1, 2, 3)
         )
         monkeypatch.setattr(facts, "ARCHIVES", archives)
+        # What else lies there was not compared with a digest, and is not read.
+        altered = tmp_path / "data/downloads/Fold 1/images/fold1/images.npy"
+        altered.parent.mkdir(parents=True)
+        np.save(altered, np.zeros((SYNTHETIC_MINIMUM, 256, 256, 3)))
         source = DataSource("download", None, tmp_path / "data", SYNTHETIC_MINIMUM, 0)
         prepare(source)
         server.shutdown()

@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import shutil
 import zlib
 
 import numpy as np
 import pytest
 
+from nucseg_jax.commands.train import first_weights
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
@@ -72,6 +74,14 @@ def test_training_starts_from_the_converted_encoder(command_line, weights, tmp_p
     assert {keras_name(name) for name in trained} == values.keys()
     for name, value in trained.items():
         np.testing.assert_array_equal(value, values[keras_name(name)], err_msg=name)
+
+    # A run that was killed while it saved for the first time has no checkpoint, and starts from the weights again.
+    experiment = read_experiment_file(folder.config)
+    killed = RunFolder(tmp_path / "killed")
+    (killed.checkpoints / "5.orbax-checkpoint-tmp").mkdir(parents=True)
+    assert first_weights(experiment, killed) is not None
+    shutil.copytree(folder.checkpoints, killed.checkpoints, dirs_exist_ok=True)
+    assert first_weights(experiment, killed) is None
 
 
 def test_unfrozen_weights_are_trained_and_a_finished_run_needs_them_no_more(command_line, weights, tmp_path):

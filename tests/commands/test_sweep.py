@@ -211,7 +211,9 @@ def test_without_slurm_the_machine_is_named_as_the_fault(sweep_run, monkeypatch)
             ["train", "--sweep=x.py", "--executor=local", "--slurm=time=1"],
             "--slurm goes with --executor=slurm",
         ),
-        (["evaluate", "--sweep=x.py", "--index=1"], "--sweep goes with train"),
+        (["evaluate", "--sweep=x.py"], "--sweep goes with train; the command is evaluate"),
+        (["train", "--batch_size=16"], "--batch_size goes with predict; the command is train"),
+        (["report", "--distributed"], "--distributed goes with train and evaluate"),
         (["train", "--sweep=x.py", "--executor=cloud"], "--executor=cloud"),
     ],
 )

@@ -2,11 +2,13 @@
 
 import itertools
 import pathlib
+import re
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
+from nucseg_jax.commands.command_flags import FLAGS_OF
 from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.commands.train_sweep import row_command
 from nucseg_jax.core.errors import UserError
@@ -15,9 +17,9 @@ from nucseg_jax.training.environment import StartedFrom
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-def is_taken(given: SweepFlags, command: str) -> bool:
+def is_taken(given: SweepFlags) -> bool:
     try:
-        check_sweep_flags(given, command)
+        check_sweep_flags(given)
     except UserError:
         return False
     return True
@@ -33,25 +35,33 @@ def test_of_all_combinations_only_these_are_taken():
         "slurm": {"": None, "--slurm": ["time=1"]},
     }
     taken = set()
-    for command, *words in itertools.product(("train", "evaluate"), *flag_values.values()):
+    for words in itertools.product(*flag_values.values()):
         given = {name: values[word] for (name, values), word in zip(flag_values.items(), words, strict=True)}
-        if is_taken(SweepFlags(**given), command):
-            taken.add(" ".join([command, *filter(None, words)]))
+        if is_taken(SweepFlags(**given)):
+            taken.add(" ".join(filter(None, words)))
     assert taken == {
-        "train",
-        "evaluate",
-        "train --sweep --list",
-        "train --sweep --index",
-        "train --sweep --executor=local",
-        "train --sweep --executor=local --jobs",
-        "train --sweep --executor=slurm",
-        "train --sweep --executor=slurm --slurm",
+        "",
+        "--sweep --list",
+        "--sweep --index",
+        "--sweep --executor=local",
+        "--sweep --executor=local --jobs",
+        "--sweep --executor=slurm",
+        "--sweep --executor=slurm --slurm",
     }
 
 
+def test_every_flag_of_the_command_line_belongs_to_commands():
+    text = (ROOT / "launch.py").read_text()
+    defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text))
+    assert defined == FLAGS_OF.keys()
+    assert {command for commands in FLAGS_OF.values() for command in commands} == set(
+        re.findall(r'^    "(\w+)": \1,$', text, re.MULTILINE)
+    )
+
+
 def test_a_row_and_options_that_are_zero_or_empty_are_given_too():
-    assert is_taken(SweepFlags(sweep="rows.py", index=0), "train")
-    assert not is_taken(SweepFlags(sweep="rows.py", executor="local", slurm=[]), "train")
+    assert is_taken(SweepFlags(sweep="rows.py", index=0))
+    assert not is_taken(SweepFlags(sweep="rows.py", executor="local", slurm=[]))
 
 
 def test_a_rows_command_says_again_what_the_command_line_said(monkeypatch):

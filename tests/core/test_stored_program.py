@@ -1,4 +1,6 @@
+import errno
 import os
+import pathlib
 
 import jax
 import numpy as np
@@ -94,6 +96,22 @@ def test_what_jaxs_cache_gave_is_not_stored(folder, monkeypatch):
     np.testing.assert_array_equal(program(on_device()), X * X)
     assert place(a=1).path.exists()
     assert not place(a=2).path.exists()
+
+
+def test_a_place_that_cannot_be_written_or_that_is_cleared_meanwhile_is_no_error(folder, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    place().save(jax.jit(squares([])).lower(X).compile())
+    with monkeypatch.context() as patched:
+        patched.setattr(pathlib.Path, "touch", refuse)
+        assert place().load() is not None
+        # Another process prunes it between the two looks.
+        stored, read = place(), pathlib.Path.read_bytes
+        patched.setattr(
+            pathlib.Path, "read_bytes", lambda path: refuse(path) if path == stored.path else read(path)
+        )
+        assert stored.load() is None
 
 
 def test_somebody_elses_file_is_not_loaded(folder, monkeypatch):

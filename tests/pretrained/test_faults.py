@@ -227,6 +227,31 @@ def test_another_encoder_of_the_table_is_recognised(file, asked, expected):
     assert expected in hint(file, match, target)
 
 
+def test_keras_archives_of_another_kind_are_not_called_damaged(resnet, tmp_path):
+    resnet.write_keras(tmp_path / "net.keras")
+
+    def rewritten(change):
+        with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        change(content)
+        with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+            for name, value in content.items():
+                archive.writestr(name, value)
+        return tmp_path / "other.keras"
+
+    def subclassed(content):
+        content["config.json"] = json.dumps({"class_name": "MyModel", "config": {}}).encode()
+
+    def early(content):
+        weights = io.BytesIO(content["model.weights.h5"])
+        with h5py.File(weights, "a") as file:
+            file.move("layers", "_layer_checkpoint_dependencies")
+        content["model.weights.h5"] = weights.getvalue()
+
+    assert "damaged" not in refused(resnet, rewritten(subclassed), "MyModel that does not list its layers")
+    assert "save it again" in refused(resnet, rewritten(early), "_layer_checkpoint_dependencies")
+
+
 def test_larger_models_are_recognised():
     target = target_of("resnet50")
     inside = abstract_file("resnet50", prefix="resnet50/")

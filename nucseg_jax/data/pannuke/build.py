@@ -4,14 +4,17 @@ import contextlib
 import io
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
 import tqdm
+from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.core import vocabulary
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.memory import available_host_bytes
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import patches, reader, release
 from nucseg_jax.data.pannuke.builder import Pannuke
@@ -38,7 +41,9 @@ def build(
     Raises:
       UserError: the release is at fault in any way, or there is no room; nothing is in `data_dir` then.
     """
-    num_patches = sum(patches.check_fold(files).num_patches for files in release.find(release_dir))
+    sizes = [patches.check_fold(files).num_patches for files in release.find(release_dir)]
+    num_patches = sum(sizes)
+    _require_memory(max(sizes))
     needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
     if needed > free:
         raise UserError(
@@ -48,7 +53,7 @@ def build(
             advice="free some space, or choose another --config.data.dir",
         )
     builder = Pannuke(data_dir=str(scratch), origin=origin, show_progress=True)
-    with _silent_tfds():
+    with _silent_tfds(), _records_in_memory():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=str(release_dir))
         )
@@ -87,6 +92,28 @@ def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> au
                 tally.add(patch)
         folds[fold.files.fold] = tally.audit()
     return audits.Audit(folds, origin)
+
+
+def _require_memory(patches_of_largest_fold: int) -> None:
+    """Raises UserError where a fold, whose records are kept until it is written, is more than memory holds."""
+    needed, available = patches_of_largest_fold * _BYTES_PER_PATCH, available_host_bytes()
+    if available is not None and needed > available:
+        raise UserError(
+            f"a fold of {patches_of_largest_fold:,} patches takes about {needed / 1e6:,.0f} MB of memory while it is"
+            f" written, and {available / 1e6:,.0f} MB are available",
+            advice="prepare on a machine with more memory; the data set can be copied",
+        )
+
+
+@contextlib.contextmanager
+def _records_in_memory() -> Iterator[None]:
+    """Lets TensorFlow Datasets keep records of any size in memory: beyond 1,000 MiB a fold it asks for TensorFlow."""
+    before = shuffle.MAX_MEM_BUFFER_SIZE
+    shuffle.MAX_MEM_BUFFER_SIZE = sys.maxsize
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE = before
 
 
 @contextlib.contextmanager

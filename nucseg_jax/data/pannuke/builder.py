@@ -4,8 +4,8 @@
         file_format="array_record", download_config=tfds.download.DownloadConfig(manual_dir="release"))
 
 Images are stored as they are (BYTES) and both maps compressed (ZLIB), because the writer of TensorFlow
-Datasets keeps a split's records in memory only up to 1,000 MiB and needs TensorFlow beyond: a fold of 2,722
-patches takes about 530 MiB so, and 1,020 MiB with maps stored as they are.
+Datasets keeps a split's records in memory up to 1,000 MiB and needs TensorFlow beyond: a fold of 2,722 patches
+takes about 530 MiB so, and 1,020 MiB with maps stored as they are. `build` lifts that limit where memory allows.
 """
 
 import contextlib
