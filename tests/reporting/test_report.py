@@ -219,6 +219,7 @@ def test_what_is_missing_is_told_with_the_command_that_fills_it(report_folder, r
     for words in (
         "U-Net EfficientNet-B4 of the paper has no finished run here.",
         "--config=configs/unet_efficientnet_b4.py",
+        "U-Net ResNet-50 has runs from scratch alone",
         "unfinished is unfinished, epoch 2 of 5",
         "No calibration_test.csv in",
         "No examples_test.npz in",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from nucseg_jax.reporting.reading.configuration import Cohort
+from nucseg_jax.reporting.reading.configuration import SCRATCH, Cohort, weights_name
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
 
 
@@ -27,6 +27,14 @@ class Part:
         """The paper's models that no finished run of the cohort has."""
         present = {configuration.paper for configuration in self.cohort.scored}
         return tuple(paper for paper in PAPER_MODELS if paper not in present)
+
+    @property
+    def from_scratch_alone(self) -> tuple[PaperModel, ...]:
+        """The paper's models that have finished runs here, none of them from pretrained weights, as the paper's are."""
+        weights: dict[PaperModel | None, set[str]] = {}
+        for configuration in self.cohort.scored:
+            weights.setdefault(configuration.paper, set()).update(map(weights_name, configuration.runs))
+        return tuple(paper for paper in PAPER_MODELS if weights.get(paper) == {SCRATCH})
 
     def file(self, stem: str) -> str:
         """The name of a table or figure, without ending."""

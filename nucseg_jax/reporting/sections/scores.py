@@ -68,10 +68,15 @@ Measure = Callable[[Run, str], Spread]
 def scores_blocks(part: Part) -> list[Block]:
     """Tables 2, 3 and 4, each in the paper's convention and in all others, and the losses' terms."""
     blocks: list[Block] = [Heading("Tables 2 to 4: scores", 3)]
-    for paper in part.not_run:
+    missing = [(paper, "of the paper has no finished run here") for paper in part.not_run]
+    missing += [
+        (paper, "has runs from scratch alone; the paper's is from ImageNet")
+        for paper in part.from_scratch_alone
+    ]
+    for paper, what in missing:
         blocks.append(
             Gap(
-                f"{paper.name} of the paper has no finished run here.",
+                f"{paper.name} {what}.",
                 next_command.train_missing(paper, part.cohort.runs, part.paper_configs.get(paper.name)),
             )
         )
