@@ -302,14 +302,12 @@ def is_one_of_several() -> bool:
     return DISTRIBUTED.value or explicit != (None, None, None)
 
 
-def join(command: str) -> None:
+def join() -> None:
     """Connects this process with the others, if there are others."""
     if not is_one_of_several():
         return
-    from nucseg_jax.training.processes import ask_for_determinism, join_processes
+    from nucseg_jax.training.processes import join_processes
 
-    if command == "train" and CONFIG.value is not None and config().train.deterministic:
-        ask_for_determinism()
     join_processes(COORDINATOR.value, PROCESSES.value, PROCESS_INDEX.value)
 
 
@@ -333,7 +331,7 @@ def main(arguments: list[str]) -> None:
     # Of a hundred writes that fail together the first is reported; asyncio would print the others too.
     python_logging.getLogger("asyncio").setLevel("CRITICAL")
     enable_compilation_cache()
-    join(names[0])
+    join()
     COMMANDS[names[0]]()
 
 

@@ -22,6 +22,7 @@ from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
 from nucseg_jax.settings import differences
+from nucseg_jax.training.processes import only_the_first_speaks
 from nucseg_jax.training.run_folder import RunFolder
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
@@ -136,6 +137,7 @@ def score_run(
     settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
     experiment = dataclasses.replace(trained, settings=settings)
     mesh = experiment.make_mesh()
+    only_the_first_speaks()
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh)
     print(

@@ -1,6 +1,7 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -22,7 +23,7 @@ from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import checkpoint_paths, open_checkpoints
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
-from nucseg_jax.training.processes import ask_for_determinism, one_run_folder
+from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 from nucseg_jax.training.step_programs import StepPrograms
@@ -60,7 +61,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
       Preempted: SIGTERM; the state is saved.
     """
     if experiment.settings.train.deterministic:
-        ask_for_determinism()
+        # XLA reads it when the backend starts, which is when the mesh below looks for devices.
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
     plan = plan_data(experiment.data.data_dir, experiment.splits)
     settings = experiment.settings.train
@@ -73,6 +75,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
     mesh = experiment.make_mesh()
+    only_the_first_speaks()
     weights = first_weights(experiment, RunFolder(workdir))
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
     claim = claim_run_folder(workdir, config, changes, plan.splits, plan.digest)

@@ -192,7 +192,6 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
 def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
     """Scores all three splits with the best checkpoint; results.json comes last."""
     best = checkpoints.best_step()
-    run.folder.require_best(best_score(checkpoints), up_to_step=run.schedule.total_steps)
     like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
     state, _ = restore_checkpoint(checkpoints, best, like)
     trained = state.variables

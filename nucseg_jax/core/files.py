@@ -10,6 +10,9 @@ from typing import Any
 
 from nucseg_jax.core.errors import UserError
 
+# No room, no quota, or no longer file on this file system.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextlib.contextmanager
 def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -25,10 +28,6 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-# No room, no quota, or no longer file on this file system.
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_full_disk(error: BaseException) -> bool:

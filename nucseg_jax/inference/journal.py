@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any, NamedTuple
 
 from nucseg_jax.core.files import write_json
+from nucseg_jax.inference.open_source import files_of
 
 
 class Journal(NamedTuple):
@@ -33,18 +33,11 @@ def job_key(path: pathlib.Path, settings: dict[str, Any]) -> str:
     """Digest of what an image's outputs depend on.
 
     Args:
-      path: the input; counts by its place, size and time of change, of a folder (Zarr, or what lies beside an .mrxs)
-        those of every file below it.
+      path: the input; each of its files (`open_source.files_of`) counts by its place, size and time of change.
       settings: JSON values; model and settings.
     """
-    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
-    files = {path} if path.is_file() else set()
-    for root, _, names in os.walk(folder):
-        files.update(pathlib.Path(root, name) for name in names)
     identity = [
-        [str(file.absolute()), status.st_size, status.st_mtime_ns]
-        for file in sorted(files)
-        for status in (file.stat(),)
+        [str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files_of(path)
     ]
     return hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode()).hexdigest()
 

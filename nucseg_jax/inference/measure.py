@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.inference.nuclei import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the
@@ -109,14 +110,9 @@ def perimeters(nuclei: np.ndarray, *, first: int, count: int) -> np.ndarray:
     """
     padded = np.pad(nuclei, 1)
     crossings = []
-    for one, other, distance in (
-        (padded[:, :-1], padded[:, 1:], 1.0),
-        (padded[:-1], padded[1:], 1.0),
-        (padded[:-1, :-1], padded[1:, 1:], 0.5**0.5),
-        (padded[:-1, 1:], padded[1:, :-1], 0.5**0.5),
-    ):
-        differs = one != other
-        numbers = np.concatenate([one[differs], other[differs]]).astype(np.int64)
+    for (one, other), distance in zip(NEIGHBOURS, (1.0, 1.0, 0.5**0.5, 0.5**0.5), strict=True):
+        differs = padded[one] != padded[other]
+        numbers = np.concatenate([padded[one][differs], padded[other][differs]]).astype(np.int64)
         numbers = numbers[numbers > 0] - first
         crossings.append(distance * np.bincount(numbers, minlength=count))
     return np.pi / 2 * np.mean(crossings, axis=0)

@@ -16,8 +16,8 @@ from nucseg_jax.core.errors import UserError
 
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
-# A pixel and the one to its right, below it, and below it on both sides.
-_NEIGHBOURS = (
+# Of an image, each pixel and its neighbour: to the right, below, below and to the right, below and to the left.
+NEIGHBOURS = (
     (np.s_[:, :-1], np.s_[:, 1:]),
     (np.s_[:-1], np.s_[1:]),
     (np.s_[:-1, :-1], np.s_[1:, 1:]),
@@ -102,7 +102,7 @@ def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: f
       depth: of a pass below the lower of two tops.
     """
     borders = []
-    for one, other in _NEIGHBOURS:
+    for one, other in NEIGHBOURS:
         is_border = (regions[one] != regions[other]) & (regions[one] > 0) & (regions[other] > 0)
         pair = regions[one][is_border], regions[other][is_border]
         borders.append((*pair, np.minimum(height[one][is_border], height[other][is_border])))

@@ -1,6 +1,7 @@
 """From a path to a `Source`, by the name's ending."""
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -41,6 +42,15 @@ def stem(path: pathlib.Path) -> str:
     'a.1'
     """
     return path.name[: -len(ending(path) or path.suffix) or None]
+
+
+def files_of(path: pathlib.Path) -> list[pathlib.Path]:
+    """The files that an image's pixels lie in: itself, all below a folder (Zarr), and the folder beside an .mrxs."""
+    folder = path.with_suffix("") if ending(path) == ".mrxs" else path
+    files = {path} if path.is_file() else set()
+    for root, _, names in os.walk(folder):
+        files.update(pathlib.Path(root, name) for name in names)
+    return sorted(files)
 
 
 def open_source(path: pathlib.Path) -> Source:

@@ -65,15 +65,12 @@ def join_processes(
             " --process_index=I",
             advice="see docs/scale.md",
         ) from None
+
+
+def only_the_first_speaks() -> None:
+    """Silences the standard output of all processes but the first; starts the backend."""
     if jax.process_index():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-
-
-def ask_for_determinism() -> None:
-    """Has XLA choose deterministic kernels on GPU; it listens until the first look at devices or processes."""
-    flag = "--xla_gpu_deterministic_ops=true"
-    if flag not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
 
 
 def wait_for_all(where: str) -> None:

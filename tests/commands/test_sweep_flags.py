@@ -59,6 +59,14 @@ def test_every_flag_of_the_command_line_belongs_to_commands():
     )
 
 
+def test_the_help_of_a_flag_names_its_commands():
+    text = (ROOT / "launch.py").read_text()
+    for name, rest in re.findall(r'DEFINE_\w+\(\s*"(\w+)",(.*?)\n?\)\n', text, re.DOTALL):
+        told = re.findall(r'(?:"|; )([a-z]+(?:, [a-z]+)*)(?: --\S+)?: ', rest)
+        named = {word for words in told for word in words.split(", ")} - {"with"}  # "with --coordinator: ..."
+        assert named in (set(), set(FLAGS_OF[name])), name
+
+
 def test_a_row_and_options_that_are_zero_or_empty_are_given_too():
     assert is_taken(SweepFlags(sweep="rows.py", index=0))
     assert not is_taken(SweepFlags(sweep="rows.py", executor="local", slurm=[]))
