@@ -67,6 +67,9 @@ SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'do
 OUT = flags.DEFINE_string("out", None, "convert, report, predict: the folder to write; export: the file")
 INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
+MPP_FROM_OBJECTIVE = flags.DEFINE_bool(
+    "mpp_from_objective", False, "predict: without microns per pixel, 10 / the objective's power (20x = 0.5)"
+)
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
 OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
 THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
@@ -153,6 +156,7 @@ def predict() -> None:
             tile_px=TILE_PX.value,
             overlap_px=OVERLAP_PX.value,
             rule=NucleusRule(threshold=THRESHOLD.value),
+            mpp_from_objective=MPP_FROM_OBJECTIVE.value,
         ),
         batch_size=BATCH_SIZE.value,
     )

@@ -17,7 +17,7 @@ from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.open_source import open_source, refused, stem
 from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.progress import TileProgress
-from nucseg_jax.inference.resolution import MODEL_MICRONS_PER_PX, UNKNOWN, check_resolution
+from nucseg_jax.inference.resolution import MODEL_MICRONS_PER_PX, UNKNOWN, check_resolution, of_objective
 from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import check_tiles
@@ -38,12 +38,14 @@ class PredictSettings:
       microns_per_px: of all images; None = as each file says.
       tile_px, overlap_px: on the model's grid.
       rule: what counts as a nucleus.
+      mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification are taken.
     """
 
     microns_per_px: float | None
     tile_px: int
     overlap_px: int
     rule: NucleusRule
+    mpp_from_objective: bool = False
 
 
 def predict(
@@ -152,7 +154,8 @@ def look_at(
     """Reads all headers before anything is computed: what there is to do, and what cannot be read."""
     looks: dict[pathlib.Path, Look] = {}
     failures: list[Failed] = []
-    unknown = []
+    unknown: list[pathlib.Path] = []
+    objectives: list[tuple[pathlib.Path, float]] = []
     series: dict[str, pathlib.Path] = {}
     for path in paths:
         try:
@@ -166,7 +169,10 @@ def look_at(
                 size = job.view.source.height, job.view.source.width
                 with refused(path):
                     looks[path] = Look(job_key(path, about), job.wanted.size, is_small(*size))
-                if job.resolution is UNKNOWN:
+                power = job.view.source.objective_power
+                if job.resolution is UNKNOWN and power is not None:
+                    objectives.append((path, power))
+                elif job.resolution is UNKNOWN:
                     unknown.append(path)
         except RefusedImage as error:
             failures.append(Failed(path, error))
@@ -175,6 +181,15 @@ def look_at(
             f"{len(unknown):,} images say no resolution that can be true ({unknown[0].name}"
             f"{', ...' if len(unknown) > 1 else ''}): taken as {MODEL_MICRONS_PER_PX} microns per pixel;"
             " if that is wrong, so are their nuclei: say --mpp=MICRONS",
+            flush=True,
+        )
+    if objectives:
+        path, power = objectives[0]
+        usual = of_objective(power).microns_per_px
+        print(
+            f"{len(objectives):,} images state an objective and no microns per pixel ({path.name}: {power:g}x, usually"
+            f" {usual:g}{'; ...' if len(objectives) > 1 else ''}): taken as {MODEL_MICRONS_PER_PX} microns per pixel;"
+            " to take 10 / magnification, rerun with --mpp_from_objective",
             flush=True,
         )
     return looks, failures
@@ -228,6 +243,7 @@ def _open(path: pathlib.Path, settings: PredictSettings, *, skip_background: boo
                 microns_per_px=settings.microns_per_px,
                 tile_px=settings.tile_px,
                 overlap_px=settings.overlap_px,
+                mpp_from_objective=settings.mpp_from_objective,
             )
             if skip_background:
                 job = without_background(job)
@@ -252,6 +268,7 @@ def _line(entry: dict[str, Any]) -> str:
         f" ({entry['resolution_from']}), {entry['tiles'] - skipped:,} tiles"
         + (f" and {skipped:,} without tissue" if skipped else "")
         + f", {entry['nuclei']:,} nuclei"
+        + "".join(f"\n  note: {note}" for note in entry.get("notes", ()))
     )
 
 

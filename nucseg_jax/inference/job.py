@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nucseg_jax.inference.resample import ModelView, ToSourceGrid
-from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size
+from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size, of_objective
 from nucseg_jax.inference.source import Source
 from nucseg_jax.inference.tiles import TilePlan
 from nucseg_jax.inference.tissue import wanted_tiles
@@ -69,6 +69,7 @@ def plan_job(
     microns_per_px: float | None,
     tile_px: int,
     overlap_px: int,
+    mpp_from_objective: bool = False,
 ) -> Job:
     """The whole of an image, every tile of it; reads no pixels.
 
@@ -77,11 +78,14 @@ def plan_job(
       source: the image.
       microns_per_px: None = as the file says, or the model's own where it says nothing.
       tile_px, overlap_px: on the model's grid.
+      mpp_from_objective: where the file states an objective and no microns per pixel, take 10 / magnification.
 
     Raises:
       UserError: a resolution at which nuclei cannot be found.
     """
     resolution = source.resolution or UNKNOWN
+    if mpp_from_objective and resolution is UNKNOWN and source.objective_power is not None:
+        resolution = of_objective(source.objective_power)
     if microns_per_px is not None:
         resolution = Resolution(microns_per_px, "--mpp")
     check_resolution(resolution.microns_per_px)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nucseg_jax.inference.pixels import as_rgb
-from nucseg_jax.inference.resolution import Resolution, plausible
+from nucseg_jax.inference.resolution import Resolution, objective_power, plausible
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def open_slide(path: pathlib.Path) -> Source:
         ]
     )
     series = slide.properties.get("dicom.SeriesInstanceUID")
-    return Source(height, width, _resolution(slide), read, overview, slide.close, series)
+    power = objective_power(slide.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
+    return Source(
+        height, width, _resolution(slide), read, overview, slide.close, series, objective_power=power
+    )
 
 
 def _resolution(slide: "openslide.OpenSlide") -> Resolution | None:

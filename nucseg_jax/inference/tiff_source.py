@@ -1,18 +1,21 @@
 """TIFF, OME-TIFF and pyramids of either, by tifffile: large ones by strips, through its Zarr store."""
 
+import contextlib
 import dataclasses
 import functools
-import logging
+import math
 import pathlib
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import numpy as np
 import tifffile
 import zarr
 
-from nucseg_jax.inference.pixels import as_rgb
-from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.inference.main_picture import main_picture
+from nucseg_jax.inference.meaning import CHANNELS, GREY, Header, Meaning, meaning_of
+from nucseg_jax.inference.ome_xml import OmeImage
+from nucseg_jax.inference.pixels import RgbReader
 from nucseg_jax.inference.source import (
     LARGEST_WHOLE_PX,
     RefusedImage,
@@ -21,14 +24,11 @@ from nucseg_jax.inference.source import (
     pyramid_overview,
     whole_source,
 )
+from nucseg_jax.inference.tiff_header import check_layout, tiff_header
+from nucseg_jax.inference.tiff_log import tifffile_warnings
+from nucseg_jax.inference.tiff_pictures import Pages, TiffPicture, tiff_pictures
+from nucseg_jax.inference.tiff_scale import tiff_scale
 
-# Damaged files are refused with one message; tifffile also logs what it stumbles over.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-_COLOURS = ("RGB", "YCBCR", "MINISBLACK", "MINISWHITE")
-# Compressions whose decoders give RGB for YCbCr: JPEG's, old and new.
-_JPEG = (6, 7, 33007, 34892)
-_UPRIGHT = 1
 # A tile or strip that is decoded at once.
 _LARGEST_SEGMENT_BYTES = 1 << 28
 
@@ -36,120 +36,205 @@ Region = Callable[[int, int, int, int], np.ndarray]
 
 
 def open_tiff(path: pathlib.Path) -> Source:
-    """Opens the first image of a TIFF.
+    """Opens the picture of a TIFF: the largest one that is not marked as something else (`main_picture`).
 
     Raises:
-      RefusedImage: a stack, a rotated, paletted or CMYK image, a truncated file, one too large to be decoded whole
-        that is not cut into tiles.
+      RefusedImage: several pictures of equal standing, a stack, a part of a set of files, samples whose meaning is not
+        known (`meaning.meaning_of`), a rotated or truncated file, one too large to be decoded whole that is not cut
+        into tiles.
       Exception: whatever tifffile raises for a damaged file.
     """
-    file = tifffile.TiffFile(path)
-    try:
-        return _open(file, path.stat().st_size)
-    except BaseException:
-        file.close()
-        raise
+    notes: list[str] = []
+    with tifffile_warnings(notes), contextlib.ExitStack() as stack:
+        # Files that OME-XML names are never followed.
+        file = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+        source = _open(file, path, notes)
+        stack.pop_all()
+        return source
 
 
-def _open(file: tifffile.TiffFile, file_bytes: int) -> Source:
-    if not file.series:
-        raise RefusedImage("the file holds no image")
-    series = file.series[0]
-    page = series.keyframe
-    _check_page(page)
-    height, width = _size(series)
+def _open(file: tifffile.TiffFile, path: pathlib.Path, notes: list[str]) -> Source:
+    found = tiff_pictures(file, path.name)
+    choice = main_picture([each.shown for each in found])
+    main = found[choice.main]
+    if main.ome is None and any(each.ome for each in found):
+        raise RefusedImage(
+            "the OME-XML does not describe the largest picture of the file", advice="save it again"
+        )
+    if choice.others:
+        notes.append(
+            f"{len(choice.others)} other pictures of the file (labels, thumbnails, masks) are not used"
+        )
+    height, width = main.shown.height, main.shown.width
     check_size(height, width)
-    _check_complete(series, file_bytes)
-    as_rgb(np.zeros((1, 1, _channels(series)), series.dtype))
-    levels = [level for level in series.levels[1:] if level.axes == series.axes]
-    overview = pyramid_overview([(_size(level), functools.partial(_whole, level)) for level in levels])
-    resolution = _resolution(file, page)
+    meaning, its_notes = _prepared(main, path.stat().st_size, main.ome)
+    notes += its_notes
+    reader = RgbReader(meaning)
+    resolution, power = tiff_scale(file, main)
+    copies = [found[index] for index in choice.copies]
+    overview = _overview(copies, path.stat().st_size, main.ome, meaning)
     if height * width <= LARGEST_WHOLE_PX:
-        whole = whole_source(height, width, resolution, lambda: _upright(series, series.asarray()))
-        return dataclasses.replace(whole, read_overview=overview, close=_both(whole.close, file.close))
-    read, close = _strip_reader(series)
 
-    def read_rgb(top: int, left: int, rows: int, columns: int) -> np.ndarray:
-        return as_rgb(read(top, left, rows, columns))
+        def decode() -> np.ndarray:
+            with tifffile_warnings(notes):
+                return reader(_whole(main.pages))
 
-    return Source(height, width, resolution, read_rgb, overview, _both(close, file.close))
+        source = whole_source(height, width, resolution, decode)
+        source = dataclasses.replace(source, read_overview=overview)
+    else:
+        planes = [_strip_reader(page) for page in main.pages]
+
+        def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
+            with tifffile_warnings(notes):
+                return reader(
+                    _side_by_side([read_plane(top, left, rows, columns) for read_plane, _ in planes])
+                )
+
+        source = Source(height, width, resolution, read, overview, _all_of([close for _, close in planes]))
+    return dataclasses.replace(
+        source,
+        close=_all_of([source.close, file.close]),
+        objective_power=power,
+        notes=lambda: (*notes, *reader.notes()),
+    )
 
 
-def _whole(level: tifffile.TiffPageSeries) -> np.ndarray:
-    return as_rgb(_upright(level, level.asarray()))
-
-
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+def _all_of(closers: list[Callable[[], None]]) -> Callable[[], None]:
     def close() -> None:
-        first()
-        second()
+        for each in closers:
+            each()
 
     return close
 
 
-def _check_page(page: tifffile.TiffPage) -> None:
-    photometric = getattr(page.photometric, "name", str(page.photometric))
-    if photometric not in _COLOURS:
-        raise RefusedImage(f"the TIFF's colours are {photometric}", expected="RGB or grey")
-    if photometric == "YCBCR" and page.compression not in _JPEG:
+def _prepared(picture: TiffPicture, file_bytes: int, ome: OmeImage | None) -> tuple[Meaning, tuple[str, ...]]:
+    """The meaning of a picture's samples, and notes; its pages are then ready to be decoded.
+
+    Raises:
+      RefusedImage: see `open_tiff`.
+    """
+    if ome is not None and picture.ome is ome and ome.stack != (1, 1):
         raise RefusedImage(
-            "the TIFF's colours are YCbCr, and not JPEG-compressed",
-            expected="RGB, grey or JPEG",
-            advice="save it as RGB",
+            f"the TIFF is a stack: {ome.stack[0]:,} planes in depth, {ome.stack[1]:,} in time",
+            expected="one picture",
         )
-    orientation = page.tags.valueof("Orientation", _UPRIGHT)
-    if orientation != _UPRIGHT:
+    for page in picture.pages:
+        check_layout(page)
+        _check_complete(page, file_bytes)
+    described = [tiff_header(page) for page in picture.pages]
+    header, notes = described[0]
+    if len(described) > 1:
+        kinds = {(each.dtype, each.samples, each.colours, each.bits, each.highest) for each, _ in described}
+        sizes = {(page.imagelength, page.imagewidth) for page in picture.pages}
+        if len(kinds) > 1 or len(sizes) > 1 or (header.samples, header.colours) != (1, GREY):
+            raise RefusedImage("the channels of the OME-XML lie in directories of different kinds")
+        header = dataclasses.replace(header, samples=len(described))
+    if ome is not None:
+        header = _with_ome(header, ome, picture.pages[0], is_whole=picture.ome is ome)
+    meaning = meaning_of(header)
+    gaps = sum(_fill_gaps(page, meaning) for page in picture.pages)
+    if gaps:
+        notes = (*notes, f"{gaps:,} of its tiles or strips were not stored, and are white")
+    return meaning, notes
+
+
+def _with_ome(header: Header, ome: OmeImage, page: tifffile.TiffPage, *, is_whole: bool) -> Header:
+    """The header with the statements of OME-XML.
+
+    Args:
+      header: by the tags, of all planes together.
+      ome: the image that it belongs to.
+      page: the first one.
+      is_whole: it is the image itself and not a smaller level of it.
+    """
+    dtype = {"bit": "bool"}.get(ome.dtype, ome.dtype)
+    tagged = (page.imagelength, page.imagewidth) if is_whole else (ome.height, ome.width)
+    per_plane = {page.samplesperpixel, page.samplesperpixel - len(header.extra)}
+    if (
+        (ome.height, ome.width) != tagged
+        or dtype != header.dtype.name
+        or ome.samples_per_plane not in per_plane
+    ):
         raise RefusedImage(
-            f"the TIFF is to be turned (orientation {orientation})",
-            advice="save it upright: coordinates would lie",
+            f"the OME-XML states {ome.height:,} x {ome.width:,} px, {ome.samples_per_plane} x {dtype}; the TIFF"
+            f" {page.imagelength:,} x {page.imagewidth:,} px, {page.samplesperpixel} x {header.dtype.name}"
         )
+    bits = 8 * header.dtype.itemsize if header.bits is None else header.bits
+    if ome.bits is not None and header.dtype.kind != "b":
+        if ome.bits > bits:
+            raise RefusedImage(f"the OME-XML states {ome.bits} significant bits, the TIFF {bits}")
+        header = dataclasses.replace(header, bits=ome.bits)
+    if header.colours == GREY and page.samplesperpixel == 1:
+        header = dataclasses.replace(header, colours=CHANNELS, channels=ome.channels)
+    return header
 
 
-def _size(series: tifffile.TiffPageSeries) -> tuple[int, int]:
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    others = {axis: size for axis, size in sizes.items() if axis not in "YXSC" and size != 1}
-    if others or "Y" not in sizes or "X" not in sizes or ("S" in sizes and sizes.get("C", 1) != 1):
+def _check_complete(page: tifffile.TiffPage, file_bytes: int) -> None:
+    ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if len(ends) < math.prod(page.chunked) or max(ends, default=0) > file_bytes:
         raise RefusedImage(
-            f"the TIFF is a stack: axes {series.axes}, shape {series.shape}",
-            expected="one picture, rows, columns and colours",
+            "the file is truncated",
+            expected=f"{max(ends, default=0):,} bytes of pixels at least; it has {file_bytes:,} in all",
         )
-    return sizes["Y"], sizes["X"]
 
 
-def _check_complete(series: tifffile.TiffPageSeries, file_bytes: int) -> None:
-    for page in series.pages:
-        if page is None:
-            continue
-        ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
-        if not ends or max(ends) > file_bytes:
-            raise RefusedImage(
-                "the file is truncated",
-                expected=f"{max(ends, default=0):,} bytes of pixels at least; it has {file_bytes:,} in all",
-            )
+def _fill_gaps(page: tifffile.TiffPage, meaning: Meaning) -> int:
+    """Has tiles that the file does not store decoded as white, and counts them."""
+    gaps = sum(size == 0 for size in page.databytecounts)
+    if gaps and (gaps == len(page.databytecounts) or meaning.is_ycbcr or meaning.palette is not None):
+        raise RefusedImage(f"{gaps:,} of {len(page.databytecounts):,} tiles or strips hold no pixels")
+    # Scanners leave out what is glass; tifffile would fill in black.
+    page.nodata = 0 if meaning.is_inverted else meaning.highest
+    return gaps
 
 
-def _strip_reader(series: tifffile.TiffPageSeries) -> tuple[Region, Callable[[], None]]:
-    """Reads [rows, columns, channels] regions of a series without decoding it whole; and what closes it."""
-    page = series.keyframe
+def _overview(
+    copies: list[TiffPicture], file_bytes: int, ome: OmeImage | None, main: Meaning
+) -> Callable[[int], np.ndarray] | None:
+    levels = []
+    for copy in copies:
+        # A level that is not understood is not needed.
+        with contextlib.suppress(UserError, ValueError):
+            meaning, _ = _prepared(copy, file_bytes, ome)
+            if meaning.dtype != main.dtype or meaning.highest == main.highest:
+                size = (copy.shown.height, copy.shown.width)
+                levels.append((size, functools.partial(_read_level, copy.pages, RgbReader(meaning))))
+    return pyramid_overview(levels)
+
+
+def _read_level(pages: Pages, reader: RgbReader) -> np.ndarray:
+    return reader(_whole(pages))
+
+
+def _whole(pages: Pages) -> np.ndarray:
+    return _side_by_side([_samples_last(page, page.asarray()) for page in pages])
+
+
+def _side_by_side(planes: list[np.ndarray]) -> np.ndarray:
+    return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+
+
+def _strip_reader(page: tifffile.TiffPage) -> tuple[Region, Callable[[], None]]:
+    """Reads [rows, columns, samples] regions of a page without decoding it whole; and what closes it."""
     # tifffile takes a contiguous image for one piece; it is mapped instead.
-    if page.is_memmappable and len(series.pages) == 1:
+    if page.is_memmappable:
         mapped = page.asarray(out="memmap")
 
         def read_mapped(top: int, left: int, height: int, width: int) -> np.ndarray:
-            return _upright(series, np.array(mapped[_region(series.axes, top, left, height, width)]))
+            return _samples_last(page, np.array(mapped[_region(page.axes, top, left, height, width)]))
 
         return read_mapped, lambda: None
-    if np.prod(page.chunks) * page.dtype.itemsize > _LARGEST_SEGMENT_BYTES:
+    if math.prod(page.chunks) * page.dtype.itemsize > _LARGEST_SEGMENT_BYTES:
         raise RefusedImage(
             f"the TIFF is compressed in pieces of {' x '.join(map(str, page.chunks))}",
             expected="tiles or strips of at most 256 MiB",
             advice="write it again as a tiled TIFF",
         )
-    store = series.aszarr(level=0)
+    store = page.aszarr(fillvalue=page.nodata)
     array = zarr.open_array(store, mode="r")
 
     def read(top: int, left: int, height: int, width: int) -> np.ndarray:
-        return _upright(series, np.asarray(array[_region(series.axes, top, left, height, width)]))
+        return _samples_last(page, np.asarray(array[_region(page.axes, top, left, height, width)]))
 
     return read, store.close
 
@@ -159,67 +244,8 @@ def _region(axes: str, top: int, left: int, height: int, width: int) -> tuple[sl
     return tuple(where.get(axis, slice(None)) for axis in axes)
 
 
-def _channels(series: tifffile.TiffPageSeries) -> int:
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    return int(sizes.get("S") or sizes.get("C") or 1)
-
-
-def _upright(series: tifffile.TiffPageSeries, pixels: np.ndarray) -> np.ndarray:
-    """[rows, columns, channels], black as 0, of an array with the series' axes; axes of size 1 are dropped."""
-    axes = series.axes
-    colours = "S" if "S" in axes else "C"
-    order = [index for index, axis in enumerate(axes) if axis not in "YX" + colours]
-    order += [axes.index(axis) for axis in "YX" + colours if axis in axes]
-    height, width = (pixels.shape[axes.index(axis)] for axis in "YX")
-    pixels = pixels.transpose(order).reshape(height, width, -1)
-    return np.invert(pixels) if series.keyframe.photometric.name == "MINISWHITE" else pixels
-
-
-def _resolution(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Resolution | None:
-    return _of_ome(file) or _of_aperio(page) or _of_tags(file, page)
-
-
-def _of_ome(file: tifffile.TiffFile) -> Resolution | None:
-    if not file.ome_metadata:
-        return None
-    try:
-        root = ET.fromstring(file.ome_metadata)
-    except ET.ParseError:
-        return None
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        return None
-    try:
-        x, y = (
-            float(pixels.attrib[f"PhysicalSize{axis}"]) * MICRONS[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
-            for axis in "XY"
-        )
-    except (KeyError, ValueError):
-        return None
-    return plausible(x, y, "OME metadata")
-
-
-def _of_aperio(page: tifffile.TiffPage) -> Resolution | None:
-    if not page.is_svs:
-        return None
-    try:
-        microns = float(tifffile.svs_description_metadata(page.description)["MPP"])
-    except (KeyError, ValueError):
-        return None
-    return plausible(microns, microns, "Aperio's description")
-
-
-def _of_tags(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Resolution | None:
-    """The tags XResolution and YResolution: pixels per inch or centimetre, or per ImageJ's unit."""
-    unit = getattr(page.tags.valueof("ResolutionUnit", 2), "name", "INCH").lower()
-    if file.is_imagej and file.imagej_metadata:
-        unit = str(file.imagej_metadata.get("unit", unit)).lower().replace("\\u00b5", "µ")
-    unit = {"inch": "inch", "centimeter": "cm"}.get(unit, unit)
-    try:
-        x, y = (
-            denominator / numerator * MICRONS[unit]
-            for numerator, denominator in (page.tags.valueof(f"{axis}Resolution") for axis in "XY")
-        )
-    except (KeyError, TypeError, ZeroDivisionError):
-        return None
-    return plausible(x, y, "TIFF tags")
+def _samples_last(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
+    """[rows, columns, samples] of pixels with the page's axes."""
+    if page.axes == "YX":
+        return pixels[..., None]
+    return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels

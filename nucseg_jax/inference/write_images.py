@@ -171,6 +171,8 @@ def _about(job: Job) -> dict[str, Any]:
         "width_px": source.width,
         "microns_per_px": microns,
         "resolution_from": job.resolution.found_in,
+        "objective_power": source.objective_power,
+        "notes": list(source.notes()),
         "tiles": int(job.wanted.size),
         "tiles_without_tissue": int(np.count_nonzero(~job.wanted)),
         "area_mm2": round(source.height * source.width * microns**2 / 1e6, 6),

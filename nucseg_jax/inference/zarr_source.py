@@ -1,71 +1,117 @@
-"""Zarr: OME-Zarr 0.4 and 0.5, and plain arrays [H, W], [H, W, C] or [C, H, W]."""
+"""Zarr: OME-Zarr 0.1 to 0.5, and plain arrays [H, W], [H, W, 3] or [3, H, W]."""
 
 import functools
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import zarr
 
-from nucseg_jax.inference.pixels import as_rgb
-from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
+from nucseg_jax.inference.main_picture import Picture, main_picture
+from nucseg_jax.inference.meaning import CHANNELS, Channel, Header, meaning_of
+from nucseg_jax.inference.ngff import NgffImage, ngff_image
+from nucseg_jax.inference.pixels import RgbReader
+from nucseg_jax.inference.resolution import Resolution
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
 
-_CHANNELS = (1, 2, 3, 4)
+_CHANNELS = (1, 3)
+_USUAL_AXES = {"y", "x", "c", "z", "t"}
+# Names that xarray gives where it knows none.
+_NO_NAME = re.compile(r"dim_\d+")
+_MOST_IMAGES = 64
+_COMPANIONS = ("label", "macro", "thumbnail", "overview")
 
 
 def open_zarr(path: pathlib.Path) -> Source:
-    """Opens the first image of an OME-Zarr, or the one array that there is.
+    """Opens the image of an OME-Zarr, or the one array that there is.
 
     Raises:
-      RefusedImage: several arrays and no OME metadata, a stack, or other axes than rows, columns and colours.
+      RefusedImage: several images of equal standing, several arrays and no OME metadata, a stack, other axes than rows,
+        columns and colours, channels that are not known to be red, green and blue.
       Exception: whatever zarr raises for a damaged store.
     """
     node = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
-        return _source([node], _guessed_axes(node.shape), None)
+        return _plain(node)
+    attributes = _attributes(node)
     # bioformats2raw puts images into numbered groups.
-    if "bioformats2raw.layout" in _attributes(node) and "0" in node:
-        node = node["0"]
-    multiscales = _attributes(node).get("multiscales")
-    if multiscales:
-        return _open_multiscale(node, multiscales[0])
+    if "bioformats2raw.layout" in attributes and "0" in node:
+        return _of_images([node[str(index)] for index in range(_MOST_IMAGES) if str(index) in node])
+    if attributes.get("multiscales"):
+        return _of_images([node])
     arrays = [array for _, array in node.arrays()]
     if len(arrays) != 1:
         raise RefusedImage(
             f"the Zarr group holds {len(arrays)} arrays and no OME metadata",
             expected="an array, or an OME-Zarr image",
         )
-    return _source(arrays, _guessed_axes(arrays[0].shape), None)
+    return _plain(arrays[0])
 
 
 def _attributes(node: zarr.Group) -> Mapping[str, Any]:
     """Version 0.5 keeps everything under 'ome', 0.4 at the top."""
-    return {**node.attrs, **node.attrs.get("ome", {})}
+    ome = node.attrs.get("ome", {})
+    return {**node.attrs, **(ome if isinstance(ome, Mapping) else {})}
 
 
-def _open_multiscale(node: zarr.Group, image: Mapping[str, Any]) -> Source:
-    levels = [node[dataset["path"]] for dataset in image["datasets"]]
-    described = image.get("axes") or ["t", "c", "z", "y", "x"]
-    names = [axis["name"] if isinstance(axis, Mapping) else axis for axis in described]
-    resolution = None
-    scales = [
-        transform["scale"]
-        for transform in image["datasets"][0].get("coordinateTransformations", [])
-        if transform.get("type") == "scale"
+def _of_images(nodes: list[zarr.Group]) -> Source:
+    """The main one of several images."""
+    images = [ngff_image(_attributes(node)) for node in nodes]
+    arrays = [
+        [_array(node, level.path) for level in image.levels]
+        for node, image in zip(nodes, images, strict=True)
     ]
-    if scales and {"x", "y"} <= set(names):
-        units = [axis.get("unit", "") if isinstance(axis, Mapping) else "" for axis in described]
-        x, y = (
-            float(scales[0][names.index(axis)]) * MICRONS.get(units[names.index(axis)], float("nan"))
-            for axis in "xy"
+    pictures = []
+    for image, levels in zip(images, arrays, strict=True):
+        largest = max((_size(level, image.axes) for level in levels), key=lambda size: size[0] * size[1])
+        pictures.append(Picture(*largest, is_companion=image.name.lower().startswith(_COMPANIONS)))
+    choice = main_picture(pictures)
+    image = images[choice.main]
+    notes = image.notes
+    if len(images) > 1:
+        notes = (*notes, f"{len(images) - 1} other images of the group (labels, thumbnails) are not used")
+    return _of_levels(image, arrays[choice.main], notes)
+
+
+def _array(node: zarr.Group, path: str) -> zarr.Array:
+    found = node[path]
+    if not isinstance(found, zarr.Array):
+        raise RefusedImage(f"the level {path[:200]} of the OME-Zarr is no array")
+    return found
+
+
+def _of_levels(image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...]) -> Source:
+    """The largest level, with smaller ones as overview, whatever their order."""
+    sizes = [_size(level, image.axes) for level in levels]
+    largest = max(range(len(sizes)), key=lambda index: (sizes[index][0] * sizes[index][1], -index))
+    choice = main_picture([Picture(*size, is_reduced=index != largest) for index, size in enumerate(sizes)])
+    return _source(
+        levels[choice.main],
+        [levels[index] for index in choice.copies],
+        image.axes,
+        image.levels[choice.main].resolution,
+        image.channels,
+        notes,
+    )
+
+
+def _plain(array: zarr.Array) -> Source:
+    return _source(array, [], _plain_axes(array), None, (), ())
+
+
+def _plain_axes(array: zarr.Array) -> str:
+    """Axes by the names of its dimensions, if it has some (Zarr 3; xarray), else by its shape."""
+    stated = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    names = [str(name).lower() for name in stated or () if name and not _NO_NAME.fullmatch(str(name))]
+    if len(names) == array.ndim and {"y", "x"} <= set(names) <= _USUAL_AXES:
+        return "".join(names)
+    if names:
+        raise RefusedImage(
+            f"the Zarr array has dimensions {', '.join(names)[:200]}", expected="y and x, and c for colours"
         )
-        resolution = plausible(x, y, "OME metadata")
-    return _source(levels, "".join(names), resolution)
-
-
-def _guessed_axes(shape: tuple[int, ...]) -> str:
+    shape = array.shape
     if len(shape) == 2:
         return "yx"
     if len(shape) == 3 and shape[-1] in _CHANNELS:
@@ -73,41 +119,49 @@ def _guessed_axes(shape: tuple[int, ...]) -> str:
     if len(shape) == 3 and shape[0] in _CHANNELS:
         return "cyx"
     raise RefusedImage(
-        f"the Zarr array has shape {shape}", expected="[H, W], [H, W, C] or [C, H, W], C = 1 to 4"
+        f"the Zarr array has shape {shape}",
+        expected="[H, W], or [H, W, C] or [C, H, W] with C = 1 (grey) or 3 (RGB)",
+        advice="save it as RGB",
     )
 
 
-def _source(levels: list[zarr.Array], axes: str, resolution: Resolution | None) -> Source:
-    first = levels[0]
-    if len(axes) != first.ndim or not {"x", "y"} <= set(axes):
-        raise RefusedImage(f"the Zarr array has axes {axes} and shape {first.shape}")
+def _source(
+    array: zarr.Array,
+    copies: list[zarr.Array],
+    axes: str,
+    resolution: Resolution | None,
+    channels: tuple[Channel, ...],
+    notes: tuple[str, ...],
+) -> Source:
+    height, width = _size(array, axes)
     stacked = [
         size
-        for axis, size in zip(axes, first.shape, strict=True)
+        for axis, size in zip(axes, array.shape, strict=True)
         if axis not in ("y", "x", "c") and size != 1
     ]
     if stacked:
         raise RefusedImage(
-            f"the Zarr array is a stack: axes {axes}, shape {first.shape}", expected="one picture"
+            f"the Zarr array is a stack: axes {axes}, shape {array.shape}", expected="one picture"
         )
-    height, width = _size(first, axes)
     check_size(height, width)
+    samples = array.shape[axes.index("c")] if "c" in axes else 1
+    reader = RgbReader(meaning_of(Header(np.dtype(array.dtype), samples, CHANNELS, channels=channels)))
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
-        return _read(first, axes, top, left, rows, columns)
+        return reader(_read(array, axes, top, left, rows, columns))
 
-    as_rgb(np.zeros((1, 1, first.shape[axes.index("c")] if "c" in axes else 1), first.dtype))
+    def read_level(level: zarr.Array) -> np.ndarray:
+        return reader(_read(level, axes, 0, 0, *_size(level, axes)))
 
     overview = pyramid_overview(
-        [
-            (_size(level, axes), functools.partial(_read, level, axes, 0, 0, *_size(level, axes)))
-            for level in levels[1:]
-        ]
+        [(_size(level, axes), functools.partial(read_level, level)) for level in copies]
     )
-    return Source(height, width, resolution, read, overview)
+    return Source(height, width, resolution, read, overview, notes=lambda: (*notes, *reader.notes()))
 
 
 def _size(array: zarr.Array, axes: str) -> tuple[int, int]:
+    if len(axes) != array.ndim or not {"x", "y"} <= set(axes):
+        raise RefusedImage(f"the Zarr array has axes {axes} and shape {array.shape}")
     return array.shape[axes.index("y")], array.shape[axes.index("x")]
 
 
@@ -117,4 +171,4 @@ def _read(array: zarr.Array, axes: str, top: int, left: int, height: int, width:
     kept = "".join(axis for axis in axes if axis in where)
     if "c" not in kept:
         region, kept = region[..., None], kept + "c"
-    return as_rgb(region.transpose([kept.index(axis) for axis in "yxc"]))
+    return region.transpose([kept.index(axis) for axis in "yxc"])

@@ -1,0 +1,512 @@
+"""A picture comes out of every way to store it in a TIFF as what it is, or the file is refused with the reason."""
+
+import dataclasses
+import io
+import os
+import uuid
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from nucseg_jax.inference.open_source import open_source
+from nucseg_jax.inference.source import RefusedImage
+
+FACTOR = np.linspace(0.2, 1.0, 96)
+OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """Smooth, so that JPEG keeps it; no two channels alike."""
+    y, x = np.mgrid[0:96, 0:128]
+    return np.stack([255 - y, 40 + x, 200 - y - x // 2], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(params=["whole", "by strips"])
+def opened(request, monkeypatch):
+    """TIFFs are decoded whole up to a size, and read by strips above it."""
+    if request.param == "by strips":
+        monkeypatch.setattr("nucseg_jax.inference.tiff_source.LARGEST_WHOLE_PX", 100)
+
+    def read(path) -> np.ndarray:
+        source = open_source(path)
+        pixels = source.read(0, 0, source.height, source.width)
+        rows = source.read(11, 5, 30, 40) if source.height > 41 and source.width > 45 else None
+        if rows is not None:
+            np.testing.assert_array_equal(rows, pixels[11:41, 5:45])
+        source.close()
+        return pixels
+
+    return read
+
+
+def retagged(path, **tags) -> None:
+    """Overwrites tags of the first directory."""
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, value in tags.items():
+            file.pages.first.tags[name].overwrite(value)
+
+
+def with_jpeg(path, rgb, *, photometric: int, **encoding) -> None:
+    """One strip of JPEG data made by imagecodecs, under the photometric tag of choice."""
+    tifffile.imwrite(path, rgb, photometric="rgb", compression="jpeg", rowsperstrip=len(rgb))
+    data = imagecodecs.jpeg_encode(rgb, level=98, **encoding)
+    with path.open("ab") as file:
+        file.seek(0, os.SEEK_END)
+        start = file.tell()
+        file.write(data)
+    retagged(path, PhotometricInterpretation=photometric, StripOffsets=(start,), StripByteCounts=(len(data),))
+
+
+def grey_of(rgb) -> np.ndarray:
+    return np.repeat(rgb[..., :1], 3, axis=-1)
+
+
+def over_white(rgb) -> np.ndarray:
+    return np.rint(rgb * FACTOR[:, None, None] + 255 * (1 - FACTOR[:, None, None])).astype(int)
+
+
+def with_alpha(rgb, *, premultiplied=False) -> np.ndarray:
+    opacity = FACTOR[:, None, None] if premultiplied else 1.0
+    alpha = np.broadcast_to(np.rint(255 * FACTOR[:, None, None]), (*rgb.shape[:2], 1))
+    return np.dstack([np.rint(rgb * opacity), alpha]).astype(np.uint8)
+
+
+def levels(rgb, bits: int) -> np.ndarray:
+    return np.rint(rgb.astype(float) * ((1 << bits) - 1) / 255).astype(np.uint16)
+
+
+def write(path, pixels, **options) -> None:
+    tifffile.imwrite(path, pixels, metadata=None, **options)
+
+
+def write_palette(path, rgb) -> None:
+    image = Image.fromarray(rgb).convert("P", palette=Image.Palette.ADAPTIVE)
+    table = np.array(image.getpalette()).reshape(-1, 3).T.astype(np.uint16) * 257
+    full = np.zeros((3, 256), np.uint16)
+    full[:, : table.shape[1]] = table
+    write(path, np.asarray(image), photometric="palette", colormap=full, compression="zlib")
+
+
+def write_jpeg2000(path, rgb, code, *, is_ycbcr) -> None:
+    pixels = np.asarray(Image.fromarray(rgb).convert("YCbCr")) if is_ycbcr else rgb
+    write(
+        path,
+        pixels,
+        photometric="rgb",
+        compression=code,
+        tile=(64, 64),
+        compressionargs=dict(mct=False, reversible=True),
+    )
+
+
+# How the picture is stored, what comes out of it, and how far off it may be.
+READ = {
+    "RGB in planes": (
+        lambda p, x: write(p, x.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        None,
+        0,
+    ),
+    "grey, 0 white": (
+        lambda p, x: write(p, ~x[..., 0], photometric="miniswhite", compression="lzw"),
+        grey_of,
+        0,
+    ),
+    "0 white of 12 bits": (
+        lambda p, x: write(p, 4095 - levels(x, 12)[..., 0], photometric="miniswhite", bitspersample=12),
+        grey_of,
+        0,
+    ),
+    "0 white with alpha": (
+        lambda p, x: write(
+            p,
+            np.dstack([~x[..., 0], with_alpha(x)[..., 3]]),
+            photometric="miniswhite",
+            planarconfig="contig",
+            extrasamples=["unassalpha"],
+        ),
+        lambda x: over_white(grey_of(x)),
+        1,
+    ),
+    "4 bits": (
+        lambda p, x: write(
+            p, levels(x, 4)[..., 0].astype(np.uint8), photometric="minisblack", bitspersample=4
+        ),
+        grey_of,
+        9,
+    ),
+    "10 bits": (
+        lambda p, x: write(p, levels(x, 10)[..., 0], photometric="minisblack", bitspersample=10),
+        grey_of,
+        0,
+    ),
+    "12 bits": (lambda p, x: write(p, levels(x, 12), photometric="rgb", bitspersample=12), None, 0),
+    "14 bits": (lambda p, x: write(p, levels(x, 14), photometric="rgb", bitspersample=14), None, 0),
+    "16 bits": (lambda p, x: write(p, levels(x, 16), photometric="rgb", compression="zlib"), None, 0),
+    "largest level 4095": (
+        lambda p, x: write(p, levels(x, 12), photometric="rgb", extratags=[(281, "H", 3, (4095,) * 3, True)]),
+        None,
+        0,
+    ),
+    "largest level of 8 bits": (
+        lambda p, x: write(p, x, photometric="rgb", extratags=[(281, "H", 3, (241, 200, 199), True)]),
+        None,
+        0,
+    ),
+    "straight alpha": (
+        lambda p, x: write(
+            p, with_alpha(x), photometric="rgb", extrasamples=["unassalpha"], compression="lzw"
+        ),
+        over_white,
+        1,
+    ),
+    "premultiplied alpha": (
+        lambda p, x: write(
+            p, with_alpha(x, premultiplied=True), photometric="rgb", extrasamples=["assocalpha"]
+        ),
+        over_white,
+        1,
+    ),
+    "unspecified sample": (
+        lambda p, x: write(p, np.dstack([x, x[..., 0] * 0]), photometric="rgb", extrasamples=["unspecified"]),
+        None,
+        0,
+    ),
+    "unspecified sample before alpha": (
+        lambda p, x: write(
+            p,
+            np.dstack([x, x[..., 0] * 0, with_alpha(x)[..., 3]]),
+            photometric="rgb",
+            extrasamples=["unspecified", "unassalpha"],
+        ),
+        over_white,
+        1,
+    ),
+    "palette": (write_palette, None, 12),
+    "JPEG, RGB inside": (lambda p, x: with_jpeg(p, x, photometric=2, outcolorspace="rgb"), None, 4),
+    "JPEG, tag RGB, YCbCr inside": (lambda p, x: with_jpeg(p, x, photometric=2), None, 4),
+    "JPEG, tag YCbCr, RGB inside": (
+        lambda p, x: with_jpeg(p, x, photometric=6, outcolorspace="rgb"),
+        None,
+        4,
+    ),
+    "JPEG of grey": (
+        lambda p, x: write(p, x[..., 0], photometric="minisblack", compression="jpeg", tile=(64, 64)),
+        grey_of,
+        6,
+    ),
+    "Aperio's JPEG 2000 of YCbCr": (lambda p, x: write_jpeg2000(p, x, 33003, is_ycbcr=True), None, 3),
+    "Aperio's JPEG 2000 of RGB": (lambda p, x: write_jpeg2000(p, x, 33005, is_ycbcr=False), None, 0),
+    "JPEG 2000": (lambda p, x: write_jpeg2000(p, x, 34712, is_ycbcr=False), None, 0),
+    "WebP": (
+        lambda p, x: write(p, x, photometric="rgb", compression="webp", compressionargs={"lossless": True}),
+        None,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_understood_is_read_as_what_it_means(name, opened, picture, tmp_path):
+    store, expected, tolerance = READ[name]
+    store(tmp_path / "a.tif", picture)
+    pixels = opened(tmp_path / "a.tif").astype(int)
+    difference = np.abs(pixels - (expected(picture) if expected else picture))
+    assert np.quantile(difference, 0.99) <= tolerance, difference.mean()
+
+
+REFUSED = {
+    "CMYK": (lambda p, x: write(p, np.dstack([x, x[..., 0]]), photometric="separated"), "CMYK"),
+    "CIELab": (lambda p, x: write(p, x, photometric="cielab"), "CIELab"),
+    "no photometric tag": (lambda p, x: untagged(p, x, 262), "PhotometricInterpretation"),
+    "signed": (lambda p, x: write(p, x.astype(np.int16), photometric="rgb"), "int16"),
+    "32 bits": (lambda p, x: write(p, x.astype(np.uint32), photometric="rgb"), "uint32"),
+    "grey and one more": (
+        lambda p, x: write(p, x[..., :2], photometric="minisblack", planarconfig="contig"),
+        "not described",
+    ),
+    "grey and two more": (
+        lambda p, x: write(p, x, photometric="minisblack", planarconfig="contig"),
+        "not described",
+    ),
+    "two alphas": (
+        lambda p, x: write(p, np.dstack([x, x[..., :2]]), photometric="rgb", extrasamples=["unassalpha"] * 2),
+        "one alpha",
+    ),
+    "levels above the stated": (
+        lambda p, x: write(p, levels(x, 16), photometric="rgb", extratags=[(281, "H", 1, 4095, True)]),
+        "levels up to",
+    ),
+    "a largest level that leaves white open": (
+        lambda p, x: write(p, x // 4, photometric="rgb", extratags=[(281, "H", 1, 60, True)]),
+        "white is not known",
+    ),
+    "JPEG 2000, tag YCbCr, RGB inside": (
+        lambda p, x: write(p, x, photometric="rgb", compression=33003, tile=(64, 64)),
+        "a transform of RGB",
+    ),
+    "two pages": (lambda p, x: pages(p, [(x, 0), (x[::-1], 0)]), "equal standing"),
+    "two crops": (lambda p, x: pages(p, [(x, 0), (x[:80, :70], 0)]), "equal standing"),
+    "JPEG-XR": (
+        lambda p, x: write(p, x, photometric="rgb", compression="jpegxr", tile=(64, 64)),
+        "not supported",
+    ),
+    "stack in the description": (
+        lambda p, x: tifffile.imwrite(
+            p, np.stack([x[..., 0]] * 4), photometric="minisblack", metadata={"truncate": 1}
+        ),
+        "stack",
+    ),
+    "ImageJ's channels": (
+        lambda p, x: tifffile.imwrite(p, x.transpose(2, 0, 1).copy(), imagej=True, metadata={"axes": "CYX"}),
+        "stack",
+    ),
+}
+
+
+def untagged(path, pixels, code: int) -> None:
+    """A TIFF without one of its tags."""
+    write(path, pixels, photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages.first.tags[code].offset
+    content = bytearray(path.read_bytes())
+    # A private code in its place, which is passed over.
+    content[offset : offset + 2] = (261).to_bytes(2, "little")
+    path.write_bytes(content)
+
+
+def pages(path, content) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for pixels, kind in content:
+            writer.write(
+                np.ascontiguousarray(pixels),
+                photometric="rgb",
+                subfiletype=kind,
+                metadata=None,
+                compression="zlib",
+            )
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_understood_is_refused_with_the_reason(name, opened, picture, tmp_path):
+    store, reason = REFUSED[name]
+    store(tmp_path / "a.tif", picture)
+    with pytest.raises((RefusedImage, ValueError), match=reason):
+        opened(tmp_path / "a.tif")
+
+
+def test_the_picture_is_found_in_any_order_of_pages(picture, tmp_path):
+    """A slide with two levels, a thumbnail, a label and a mask, each marked or not, in orders drawn at random."""
+    large = np.kron(picture, np.ones((4, 4, 1), np.uint8))
+    parts = [
+        (large, 0),
+        (large[::2, ::2], 0),
+        (large[::4, ::4], 1),
+        (large[::16, ::16], 0),
+        (large[:90, :40], 0),
+    ]
+    parts += [(large[:200, :300], 9)]
+    generator = np.random.default_rng(0)
+    for _ in range(6):
+        pages(tmp_path / "a.tif", [parts[index] for index in generator.permutation(len(parts))])
+        source = open_source(tmp_path / "a.tif")
+        np.testing.assert_array_equal(source.read(0, 0, source.height, source.width), large)
+        np.testing.assert_array_equal(source.read_overview(200), large[::2, ::2])
+        assert any("not used" in note for note in source.notes())
+        source.close()
+
+
+def test_tiles_that_are_not_stored_are_white(opened, picture, tmp_path):
+    path = tmp_path / "a.tif"
+    write(path, picture[..., 0], photometric="minisblack", tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        offsets, counts = list(page.dataoffsets), list(page.databytecounts)
+    offsets[5] = counts[5] = 0
+    retagged(path, TileOffsets=offsets, TileByteCounts=counts)
+    expected = grey_of(picture)
+    expected[32:64, 32:64] = 255
+    np.testing.assert_array_equal(opened(path), expected)
+
+
+def ome_xml(name, images, *, root="urn:uuid:0") -> bytes:
+    """OME-XML of images (name of the file, UUID, attributes of Pixels, channels)."""
+    described = "".join(
+        f'<Image ID="Image:{i}" Name="{title}"><Pixels ID="Pixels:{i}" DimensionOrder="XYCZT" Type="uint8"'
+        f' SizeX="128" SizeY="96" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5"><Channel'
+        f' ID="Channel:{i}:0" SamplesPerPixel="3"/><TiffData IFD="0" PlaneCount="1"><UUID FileName="{file}">{uid}'
+        "</UUID></TiffData></Pixels></Image>"
+        for i, (title, file, uid) in enumerate(images)
+    )
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{OME}" UUID="{root}">{described}</OME>'.encode()
+    )
+
+
+def test_a_file_of_a_set_gives_its_own_picture_and_no_other_file_is_opened(picture, tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.ome.tif")
+    names = ["a.ome.tif", "b.ome.tif", "pipe.ome.tif", "../out.ome.tif", "/etc/passwd", "gone.ome.tif"]
+    images = [("", name, f"urn:uuid:{index}") for index, name in enumerate(names)]
+    own = {"a.ome.tif": picture, "b.ome.tif": picture[::-1]}
+    for index, (name, pixels) in enumerate(own.items()):
+        write(
+            folder / name,
+            pixels,
+            photometric="rgb",
+            description=ome_xml(name, images, root=f"urn:uuid:{index}"),
+        )
+    seen = []
+    plain = io.open
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *rest, **more: seen.append(str(path)) or plain(path, *rest, **more)
+    )
+    for name, pixels in own.items():
+        source = open_source(folder / name)
+        np.testing.assert_array_equal(source.read(0, 0, 96, 128), pixels)
+        assert source.resolution.microns_per_px == 0.5
+        source.close()
+    assert all(path.endswith(("a.ome.tif", "b.ome.tif")) for path in seen)
+    # Renamed, it is known by its UUID where that goes with one name.
+    only = ome_xml("a", [("", "old name.ome.tif", "urn:uuid:0")])
+    write(tmp_path / "new.ome.tif", picture, photometric="rgb", description=only)
+    open_source(tmp_path / "new.ome.tif").close()
+
+
+@pytest.mark.parametrize("file", ["gone.ome.tif", "plain.tif", "../plain.tif", "/etc/passwd"])
+def test_a_picture_that_lies_in_another_file_is_refused(file, picture, tmp_path):
+    tifffile.imwrite(tmp_path / "plain.tif", picture, photometric="rgb")
+    xml = ome_xml("a", [("", file, f"urn:uuid:{uuid.uuid4()}")])
+    write(tmp_path / "a.ome.tif", picture, photometric="rgb", description=xml)
+    with pytest.raises(RefusedImage, match="places its image in"):
+        open_source(tmp_path / "a.ome.tif")
+
+
+def write_channels(path, planes, channels, **pixels) -> None:
+    """An OME-TIFF with a page a channel."""
+    about = "".join(f'<Channel ID="Channel:0:{i}" {each}/>' for i, each in enumerate(channels))
+    count, height, width = planes.shape
+    sizes = dict(SizeX=width, SizeY=height, SizeC=count, SizeZ=1, SizeT=1)
+    stated = {"ID": "Pixels:0", "DimensionOrder": "XYCZT", "Type": planes.dtype, **sizes, **pixels}
+    xml = (
+        f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{OME}"><Image ID="Image:0"><Pixels'
+        + "".join(f' {name}="{value}"' for name, value in stated.items())
+        + f">{about}<TiffData/></Pixels></Image></OME>"
+    )
+    with tifffile.TiffWriter(path) as writer:
+        for index, plane in enumerate(planes):
+            description = xml.encode() if index == 0 else None
+            writer.write(
+                plane,
+                photometric="minisblack",
+                description=description,
+                metadata=None,
+                tile=(32, 32),
+                contiguous=False,
+            )
+
+
+RED, GREEN, BLUE = -16776961, 16711935, 65535
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("by", ["name", "colour"])
+def test_channels_are_put_in_the_order_that_names_or_colours_state(order, by, opened, picture, tmp_path):
+    described = {"name": ['Name="Red"', 'Name="G"', 'Name="Channel B"']}
+    described["colour"] = [f'Color="{value}"' for value in (RED, GREEN, BLUE)]
+    planes = picture.transpose(2, 0, 1)[list(order)]
+    write_channels(tmp_path / "a.ome.tif", planes, [described[by][index] for index in order])
+    np.testing.assert_array_equal(opened(tmp_path / "a.ome.tif"), picture)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        ['Name="DAPI"', 'Name="CD3"', 'Name="CD8"'],
+        ['Name="Red"', 'Name="Green"', 'Name="Infrared"'],
+        ['EmissionWavelength="461"', "", ""],
+        ['Fluor="Hoechst"'],
+        ['ContrastMethod="Fluorescence"'],
+        ["", "", "", ""],
+        ["", ""],
+        [f'Color="{value}"' for value in (RED, GREEN, GREEN)],
+    ],
+)
+def test_channels_that_are_no_colours_are_refused(channels, picture, tmp_path):
+    planes = np.dstack([picture, picture[..., 0]]).transpose(2, 0, 1)[: len(channels)]
+    write_channels(tmp_path / "a.ome.tif", planes, channels)
+    with pytest.raises(RefusedImage, match=r"channel|fluorescence"):
+        open_source(tmp_path / "a.ome.tif")
+
+
+def test_significant_bits_set_the_scale_of_image_and_overview(opened, picture, tmp_path):
+    planes = levels(picture, 12).transpose(2, 0, 1)
+    write_channels(tmp_path / "a.ome.tif", planes, [""] * 3, SignificantBits=12)
+    np.testing.assert_array_equal(opened(tmp_path / "a.ome.tif"), picture)
+    write_channels(tmp_path / "b.ome.tif", planes, [""] * 3, SignificantBits=17)
+    with pytest.raises(RefusedImage, match="17 significant bits"):
+        open_source(tmp_path / "b.ome.tif")
+    write_channels(tmp_path / "c.ome.tif", planes, [""] * 3)
+    source = open_source(tmp_path / "c.ome.tif")
+    source.read(0, 0, 96, 128)
+    assert any("levels lie within" in note for note in source.notes())
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ({"SizeX": 64}, "96 x 64 px"),
+        ({"SizeC": 4}, "not in the file"),
+        ({"SizeC": 2}, "equal standing"),
+        ({"SizeC": 10**9}, "channels"),
+        ({"SizeZ": 3}, "stack"),
+        ({"SizeT": 3}, "stack"),
+        ({"Type": "int8"}, "int8"),
+        ({"SizeC": "x"}, "understood"),
+        ({"SizeY": 0}, "understood"),
+    ],
+)
+def test_ome_xml_that_does_not_fit_the_pages_is_refused(stated, reason, picture, tmp_path):
+    write_channels(tmp_path / "a.ome.tif", picture.transpose(2, 0, 1), [""] * 3, **stated)
+    with pytest.raises(RefusedImage, match=reason):
+        open_source(tmp_path / "a.ome.tif")
+
+
+@dataclasses.dataclass
+class Scale:
+    about: str
+    microns: float | None
+    power: float | None
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        Scale("Aperio Image Library v11\r\n|AppMag = 20|MPP = 0.4990", 0.499, 20.0),
+        Scale("Aperio Image Library v11\r\n|AppMag = 40|MPP = 0,2520", 0.252, 40.0),
+        Scale("Aperio Image Library v11\r\n|AppMag = 40", None, 40.0),
+        Scale("Aperio Image Library v11\r\n|AppMag = |MPP = ?", None, None),
+        Scale("Aperio Image Library v11", None, None),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 64), "compression": "jpeg"}])
+def test_aperios_description_is_read_in_a_tif(scale, options, picture, tmp_path):
+    write(tmp_path / "a.tif", picture, photometric="rgb", description=scale.about, **options)
+    source = open_source(tmp_path / "a.tif")
+    assert (source.resolution and source.resolution.microns_per_px) == scale.microns
+    assert source.objective_power == scale.power
+    source.close()
+
+
+def test_warnings_of_the_decoder_are_kept_with_the_image(picture, tmp_path, caplog):
+    write(tmp_path / "a.tif", picture, photometric="rgb", extratags=[(42113, "s", 0, "1e9", True)])
+    source = open_source(tmp_path / "a.tif")
+    assert any(note.startswith("tifffile: ") for note in source.notes())
+    source.close()
+    write(tmp_path / "b.tif", picture, photometric="rgb")
+    assert open_source(tmp_path / "b.tif").notes() == ()
