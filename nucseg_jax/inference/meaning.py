@@ -5,12 +5,11 @@ understand; `pixels.as_rgb` executes the decision.
 """
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.inference.channels import Channel, colour_positions
 
 GREY, GREY_INVERTED, RGB, YCBCR, PALETTE, CHANNELS = (
     "grey",
@@ -23,29 +22,6 @@ GREY, GREY_INVERTED, RGB, YCBCR, PALETTE, CHANNELS = (
 UNSPECIFIED, PREMULTIPLIED, STRAIGHT = "unspecified", "premultiplied alpha", "straight alpha"
 
 _COLOURS = {GREY: 1, GREY_INVERTED: 1, RGB: 3, YCBCR: 3, PALETTE: 1}
-_PRIMARIES = {(255, 0, 0): "r", (0, 255, 0): "g", (0, 0, 255): "b"}
-_COLOUR_WORDS = {"red": "r", "r": "r", "green": "g", "g": "g", "blue": "b", "b": "b"}
-# Names that programs give when they know none: 'Channel 0', 'C:1', 'Channel:0:2', '3'.
-_NO_NAME = re.compile(r"(channel|chan|ch|c|band|sample|image)?[\s:_#.-]*\d*([\s:_.-]\d+)*", re.IGNORECASE)
-_FLUORESCENCE = re.compile(
-    r"dapi|hoechst|draq|sytox|fitc|tritc|cy ?\d|alexa|af ?\d{3}|texas|opal|fluo|[gryc]fp|cherry|tomato|atto|\bcd\d",
-    re.IGNORECASE,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Channel:
-    """A channel as described by a header.
-
-    Attributes:
-      name: as written; '' = none.
-      colour: red, green, blue, 0..255, in which it is to be shown; None = not stated.
-      is_fluorescent: the header states a dye, an emission or excitation wavelength, or fluorescence.
-    """
-
-    name: str = ""
-    colour: tuple[int, int, int] | None = None
-    is_fluorescent: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,58 +130,13 @@ def meaning_of_array(dtype: np.dtype, samples: int) -> Meaning:
 def _colours(header: Header) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Positions of the colours, and what was assumed."""
     if header.colours == CHANNELS:
-        return _colours_of_channels(header)
+        return colour_positions(header.samples, header.channels)
     if (header.palette is not None) != (header.colours == PALETTE):
         raise UserError("a palette without colours, or colours without their palette")
     count = _COLOURS[header.colours]
     if header.samples < count:
         raise UserError(f"{header.colours} of {header.samples} samples", expected=f"{count} at least")
     return tuple(range(count)), ()
-
-
-def _colours_of_channels(header: Header) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    count, channels = header.samples, header.channels
-    names = ", ".join(channel.name for channel in channels if channel.name)
-    described = f"{count} channels" + (f" ({names[:200]})" if names else "")
-    expected = "grey, or the three channels red, green and blue of a stained section"
-    if channels and len(channels) != count:
-        raise UserError(f"{len(channels)} channels are described, the pixels have {count}", expected=expected)
-    if count not in (1, 3):
-        raise UserError(
-            f"the image has {described}; none of them is known to be alpha",
-            expected=expected,
-            advice="save it as RGB",
-        )
-    if any(channel.is_fluorescent or _FLUORESCENCE.search(channel.name) for channel in channels):
-        raise UserError(f"the image is one of fluorescence: {described}", expected=expected)
-    if count == 1:
-        return (0,), ()
-    positions = _positions([_colour_word(channel.name) for channel in channels])
-    if positions is not None:
-        return positions, ()
-    if any(not _NO_NAME.fullmatch(channel.name.strip()) for channel in channels):
-        raise UserError(f"the channels are not named as colours: {names[:200]}", expected=expected)
-    colours = [channel.colour for channel in channels if channel.colour is not None]
-    positions = _positions([_PRIMARIES.get(colour) for colour in colours])
-    if positions is not None:
-        return positions, ()
-    # White for every channel is what programs write when they know no colour.
-    if len(set(colours)) > 1:
-        raise UserError(
-            f"the channels are shown in the colours {', '.join(map(str, colours))}", expected=expected
-        )
-    return (0, 1, 2), ("three channels without names are taken as red, green and blue",)
-
-
-def _colour_word(name: str) -> str | None:
-    words = {_COLOUR_WORDS[word] for word in re.findall("[a-z]+", name.lower()) if word in _COLOUR_WORDS}
-    return words.pop() if len(words) == 1 else None
-
-
-def _positions(letters: Sequence[str | None]) -> tuple[int, ...] | None:
-    if sorted(letter or "" for letter in letters) != ["b", "g", "r"]:
-        return None
-    return tuple(letters.index(letter) for letter in "rgb")
 
 
 def _alpha(header: Header, colours: int) -> tuple[int | None, tuple[str, ...]]:
@@ -253,13 +184,3 @@ def _highest(header: Header) -> int:
             advice="save the image with the full range of 8 or 16 bits",
         )
     return (1 << needed) - 1 if bits > 8 else (1 << bits) - 1
-
-
-def text_of(value: object) -> str:
-    """A name from JSON or XML as text, '' for anything else."""
-    return value if isinstance(value, str) else ""
-
-
-def is_any(fields: Mapping[str, object], names: Sequence[str]) -> bool:
-    """Returns True if one of the fields has a value."""
-    return any(fields.get(name) not in (None, "") for name in names)

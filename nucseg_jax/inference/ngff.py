@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.inference.meaning import Channel, is_any, text_of
+from nucseg_jax.inference.channels import Channel, is_any, text_of
 from nucseg_jax.inference.resolution import Resolution, microns_of, plausible
 from nucseg_jax.inference.source import RefusedImage
 

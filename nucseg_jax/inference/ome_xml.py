@@ -5,7 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.inference.meaning import Channel, is_any
+from nucseg_jax.inference.channels import Channel, is_any
 from nucseg_jax.inference.resolution import Resolution, microns_of, objective_power, plausible
 from nucseg_jax.inference.source import RefusedImage
 

@@ -101,16 +101,16 @@ def _decoded_colours(page: tifffile.TiffPage, colours: str) -> tuple[str, tuple[
     compression = int(page.compression)
     if compression in _JPEG:
         return _jpeg(page, colours)
-    if compression == _APERIO_YCBCR and colours in (RGB, YCBCR):
+    if compression in (_APERIO_YCBCR, _APERIO_RGB) and colours in (RGB, YCBCR):
         page.photometric, page.subsampling = tifffile.PHOTOMETRIC.RGB, None
-        return YCBCR, ()
+        return (YCBCR if compression == _APERIO_YCBCR else RGB), ()
     if colours == YCBCR:
         raise RefusedImage(
             "the TIFF's colours are YCbCr, and not JPEG-compressed",
             expected="RGB, grey or JPEG",
             advice="save it as RGB",
         )
-    if compression not in {*_OF_BYTES, *_FAX, *_OWN_COLOURS, _JPEG2000, _APERIO_RGB}:
+    if compression not in {*_OF_BYTES, *_FAX, *_OWN_COLOURS, _JPEG2000}:
         name = getattr(page.compression, "name", compression)
         raise RefusedImage(
             f"the TIFF's compression {name} is not supported", advice="save it with LZW or deflate"
@@ -122,6 +122,8 @@ def _jpeg(page: tifffile.TiffPage, colours: str) -> tuple[str, tuple[str, ...]]:
     data = first_segment(page)
     if data is None or colours not in (RGB, YCBCR):
         return colours, ()
+    # Hamamatsu keeps the head of its JPEG data apart.
+    data = (page.jpegheader or b"") + data
     if page.planarconfig != 1:
         if colours == YCBCR:
             raise RefusedImage("the TIFF's colours are YCbCr in separate planes", advice="save it as RGB")
@@ -159,7 +161,8 @@ def _check_codestream(page: tifffile.TiffPage) -> int | None:
     found: Jpeg2000 = jpeg2000_header(data)
     if found.is_signed or found.is_subsampled or len({*found.bits}) > 1:
         raise RefusedImage(
-            "the JPEG 2000 data have signed, subsampled or unequal components", advice="save it as RGB"
+            "the JPEG 2000 data have signed, subsampled or unequal components",
+            advice="save it as RGB, or rename a slide of Aperio's to .svs, which OpenSlide reads",
         )
     if page.compression == _APERIO_YCBCR and found.is_transformed:
         raise RefusedImage(

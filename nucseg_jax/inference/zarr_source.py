@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from nucseg_jax.inference.channels import Channel
 from nucseg_jax.inference.main_picture import Picture, main_picture
-from nucseg_jax.inference.meaning import CHANNELS, Channel, Header, meaning_of
+from nucseg_jax.inference.meaning import CHANNELS, RGB, Header, meaning_of
 from nucseg_jax.inference.ngff import NgffImage, ngff_image
 from nucseg_jax.inference.pixels import RgbReader
 from nucseg_jax.inference.resolution import Resolution
@@ -145,7 +146,10 @@ def _source(
         )
     check_size(height, width)
     samples = array.shape[axes.index("c")] if "c" in axes else 1
-    reader = RgbReader(meaning_of(Header(np.dtype(array.dtype), samples, CHANNELS, channels=channels)))
+    # Colours side by side in memory are what every library means by [H, W, 3].
+    is_rgb = samples == 3 and axes.endswith("c") and not channels
+    header = Header(np.dtype(array.dtype), samples, RGB if is_rgb else CHANNELS, channels=channels)
+    reader = RgbReader(meaning_of(header))
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
         return reader(_read(array, axes, top, left, rows, columns))

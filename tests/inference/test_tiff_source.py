@@ -50,10 +50,25 @@ def retagged(path, **tags) -> None:
             file.pages.first.tags[name].overwrite(value)
 
 
-def with_jpeg(path, rgb, *, photometric: int, **encoding) -> None:
-    """One strip of JPEG data made by imagecodecs, under the photometric tag of choice."""
+def adobe(transform: int) -> bytes:
+    return b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
+
+
+def with_jpeg(path, rgb, *, photometric: int, marker: bytes | None = None, **encoding) -> None:
+    """One strip of JPEG data made by imagecodecs, under the photometric tag of choice.
+
+    Args:
+      path: of the file.
+      rgb: the picture.
+      photometric: the tag.
+      marker: what takes the place of the encoder's JFIF or Adobe marker; None = that stays.
+      encoding: for the encoder.
+    """
     tifffile.imwrite(path, rgb, photometric="rgb", compression="jpeg", rowsperstrip=len(rgb))
     data = imagecodecs.jpeg_encode(rgb, level=98, **encoding)
+    if marker is not None:
+        assert data[2:4] in (b"\xff\xe0", b"\xff\xee")
+        data = data[:2] + marker + data[4 + int.from_bytes(data[4:6], "big") :]
     with path.open("ab") as file:
         file.seek(0, os.SEEK_END)
         start = file.tell()
@@ -190,6 +205,22 @@ READ = {
     "JPEG, tag RGB, YCbCr inside": (lambda p, x: with_jpeg(p, x, photometric=2), None, 4),
     "JPEG, tag YCbCr, RGB inside": (
         lambda p, x: with_jpeg(p, x, photometric=6, outcolorspace="rgb"),
+        None,
+        4,
+    ),
+    "JPEG, tag RGB, YCbCr by Adobe": (lambda p, x: with_jpeg(p, x, photometric=2, marker=adobe(1)), None, 4),
+    "JPEG, tag RGB, small chroma": (
+        lambda p, x: with_jpeg(p, x, photometric=2, marker=b"", subsampling="422"),
+        None,
+        4,
+    ),
+    "JPEG, tag RGB, no marker": (
+        lambda p, x: with_jpeg(p, x, photometric=2, marker=b"", outcolorspace="rgb"),
+        None,
+        4,
+    ),
+    "JPEG, tag YCbCr, no marker": (
+        lambda p, x: with_jpeg(p, x, photometric=6, marker=b"", subsampling="444"),
         None,
         4,
     ),
