@@ -48,7 +48,7 @@ class OmeImage:
     elsewhere: str
 
 
-def ome_images(text: str, file_name: str) -> list[OmeImage]:
+def ome_images(text: str, file_name: str, samples: int = 1) -> list[OmeImage]:
     """The images of OME-XML.
 
     No other file is ever opened: names in the XML are compared, not followed.
@@ -56,6 +56,8 @@ def ome_images(text: str, file_name: str) -> list[OmeImage]:
     Args:
       text: the XML.
       file_name: of the TIFF that holds it.
+      samples: samples per pixel of the file's first directory. Where all of an image's channels are described as planes
+        of one sample, and they are as many as these, they lie side by side in one plane.
 
     Raises:
       RefusedImage: it cannot be parsed, lacks what the schema requires, or an image lies in several files.
@@ -68,7 +70,7 @@ def ome_images(text: str, file_name: str) -> list[OmeImage]:
                 f"the file is a part of a set whose OME metadata lie in {_shown(master.get('MetadataFile'))}",
                 advice="save the image as one file",
             )
-        return [_image(root, image, file_name) for image in root.findall("{*}Image")]
+        return [_image(root, image, file_name, samples) for image in root.findall("{*}Image")]
     except UserError:
         raise
     except (ET.ParseError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -77,7 +79,7 @@ def ome_images(text: str, file_name: str) -> list[OmeImage]:
         ) from None
 
 
-def _image(root: ET.Element, image: ET.Element, file_name: str) -> OmeImage:
+def _image(root: ET.Element, image: ET.Element, file_name: str, in_first: int) -> OmeImage:
     pixels = image.find("{*}Pixels")
     if pixels is None:
         raise ValueError("an Image without Pixels")
@@ -89,6 +91,8 @@ def _image(root: ET.Element, image: ET.Element, file_name: str) -> OmeImage:
     if len(samples) > 1 or size["C"] % max(samples):
         raise ValueError("channels of different SamplesPerPixel")
     per_plane = samples.pop()
+    if per_plane == 1 and in_first == size["C"]:
+        per_plane = in_first
     elsewhere, is_stack = _elsewhere(root, pixels, file_name), size["Z"] * size["T"] > 1
     bits = pixels.get("SignificantBits")
     return OmeImage(

@@ -5,6 +5,7 @@ import math
 
 import tifffile
 
+from nucseg_jax.inference.channels import colour_positions
 from nucseg_jax.inference.meaning import CHANNELS, GREY, Header, Meaning, meaning_of
 from nucseg_jax.inference.ome_xml import OmeImage
 from nucseg_jax.inference.source import RefusedImage
@@ -77,7 +78,13 @@ def _with_ome(header: Header, ome: OmeImage, page: tifffile.TiffPage, *, is_whol
         if ome.bits > bits:
             raise RefusedImage(f"the OME-XML states {ome.bits} significant bits, the TIFF {bits}")
         header = dataclasses.replace(header, bits=ome.bits)
-    if header.colours == GREY and page.samplesperpixel == 1:
+    if page.samplesperpixel > 1 and len(ome.channels) == page.samplesperpixel:
+        # Each sample is described as a channel: the names must not contradict the tag.
+        if colour_positions(len(ome.channels), ome.channels)[0] != tuple(range(len(ome.channels))):
+            raise RefusedImage(
+                "the OME-XML states other colours for the channels than the TIFF", advice="save it as RGB"
+            )
+    elif header.colours == GREY and page.samplesperpixel == 1:
         header = dataclasses.replace(header, colours=CHANNELS, channels=ome.channels)
     return header
 

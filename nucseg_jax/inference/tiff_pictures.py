@@ -55,16 +55,17 @@ def tiff_pictures(file: tifffile.TiffFile, name: str) -> list[TiffPicture]:
     _check_kind(file, directories)
     found: list[TiffPicture] = []
     used: set[int] = set()
-    for image in _own_images(file, name):
+    for image in _own_images(file, name, int(directories[0].samplesperpixel)):
         if max(image.planes, default=0) >= len(directories):
             raise RefusedImage("the OME-XML names planes that are not in the file")
         pages = tuple(directories[index] for index in image.planes)
         used.update(image.planes)
         shown = Picture(image.height, image.width, is_companion=image.is_companion)
-        found += [TiffPicture(pages, shown, image), *_sub_pictures(pages)]
+        found += [TiffPicture(pages, shown, image), *_sub_pictures(pages, shown)]
     for index, page in enumerate(directories):
         if index not in used:
-            found += [TiffPicture((page,), _shown(page)), *_sub_pictures((page,))]
+            shown = _shown(page)
+            found += [TiffPicture((page,), shown), *_sub_pictures((page,), shown)]
     return found
 
 
@@ -89,10 +90,10 @@ def _check_kind(file: tifffile.TiffFile, directories: list[tifffile.TiffPage]) -
         )
 
 
-def _own_images(file: tifffile.TiffFile, name: str) -> list[OmeImage]:
+def _own_images(file: tifffile.TiffFile, name: str, samples: int) -> list[OmeImage]:
     if not file.ome_metadata:
         return []
-    images = ome_images(file.ome_metadata, name)
+    images = ome_images(file.ome_metadata, name, samples)
     own = [image for image in images if not image.elsewhere]
     if images and not own:
         raise RefusedImage(
@@ -102,8 +103,8 @@ def _own_images(file: tifffile.TiffFile, name: str) -> list[OmeImage]:
     return own
 
 
-def _sub_pictures(pages: Pages) -> list[TiffPicture]:
-    """The pictures in the SubIFDs of the planes of one."""
+def _sub_pictures(pages: Pages, parent: Picture) -> list[TiffPicture]:
+    """The pictures in the SubIFDs of the planes of one; smaller ones are its copies, marked or not."""
     counts = {len(page.subifds or ()) for page in pages}
     if counts <= {0}:
         return []
@@ -117,7 +118,10 @@ def _sub_pictures(pages: Pages) -> list[TiffPicture]:
         for page in pages:
             page.parent.filehandle.seek(page.subifds[level])
             each.append(tifffile.TiffPage(page.parent, (page.index, level)))
-        found.append(TiffPicture(tuple(each), _shown(each[0])))
+        shown = _shown(each[0])
+        if not parent.is_reduced and shown.height < parent.height and shown.width < parent.width:
+            shown = shown._replace(is_reduced=True)
+        found.append(TiffPicture(tuple(each), shown))
     return found
 
 

@@ -16,10 +16,11 @@ import zarr
 from PIL import Image
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.predict import PredictSettings, predict
+from nucseg_jax.commands.predict import PredictSettings, look_at, predict
 from nucseg_jax.commands.predict_inputs import find_inputs
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference import mask_file, open_source, tissue, write_images
+from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.source import array_source
@@ -214,6 +215,43 @@ def test_a_slide_that_lies_in_several_files_is_predicted_once(
     assert "2.dcm: of the same slide as 1.dcm" in capsys.readouterr().out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["1.dcm", "3.dcm"]
+
+
+@pytest.mark.parametrize(("power", "microns"), [(20, 0.5), (40, 0.25)])
+def test_an_objective_without_microns_is_named_and_can_set_the_scale(power, microns, tmp_path, capsys):
+    path = tmp_path / "a.tif"
+    about = f"Aperio Image Library v11|AppMag = {power}"
+    tifffile.imwrite(
+        path, np.zeros((90, 70, 3), np.uint8), photometric="rgb", description=about, metadata=None
+    )
+    for is_used in (False, True):
+        settings = dataclasses.replace(SETTINGS, mpp_from_objective=is_used)
+        look_at([path], settings, {})
+        out = capsys.readouterr().out
+        assert (f"a.tif: {power}x, usually {microns}" in out and "--mpp_from_objective" in out) != is_used
+        job = plan_job(
+            path,
+            open_source.open_source(path),
+            microns_per_px=None,
+            tile_px=TILE_PX,
+            overlap_px=32,
+            mpp_from_objective=is_used,
+        )
+        assert job.resolution.microns_per_px == (microns if is_used else 0.25)
+        assert (f"objective of {power}x" in job.resolution.found_in) == is_used
+        job.view.source.close()
+
+
+def test_notes_on_an_image_are_printed_and_kept(finished_run, painted_image, tmp_path, capsys):
+    """Bits that the header leaves out, and what the summary tells of the objective."""
+    about = "Aperio Image Library v11|AppMag = 40|MPP = 0.25"
+    dark = (painted_image[:70, :70] // 16).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", dark, photometric="rgb", description=about, metadata=None)
+    assert run_predict(finished_run, [tmp_path / "a.tif"], tmp_path / "out") == 0
+    (entry,) = json.loads((tmp_path / "out" / "summary.json").read_text())["images"]
+    assert entry["objective_power"] == 40
+    assert any("levels lie within" in note for note in entry["notes"])
+    assert f"note: {entry['notes'][0]}" in capsys.readouterr().out
 
 
 def test_inputs_are_checked_before_anything_runs(tmp_path):

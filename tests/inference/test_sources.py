@@ -244,11 +244,12 @@ def test_a_slide_is_read_by_openslide(picture, tmp_path):
     # OpenSlide takes tiled TIFFs of any maker; the ending says who reads.
     with tifffile.TiffWriter(tmp_path / "a.svs") as writer:
         options = dict(tile=(32, 32), photometric="rgb", compression="zlib", metadata=None)
-        writer.write(picture, **options)
+        writer.write(picture, description="Aperio Image Library v11|AppMag = 20", **options)
         writer.write(picture[::2, ::2], subfiletype=1, **options)
     source = open_source(tmp_path / "a.svs")
     np.testing.assert_array_equal(read_all(source), picture)
     np.testing.assert_array_equal(source.read_overview(1000), picture[::2, ::2])
+    assert (source.resolution, source.objective_power) == (None, 20.0)
     source.close()
 
 

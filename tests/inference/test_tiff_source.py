@@ -489,6 +489,33 @@ def test_significant_bits_set_the_scale_of_image_and_overview(opened, picture, t
 
 
 @pytest.mark.parametrize(
+    ("channels", "is_read"),
+    [
+        ([], True),
+        (["", "", ""], True),
+        (['Name="R"', 'Name="G"', 'Name="B"'], True),
+        (['Name="B"', 'Name="G"', 'Name="R"'], False),
+        (['Name="DAPI"', 'Name="FITC"', 'Name="Cy5"'], False),
+    ],
+)
+def test_an_rgb_page_whose_samples_are_described_as_channels_is_rgb(
+    channels, is_read, opened, picture, tmp_path
+):
+    about = "".join(f'<Channel ID="Channel:0:{i}" {each}/>' for i, each in enumerate(channels))
+    xml = (
+        f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{OME}"><Image ID="Image:0"><Pixels ID="Pixels:0"'
+        ' DimensionOrder="XYCZT" Type="uint8" SizeX="128" SizeY="96" SizeC="3" SizeZ="1" SizeT="1">'
+        f"{about}</Pixels></Image></OME>"
+    )
+    write(tmp_path / "a.ome.tif", picture, photometric="rgb", description=xml.encode())
+    if is_read:
+        np.testing.assert_array_equal(opened(tmp_path / "a.ome.tif"), picture)
+        return
+    with pytest.raises(RefusedImage):
+        opened(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize(
     ("stated", "reason"),
     [
         ({"SizeX": 64}, "96 x 64 px"),
@@ -506,6 +533,19 @@ def test_ome_xml_that_does_not_fit_the_pages_is_refused(stated, reason, picture,
     write_channels(tmp_path / "a.ome.tif", picture.transpose(2, 0, 1), [""] * 3, **stated)
     with pytest.raises(RefusedImage, match=reason):
         open_source(tmp_path / "a.ome.tif")
+
+
+def test_levels_in_subifds_need_no_mark_and_no_exact_size(opened, picture, tmp_path):
+    """Some writers mark no level, and pad each to whole tiles."""
+    padded = np.pad(picture[::2, ::2], ((0, 16), (0, 0), (0, 0)))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(picture, photometric="rgb", subifds=2, metadata=None, tile=(32, 32))
+        for level in (padded, picture[::4, ::4]):
+            writer.write(np.ascontiguousarray(level), photometric="rgb", metadata=None, tile=(32, 32))
+    np.testing.assert_array_equal(opened(tmp_path / "a.tif"), picture)
+    source = open_source(tmp_path / "a.tif")
+    np.testing.assert_array_equal(source.read_overview(1), picture[::4, ::4])
+    source.close()
 
 
 @dataclasses.dataclass
