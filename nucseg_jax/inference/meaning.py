@@ -34,7 +34,7 @@ class Header:
       colours: GREY, GREY_INVERTED, RGB, YCBCR, PALETTE; or CHANNELS, where only `channels` tell what they are.
       extra: UNSPECIFIED, PREMULTIPLIED or STRAIGHT for each sample after the colours.
       bits: used bits of a sample; None = all that the dtype has.
-      highest: the largest level, if it is stated.
+      highest: the largest level, if it is stated: of the range, or of the image.
       palette: uint8 [K, 3], for PALETTE.
       channels: descriptions, for CHANNELS; empty = none.
     """
@@ -176,11 +176,12 @@ def _highest(header: Header) -> int:
         )
     if not header.highest:
         return (1 << bits) - 1
-    # A largest level of 4,095 in 16 bits, or of 3,870, is one of 12 bits.
+    # 4,095 in 16 bits means 12 bits; 40,000 is a statistic of the image, as is 3,870, which leaves white open.
     needed = header.highest.bit_length()
-    if needed > bits or needed < 8 <= bits:
+    is_range = header.highest == (1 << needed) - 1 and needed >= 8
+    if needed > bits or (needed < bits and not is_range):
         raise UserError(
             f"the header states a largest level of {header.highest:,} in {bits} bits: white is not known",
             advice="save the image with the full range of 8 or 16 bits",
         )
-    return (1 << needed) - 1 if bits > 8 else (1 << bits) - 1
+    return (1 << needed) - 1

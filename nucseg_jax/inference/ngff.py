@@ -35,6 +35,7 @@ class NgffImage(NamedTuple):
       axes: a letter for each dimension.
       levels: in the order of the metadata.
       channels: as OMERO's settings describe them; empty = they do not.
+      highest: end of the range of all channels by OMERO's settings, where it is one of whole bits; None elsewhere.
       notes: what a user should know.
     """
 
@@ -42,6 +43,7 @@ class NgffImage(NamedTuple):
     axes: str
     levels: tuple[Level, ...]
     channels: tuple[Channel, ...]
+    highest: int | None
     notes: tuple[str, ...]
 
 
@@ -86,7 +88,11 @@ def _image(attributes: Mapping[str, Any]) -> NgffImage:
         "millisecond",
     }
     notes = tuple(f"the unit {unit} is not known" for unit in sorted(unknown))
-    return NgffImage(text_of(image.get("name")), "".join(names), tuple(levels), _channels(attributes), notes)
+    omero = (attributes.get("omero") or {}).get("channels") or []
+    channels = tuple(map(_channel, omero))
+    return NgffImage(
+        text_of(image.get("name")), "".join(names), tuple(levels), channels, _highest(omero), notes
+    )
 
 
 def _scale(transformations: Any, dimensions: int) -> list[float] | None:
@@ -129,16 +135,22 @@ def _resolution(
     return plausible(x, y, "OME metadata")
 
 
-def _channels(attributes: Mapping[str, Any]) -> tuple[Channel, ...]:
-    described = (attributes.get("omero") or {}).get("channels") or []
-    return tuple(
-        Channel(
-            text_of(channel.get("label")),
-            _colour(text_of(channel.get("color"))),
-            is_any(channel, _FLUORESCENCE_FIELDS),
-        )
-        for channel in described
+def _channel(channel: Mapping[str, Any]) -> Channel:
+    return Channel(
+        text_of(channel.get("label")),
+        _colour(text_of(channel.get("color"))),
+        is_any(channel, _FLUORESCENCE_FIELDS),
     )
+
+
+def _highest(channels: list[Mapping[str, Any]]) -> int | None:
+    """4,095 of windows 0 to 4,095; other numbers are statistics of the image."""
+    ends = {(window.get("min"), window.get("max")) for each in channels if (window := each.get("window"))}
+    if len(ends) != 1:
+        return None
+    ((low, high),) = ends
+    is_range = low == 0 and isinstance(high, int | float) and math.isfinite(high) and high == int(high) > 255
+    return int(high) if is_range and int(high) & (int(high) + 1) == 0 else None
 
 
 def _colour(text: str) -> tuple[int, int, int] | None:

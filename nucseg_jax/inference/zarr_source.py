@@ -95,6 +95,7 @@ def _of_levels(image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...
         image.levels[choice.main].resolution,
         image.channels,
         notes,
+        image.highest,
     )
 
 
@@ -133,6 +134,7 @@ def _source(
     resolution: Resolution | None,
     channels: tuple[Channel, ...],
     notes: tuple[str, ...],
+    highest: int | None = None,
 ) -> Source:
     height, width = _size(array, axes)
     stacked = [
@@ -148,7 +150,9 @@ def _source(
     samples = array.shape[axes.index("c")] if "c" in axes else 1
     # Colours side by side in memory are what every library means by [H, W, 3].
     is_rgb = samples == 3 and axes.endswith("c") and not channels
-    header = Header(np.dtype(array.dtype), samples, RGB if is_rgb else CHANNELS, channels=channels)
+    dtype = np.dtype(array.dtype)
+    highest = highest if dtype.itemsize == 2 else None
+    header = Header(dtype, samples, RGB if is_rgb else CHANNELS, highest=highest, channels=channels)
     reader = RgbReader(meaning_of(header))
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:

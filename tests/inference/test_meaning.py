@@ -73,6 +73,7 @@ def test_both_kinds_of_alpha_give_the_same_over_white(dtype):
         Header(U2, 3, RGB, bits=0),
         Header(U2, 3, RGB, bits=12, highest=65535),
         Header(U2, 3, RGB, highest=100),
+        Header(U2, 3, RGB, highest=3870),
         Header(U1, 3, RGB, highest=100),
     ],
     ids=str,
@@ -80,6 +81,13 @@ def test_both_kinds_of_alpha_give_the_same_over_white(dtype):
 def test_what_is_open_or_contradicts_itself_is_refused(header):
     with pytest.raises(UserError):
         meaning_of(header)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "highest", "white"), [(U1, 241, 255), (U2, 40_000, 65_535), (U2, 4095, 4095)]
+)
+def test_a_largest_level_that_needs_all_bits_is_a_statistic(dtype, highest, white):
+    assert meaning_of(Header(dtype, 3, RGB, highest=highest)).highest == white
 
 
 def test_ycbcr_and_palettes_become_rgb():

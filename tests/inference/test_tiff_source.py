@@ -146,6 +146,11 @@ READ = {
         lambda x: over_white(grey_of(x)),
         1,
     ),
+    "1 bit": (
+        lambda p, x: Image.fromarray(x[..., 0] > 200).save(p, compression="group4"),
+        lambda x: grey_of(np.where(x > 200, 255, 0)),
+        0,
+    ),
     "4 bits": (
         lambda p, x: write(
             p, levels(x, 4)[..., 0].astype(np.uint8), photometric="minisblack", bitspersample=4

@@ -168,6 +168,16 @@ def test_channels_that_are_no_colours_are_refused(described, picture, tmp_path):
         open_source(tmp_path / "a.ome.zarr")
 
 
+@pytest.mark.parametrize(
+    ("high", "white"), [(4095, 4095), (1023.0, 1023), (65535, 65535), (3870, 65535), (255, 65535)]
+)
+def test_a_window_of_whole_bits_sets_the_scale(high, white, picture, tmp_path):
+    pixels = np.rint(picture * (min(white, 1023) / 255)).astype(np.uint16)
+    described = channels("Red", "Green", "Blue", window={"min": 0, "max": high, "start": 5, "end": 100})
+    write_image(zarr.create_group(tmp_path / "a.ome.zarr"), pixels, "cyx", omero=described)
+    np.testing.assert_array_equal(read(tmp_path / "a.ome.zarr")[0], np.rint(pixels * (255 / white)))
+
+
 @pytest.mark.parametrize("count", [2, 4, 5])
 def test_other_counts_of_channels_are_refused(count, picture, tmp_path):
     pixels = np.dstack([picture, picture])[..., :count]
