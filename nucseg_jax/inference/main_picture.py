@@ -72,7 +72,7 @@ def main_picture(pictures: Sequence[Picture]) -> Choice:
             others.append(index)
         else:
             raise RefusedImage(
-                f"the file is a stack, or holds {len(full)} pictures of equal standing:"
+                f"the file is a stack, or holds pictures of equal standing:"
                 f" {', '.join(f'{each.height:,} x {each.width:,} px' for each in (pictures[main], picture))}",
                 expected="one picture, and smaller copies of it",
                 advice="save the one you mean as a file",

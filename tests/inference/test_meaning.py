@@ -52,6 +52,9 @@ def test_both_kinds_of_alpha_give_the_same_over_white(dtype):
     for pixels, kind in ((straight, STRAIGHT), (premultiplied, PREMULTIPLIED)):
         rgb = as_rgb(pixels, meaning_of(Header(dtype, 4, RGB, (kind,))))
         assert np.abs(rgb - expected).max() < 1.6
+    # Rounded to more than their alpha, as tools do; brighter than white there is nothing.
+    over = as_rgb(np.array([[[9, 9, 9, 0]]], np.uint8), meaning_of(Header(U1, 4, RGB, (PREMULTIPLIED,))))
+    np.testing.assert_array_equal(over, [[[255, 255, 255]]])
     ignored = as_rgb(straight, meaning_of(Header(dtype, 4, RGB, (UNSPECIFIED,))))
     assert np.abs(ignored - 255 * colour).max() < 1
 

@@ -98,9 +98,9 @@ def write(path, pixels, **options) -> None:
     tifffile.imwrite(path, pixels, metadata=None, **options)
 
 
-def write_palette(path, rgb) -> None:
+def write_palette(path, rgb, factor=257) -> None:
     image = Image.fromarray(rgb).convert("P", palette=Image.Palette.ADAPTIVE)
-    table = np.array(image.getpalette()).reshape(-1, 3).T.astype(np.uint16) * 257
+    table = np.array(image.getpalette()).reshape(-1, 3).T.astype(np.uint16) * factor
     full = np.zeros((3, 256), np.uint16)
     full[:, : table.shape[1]] = table
     write(path, np.asarray(image), photometric="palette", colormap=full, compression="zlib")
@@ -176,6 +176,11 @@ READ = {
         None,
         0,
     ),
+    "largest level of signed tag": (
+        lambda p, x: write(p, levels(x, 12), photometric="rgb", extratags=[(341, "H", 3, (4095,) * 3, True)]),
+        None,
+        0,
+    ),
     "straight alpha": (
         lambda p, x: write(
             p, with_alpha(x), photometric="rgb", extrasamples=["unassalpha"], compression="lzw"
@@ -206,6 +211,7 @@ READ = {
         1,
     ),
     "palette": (write_palette, None, 12),
+    "palette of 8 bits": (lambda p, x: write_palette(p, x, factor=1), None, 12),
     "JPEG, RGB inside": (lambda p, x: with_jpeg(p, x, photometric=2, outcolorspace="rgb"), None, 4),
     "JPEG, tag RGB, YCbCr inside": (lambda p, x: with_jpeg(p, x, photometric=2), None, 4),
     "JPEG, tag YCbCr, RGB inside": (
@@ -284,6 +290,39 @@ REFUSED = {
         lambda p, x: write(p, x, photometric="rgb", compression=33003, tile=(64, 64)),
         "a transform of RGB",
     ),
+    "JPEG, YCbCr of video": (
+        lambda p, x: write(
+            p,
+            x,
+            photometric="ycbcr",
+            compression="jpeg",
+            subsampling=(1, 1),
+            extratags=[(532, "2I", 6, (16, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1), True)],
+        ),
+        "another kind",
+    ),
+    "JPEG, YCbCr by other weights": (
+        lambda p, x: write(
+            p,
+            x,
+            photometric="ycbcr",
+            compression="jpeg",
+            subsampling=(1, 1),
+            extratags=[(529, "2I", 3, (2125, 10_000, 7154, 10_000, 721, 10_000), True)],
+        ),
+        "another kind",
+    ),
+    "JPEG of two samples": (
+        lambda p, x: write(
+            p, x[..., :2], photometric="minisblack", planarconfig="contig", compression="jpeg", tile=(32, 32)
+        ),
+        "samples per pixel",
+    ),
+    "no tile stored": (lambda p, x: without_tiles(p, x[..., 0], range(12)), "hold no pixels"),
+    "a tile of a palette not stored": (
+        lambda p, x: without_tiles(p, x[..., 0], [3], is_palette=True),
+        "hold no pixels",
+    ),
     "two pages": (lambda p, x: pages(p, [(x, 0), (x[::-1], 0)]), "equal standing"),
     "two crops": (lambda p, x: pages(p, [(x, 0), (x[:80, :70], 0)]), "equal standing"),
     "JPEG-XR": (
@@ -355,17 +394,27 @@ def test_the_picture_is_found_in_any_order_of_pages(picture, tmp_path):
         source.close()
 
 
-def test_tiles_that_are_not_stored_are_white(opened, picture, tmp_path):
-    path = tmp_path / "a.tif"
-    write(path, picture[..., 0], photometric="minisblack", tile=(32, 32), compression="zlib")
+def without_tiles(path, pixels, missing, *, is_inverted=False, is_palette=False) -> None:
+    """A TIFF in tiles of 32 x 32, some of which have no place in the file."""
+    colours = {"photometric": "miniswhite" if is_inverted else "minisblack"}
+    if is_palette:
+        colours = {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}
+    write(path, pixels, tile=(32, 32), compression="zlib", **colours)
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         offsets, counts = list(page.dataoffsets), list(page.databytecounts)
-    offsets[5] = counts[5] = 0
+    for index in missing:
+        offsets[index] = counts[index] = 0
     retagged(path, TileOffsets=offsets, TileByteCounts=counts)
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_tiles_that_are_not_stored_are_white(is_inverted, opened, picture, tmp_path):
+    stored = ~picture[..., 0] if is_inverted else picture[..., 0]
+    without_tiles(tmp_path / "a.tif", stored, [5], is_inverted=is_inverted)
     expected = grey_of(picture)
     expected[32:64, 32:64] = 255
-    np.testing.assert_array_equal(opened(path), expected)
+    np.testing.assert_array_equal(opened(tmp_path / "a.tif"), expected)
 
 
 def ome_xml(name, images, *, root="urn:uuid:0") -> bytes:
@@ -411,6 +460,38 @@ def test_a_file_of_a_set_gives_its_own_picture_and_no_other_file_is_opened(pictu
     only = ome_xml("a", [("", "old name.ome.tif", "urn:uuid:0")])
     write(tmp_path / "new.ome.tif", picture, photometric="rgb", description=only)
     open_source(tmp_path / "new.ome.tif").close()
+
+
+def test_one_uuid_for_several_names_is_told_apart_by_the_name(picture, tmp_path):
+    """Sets that a program wrote with one UUID for all; the case of a name may have changed on the way."""
+    names = ["a.ome.tif", "B.ome.tif"]
+    images = [("", name, "urn:uuid:0") for name in names]
+    for name, pixels in zip(names, (picture, picture[::-1]), strict=True):
+        write(tmp_path / name.lower(), pixels, photometric="rgb", description=ome_xml(name, images))
+        source = open_source(tmp_path / name.lower())
+        np.testing.assert_array_equal(source.read(0, 0, 96, 128), pixels)
+        source.close()
+    write(tmp_path / "c.ome.tif", picture, photometric="rgb", description=ome_xml("c", images))
+    with pytest.raises(RefusedImage, match="places its image in"):
+        open_source(tmp_path / "c.ome.tif")
+
+
+def test_a_part_of_an_image_is_refused_though_all_parts_are_there(picture, tmp_path):
+    names = [f"c{index}.ome.tif" for index in range(3)]
+    places = "".join(
+        f'<TiffData FirstC="{index}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{index}</UUID></TiffData>'
+        for index, name in enumerate(names)
+    )
+    for index, name in enumerate(names):
+        xml = (
+            f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{OME}" UUID="urn:uuid:{index}"><Image ID="Image:0">'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="128" SizeY="96" SizeC="3" SizeZ="1"'
+            f' SizeT="1">{places}</Pixels></Image></OME>'
+        )
+        write(tmp_path / name, picture[..., index], photometric="minisblack", description=xml.encode())
+    for name in names:
+        with pytest.raises(RefusedImage, match="a part of an image"):
+            open_source(tmp_path / name)
 
 
 @pytest.mark.parametrize("file", ["gone.ome.tif", "plain.tif", "../plain.tif", "/etc/passwd"])
