@@ -61,17 +61,21 @@ def _open(file: tifffile.TiffFile, path: pathlib.Path, notes: list[str]) -> Sour
         raise RefusedImage(
             "the OME-XML does not describe the largest picture of the file", advice="save it again"
         )
-    if choice.others:
-        notes.append(
-            f"{len(choice.others)} other pictures of the file (labels, thumbnails, masks) are not used"
-        )
+    unmarked = [
+        each
+        for index in choice.others
+        if not (each := found[index].shown).is_companion and not each.is_reduced
+    ]
+    if unmarked:
+        sizes = ", ".join(f"{each.height:,} x {each.width:,} px" for each in unmarked[:3])
+        notes.append(f"{len(unmarked)} small pictures of the file are not used ({sizes})")
     height, width = main.shown.height, main.shown.width
     check_size(height, width)
     meaning, its_notes = picture_meaning(main, path.stat().st_size, main.ome)
     notes += its_notes
     reader = RgbReader(meaning)
     resolution, power = tiff_scale(file, main)
-    copies = [found[index] for index in choice.copies]
+    copies = [found[index] for index in choice.copies if _is_level(found[index], main)]
     overview = _overview(copies, path.stat().st_size, main.ome, meaning)
     if height * width <= LARGEST_WHOLE_PX:
 
@@ -97,6 +101,12 @@ def _open(file: tifffile.TiffFile, path: pathlib.Path, notes: list[str]) -> Sour
         objective_power=power,
         notes=lambda: (*notes, *reader.notes()),
     )
+
+
+def _is_level(copy: TiffPicture, main: TiffPicture) -> bool:
+    """Returns True if a picture of the same shape is sure to be a copy: it is marked, or tiled as the image is."""
+    page, whole = copy.pages[0], main.pages[0]
+    return copy.shown.is_reduced or (page.is_tiled and page.chunks == whole.chunks)
 
 
 def _all_of(closers: list[Callable[[], None]]) -> Callable[[], None]:

@@ -1,5 +1,6 @@
 """Zarr: OME-Zarr 0.1 to 0.5, and plain arrays [H, W], [H, W, 3] or [3, H, W]."""
 
+import dataclasses
 import functools
 import pathlib
 import re
@@ -13,6 +14,7 @@ from nucseg_jax.inference.channels import Channel
 from nucseg_jax.inference.main_picture import Picture, main_picture
 from nucseg_jax.inference.meaning import CHANNELS, RGB, Header, meaning_of
 from nucseg_jax.inference.ngff import NgffImage, ngff_image
+from nucseg_jax.inference.ome_xml import OmeImage, ome_images
 from nucseg_jax.inference.pixels import RgbReader
 from nucseg_jax.inference.resolution import Resolution
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
@@ -22,6 +24,7 @@ _USUAL_AXES = {"y", "x", "c", "z", "t"}
 # Names that xarray gives where it knows none.
 _NO_NAME = re.compile(r"dim_\d+")
 _MOST_IMAGES = 64
+_LARGEST_XML_BYTES = 1 << 26
 _COMPANIONS = ("label", "macro", "thumbnail", "overview")
 
 
@@ -39,9 +42,10 @@ def open_zarr(path: pathlib.Path) -> Source:
     attributes = _attributes(node)
     # bioformats2raw puts images into numbered groups.
     if "bioformats2raw.layout" in attributes and "0" in node:
-        return _of_images([node[str(index)] for index in range(_MOST_IMAGES) if str(index) in node])
+        groups = [node[str(index)] for index in range(_MOST_IMAGES) if str(index) in node]
+        return _of_images(groups, _described(path / "OME" / "METADATA.ome.xml"))
     if attributes.get("multiscales"):
-        return _of_images([node])
+        return _of_images([node], [])
     arrays = [array for _, array in node.arrays()]
     if len(arrays) != 1:
         raise RefusedImage(
@@ -57,7 +61,18 @@ def _attributes(node: zarr.Group) -> Mapping[str, Any]:
     return {**node.attrs, **(ome if isinstance(ome, Mapping) else {})}
 
 
-def _of_images(nodes: list[zarr.Group]) -> Source:
+def _described(file: pathlib.Path) -> list[OmeImage]:
+    """The images of a bioformats2raw store by its OME-XML, in the order of the groups; empty without that."""
+    if not file.is_file():
+        return []
+    if file.stat().st_size > _LARGEST_XML_BYTES:
+        raise RefusedImage(
+            f"{file.name} has {file.stat().st_size:,} bytes", expected=f"at most {_LARGEST_XML_BYTES:,}"
+        )
+    return ome_images(file.read_text(encoding="utf-8"), file.name)
+
+
+def _of_images(nodes: list[zarr.Group], described: list[OmeImage]) -> Source:
     """The main one of several images."""
     images = [ngff_image(_attributes(node)) for node in nodes]
     arrays = [
@@ -65,15 +80,24 @@ def _of_images(nodes: list[zarr.Group]) -> Source:
         for node, image in zip(nodes, images, strict=True)
     ]
     pictures = []
-    for image, levels in zip(images, arrays, strict=True):
+    for index, (image, levels) in enumerate(zip(images, arrays, strict=True)):
         largest = max((_size(level, image.axes) for level in levels), key=lambda size: size[0] * size[1])
-        pictures.append(Picture(*largest, is_companion=image.name.lower().startswith(_COMPANIONS)))
+        is_companion = image.name.lower().startswith(_COMPANIONS)
+        is_companion |= index < len(described) and described[index].is_companion
+        pictures.append(Picture(*largest, is_companion=is_companion))
     choice = main_picture(pictures)
     image = images[choice.main]
     notes = image.notes
     if len(images) > 1:
         notes = (*notes, f"{len(images) - 1} other images of the group (labels, thumbnails) are not used")
-    return _of_levels(image, arrays[choice.main], notes)
+    source_of = functools.partial(_of_levels, image, arrays[choice.main], notes)
+    if choice.main >= len(described):
+        return source_of(None)
+    ome = described[choice.main]
+    source = source_of(ome.bits)
+    return dataclasses.replace(
+        source, resolution=source.resolution or ome.resolution, objective_power=ome.objective_power
+    )
 
 
 def _array(node: zarr.Group, path: str) -> zarr.Array:
@@ -83,7 +107,9 @@ def _array(node: zarr.Group, path: str) -> zarr.Array:
     return found
 
 
-def _of_levels(image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...]) -> Source:
+def _of_levels(
+    image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...], bits: int | None
+) -> Source:
     """The largest level, with smaller ones as overview, whatever their order."""
     sizes = [_size(level, image.axes) for level in levels]
     largest = max(range(len(sizes)), key=lambda index: (sizes[index][0] * sizes[index][1], -index))
@@ -95,7 +121,8 @@ def _of_levels(image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...
         image.levels[choice.main].resolution,
         image.channels,
         notes,
-        image.highest,
+        None if bits is not None else image.highest,
+        bits,
     )
 
 
@@ -135,6 +162,7 @@ def _source(
     channels: tuple[Channel, ...],
     notes: tuple[str, ...],
     highest: int | None = None,
+    bits: int | None = None,
 ) -> Source:
     height, width = _size(array, axes)
     stacked = [
@@ -152,7 +180,9 @@ def _source(
     is_rgb = samples == 3 and axes.endswith("c") and not channels
     dtype = np.dtype(array.dtype)
     highest = highest if dtype.itemsize == 2 else None
-    header = Header(dtype, samples, RGB if is_rgb else CHANNELS, highest=highest, channels=channels)
+    header = Header(
+        dtype, samples, RGB if is_rgb else CHANNELS, bits=bits, highest=highest, channels=channels
+    )
     reader = RgbReader(meaning_of(header))
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:

@@ -354,14 +354,17 @@ def untagged(path, pixels, code: int) -> None:
 
 
 def pages(path, content) -> None:
+    """A TIFF of several pages: pixels, NewSubfileType, and the side of tiles if there are any."""
     with tifffile.TiffWriter(path) as writer:
-        for pixels, kind in content:
+        for pixels, kind, *tile_px in content:
+            options = {"tile": tuple(tile_px) * 2} if tile_px else {}
             writer.write(
                 np.ascontiguousarray(pixels),
                 photometric="rgb",
                 subfiletype=kind,
                 metadata=None,
                 compression="zlib",
+                **options,
             )
 
 
@@ -374,24 +377,27 @@ def test_what_is_not_understood_is_refused_with_the_reason(name, opened, picture
 
 
 def test_the_picture_is_found_in_any_order_of_pages(picture, tmp_path):
-    """A slide with two levels, a thumbnail, a label and a mask, each marked or not, in orders drawn at random."""
+    """A slide with two levels, a thumbnail, a label and a macro image, marked or not, in any order."""
     large = np.kron(picture, np.ones((4, 4, 1), np.uint8))
-    parts = [
-        (large, 0),
-        (large[::2, ::2], 0),
-        (large[::4, ::4], 1),
-        (large[::16, ::16], 0),
-        (large[:90, :40], 0),
-    ]
-    parts += [(large[:200, :300], 9)]
+    parts = [(large, 0, 64), (large[::2, ::2], 0, 64), (large[::4, ::4], 1), (large[::16, ::16], 0)]
+    parts += [(large[:90, :40], 0), (large[:200, :300], 9)]
     generator = np.random.default_rng(0)
     for _ in range(6):
         pages(tmp_path / "a.tif", [parts[index] for index in generator.permutation(len(parts))])
         source = open_source(tmp_path / "a.tif")
         np.testing.assert_array_equal(source.read(0, 0, source.height, source.width), large)
         np.testing.assert_array_equal(source.read_overview(200), large[::2, ::2])
-        assert any("not used" in note for note in source.notes())
+        assert any("90 x 40 px" in note for note in source.notes())
         source.close()
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_only_a_sure_copy_tells_where_tissue_is(is_marked, picture, tmp_path):
+    """A macro image may have the shape of the slide by chance."""
+    pages(tmp_path / "a.tif", [(picture, 0, 32), (255 - picture[::2, ::2], int(is_marked))])
+    source = open_source(tmp_path / "a.tif")
+    assert (source.read_overview is not None) == is_marked
+    source.close()
 
 
 def without_tiles(path, pixels, missing, *, is_inverted=False, is_palette=False) -> None:

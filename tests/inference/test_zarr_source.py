@@ -215,6 +215,29 @@ def test_of_several_images_the_slide_is_taken_and_equals_are_refused(picture, tm
         open_source(tmp_path / "equals.zarr")
 
 
+def test_the_ome_xml_of_a_bioformats2raw_store_tells_bits_names_scale_and_objective(picture, tmp_path):
+    root = zarr.create_group(tmp_path / "a.zarr")
+    root.attrs["bioformats2raw.layout"] = 3
+    twelve = np.rint(picture * (4095 / 255)).astype(np.uint16)
+    write_image(root.create_group("0"), picture[:90], "tczyx", version="0.4")
+    write_image(root.create_group("1"), twelve, "tczyx", version="0.4")
+    images = "".join(
+        f'<Image ID="Image:{i}" Name="{name}"><ObjectiveSettings ID="Objective:{i}"/><Pixels ID="Pixels:{i}"'
+        f' Type="uint16" DimensionOrder="XYCZT" SizeX="128" SizeY="96" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="{i / 2}"'
+        f' PhysicalSizeY="{i / 2}" SignificantBits="{11 + i}"><MetadataOnly/></Pixels></Image>'
+        for i, name in enumerate(("label image", "slide"))
+    )
+    objectives = "".join(f'<Objective ID="Objective:{i}" NominalMagnification="{20 * i}"/>' for i in range(2))
+    (tmp_path / "a.zarr" / "OME").mkdir()
+    (tmp_path / "a.zarr" / "OME" / "METADATA.ome.xml").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        f"<Instrument>{objectives}</Instrument>{images}</OME>"
+    )
+    pixels, source = read(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(pixels, picture)
+    assert (source.resolution.microns_per_px, source.objective_power) == (0.5, 20.0)
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
