@@ -13,7 +13,8 @@ from nucseg_jax.inference.source import RefusedImage
 _MOST_DIRECTORIES = 1000
 _MOST_LEVELS = 64
 _COMPANIONS = ("label ", "macro ", "thumbnail ")
-_MASK_BITS = 0b1100
+# Bits of NewSubfileType; the second is of mixed raster content.
+_TRANSPARENCY, _MIXED = 0b100, 0b1000
 # Stacks of microscopes, whose directories are not what their tags state.
 _STACKS = ("stk", "lsm", "fluoview", "scanimage", "ndtiff", "mdgel", "eer", "nih")
 
@@ -125,9 +126,14 @@ def _sub_pictures(pages: Pages, parent: Picture) -> list[TiffPicture]:
     return found
 
 
+def is_mask(page: tifffile.TiffPage) -> bool:
+    """Returns True for a mask of the transparent pixels of another picture."""
+    return bool(int(page.subfiletype) & _TRANSPARENCY)
+
+
 def _shown(page: tifffile.TiffPage) -> Picture:
     kind = int(page.subfiletype)
     lines = page.description.lower().splitlines() if page.is_svs else []
-    is_companion = bool(kind & _MASK_BITS) or any(line.startswith(_COMPANIONS) for line in lines)
+    is_companion = is_mask(page) or bool(kind & _MIXED) or any(line.startswith(_COMPANIONS) for line in lines)
     padding_px = max(page.tilelength, page.tilewidth) if page.is_philips else 0
     return Picture(page.imagelength, page.imagewidth, bool(kind & 1), is_companion, padding_px)

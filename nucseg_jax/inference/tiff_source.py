@@ -26,7 +26,7 @@ from nucseg_jax.inference.source import (
 )
 from nucseg_jax.inference.tiff_log import tifffile_warnings
 from nucseg_jax.inference.tiff_meaning import picture_meaning
-from nucseg_jax.inference.tiff_pictures import Pages, TiffPicture, tiff_pictures
+from nucseg_jax.inference.tiff_pictures import Pages, TiffPicture, is_mask, tiff_pictures
 from nucseg_jax.inference.tiff_scale import tiff_scale
 
 # A tile or strip that is decoded at once.
@@ -69,6 +69,8 @@ def _open(file: tifffile.TiffFile, path: pathlib.Path, notes: list[str]) -> Sour
     if unmarked:
         sizes = ", ".join(f"{each.height:,} x {each.width:,} px" for each in unmarked[:3])
         notes.append(f"{len(unmarked)} small pictures of the file are not used ({sizes})")
+    if any(is_mask(page) for each in found for page in each.pages):
+        notes.append("the file holds a mask of transparent pixels, which is not applied")
     height, width = main.shown.height, main.shown.width
     check_size(height, width)
     meaning, its_notes = picture_meaning(main, path.stat().st_size, main.ome)

@@ -95,6 +95,11 @@ def _of_images(nodes: list[zarr.Group], described: list[OmeImage]) -> Source:
         return source_of(None)
     ome = described[choice.main]
     source = source_of(ome.bits)
+    if (ome.height, ome.width) != (source.height, source.width):
+        raise RefusedImage(
+            f"the OME-XML of the group tells of {ome.height:,} x {ome.width:,} px, the array has"
+            f" {source.height:,} x {source.width:,} px"
+        )
     return dataclasses.replace(
         source, resolution=source.resolution or ome.resolution, objective_power=ome.objective_power
     )

@@ -391,6 +391,17 @@ def test_the_picture_is_found_in_any_order_of_pages(picture, tmp_path):
         source.close()
 
 
+def test_a_mask_is_no_picture_and_is_named(picture, tmp_path):
+    mask = np.zeros(picture.shape[:2], bool)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(mask, photometric="mask", subfiletype=4, metadata=None)
+        writer.write(picture, photometric="rgb", metadata=None)
+    source = open_source(tmp_path / "a.tif")
+    np.testing.assert_array_equal(source.read(0, 0, 96, 128), picture)
+    assert any("mask" in note for note in source.notes())
+    source.close()
+
+
 @pytest.mark.parametrize("is_marked", [False, True])
 def test_only_a_sure_copy_tells_where_tissue_is(is_marked, picture, tmp_path):
     """A macro image may have the shape of the slide by chance."""

@@ -223,8 +223,8 @@ def test_the_ome_xml_of_a_bioformats2raw_store_tells_bits_names_scale_and_object
     write_image(root.create_group("1"), twelve, "tczyx", version="0.4")
     images = "".join(
         f'<Image ID="Image:{i}" Name="{name}"><ObjectiveSettings ID="Objective:{i}"/><Pixels ID="Pixels:{i}"'
-        f' Type="uint16" DimensionOrder="XYCZT" SizeX="128" SizeY="96" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="{i / 2}"'
-        f' PhysicalSizeY="{i / 2}" SignificantBits="{11 + i}"><MetadataOnly/></Pixels></Image>'
+        f' Type="uint16" DimensionOrder="XYCZT" SizeX="128" SizeY="{90 + 6 * i}" SizeC="3" SizeZ="1" SizeT="1"'
+        f' PhysicalSizeX="{i / 2}" PhysicalSizeY="{i / 2}" SignificantBits="{11 + i}"><MetadataOnly/></Pixels></Image>'
         for i, name in enumerate(("label image", "slide"))
     )
     objectives = "".join(f'<Objective ID="Objective:{i}" NominalMagnification="{20 * i}"/>' for i in range(2))
@@ -236,6 +236,10 @@ def test_the_ome_xml_of_a_bioformats2raw_store_tells_bits_names_scale_and_object
     pixels, source = read(tmp_path / "a.zarr")
     np.testing.assert_array_equal(pixels, picture)
     assert (source.resolution.microns_per_px, source.objective_power) == (0.5, 20.0)
+    file = tmp_path / "a.zarr" / "OME" / "METADATA.ome.xml"
+    file.write_text(file.read_text().replace('SizeX="128"', 'SizeX="127"'))
+    with pytest.raises(RefusedImage, match="127 px"):
+        open_source(tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize(
