@@ -402,6 +402,38 @@ def test_a_mask_is_no_picture_and_is_named(picture, tmp_path):
     source.close()
 
 
+@pytest.mark.parametrize("is_stated", [False, True])
+def test_a_level_of_another_range_is_no_overview(is_stated, picture, tmp_path):
+    stated = {"extratags": [(281, "H", 3, (4095,) * 3, True)]}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        options = {"photometric": "rgb", "metadata": None}
+        writer.write(levels(picture, 12), **options, **stated)
+        half = levels(picture[::2, ::2], 12)
+        writer.write(half, subfiletype=1, **options, **(stated if is_stated else {}))
+    source = open_source(tmp_path / "a.tif")
+    if is_stated:
+        np.testing.assert_array_equal(source.read_overview(1), picture[::2, ::2])
+    assert (source.read_overview is not None) == is_stated
+    source.close()
+
+
+def test_strips_that_are_missing_from_the_index_are_no_black_rows(picture, tmp_path):
+    write(tmp_path / "a.tif", picture, photometric="rgb", rowsperstrip=8, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        offsets, counts = file.pages.first.dataoffsets, file.pages.first.databytecounts
+    retagged(tmp_path / "a.tif", StripOffsets=offsets[:-2], StripByteCounts=counts[:-2])
+    with pytest.raises(RefusedImage, match="truncated"):
+        open_source(tmp_path / "a.tif")
+
+
+def test_channels_of_different_kinds_are_refused(picture, tmp_path):
+    write_channels(tmp_path / "a.ome.tif", picture.transpose(2, 0, 1), [""] * 3)
+    with tifffile.TiffFile(tmp_path / "a.ome.tif", mode="r+") as file:
+        file.pages[1].tags["PhotometricInterpretation"].overwrite(0)
+    with pytest.raises(RefusedImage, match="different kinds"):
+        open_source(tmp_path / "a.ome.tif")
+
+
 @pytest.mark.parametrize("is_marked", [False, True])
 def test_only_a_sure_copy_tells_where_tissue_is(is_marked, picture, tmp_path):
     """A macro image may have the shape of the slide by chance."""
