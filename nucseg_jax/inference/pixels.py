@@ -53,7 +53,8 @@ def as_rgb(pixels: np.ndarray, meaning: Meaning | None = None) -> np.ndarray:
         return meaning.palette[colour[..., 0]]
     colour = _scaled(colour, meaning.highest, is_inverted=meaning.is_inverted)
     if meaning.is_ycbcr:
-        colour = np.asarray(Image.fromarray(colour, "YCbCr").convert("RGB"))
+        planes = [Image.fromarray(np.ascontiguousarray(colour[..., index])) for index in range(3)]
+        colour = np.asarray(Image.merge("YCbCr", planes).convert("RGB"))
     if meaning.alpha is not None:
         alpha = pixels[..., meaning.alpha, None]
         _check_levels(alpha, meaning)

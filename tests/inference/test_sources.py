@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import struct
 import zlib
 
@@ -16,7 +17,7 @@ from nucseg_jax.inference.journal import job_key
 from nucseg_jax.inference.open_source import open_source, refused, stem
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resample import ModelView, ToSourceGrid
-from nucseg_jax.inference.resolution import model_size, plausible
+from nucseg_jax.inference.resolution import microns_of, model_size, plausible
 from nucseg_jax.inference.source import RefusedImage, array_source, pyramid_overview
 
 
@@ -315,6 +316,12 @@ def test_bands_come_back_to_the_sources_grid_as_the_whole_map_does(microns, begi
     for channel in range(2):
         whole = Image.fromarray(band[..., channel]).resize((130, 96), Image.Resampling.BILINEAR)
         np.testing.assert_allclose(np.concatenate(parts)[..., channel], np.asarray(whole)[begin:], atol=1e-6)
+
+
+def test_units_are_told_apart_by_case_where_that_matters():
+    known = {"mm": 1e3, "nm": 1e-3, "µm": 1.0, "Micron": 1.0, "MILLIMETER": 1e3, "Å": 1e-4, " cm ": 1e4}
+    assert {unit: microns_of(unit) for unit in known} == known
+    assert all(math.isnan(microns_of(unit)) for unit in ("Mm", "Pm", "pixel", "", None, 3))
 
 
 def test_scales_that_differ_little_are_taken_as_one():

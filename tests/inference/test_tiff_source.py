@@ -402,6 +402,42 @@ def test_a_mask_is_no_picture_and_is_named(picture, tmp_path):
     source.close()
 
 
+def test_aperios_labels_are_known_by_their_description(picture, tmp_path):
+    """Some are not marked, and not small beside a region that was exported."""
+    abouts = ["Aperio Image Library v11\r\nlabel 387x463", "Aperio Image Library v11|MPP = 0.25"]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for about, pixels in zip(abouts, (picture[:80, :90], picture), strict=True):
+            writer.write(np.ascontiguousarray(pixels), photometric="rgb", description=about, metadata=None)
+    source = open_source(tmp_path / "a.tif")
+    np.testing.assert_array_equal(source.read(0, 0, 96, 128), picture)
+    assert source.resolution.microns_per_px == 0.25
+    source.close()
+
+
+def test_ome_xml_of_a_small_page_does_not_stand_for_a_large_one(picture, tmp_path):
+    xml = ome_xml("a", [("", "a.ome.tif", "urn:uuid:0")]).replace(b'"128"', b'"16"').replace(b'"96"', b'"12"')
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
+        small = np.ascontiguousarray(picture[::8, ::8])
+        for pixels, about in ((small, xml), (picture, None)):
+            writer.write(pixels, photometric="rgb", description=about, metadata=None)
+    with pytest.raises(RefusedImage, match="does not describe the largest"):
+        open_source(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"description": "state.configPath = 'a'\r\n"},
+        {"extratags": [(33445, "I", 1, 128, True), (33446, "2I", 1, (1, 1), True)]},
+    ],
+    ids=["ScanImage", "Molecular Dynamics"],
+)
+def test_formats_whose_planes_or_levels_are_told_elsewhere_are_refused(options, picture, tmp_path):
+    write(tmp_path / "a.tif", picture[..., 0], photometric="minisblack", **options)
+    with pytest.raises(RefusedImage, match="stack"):
+        open_source(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("is_stated", [False, True])
 def test_a_level_of_another_range_is_no_overview(is_stated, picture, tmp_path):
     stated = {"extratags": [(281, "H", 3, (4095,) * 3, True)]}

@@ -213,6 +213,11 @@ def test_of_several_images_the_slide_is_taken_and_equals_are_refused(picture, tm
     np.testing.assert_array_equal(read(tmp_path / "slide.zarr")[0], large)
     with pytest.raises(RefusedImage, match="equal standing"):
         open_source(tmp_path / "equals.zarr")
+    root = zarr.create_group(tmp_path / "named.zarr")
+    root.attrs["bioformats2raw.layout"] = 3
+    write_image(root.create_group("0"), picture, "cyx", name="Macro image")
+    write_image(root.create_group("1"), picture[:90], "cyx", name="slide")
+    np.testing.assert_array_equal(read(tmp_path / "named.zarr")[0], picture[:90])
 
 
 def test_the_ome_xml_of_a_bioformats2raw_store_tells_bits_names_scale_and_objective(picture, tmp_path):
