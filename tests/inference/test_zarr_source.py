@@ -189,6 +189,12 @@ def test_other_counts_of_channels_are_refused(count, picture, tmp_path):
             open_source(tmp_path / name)
 
 
+@pytest.mark.parametrize("shape", [(96, 128), (96, 128, 1), (1, 96, 128)])
+def test_one_channel_is_grey(shape, picture, tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=picture[..., 0].reshape(shape).copy())
+    np.testing.assert_array_equal(read(tmp_path / "a.zarr")[0], picture[..., :1].repeat(3, axis=-1))
+
+
 @pytest.mark.parametrize(
     ("names", "is_read"), [("cyx", True), ("zyx", False), ("tyx", False), ("abc", False)]
 )
