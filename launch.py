@@ -65,7 +65,11 @@ FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the r
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
 OUT = flags.DEFINE_string("out", None, "convert, report, predict: the folder to write; export: the file")
-INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
+INPUTS = flags.DEFINE_multi_string(
+    "inputs",
+    [],
+    "predict: images, folders or globs, such as 'slides/*.svs'; several with commas, or by several flags",
+)
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
 OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
@@ -142,11 +146,12 @@ def predict() -> None:
             advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
     from nucseg_jax.commands.predict import PredictSettings, predict
+    from nucseg_jax.commands.predict_inputs import split_inputs
     from nucseg_jax.inference.nuclei import NucleusRule
 
     failures = predict(
         pathlib.Path(WORKDIR.value),
-        INPUTS.value,
+        [name for text in INPUTS.value for name in split_inputs(text)],
         pathlib.Path(OUT.value),
         PredictSettings(
             microns_per_px=MPP.value,

@@ -1,9 +1,12 @@
 """The maps of an image as a Zarr group: probability, nuclei, classes; written band by band."""
 
 import dataclasses
+import hashlib
+import itertools
 import os
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 import zarr
@@ -31,8 +34,7 @@ class ProbabilityStore:
         cls, path: pathlib.Path, height: int, width: int, *, microns_per_px: float, has_classes: bool
     ) -> "ProbabilityStore":
         """A new one in place of what is there."""
-        if path.exists():
-            shutil.rmtree(path)
+        _remove(path)
         group = zarr.create_group(path)
         group.attrs.update({"microns_per_px": microns_per_px, PROBABILITY: "255ths"})
         dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if has_classes else {})
@@ -75,9 +77,45 @@ class ProbabilityStore:
     def publish(self, path: pathlib.Path) -> None:
         """Gives the folder its final name, all of it on the disk; what had it before goes away."""
         _sync(self.path)
-        if path.exists():
-            shutil.rmtree(path)
+        _remove(path)
         self.path.replace(path)
+
+
+def band_digest(level: np.ndarray, classes: np.ndarray | None) -> str:
+    """Computes a SHA-256 of rows as they are written and read: in a store, a chunk that is gone reads as zeros."""
+    digest = hashlib.sha256(repr(level.shape).encode())
+    for rows in (level, classes):
+        if rows is not None:
+            digest.update(np.ascontiguousarray(rows).data)
+    return digest.hexdigest()
+
+
+def intact_bands(path: pathlib.Path, ends: Sequence[int], digests: Sequence[str]) -> tuple[int, ...]:
+    """Returns the ends of the first bands of a store, as many as read as they were written.
+
+    Args:
+      path: the folder of an unfinished image; anything may have happened to it.
+      ends: rows at which its bands end.
+      digests: of each band; see `band_digest`.
+    """
+    intact: list[int] = []
+    try:
+        store = ProbabilityStore.reopen(path)
+        for (top, end), digest in zip(itertools.pairwise((0, *ends)), digests, strict=True):
+            if band_digest(*store.read(top, end)) != digest:
+                break
+            intact.append(end)
+    except Exception:  # Zarr meets damage with errors of every kind; the rest is computed again.
+        pass
+    return tuple(intact)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Takes away a folder, or a file or link in its place, if there is one; nothing behind a link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _sync(folder: pathlib.Path) -> None:

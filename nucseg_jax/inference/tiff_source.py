@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import logging
 import pathlib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -21,9 +20,6 @@ from nucseg_jax.inference.source import (
     pyramid_overview,
     whole_source,
 )
-
-# Damaged files are refused with one message; tifffile also logs what it stumbles over.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _COLOURS = ("RGB", "YCBCR", "MINISBLACK", "MINISWHITE")
 # Compressions whose decoders give RGB for YCbCr: JPEG's, old and new.

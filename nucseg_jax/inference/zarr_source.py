@@ -11,6 +11,7 @@ import zarr
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
+from nucseg_jax.inference.zarr_bounds import check_chunks
 
 _CHANNELS = (1, 2, 3, 4)
 
@@ -92,6 +93,8 @@ def _source(levels: list[zarr.Array], axes: str, resolution: Resolution | None) 
         )
     height, width = _size(first, axes)
     check_size(height, width)
+    for level in levels:
+        check_chunks(level, axes)
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
         return _read(first, axes, top, left, rows, columns)

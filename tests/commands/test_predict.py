@@ -67,7 +67,7 @@ def test_good_images_finish_and_bad_ones_are_listed(command_line, finished_run, 
     )
     assert status == 1, err
     assert "Traceback" not in err
-    assert "say no resolution" in out
+    assert "1 image with no plausible resolution" in out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["good.png"]
     reasons = {pathlib.Path(entry["input"]).name: entry["reason"] for entry in summary["failed"]}
@@ -151,7 +151,7 @@ def test_finished_images_are_left_alone_until_something_changes(finished_run, pr
     shutil.copytree(predicted / "out", out)
     before = {path: path.stat().st_mtime_ns for path in out.iterdir() if path.name.startswith("field.")}
     assert run_predict(finished_run, [predicted / "field.tif"], out) == 0
-    assert "1 images were finished before" in capsys.readouterr().out
+    assert "1 image finished before" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     other = PredictSettings(microns_per_px=0.5, tile_px=TILE_PX, overlap_px=32, rule=NucleusRule())
     assert run_predict(finished_run, [predicted / "field.tif"], out, other) == 0
