@@ -4,13 +4,15 @@ A pipe blocks the reader forever, a device gives bytes without an end, and eithe
 """
 
 import errno
+import html
 import os
 import pathlib
+import re
 import stat
 
 from nucseg_jax.inference.source import RefusedImage
 
-_KINDS = {
+KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -19,6 +21,7 @@ _KINDS = {
 _COMPANION_FOLDERS = frozenset(
     ("__macosx", "@eadir", ".appledouble", "$recycle.bin", "#recycle", ".trashes", ".spotlight-v100")
 )
+_NAMED_FILE = re.compile(r"""\bFileName\s*=\s*["']([^"']+)["']""")
 _COMPANION_FILES = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
 
 
@@ -53,10 +56,22 @@ def require_regular(path: pathlib.Path) -> os.stat_result:
     kind = stat.S_IFMT(status.st_mode)
     if kind not in (stat.S_IFREG, stat.S_IFDIR):
         raise RefusedImage(
-            f"{path.name} is {_KINDS.get(kind, 'something special')}, which is never opened",
+            f"{path.name} is {KINDS.get(kind, 'something special')}, which is never opened",
             expected="a regular file or a folder",
         )
     return status
+
+
+def check_named_files(path: pathlib.Path, ome_xml: str) -> None:
+    """Checks the files that an OME-TIFF names as parts of its image, before a reader opens them.
+
+    Raises:
+      RefusedImage: one that exists is no regular file.
+    """
+    for name in {html.unescape(name) for name in _NAMED_FILE.findall(ome_xml)}:
+        named = path.parent / name
+        if os.path.lexists(named) and not stat.S_ISREG(require_regular(named).st_mode):
+            raise RefusedImage(f"its OME metadata name {name}, a folder, as a part of it")
 
 
 def files_below(path: pathlib.Path) -> list[pathlib.Path]:

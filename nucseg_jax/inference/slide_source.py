@@ -8,6 +8,7 @@ import numpy as np
 
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import Resolution, plausible
+from nucseg_jax.inference.slide_files import check_slide_files
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def open_slide(path: pathlib.Path) -> Source:
             "slides need OpenSlide, which is not installed",
             advice="python -m pip install openslide-python openslide-bin",
         ) from None
+    check_slide_files(path)
     slide = openslide.OpenSlide(path)
     width, height = slide.dimensions
     check_size(height, width)

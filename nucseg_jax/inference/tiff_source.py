@@ -11,6 +11,7 @@ import tifffile
 import zarr
 
 from nucseg_jax.inference.pixels import as_rgb
+from nucseg_jax.inference.regular_files import check_named_files
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
 from nucseg_jax.inference.source import (
     LARGEST_WHOLE_PX,
@@ -41,6 +42,7 @@ def open_tiff(path: pathlib.Path) -> Source:
     """
     file = tifffile.TiffFile(path)
     try:
+        check_named_files(path, file.ome_metadata or "")
         return _open(file, path.stat().st_size)
     except BaseException:
         file.close()
