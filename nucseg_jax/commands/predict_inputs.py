@@ -24,11 +24,7 @@ def split_inputs(text: str) -> list[str]:
     """
     names, parts = [], text.split(",")
     while parts:
-        # Longest first; none is longer than a path can be.
-        counts = [
-            count for count in range(len(parts), 0, -1) if len(",".join(parts[:count])) <= _LONGEST_PATH
-        ]
-        joined = {count: ",".join(parts[:count]).strip() for count in counts or [1]}
+        joined = _joined(parts)
         found = next((count for count, name in joined.items() if name and _exists(name)), None)
         if found is None and not _is_glob_that_matches(joined[1]):
             found = next((count for count, name in joined.items() if _is_glob_that_matches(name)), None)
@@ -36,6 +32,17 @@ def split_inputs(text: str) -> list[str]:
         names.append(joined[count])
         parts = parts[count:]
     return [name for name in names if name]
+
+
+def _joined(parts: Sequence[str]) -> dict[int, str]:
+    """The first parts with their commas by how many they are, as many as a path may be long, the most first."""
+    joined, length = {}, 0
+    for count, part in enumerate(parts, start=1):
+        length += len(part) + 1
+        if count > 1 and length > _LONGEST_PATH:
+            break
+        joined[count] = ",".join(parts[:count]).strip()
+    return dict(reversed(joined.items()))
 
 
 def find_inputs(patterns: Sequence[str], out: pathlib.Path) -> list[pathlib.Path]:
