@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.data.batches import evaluation_batches
@@ -62,7 +63,7 @@ def evaluate(
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
         data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
-        print(f"baselines on {split}: {len(data.rows(split)):,} patches\n")
+        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
 
@@ -141,7 +142,7 @@ def score_run(
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh)
     print(
-        f"{folder.path}, checkpoint of step {best:,}, on {split}: {len(data.rows(split)):,} patches\n",
+        f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
         flush=True,
     )
     _, scored = evaluator.score(variables, data, training_rows, [split])
@@ -178,7 +179,7 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
         common = len(asked & _pairs(splits, used))
         if common:
             raise UserError(
-                f"{common:,} of the {len(asked):,} patches of this {split} split were {verb} by {folder.path}",
+                f"{common:,} of the {counted(len(asked), 'patch')} of this {split} split were {verb} by {folder.path}",
                 expected="patches the run has never seen",
                 advice="choose another --split, or add --force to score them all the same",
             )

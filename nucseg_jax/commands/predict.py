@@ -114,7 +114,7 @@ def predict_files(
         }
         write_json(out / SUMMARY, summary)
     nuclei = sum(entry["nuclei"] for entry in entries)
-    print(f"\n{counted(nuclei, 'nucleus', 'nuclei')} in {counted(len(entries), 'image')}, written to {out}")
+    print(f"\n{counted(nuclei, 'nucleus')} in {counted(len(entries), 'image')}, written to {out}")
     if failures:
         print(f"{counted(len(failures), 'image')} could not be read; {out / SUMMARY} says why")
     return len(failures)
@@ -158,7 +158,7 @@ def _line(entry: dict[str, Any]) -> str:
         f"{entry['input']}: {entry['height_px']:,} x {entry['width_px']:,} px at {entry['microns_per_px']:.4g} microns"
         f" ({entry['resolution_from']}), {counted(entry['tiles'] - skipped, 'tile')}"
         + (f" and {skipped:,} without tissue" if skipped else "")
-        + f", {counted(entry['nuclei'], 'nucleus', 'nuclei')}"
+        + f", {counted(entry['nuclei'], 'nucleus')}"
     )
 
 

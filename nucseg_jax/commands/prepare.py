@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import audit as audits
@@ -103,7 +104,7 @@ def _require_equal(audit: audits.Audit, source: DataSource) -> audits.Audit:
     folder = dataset_folder(source.data_dir)
     raise UserError(
         f"{folder} holds another data set: {origin.describe(audit.origin)},"
-        f" {audit.patches:,} patches.{difference}",
+        f" {counted(audit.patches, 'patch')}.{difference}",
         expected=origin.describe_source(source),
         advice=f"choose another --config.data.dir, or remove {folder}, and run the same command again",
     )

@@ -9,6 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from nucseg_jax.commands.training_run import Run, run_epochs, score_best, start_or_resume
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import full_disk_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
@@ -177,8 +178,8 @@ def announce(
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
     print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
     print(
-        f"training  {schedule.epochs} epochs of {schedule.steps_per_epoch} steps,"
-        f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
+        f"training  {counted(schedule.epochs, 'epoch')} of {counted(schedule.steps_per_epoch, 'step')},"
+        f" {counted(train.batch_size, 'tile')} of {train.tile_px} px a step, learning rate {train.lr:g}"
     )
     print(devices_line(mesh))
     if weights is not None:
@@ -202,7 +203,7 @@ def devices_line(mesh: Mesh) -> str:
     if split:
         line += f": {split}"
     if jax.process_count() > 1:
-        line += f"; {jax.process_count()} processes"
+        line += f"; {counted(jax.process_count(), 'process')}"
     idle = jax.device_count() - mesh.size
     if idle:
         line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data says so"
@@ -213,11 +214,11 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
     """Where training patches wait, how many bytes they take, and how many steps run a dispatch."""
     train = experiment.settings.train
     count = len(plan.splits.train)
-    patches = f"{count:,} training patches, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
+    patches = f"{counted(count, 'training patch')}, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
     steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
-    dispatch = f"{steps} step{'s' if steps > 1 else ''} a dispatch"
+    dispatch = f"{counted(steps, 'step')} a dispatch"
     if feed_name == "device":
-        return f"feed      device: {patches}, {train.store} over {mesh.size} device(s); {dispatch}"
+        return f"feed      device: {patches}, {train.store} over {counted(mesh.size, 'device')}; {dispatch}"
     return f"feed      host: {patches} read from {plan.data_dir} as they are needed; {dispatch}"
 
 

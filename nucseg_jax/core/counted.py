@@ -1,15 +1,20 @@
 """Counts as people read them."""
 
+_IRREGULAR = {"nucleus": "nuclei", "class": "classes", "process": "processes"}
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """Returns a count and its noun, the noun in the singular for one alone.
+
+def counted(count: int, noun: str) -> str:
+    """Returns a count and its noun, in the singular for one alone.
 
     Args:
       count: number of things.
-      noun: singular.
-      plural: where it is not the singular and an s.
+      noun: one of them; words may stand before it.
 
-    >>> counted(1, "image"), counted(0, "image"), counted(1234, "nucleus", "nuclei")
-    ('1 image', '0 images', '1,234 nuclei')
+    >>> counted(1, "image"), counted(0, "training patch"), counted(1234, "nucleus")
+    ('1 image', '0 training patches', '1,234 nuclei')
     """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+    if count == 1:
+        return f"{count:,} {noun}"
+    before, _, last = noun.rpartition(" ")
+    plural = _IRREGULAR.get(last) or last + ("es" if last.endswith(("ch", "x")) else "s")
+    return f"{count:,} {before} {plural}" if before else f"{count:,} {plural}"

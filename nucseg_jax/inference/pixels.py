@@ -11,6 +11,7 @@ Everything else (floating, signed and 32-bit numbers, other numbers of channels)
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 
 _WHITE = 255
@@ -43,7 +44,9 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
     if channels in (2, 4):
         pixels = _over_white(pixels[..., :-1], pixels[..., -1:])
     elif channels not in (1, 3):
-        raise UserError(f"pixels have {channels} channels", expected="grey or RGB, with or without alpha")
+        raise UserError(
+            f"pixels have {counted(channels, 'channel')}", expected="grey or RGB, with or without alpha"
+        )
     return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
@@ -35,7 +36,7 @@ def open_zarr(path: pathlib.Path) -> Source:
     arrays = [array for _, array in node.arrays()]
     if len(arrays) != 1:
         raise RefusedImage(
-            f"the Zarr group holds {len(arrays)} arrays and no OME metadata",
+            f"the Zarr group holds {counted(len(arrays), 'array')} and no OME metadata",
             expected="an array, or an OME-Zarr image",
         )
     return _source(arrays, _guessed_axes(arrays[0].shape), None)

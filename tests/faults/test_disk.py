@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.faults.watched import assert_same_end
 
@@ -79,3 +80,19 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(in_own_namespace, tr
     assert "cannot be written: Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(disk.iterdir())
+
+
+def test_predict_on_a_disk_without_inodes_ends_in_one_message(in_own_namespace, finished_run, tmp_path):
+    """Its threads end before Python does: one left in the devices' code aborts the process, after the message."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    Image.new("RGB", (600, 600), (200, 120, 180)).save(tmp_path / "a.png")
+    arguments = ("predict", f"--workdir={finished_run}", f"--inputs={tmp_path / 'a.png'}", f"--out={disk}")
+    # Enough to open the image's maps and write a band of them.
+    done = in_own_namespace(
+        f"mount -t tmpfs -o size=64m,nr_inodes=18 tmpfs {disk}; ls {disk};"
+        + shlex.join([sys.executable, str(LAUNCH), *arguments, "--tile_px=64", "--overlap_px=32"])
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith(f"error: {disk} cannot be written: the disk is full: no space, no inode")
+    assert len(done.stderr.splitlines()) == 2

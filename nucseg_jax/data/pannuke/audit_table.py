@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.data.pannuke import facts
 from nucseg_jax.data.pannuke.audit import Audit, FoldAudit
 
@@ -61,12 +62,14 @@ def render(audit: Audit) -> str:
             ]
         lines.append("")
     if differences:
-        lines += [f"{_DIFFERS} {len(differences)} figures differ from the published ones:", *differences]
+        differ = "differs" if len(differences) == 1 else "differ"
+        found = f"{counted(len(differences), 'figure')} {differ} from the published ones:"
+        lines += [f"{_DIFFERS} {found}", *differences]
     elif is_full_size:
         lines.append("Every official figure agrees with the published one.")
     else:
         if absent := len(tissues) - len(shown_tissues):
-            lines.append(f"No patch of the other {absent} tissues.")
+            lines.append(f"No patch of the other {counted(absent, 'tissue')}.")
         lines.append("The last column is PanNuke's, for orientation: this set is not of its size.")
     return "\n".join(lines)
 

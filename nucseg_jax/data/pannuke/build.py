@@ -13,6 +13,7 @@ import tqdm
 from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.memory import available_host_bytes
 from nucseg_jax.data.pannuke import audit as audits
@@ -47,8 +48,8 @@ def build(
     needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
     if needed > free:
         raise UserError(
-            f"{num_patches:,} patches need about {needed / 1e6:,.0f} MB, and the disk of {data_dir} has"
-            f" {free / 1e6:,.0f} MB free.",
+            f"the records of {counted(num_patches, 'patch')} need about {needed / 1e6:,.0f} MB, and the disk of"
+            f" {data_dir} has {free / 1e6:,.0f} MB free.",
             expected="room for the whole data set",
             advice="free some space, or choose another --config.data.dir",
         )
@@ -87,7 +88,11 @@ def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> au
         tally = audits.FoldTally()
         with contextlib.closing(patches.read_patches(fold)) as checked:
             for patch in tqdm.tqdm(
-                checked, desc=f"compare fold {fold.files.fold}", total=fold.num_patches, unit=" patches"
+                checked,
+                desc=f"compare fold {fold.files.fold}",
+                total=fold.num_patches,
+                unit=" patches",
+                disable=None,
             ):
                 tally.add(patch)
         folds[fold.files.fold] = tally.audit()
@@ -99,8 +104,8 @@ def _require_memory(patches_of_largest_fold: int) -> None:
     needed, available = patches_of_largest_fold * _BYTES_PER_PATCH, available_host_bytes()
     if available is not None and needed > available:
         raise UserError(
-            f"a fold of {patches_of_largest_fold:,} patches takes about {needed / 1e6:,.0f} MB of memory while it is"
-            f" written, and {available / 1e6:,.0f} MB are available",
+            f"a fold of {counted(patches_of_largest_fold, 'patch')} takes about {needed / 1e6:,.0f} MB of memory while"
+            f" it is written, and {available / 1e6:,.0f} MB are available",
             advice="prepare on a machine with more memory; the data set can be copied",
         )
 

@@ -117,4 +117,6 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
 
 
 def _with_bar(checked: Iterator[patches.Patch], fold: patches.CheckedFold) -> Iterator[patches.Patch]:
-    return tqdm.tqdm(checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches")
+    return tqdm.tqdm(
+        checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches", disable=None
+    )

@@ -7,6 +7,7 @@ from collections.abc import Generator
 import numpy as np
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import labels, npy
 from nucseg_jax.data.pannuke.release import FoldFiles
@@ -82,7 +83,7 @@ def check_fold(files: FoldFiles) -> CheckedFold:
     if len(set(lengths.values())) > 1:
         raise UserError(
             f"The arrays of fold {files.fold} differ in length: "
-            + "; ".join(f"{length:,} rows in {member}" for member, length in lengths.items())
+            + "; ".join(f"{counted(length, 'row')} in {member}" for member, length in lengths.items())
             + ".",
             expected="one image, one mask and one tissue a patch",
             advice="take all three files from the same release",

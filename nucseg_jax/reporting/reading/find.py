@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
@@ -105,5 +106,5 @@ def _are_copies(run: Run, other: Run) -> bool:
 
 def _damage(copy: Run, original: Run) -> tuple[str, ...]:
     cut_off = len(copy.epochs) < len(original.epochs) and not copy.is_damaged(METRICS)
-    epochs = f"{METRICS}: {len(copy.epochs)} of the original's {len(original.epochs)} epochs"
+    epochs = f"{METRICS}: {len(copy.epochs)} of the original's {counted(len(original.epochs), 'epoch')}"
     return (*copy.faults, *([epochs] if cut_off else []))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.counts import Counts
 
 Entry = Mapping[str, Any]
@@ -101,7 +102,7 @@ class Run:
         if not kind:
             return "–"
         cores = at(self.environment, "cpu_count")
-        return f"{count} x {kind}" + (f", {cores} cores" if kind == "cpu" and cores else "")
+        return f"{count} x {kind}" + (f", {counted(cores, 'core')}" if kind == "cpu" and cores else "")
 
     @property
     def command(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.reporting.page.document import (
     Block,
     Gap,
@@ -16,7 +17,6 @@ from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields,
 from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.reading.paper import PROTOCOL
 from nucseg_jax.reporting.reading.run import at
-from nucseg_jax.reporting.sections.cells import count
 
 _DIGEST = 8
 
@@ -26,7 +26,7 @@ def head_blocks(found: Found, cohorts: Sequence[Cohort]) -> list[Block]:
     finished = sum(run.results is not None for run in found.runs)
     configurations = sum(len(cohort.configurations) for cohort in cohorts)
     summary = (
-        f"{count(len(found.runs), 'run')} read, {finished} finished: {count(configurations, 'configuration')}"
+        f"{counted(len(found.runs), 'run')} read, {finished} finished: {counted(configurations, 'configuration')}"
         " (runs that differ only in their seed, or in fields that change no number, are one). Every number"
         " comes from the run folders below; the CSV file named beside each table and figure says from which"
         " file."
@@ -72,14 +72,14 @@ def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
     commits = {run.commit for run in found.runs if run.commit != "–"}
     if len(commits) > 1:
         texts.append(
-            f"The runs were made by {len(commits)} commits of the code ({', '.join(sorted(commits))}): a"
+            f"The runs were made by {counted(len(commits), 'commit')} of the code ({', '.join(sorted(commits))}): a"
             " difference between configurations may be one between commits. CHANGELOG.md lists, under"
             " Numbers, what changed results."
         )
     changed = [str(run.path) for run in found.runs if at(run.environment, "git", "dirty")]
     if changed:
         texts.append(
-            f"{count(len(changed), 'run')} of a checkout with uncommitted changes: {', '.join(changed)}."
+            f"{counted(len(changed), 'run')} of a checkout with uncommitted changes: {', '.join(changed)}."
         )
     devices = {run.device for run in found.runs if run.device != "–"}
     if len(devices) > 1:

@@ -11,7 +11,6 @@ from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.batch_norm import BATCH, MOVING, REESTIMATED, measured
 from nucseg_jax.reporting.sections.calibration import expected_calibration_error, reliability
 from nucseg_jax.reporting.sections.cells import (
-    count,
     listed,
     over_runs,
     population_deviation,
@@ -127,7 +126,6 @@ def test_deviations_and_words():
     assert over_runs([0.5, None]) == "0.5000"
     assert over_runs([0.25, 0.75]) == "0.5000 ± 0.3536"
     assert over_runs([None]) == over_runs([]) == "–"
-    assert count(1, "run") + ", " + count(1_344, "patch") == "1 run, 1,344 patches"
     assert [listed(list(words)) for words in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
 
 
