@@ -101,8 +101,8 @@ def predict_files(
                 else:
                     entries.append(result)
                     progress.line(_line(result))
-                    for remark in result["remarks"]:
-                        progress.line(f"{result['input']}: {remark}")
+                    for note in result["notes"]:
+                        progress.line(f"{result['input']}: {note}")
         progress.close()
         summary = {
             "run": str(run.path),
@@ -139,7 +139,7 @@ def _events(
 def _failed_entry(failure: Failed) -> dict[str, Any]:
     warnings = take_warnings(failure.path)
     entry: dict[str, Any] = {"input": str(failure.path), "reason": str(failure.error)}
-    return {**entry, "remarks": warnings} if warnings else entry
+    return {**entry, "notes": warnings} if warnings else entry
 
 
 def _counted(events: Iterable[Event], progress: TileProgress) -> Iterator[Event]:

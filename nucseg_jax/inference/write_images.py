@@ -142,7 +142,7 @@ def _write_image(
         **_about(job),
         **nuclei.summary(by_class=channels > 1),
         "files": [path.name for path in outputs],
-        "remarks": remarks(seen, nuclei=nuclei.count) + take_warnings(job.path),
+        "notes": remarks(seen, nuclei=nuclei.count) + take_warnings(job.path),
     }
     write_journal(files.journal, Journal(key, ends, digests, summary, output_digests(outputs)))
     return summary

@@ -207,7 +207,7 @@ def test_finished_images_are_left_alone_until_something_changes(finished_run, pr
     other = PredictSettings(microns_per_px=0.5, tile_px=TILE_PX, overlap_px=32, rule=NucleusRule())
     assert run_predict(finished_run, [image], out, other) == 0
     (entry,) = json.loads((out / "summary.json").read_text())["images"]
-    assert (entry["microns_per_px"], entry["resolution_from"], entry["remarks"]) == (0.5, "--mpp", [])
+    assert (entry["microns_per_px"], entry["resolution_from"], entry["notes"]) == (0.5, "--mpp", [])
 
 
 def test_an_image_that_was_replaced_by_one_of_the_same_size_and_time_is_predicted_again(
@@ -232,12 +232,12 @@ def test_an_image_that_was_replaced_by_one_of_the_same_size_and_time_is_predicte
         assert all((tmp_path / "out" / file).exists() for each in entries.values() for file in each["files"])
         return entries
 
-    assert predicted_now()["c.tif"]["remarks"] == []
+    assert predicted_now()["c.tif"]["notes"] == []
     assert "Pr\\udce9p.png" in capsys.readouterr().out
     tifffile.imwrite(image, np.zeros((70, 70, 3), np.uint8), photometric="rgb")
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert image.stat().st_size == before.st_size
-    (remark,) = predicted_now()["c.tif"]["remarks"]
+    (remark,) = predicted_now()["c.tif"]["notes"]
     assert remark.startswith("all black")
     printed = capsys.readouterr().out
     assert f"{image}: {remark}" in printed
