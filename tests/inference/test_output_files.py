@@ -23,7 +23,9 @@ NAMES = st.lists(PIECES, min_size=1, max_size=9).map("".join) | st.integers(1, 2
 def test_files_of_different_images_never_meet_and_fit(names):
     written: list[str] = []
     # Hidden ones, and ones that look like outputs of another.
-    for name in {around.format(name) for name in names for around in ("{}", ".{}", "..{}", "{}.mask", ".{}.mask")}:
+    for name in {
+        around.format(name) for name in names for around in ("{}", ".{}", "..{}", "{}.mask", ".{}.mask")
+    }:
         files = OutputFiles(pathlib.Path("out"), output_stem(pathlib.Path(f"{name}.png")))
         folders = [files.probability.name, files.unfinished.name]
         outputs = {path.name for path in (*files.finished(is_small=True), files.tiff_mask)}
