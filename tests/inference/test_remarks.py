@@ -18,6 +18,13 @@ def tissue(share: float) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
+def grey_tissue() -> np.ndarray:
+    """A quarter of the area, in a picture without colours."""
+    image = glass(240).mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    image[:, :96] -= 70
+    return image.astype(np.uint8)
+
+
 def with_hot_pixels(image: np.ndarray) -> np.ndarray:
     """One in two thousand is white."""
     image.reshape(-1, 3)[::2000] = 255
@@ -34,6 +41,7 @@ def with_hot_pixels(image: np.ndarray) -> np.ndarray:
         (np.full((40, 50, 3), 128, np.uint8), 0, "all of one grey level, 128"),
         (tissue(0.5), 0, "no nucleus, although 48% of it looks like tissue"),
         (tissue(1.0), 0, "although 100%"),
+        (grey_tissue(), 0, "although 24%"),
         (tissue(0.5), 1, None),
         (glass(225), 0, None),
         (tissue(0.004), 0, None),
