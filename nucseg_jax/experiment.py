@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,6 +12,7 @@ import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import DataSource, Kind
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
@@ -285,7 +285,7 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
       UserError: the file is missing or is no config.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}",

@@ -8,7 +8,6 @@ from typing import Any
 import tqdm
 
 from nucseg_jax.commands.describe import network_facts
-from nucseg_jax.commands.train import FREE_FIELDS
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.reporting.page.document import Document, Gap
@@ -20,6 +19,7 @@ from nucseg_jax.reporting.sections.cells import count
 from nucseg_jax.reporting.sections.compose import compose
 from nucseg_jax.reporting.sections.head import warnings
 from nucseg_jax.settings import later_fields
+from nucseg_jax.training.run_record import FREE_FIELDS
 
 
 def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:

@@ -1,6 +1,5 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
-import json
 import os
 import pathlib
 from typing import Any
@@ -20,28 +19,18 @@ from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
-from nucseg_jax.training.checkpoint import checkpoint_paths, open_checkpoints
+from nucseg_jax.training.checkpoint import open_checkpoints
+from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
-from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
+from nucseg_jax.training.run_check import finish, read_results, require_config
+from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import FREE_FIELDS
+from nucseg_jax.training.saved_checkpoints import checkpoint_paths
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 from nucseg_jax.training.step_programs import StepPrograms
 
-# Fields that change no number of a run: they may differ when it is taken up again.
-FREE_FIELDS = (
-    "data.dir:",
-    "data.release_dir:",
-    "train.log_every_steps:",
-    "train.checkpoint_every_steps:",
-    "train.feed:",
-    "train.store:",
-    "eval.overlays:",
-    "eval.compare_statistics:",
-    "eval.time_inference:",
-    # Rounding apart, devices change nothing.
-    "mesh.",
-)
 # What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
 SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")
 FIELDS_OF_NO_PROGRAM = (
@@ -97,16 +86,30 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             feed = experiment.training_feed(data, mesh, schedule)
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
-        run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, programs, watch)
+        run = Run(
+            experiment,
+            schedule,
+            data,
+            feed,
+            mesh,
+            folder,
+            recipe,
+            evaluator,
+            weights,
+            programs,
+            watch,
+            plan.digest,
+        )
         try:
             with watch.phase("start"):
                 state = start_or_resume(run)
             with open_checkpoints(folder.checkpoints) as checkpoints:
                 run_epochs(run, state, checkpoints)
-                with watch.phase("test"):
-                    score_best(run, checkpoints)
+            with watch.phase("test"):
+                results = score_best(run)
         finally:
             run.record_timing()
+        finish(folder, run.record(schedule.total_steps), results)
         print()
         print_results(folder)
 
@@ -143,6 +146,7 @@ def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
     """How the config differs from the one the folder was started with, free fields left out."""
     if not folder.config.exists():
         return []
+    require_config(folder)
     before = read_experiment_file(folder.config).settings
     return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
 
@@ -158,11 +162,11 @@ def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
         return None
     weights = experiment.pretrained_encoder()
     if weights is not None and folder.pretrained.exists():
-        before = json.loads(folder.pretrained.read_text(encoding="utf-8"))["digest"]
+        before = folder.read_pretrained().get("digest")
         if before != weights.report.digest:
             raise UserError(
                 f"{experiment.settings.pretrained.path} holds other weights than when {folder.path} was started",
-                expected=f"the weights with digest {before[:12]}; found {weights.report.digest[:12]}",
+                expected=f"the weights with digest {str(before)[:12]}; found {weights.report.digest[:12]}",
                 advice="choose another --workdir",
             )
     return weights
@@ -223,7 +227,7 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
 
 def print_results(folder: RunFolder) -> None:
     """Prints the table of results.json and where everything lies."""
-    print(results_table(json.loads(folder.results.read_text(encoding="utf-8"))))
+    print(results_table(read_results(folder)))
     print(f"\nrun folder: {folder.path}")
     print(f"pictures:   {folder.overlays}")
     print(f"curves:     tensorboard --logdir {folder.tensorboard}")

@@ -59,4 +59,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes strict JSON (a NaN raises ValueError), indented, at once."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON, indented, as `write_json` writes it."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
