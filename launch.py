@@ -26,6 +26,7 @@ from nucseg_jax.commands.command_flags import FLAGS_OF, check_flags
 from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
+from nucseg_jax.core.leaving import leave_when_told
 
 if TYPE_CHECKING:
     import ml_collections
@@ -322,6 +323,9 @@ def main(arguments: list[str]) -> None:
         )
     check_flags({name for name in FLAGS_OF if flags.FLAGS[name].present}, names[0])
     check_sweep_flags(sweep_flags())
+    # Of several processes JAX tells all together; --executor ends its jobs itself.
+    if names[0] == "train" and EXECUTOR.value is None and not is_one_of_several():
+        leave_when_told()
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;

@@ -10,6 +10,7 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
+from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
@@ -21,8 +22,9 @@ from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.settings import differences
+from nucseg_jax.settings import EvalSettings, differences
 from nucseg_jax.training.processes import only_the_first_speaks
+from nucseg_jax.training.run_check import require_config
 from nucseg_jax.training.run_folder import RunFolder
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
@@ -34,6 +36,8 @@ ARCHITECTURE_FIELDS = (
     "model.width:",
     "model.encoder_depths:",
 )
+# Fields of `eval` that no score depends on.
+WITHOUT_SCORES = ("overlays", "time_inference")
 
 
 def evaluate(
@@ -54,7 +58,8 @@ def evaluate(
       force: go on although the run was trained or selected on some of these patches.
 
     Raises:
-      UserError: nothing to score, no data, a config of another model, or patches that were trained on.
+      UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
+        altered, or, once the table is printed, a run folder that cannot be written.
     """
     if workdir is None and not baselines:
         raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
@@ -67,6 +72,7 @@ def evaluate(
         return
 
     folder = RunFolder(workdir)
+    require_config(folder)
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
@@ -78,22 +84,58 @@ def evaluate(
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
     data, training_rows = read_patches(folder, plan, split, training=estimates)
     facts, scored = score_run(trained, asked, folder, data, split, training_rows)
-    out = workdir / "evaluations" / f"{split}-{plan.digest[:8]}-{plan.splits.digest[:8]}"
     tables = score_baselines(data, split) if baselines else {}
     if jax.process_index():
         return
-    out.mkdir(parents=True, exist_ok=True)
-    write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
-    write_json(
-        out / "results.json",
-        {
-            split: scored.result,
-            "baselines": tables,
-            "about": {**facts, "data_digest": plan.digest, "forced": force},
-        },
+    # Before they are written: they took minutes to compute, and the folder may be another's.
+    print(results_table({split: scored.result}, tables), flush=True)
+    own = evaluation_name(
+        plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
     )
-    print(results_table({split: scored.result}, tables))
+    out = workdir / "evaluations" / own
+    about = {**facts, "data_digest": plan.digest, "forced": force}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
+        outcome = {split: scored.result, "baselines": tables, "about": about}
+        files = {"per_image.csv": file_digest(out / "per_image.csv")}
+        write_json(out / "results.json", sealed({**outcome, "files": files}))
+    except OSError as error:
+        raise UserError(
+            f"the scores above are not kept: {out} cannot be written: {error.strerror or error}",
+            advice="make the run folder writable, or copy it and evaluate the copy",
+        ) from None
     print(f"\nwritten to {out}")
+
+
+def evaluation_name(
+    plan: DataPlan,
+    split: str,
+    step: int,
+    trained: EvalSettings,
+    asked: EvalSettings,
+    *,
+    baselines: bool,
+) -> str:
+    """The folder of an evaluation, named by everything that was asked, so that none takes the place of another.
+
+    Fields of `eval` that are as the run has them are left out, and those that no score depends on.
+
+    Args:
+      plan: data set and splits.
+      split: that was scored.
+      step: of the checkpoint.
+      trained, asked: the run's own settings of evaluation, and those it was scored with.
+      baselines: whether they were scored too.
+    """
+    parts = [split, plan.digest[:8], plan.splits.digest[:8], f"step{step}"]
+    own, other = dataclasses.asdict(trained), dataclasses.asdict(asked)
+    parts += [
+        f"{name}={value}"
+        for name, value in other.items()
+        if value != own[name] and name not in WITHOUT_SCORES
+    ]
+    return "-".join([*parts, "baselines"] if baselines else parts)
 
 
 def read_patches(

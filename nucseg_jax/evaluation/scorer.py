@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
+from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.training.objective import Objective
 
 
@@ -47,10 +48,12 @@ class Scorer:
     batch_size: int
     mesh: Mesh
 
-    def score(self, variables: dict[str, Any], data: PreparedData, split: str) -> Scored:
-        """Evaluates every patch of 'train', 'validation' or 'test' once."""
-        batches = placed_batches(data.patches, data.rows(split), batch_size=self.batch_size, mesh=self.mesh)
-        counts, levels = evaluate(self.step, variables, batches)
+    def score(self, variables: dict[str, Any], data: PreparedData, split: str, *, bar: str = "") -> Scored:
+        """Evaluates every patch of 'train', 'validation' or 'test' once; `bar` is the text of a progress bar."""
+        rows = data.rows(split)
+        batches = placed_batches(data.patches, rows, batch_size=self.batch_size, mesh=self.mesh)
+        total = -(-len(rows) // self.batch_size)
+        counts, levels = evaluate(self.step, variables, with_bar(batches, bar, total))
         penalty = float(self.penalty(variables["params"]))
         # A split without patches has no losses.
         losses = dict.fromkeys(self.objective.terms) | counts.mean_losses()
