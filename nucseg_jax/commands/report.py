@@ -17,7 +17,7 @@ from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.sections.cells import count
 from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.reporting.sections.head import warnings
+from nucseg_jax.reporting.sections.head import unchecked, warnings
 from nucseg_jax.settings import later_fields
 from nucseg_jax.training.run_record import FREE_FIELDS
 
@@ -91,7 +91,7 @@ def summary(found: Found, cohorts: Sequence[Cohort], document: Document, out: pa
         f"read       {count(len(found.runs), 'run')}, {finished} finished,"
         f" {count(configurations, 'configuration')}",
         *(f"left out   {folder}: {reason}" for folder, reason in found.left_out),
-        *(f"warning    {text}" for text in warnings(found, cohorts)),
+        *(f"warning    {text}" for text in (*warnings(found, cohorts), *unchecked(found))),
         f"missing    {count(gaps, 'gap')}, listed on the page with the commands that fill them",
         f"written    {out / 'report.html'}",
         f"           {out / 'report.md'}, figures/, tables/",

@@ -71,7 +71,7 @@ def read_levels(path: pathlib.Path) -> np.ndarray:
         raise UserError(
             f"{path} cannot be read: {error.strerror}", expected="a file that train wrote"
         ) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
         raise UserError(
             f"{path} is no table of levels ({error})", expected="a calibration_{split}.csv that train wrote"
         ) from None

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.training.run_folder import RunFolder
@@ -64,8 +64,9 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
     for folder in folders:
         try:
             runs.append(read_run(folder))
-        except UserError as error:
-            left_out.append((str(folder), str(error).splitlines()[0].removeprefix(f"{folder}/")))
+        # Whatever is wrong with one run, the others are reported.
+        except Exception as error:
+            left_out.append((str(folder), reason_of(error).removeprefix(f"{folder}/")))
     if not runs:
         reasons = "".join(f"\n  {folder}: {reason}" for folder, reason in left_out)
         raise UserError(

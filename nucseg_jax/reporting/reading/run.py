@@ -48,7 +48,8 @@ class Run:
       counts: of every split that has its table of counts.
       calibration: int64 [256, 2] by split, pixels of background and nucleus by predicted level.
       evaluations: of the same data and split.
-      faults: what could not be read, and why.
+      faults: what could not be read or was altered, and why.
+      is_checked: whether the run recorded digests that its files were held against; those of earlier versions did not.
     """
 
     path: pathlib.Path
@@ -65,6 +66,7 @@ class Run:
     calibration: Mapping[str, np.ndarray]
     evaluations: tuple[Evaluation, ...]
     faults: tuple[str, ...]
+    is_checked: bool
 
     @property
     def seed(self) -> Any:

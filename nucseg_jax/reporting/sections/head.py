@@ -17,6 +17,7 @@ from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.reading.paper import PROTOCOL
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import count
+from nucseg_jax.training.run_record import UNCHECKED
 
 _DIGEST = 8
 
@@ -32,7 +33,7 @@ def head_blocks(found: Found, cohorts: Sequence[Cohort]) -> list[Block]:
         " file."
     )
     blocks: list[Block] = [Heading("What was read"), Paragraph(summary)]
-    blocks += [Warn(text) for text in warnings(found, cohorts)]
+    blocks += [Warn(text) for text in (*warnings(found, cohorts), *unchecked(found))]
     blocks += [_runs_table(cohorts)]
     if found.left_out:
         rows = tuple(found.left_out)
@@ -94,6 +95,12 @@ def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
                     " results; each run counts."
                 )
     return texts
+
+
+def unchecked(found: Found) -> list[str]:
+    """The runs that kept no digests, in one sentence; none if all did."""
+    paths = [str(run.path) for run in found.runs if not run.is_checked and not run.is_damaged("record.json")]
+    return [f"{count(len(paths), 'run')} {UNCHECKED}: {', '.join(paths)}."] if paths else []
 
 
 def describe_cohort(cohort: Cohort) -> str:
