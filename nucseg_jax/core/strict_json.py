@@ -61,7 +61,7 @@ def _finite(text: str) -> float:
 
 
 def _int64(text: str) -> int:
-    number = int(text) if len(text) < 20 else 2**63
+    number = int(text) if len(text) <= 20 else 2**63
     if abs(number) >= 2**63:
         raise ValueError(f"the number {text[:40]} is too large")
     return number
