@@ -98,12 +98,12 @@ def best_checkpoint(folder: RunFolder) -> tuple[SavedCheckpoint, list[str]]:
             f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
         )
     best = best_saved(folder.checkpoints)
+    scores = known_scores(folder, up_to_step=int(paths[0].name))
+    require_best(folder, None if best is None else best.score, scores)
     if best is None:
         raise UserError(
             f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
         )
-    scores = known_scores(folder, up_to_step=int(paths[0].name))
-    require_best(folder, best.score, scores)
     notes = []
     for path in paths:
         saved = read_saved(path)

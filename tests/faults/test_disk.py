@@ -69,6 +69,21 @@ def test_a_disk_that_is_full_while_saving_ends_the_run_and_more_space_lets_it_go
     assert_same_end(tmp_path / "copy", finished_run)
 
 
+def test_scores_of_a_run_that_cannot_be_written_are_printed_and_then_what_is_not_kept(
+    in_own_namespace, finished_run, tmp_path
+):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    before = sorted(run.rglob("*"))
+    command = shlex.join([sys.executable, str(LAUNCH), "evaluate", f"--workdir={run}"])
+    done = in_own_namespace(f"mount --bind {run} {run} && mount -o remount,ro,bind {run}; {command}")
+    assert done.returncode == 2
+    assert "image_skip" in done.stdout
+    assert f"the scores above are not kept: {run}" in done.stderr
+    assert "Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(run.rglob("*")) == before
+
+
 def test_a_folder_that_cannot_be_written_is_refused_at_once(in_own_namespace, train, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
