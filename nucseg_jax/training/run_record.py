@@ -31,7 +31,7 @@ FREE_FIELDS = (
     "mesh.",
 )
 UNCHECKED = (
-    "written by an earlier version, which kept no digests: that its scores, split and results are as they were"
+    "written by an earlier version, which kept no digests: whether scores, split and results are as they were"
     " written cannot be checked"
 )
 

@@ -8,6 +8,7 @@ from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.examples import examples_path, read_examples
+from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.training.record import read_metrics
 
 CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
@@ -33,6 +34,8 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         np.testing.assert_array_equal(shown, counts.counts[examples.position])
         np.testing.assert_array_equal(np.stack([examples.fold, examples.row], 1), patches[examples.position])
         assert (finished_run / "overlays" / f"{name}.png").stat().st_size > 10_000
+    run = read_run(finished_run)
+    assert (run.faults, run.is_checked) == ((), True)
     config = json.loads((finished_run / "config.json").read_text())
     assert config["train"]["tile_px"] == 32
     environment = json.loads((finished_run / "environment.json").read_text())

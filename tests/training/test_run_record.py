@@ -1,5 +1,6 @@
 """A run folder against its record: every field of the config, both digests, every file."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -9,7 +10,15 @@ from configs import base
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.data.splits import official_splits
-from nucseg_jax.training.run_check import final_record, finish, read_results, require_best, require_config
+from nucseg_jax.training.run_check import (
+    READ_WHEN_RESUMED,
+    final_record,
+    finish,
+    read_results,
+    require_best,
+    require_config,
+    resumed_scores,
+)
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.run_record import FREE_FIELDS, AlteredRunError, RunRecord, digests_of
 
@@ -138,6 +147,20 @@ def test_lines_may_be_added_and_none_altered(run):
         record.require_file(run.metrics, may_be_longer=True)
     with pytest.raises(AlteredRunError, match="is in no record"):
         record.require_file(pathlib.Path(run.config))
+
+
+def test_a_resumed_run_goes_on_from_files_as_they_were_saved(run):
+    run.results.unlink()
+    record = dataclasses.replace(RECORD, files=digests_of(run.path, READ_WHEN_RESUMED))
+    with run.metrics.open("a") as file:
+        file.write('{"step": 9, "epoch": 2, "kind": "train", "loss": 0.5}\n{"ste')
+    assert resumed_scores(run, record) == RECORD.scores
+    run.metrics.write_text(run.metrics.read_text().replace("0.5", "0.4", 1))
+    with pytest.raises(AlteredRunError, match=r"metrics\.jsonl was altered"):
+        resumed_scores(run, record)
+    # Moved away, as the message says.
+    run.metrics.unlink()
+    assert resumed_scores(run, record) == RECORD.scores
 
 
 def test_a_better_checkpoint_that_is_known_is_missed(run):

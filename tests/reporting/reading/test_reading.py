@@ -13,7 +13,7 @@ from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.reporting.sections.head import warnings
+from nucseg_jax.reporting.sections.head import unchecked, warnings
 
 FREE = ("data.dir", "train.feed")
 
@@ -137,6 +137,11 @@ def test_a_run_that_trained_otherwise_is_no_copy(run_folders, tmp_path, is_damag
         ("timing.json", '{"starts": 3}'),
         ("timing.json", '{"starts": [], "inference": [{}]}'),
         ("environment.json", "[]"),
+        ("environment.json", '{"command": "launch.py train \'"}'),
+        ("environment.json", '{"git": {"commit": 5}}'),
+        ("metrics.jsonl", '{"step": 1e999, "kind": "epoch"}\n'),
+        ("results.json", "[" * 100_000),
+        ("timing.json", '{"starts": [{"training": -1}]}'),
         ("per_image_test.csv", "index,fold\n1,2\n"),
         ("calibration_test.csv", "level,background_pixels,nucleus_pixels\n0,1,2\n"),
         ("calibration_test.csv", "nothing"),
@@ -162,6 +167,45 @@ def test_counts_that_contradict_the_scores_are_told(one_run):
     (one_run / "per_image_test.csv").write_text("\n".join(lines[:-1]) + "\n")
     (fault,) = read_run(one_run).faults
     assert "are not the 24 of split.json" in fault
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("batch8", "dice"),
+        ("batch8", "dice_std"),
+        ("tissue", "iou"),
+        ("image_skip", "accuracy"),
+        ("dice_loss",),
+    ],
+)
+def test_scores_of_every_convention_and_losses_are_held_to_the_counts(one_run, place):
+    results = json.loads((one_run / "results.json").read_text())
+    *names, last = ("test", *place)
+    inner = results
+    for name in names:
+        inner = inner[name]
+    inner[last] += 1e-6
+    (one_run / "results.json").write_text(json.dumps(results))
+    assert read_run(one_run).faults == (
+        "per_image_test.csv: its counts do not give the scores in results.json",
+    )
+
+
+def test_a_patch_of_another_tissue_contradicts_the_scores(one_run):
+    path = one_run / "per_image_test.csv"
+    header, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[3] = "Bladder"
+    path.write_text("\n".join([header, ",".join(cells), *rest]) + "\n")
+    assert "per_image_test.csv: its counts do not give the scores in results.json" in read_run(one_run).faults
+
+
+def test_runs_that_kept_no_digests_are_named_once(run_folders, tmp_path):
+    found = find_runs(str(run_folders / "*"), not_in=tmp_path)
+    (line,) = unchecked(found)
+    assert line.startswith("8 runs written by an earlier version")
+    assert all(str(run.path) in line for run in found.runs)
 
 
 def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_path):
