@@ -22,6 +22,14 @@ def leave_when_told() -> None:
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_watch, args=(read_end,), daemon=True).start()
+    # A child that is told to end would write into the same pipe.
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _forget() -> None:
+    signal.set_wakeup_fd(-1)
+    if signal.getsignal(signal.SIGTERM) is _leave:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _leave(*_: object) -> NoReturn:

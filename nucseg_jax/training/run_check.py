@@ -21,11 +21,10 @@ from nucseg_jax.training.run_record import (
 from nucseg_jax.training.saved_checkpoints import (
     DamagedCheckpointError,
     SavedCheckpoint,
+    all_saved,
     best_saved,
-    checkpoint_paths,
     damage_without_arrays,
     newest_record,
-    read_saved,
 )
 
 # Files that are read again: when a run is resumed, and beside these once it has ended.
@@ -92,29 +91,28 @@ def best_checkpoint(folder: RunFolder) -> tuple[SavedCheckpoint, list[str]]:
     Raises:
       UserError: no checkpoint was validated yet, the best is gone, or the scores cannot be relied on.
     """
-    paths = checkpoint_paths(folder.checkpoints)
-    if not paths:
+    found = all_saved(folder.checkpoints)
+    if not found:
         raise UserError(
             f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
         )
-    best = best_saved(folder.checkpoints)
-    scores = known_scores(folder, up_to_step=int(paths[0].name))
+    best = best_saved(found)
+    scores = known_scores(folder, up_to_step=found[0].record.step)
     require_best(folder, None if best is None else best.score, scores)
     if best is None:
         raise UserError(
             f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
         )
     notes = []
-    for path in paths:
-        saved = read_saved(path)
+    for saved in found:
         known = scores.get(saved.record.step, saved.score)
         if known != saved.score:
             raise DamagedCheckpointError(
-                path, f"its score is {saved.score}, and {known} was recorded elsewhere"
+                saved.path, f"its score is {saved.score}, and {known} was recorded elsewhere"
             )
-        error = damage_without_arrays(path)
-        if error is not None:
-            notes.append(f"{error.path / 'metrics'} was altered and is passed over: {error.reason}")
+        error = damage_without_arrays(saved.path)
+        if error is not None and saved.path.exists():
+            notes.append(f"{saved.path / 'metrics'} was altered and is passed over: {error.reason}")
     if not best.record.is_sealed:
         notes.append(f"{folder.path} was {UNCHECKED}")
     return best, notes

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nucseg_jax.core.errors import UserError, reason_of
@@ -135,14 +136,26 @@ def newest_record(folder: pathlib.Path) -> RunRecord | None:
     return None
 
 
-def best_saved(folder: pathlib.Path) -> SavedCheckpoint | None:
+def all_saved(folder: pathlib.Path) -> list[SavedCheckpoint]:
+    """Every checkpoint of a folder, the newest first; those that training removes meanwhile are left out.
+
+    Raises:
+      DamagedCheckpointError: the record of one is damaged.
+    """
+    found = []
+    for path in checkpoint_paths(folder):
+        try:
+            found.append(read_saved(path))
+        except DamagedCheckpointError:
+            if path.exists():
+                raise
+    return found
+
+
+def best_saved(saved: Sequence[SavedCheckpoint]) -> SavedCheckpoint | None:
     """The checkpoint with the highest recorded score, the later of equal ones; None before the first validation.
 
     Orbax's own files of scores decide nothing here: nothing would tell that one of them was altered.
-
-    Raises:
-      DamagedCheckpointError: the record of one is damaged, so that it might be the best.
     """
-    saved = [read_saved(path) for path in checkpoint_paths(folder)]
     scored = [each for each in saved if each.score is not None]
     return max(scored, key=lambda each: (each.score, int(each.path.name)), default=None)

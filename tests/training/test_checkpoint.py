@@ -18,6 +18,7 @@ from nucseg_jax.training.checksum import weighted_sums
 from nucseg_jax.training.mesh import make_mesh, replicated
 from nucseg_jax.training.saved_checkpoints import (
     DamagedCheckpointError,
+    all_saved,
     best_saved,
     checkpoint_paths,
     mend_scores,
@@ -163,7 +164,7 @@ def test_an_altered_score_makes_no_other_checkpoint_the_best(two_checkpoints, tm
     copy = shutil.copytree(folder, tmp_path / "copy")
     for step, score in scores.items():
         write_score(copy / step, score)
-    assert best_saved(copy).path.name == "2"
+    assert best_saved(all_saved(copy)).path.name == "2"
     with pytest.raises(DamagedCheckpointError, match="its score"):
         open_checkpoints(copy)
     assert len(mend_scores(copy)) == len(scores)
@@ -179,14 +180,14 @@ def test_a_record_that_was_altered_is_damage(two_checkpoints, tmp_path, field, v
     path = copy / "2" / "record" / "metadata"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(DamagedCheckpointError, match="does not match its own SHA-256"):
-        best_saved(copy)
+        best_saved(all_saved(copy))
 
 
 def test_a_checkpoint_under_another_steps_name_is_damage(two_checkpoints, tmp_path):
     copy = shutil.copytree(two_checkpoints[0], tmp_path / "copy")
     (copy / "2").rename(copy / "3")
     with pytest.raises(DamagedCheckpointError, match="it is the checkpoint of step 2"):
-        best_saved(copy)
+        best_saved(all_saved(copy))
 
 
 def test_checkpoints_of_earlier_versions_are_read_by_their_own_checksums(two_checkpoints, tmp_path):
@@ -199,7 +200,7 @@ def test_checkpoints_of_earlier_versions_are_read_by_their_own_checksums(two_che
     restored, record = restore_checkpoint(copy / "2", like)
     jax.tree.map(np.testing.assert_array_equal, restored, states[1])
     assert not record.is_sealed
-    assert best_saved(copy).score == 0.6
+    assert best_saved(all_saved(copy)).score == 0.6
     path.write_text(json.dumps({**old, "checksums": weighted_sums(states[0])}))
     with pytest.raises(DamagedCheckpointError, match="other values"):
         restore_checkpoint(copy / "2", like)
