@@ -1,7 +1,6 @@
 """`train --sweep`: the rows of a sweep, what there is of each, and the command that runs one."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import types
@@ -12,6 +11,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.reporting.table import render
 from nucseg_jax.sweep import Row, Sweep
+from nucseg_jax.training.run_check import read_results
 from nucseg_jax.training.run_folder import RunFolder
 
 FINISHED, BEGUN, ABSENT = "finished", "begun", "-"
@@ -92,11 +92,14 @@ def row_state(root: pathlib.Path, row: Row) -> str:
 
 
 def shown_test_dice(folder: RunFolder) -> str:
-    """Of a finished run, four decimals; '-' without results or where it is undefined."""
+    """Of a finished run, four decimals; '-' without results or where it is undefined, a word where it was altered."""
     if not folder.results.exists():
         return ABSENT
-    dice = json.loads(folder.results.read_text(encoding="utf-8"))["test"]["micro"]["dice"]
-    return ABSENT if dice is None else f"{dice:.4f}"
+    try:
+        dice = read_results(folder)["test"]["micro"]["dice"]
+        return ABSENT if dice is None else f"{dice:.4f}"
+    except (UserError, KeyError, TypeError, ValueError):
+        return "damaged"
 
 
 def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:

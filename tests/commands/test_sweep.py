@@ -13,12 +13,13 @@ import time
 import pytest
 
 from configs import quickstart
-from nucseg_jax.commands.sweep import SweepRun, import_submitit, list_rows
+from nucseg_jax.commands.sweep import SweepRun, import_submitit, list_rows, shown_test_dice
 from nucseg_jax.commands.sweep_local import devices_by_slot, last_error
 from nucseg_jax.commands.sweep_slurm import slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.lock import held
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
+from nucseg_jax.training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE_EPOCH = (
@@ -100,6 +101,12 @@ def sweep_run(tmp_path):
     sweep = read_sweep(write_sweep(tmp_path / "rows.py", *rows))
     experiments = row_experiments(sweep, quickstart.get_config().to_dict(), {})
     return SweepRun(sweep, experiments, tmp_path / "root", ("python", "launch.py"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"test": {"micro": {"dice": "x"}}}', "[" * 100_000])
+def test_a_row_whose_results_are_damaged_does_not_end_the_list(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    assert shown_test_dice(RunFolder(tmp_path)) == "damaged"
 
 
 def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
