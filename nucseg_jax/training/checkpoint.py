@@ -108,8 +108,8 @@ def restore_checkpoint(path: pathlib.Path, like: TrainState) -> tuple[TrainState
     saved = read_saved(path)
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-            wanted = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-            state = reader.restore(path.absolute(), args=wanted).state
+            items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+            state = reader.restore(path.absolute(), args=items).state
     # Orbax, TensorStore and the file system each raise their own on damaged files.
     except Exception as error:
         raise DamagedCheckpointError(path, reason_of(error)) from error
