@@ -8,21 +8,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.commands.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import write_json
-from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.per_image import write_per_image
 from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.settings import EvalSettings, differences
+from nucseg_jax.settings import differences
 from nucseg_jax.training.processes import only_the_first_speaks
 from nucseg_jax.training.run_check import require_config
 from nucseg_jax.training.run_folder import RunFolder
@@ -36,8 +34,6 @@ ARCHITECTURE_FIELDS = (
     "model.width:",
     "model.encoder_depths:",
 )
-# Fields of `eval` that no score depends on.
-WITHOUT_SCORES = ("overlays", "time_inference")
 
 
 def evaluate(
@@ -94,48 +90,9 @@ def evaluate(
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
-        outcome = {split: scored.result, "baselines": tables, "about": about}
-        files = {"per_image.csv": file_digest(out / "per_image.csv")}
-        write_json(out / "results.json", sealed({**outcome, "files": files}))
-    except OSError as error:
-        raise UserError(
-            f"the scores above are not kept: {out} cannot be written: {error.strerror or error}",
-            advice="make the run folder writable, or copy it and evaluate the copy",
-        ) from None
+    outcome = {split: scored.result, "baselines": tables, "about": about}
+    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split))
     print(f"\nwritten to {out}")
-
-
-def evaluation_name(
-    plan: DataPlan,
-    split: str,
-    step: int,
-    trained: EvalSettings,
-    asked: EvalSettings,
-    *,
-    baselines: bool,
-) -> str:
-    """The folder of an evaluation, named by everything that was asked, so that none takes the place of another.
-
-    Fields of `eval` that are as the run has them are left out, and those that no score depends on.
-
-    Args:
-      plan: data set and splits.
-      split: that was scored.
-      step: of the checkpoint.
-      trained, asked: the run's own settings of evaluation, and those it was scored with.
-      baselines: whether they were scored too.
-    """
-    parts = [split, plan.digest[:8], plan.splits.digest[:8], f"step{step}"]
-    own, other = dataclasses.asdict(trained), dataclasses.asdict(asked)
-    parts += [
-        f"{name}={value}"
-        for name, value in other.items()
-        if value != own[name] and name not in WITHOUT_SCORES
-    ]
-    return "-".join([*parts, "baselines"] if baselines else parts)
 
 
 def read_patches(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.evaluate import evaluate, evaluation_name, read_patches, refuse_seen_patches
+from nucseg_jax.commands.evaluate import evaluate, read_patches, refuse_seen_patches
+from nucseg_jax.commands.evaluation_folder import evaluation_name
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed

@@ -7,6 +7,7 @@ import pytest
 
 from configs import base, unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -223,6 +224,26 @@ def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_p
     run = read_run(folder)
     assert "per_image_test.csv: its 6 counted classes are not the 1 of config.json" in run.faults
     assert not run.counts
+
+
+@pytest.mark.parametrize("altered", ["nothing", "score", "table"])
+def test_an_evaluation_that_was_altered_is_named(one_run, altered):
+    (file,) = one_run.glob("evaluations/*/results.json")
+    table = shutil.copy(one_run / "per_image_test.csv", file.with_name("per_image.csv"))
+    outcome = {**json.loads(file.read_text()), "files": {"per_image.csv": file_digest(table)}}
+    content = json.dumps(sealed(outcome))
+    if altered == "score":
+        dice = json.dumps(outcome["test"]["batch8"]["dice"])
+        content = content.replace(dice, "0.999", 1)
+    elif altered == "table":
+        table.write_text(table.read_text().replace("Breast", "Uterus", 1))
+    file.write_text(content)
+    run = read_run(one_run)
+    is_whole = altered == "nothing"
+    assert len(run.evaluations) == is_whole
+    assert [fault.split(":")[0] for fault in run.faults] == (
+        [] if is_whole else [str(file.relative_to(one_run))]
+    )
 
 
 def test_an_altered_split_makes_the_run_unusable(one_run):
