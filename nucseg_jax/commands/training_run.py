@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from nucseg_jax.core.files import sync_file
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
@@ -153,6 +154,8 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
 
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
+            # The checkpoint holds a digest of these lines, and must not outlive them.
+            sync_file(run.folder.metrics)
             save_checkpoint(checkpoints, state, run.record(int(state.step)).as_json(), score)
             if score is not None:
                 run.scores[int(state.step)] = score

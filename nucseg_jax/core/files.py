@@ -30,6 +30,12 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sync_file(path: pathlib.Path) -> None:
+    """Waits until what was written to a file is on disk, where a loss of power cannot take it back."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Whether an error says that a disk is full, be it the system's or a library's that carries its text.
 
