@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -12,7 +11,6 @@ from nucseg_jax.commands.training_run import Run, run_epochs, score_best, start_
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import full_disk_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
-from nucseg_jax.core.stored_program import stored_program
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
@@ -21,12 +19,12 @@ from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import checkpoint_paths, open_checkpoints
+from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
 from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
-from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
-from nucseg_jax.training.step_programs import StepPrograms
+from nucseg_jax.training.schedule import Schedule, make_schedule
 
 # Fields that change no number of a run: they may differ when it is taken up again.
 FREE_FIELDS = (
@@ -41,15 +39,6 @@ FREE_FIELDS = (
     "eval.time_inference:",
     # Rounding apart, devices change nothing.
     "mesh.",
-)
-# What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
-SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")
-FIELDS_OF_NO_PROGRAM = (
-    "train.epochs",
-    "train.feed",
-    "train.log_every_steps",
-    "train.checkpoint_every_steps",
-    "train.steps_per_dispatch",
 )
 
 
@@ -87,7 +76,6 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             return
         folder.record_start(describe_environment(started_from))
         feed_name = experiment.choose_feed(plan, mesh)
-        programs = step_programs(experiment, schedule, feed_name, len(plan.splits.train), mesh)
         announce(experiment, plan.splits, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
@@ -97,6 +85,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             feed = experiment.training_feed(data, mesh, schedule)
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
+        programs = CompiledSteps()
         run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, programs, watch)
         try:
             with watch.phase("start"):
@@ -109,34 +98,6 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             run.record_timing()
         print()
         print_results(folder)
-
-
-def program_settings(experiment: Experiment) -> dict[str, Any]:
-    """The config without what no training step looks at; whatever is new in a config is looked at."""
-    return {
-        f"{section}.{field}": value
-        for section, fields in experiment.settings.as_json().items()
-        for field, value in fields.items()
-        if section not in SECTIONS_OF_NO_PROGRAM and f"{section}.{field}" not in FIELDS_OF_NO_PROGRAM
-    }
-
-
-def step_programs(
-    experiment: Experiment, schedule: Schedule, feed_name: FeedName, training_patches: int, mesh: Mesh
-) -> StepPrograms:
-    """The training steps' programs, of which the first begins to load."""
-    facts = {
-        **program_settings(experiment),
-        "steps_per_epoch": schedule.steps_per_epoch,
-        "feed": feed_name,
-        "training_patches": training_patches,
-    }
-    devices = tuple(mesh.devices.flat)
-    size = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
-    return StepPrograms(
-        lambda steps: stored_program("train_steps", {**facts, "steps": steps}, devices),
-        first=next(dispatch_sizes(schedule, size, epoch=0, first_step=0)),
-    )
 
 
 def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:

@@ -32,6 +32,7 @@ from nucseg_jax.training.checkpoint import (
     restore_newest,
     save_checkpoint,
 )
+from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
 from nucseg_jax.training.mesh import keep_state_sharded
@@ -43,7 +44,6 @@ from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
-from nucseg_jax.training.step_programs import StepPrograms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Run:
       recipe: what the step is bound to.
       evaluator: scores and draws.
       weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
-      programs: of the training steps.
+      programs: compiled training steps.
       watch: wall time by phase.
     """
 
@@ -73,7 +73,7 @@ class Run:
     recipe: StepRecipe
     evaluator: Evaluator
     weights: Loaded | None
-    programs: StepPrograms
+    programs: CompiledSteps
     watch: Stopwatch
 
     @property
