@@ -9,6 +9,7 @@ import types
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.private_folder import make_private, why_unsafe
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.reporting.table import render
 from nucseg_jax.sweep import Row, Sweep
@@ -43,7 +44,7 @@ class SweepRun:
 
     @property
     def submitit(self) -> pathlib.Path:
-        """What submitit itself writes."""
+        """What submitit itself writes: pickles, so the folder is this user's alone."""
         return self.root / ".submitit"
 
     def job(self, index: int, environment: dict[str, str | None] | None = None) -> CommandJob:
@@ -74,11 +75,16 @@ class SweepRun:
                     advice="choose another --workdir, or go on with the old values",
                 )
         try:
-            self.submitit.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.submitit)
+            fault = why_unsafe(self.submitit)
         except OSError as error:
             raise UserError(
                 f"{self.root} cannot be written: {error.strerror}", advice="choose another --workdir"
             ) from None
+        if fault:
+            # submitit hands jobs and results on as pickles.
+            raise UserError(f"what lies in {self.submitit} is run as code: {fault}")
         if not os.access(self.root, os.W_OK):
             raise UserError(f"{self.root} cannot be written", advice="choose another --workdir")
 

@@ -6,7 +6,6 @@ folder is made for its user alone, and one that others could have written to is 
 
 import os
 import pathlib
-import stat
 import sys
 import time
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import jax
 
 from nucseg_jax.core.paths import expand_user
+from nucseg_jax.core.private_folder import make_private, why_exchangeable, why_unsafe
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 Origin = Literal["cache", "compiler"]
@@ -38,46 +38,13 @@ def enable_compilation_cache() -> None:
     folder = base / "nucseg_jax" / "jax"
     try:
         make_private(folder)
-        fault = why_unsafe(folder)
+        fault = why_unsafe(folder) or why_exchangeable(folder)
     except OSError as error:
         fault = f"{folder} cannot be made: {error.strerror}"
     if fault:
-        _print_line(f"compiled programs are not kept: {fault}")
+        _print_line(f"compiled programs are not kept: {fault}, or name another folder with {VARIABLE}")
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-
-
-def make_private(folder: pathlib.Path) -> None:
-    """Makes a folder, and those above it that are missing, with mode 0700; one that is there stays as it is."""
-    for path in (*reversed(folder.parents), folder):
-        if not path.exists():
-            path.mkdir(mode=0o700, exist_ok=True)
-
-
-def why_unsafe(folder: pathlib.Path) -> str:
-    """Returns why others could put files into a folder, in a few words with what mends it; '' if they cannot.
-
-    Args:
-      folder: absolute. Those above it count too: who may rename one of them may exchange the folder.
-    """
-    entry = folder.lstat()
-    if stat.S_ISLNK(entry.st_mode):
-        return f"{folder} is a link; remove it"
-    if not stat.S_ISDIR(entry.st_mode):
-        return f"{folder} is no folder; remove it"
-    if entry.st_uid != os.geteuid():
-        return f"{folder} belongs to another user; remove it"
-    if entry.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"{folder} can be written by others; chmod go-w {folder}"
-    for above in folder.parent.resolve().joinpath("-").parents:
-        entry = above.stat()
-        # In a user namespace the system's folders belong to another number than 0.
-        if entry.st_uid not in (0, os.geteuid(), os.stat("/").st_uid):
-            return f"{above} belongs to another user; name another folder with {VARIABLE}"
-        # In a folder such as /tmp only its owner may rename an entry.
-        if entry.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not entry.st_mode & stat.S_ISVTX:
-            return f"{above} can be written by others; chmod go-w {above}, or name another with {VARIABLE}"
-    return ""
 
 
 def cached_compile(jitted: jax.stages.Wrapped, *args: Any) -> tuple[jax.stages.Compiled, float, Origin]:
@@ -102,7 +69,7 @@ def _use_named_folder(named: str) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     try:
         make_private(folder)
-        fault = why_unsafe(folder.resolve())
+        fault = why_unsafe(folder.resolve()) or why_exchangeable(folder)
     except OSError as error:
         _print_line(f"{VARIABLE}: {folder} cannot be made: {error.strerror}")
         return

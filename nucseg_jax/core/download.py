@@ -21,7 +21,7 @@ import tqdm
 
 from nucseg_jax import __version__
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import is_full_disk
+from nucseg_jax.core.files import is_full_disk, open_without_links
 from nucseg_jax.core.lock import held
 
 _PIECE_BYTES = 1 << 20
@@ -217,7 +217,7 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
             found = f"{coming:,} bytes of {file.name} are still to come, {free:,} are free"
             raise _disk_full(part.parent, found, words)
         with (
-            part.open("wb" if starts_over else "ab") as opened,
+            open(part, "wb" if starts_over else "ab", opener=open_without_links) as opened,
             tqdm.tqdm(
                 desc=file.name,
                 initial=have,

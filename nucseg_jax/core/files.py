@@ -1,12 +1,16 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and links that are not followed when a file is written.
+
+In a folder that others may write to, a link under a name of ours would lead to a file of ours elsewhere.
+"""
 
 import contextlib
 import errno
 import json
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from nucseg_jax.core.errors import UserError
 
@@ -18,9 +22,11 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary name beside `path` and renames it to `path` once the block ends without an error.
 
-    A kill at any moment leaves the old file or the new one. On an error the temporary file is removed.
+    A kill at any moment leaves the old file or the new one. On an error the temporary file is removed. The
+    temporary file exists, empty, when the block begins; nobody can have put a link under its name before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    os.close(open_without_links(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -28,6 +34,28 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_without_links(path: str | pathlib.Path, flags: int) -> int:
+    """Opens a file as `os.open` does, but not through a link; new files get the mode that the umask leaves of 0666.
+
+    It fits the `opener` of `open`.
+
+    Raises:
+      OSError: it is a link (ELOOP, with the words for it), or cannot be opened.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            name = pathlib.Path(path).name
+            raise OSError(errno.ELOOP, f"{name} is a link, which is not written through", str(path)) from None
+        raise
+
+
+def open_to_append(path: pathlib.Path) -> TextIO:
+    """Opens a text file of ours, made if it is missing, to add lines at its end; see `open_without_links`."""
+    return open(path, "a", encoding="utf-8", opener=open_without_links)
 
 
 def is_full_disk(error: BaseException) -> bool:

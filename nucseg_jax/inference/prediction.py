@@ -7,6 +7,8 @@ import pathlib
 import numpy as np
 import shapely
 
+from nucseg_jax.core.files import write_text
+from nucseg_jax.core.paths import user_path
 from nucseg_jax.inference.bands import Bands, any_nucleus, levels_and_classes
 from nucseg_jax.inference.geojson import features
 from nucseg_jax.inference.job import Job
@@ -57,10 +59,10 @@ class Prediction:
 
     def write_geojson(self, path: str | pathlib.Path) -> None:
         """Writes the outlines as QuPath's detections."""
-        path = pathlib.Path(path)
+        path = user_path(path)
         lines = [json.loads(line) for line in features(path.stem, self.polygons, self.table)]
         text = json.dumps({"type": "FeatureCollection", "features": lines}, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")
 
 
 def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction:

@@ -44,6 +44,8 @@ class ProbabilityStore:
     @classmethod
     def reopen(cls, path: pathlib.Path) -> "ProbabilityStore":
         """One that is there, to be written further."""
+        if path.is_symlink():
+            raise OSError(f"{path} is a link, which is not written through")
         return cls(path, zarr.open_group(path, mode="r+"))
 
     @property

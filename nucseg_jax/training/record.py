@@ -18,7 +18,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import write_text
+from nucseg_jax.core.files import open_to_append, write_text
 
 
 class MetricsLog:
@@ -31,7 +31,7 @@ class MetricsLog:
         self._path = path
         if path.exists():
             self._rewrite(read_metrics(path))
-        self._file = path.open("a", encoding="utf-8")
+        self._file = open_to_append(path)
 
     def write(self, step: int, epoch: int, kind: str, values: Mapping[str, Any]) -> None:
         """Appends one line.
@@ -57,7 +57,7 @@ class MetricsLog:
         """Drops the lines of later steps: a run that resumes from `step` writes them again."""
         self._file.close()
         self._rewrite([line for line in read_metrics(self._path) if line["step"] <= step])
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = open_to_append(self._path)
 
     def close(self) -> None:
         """Closes the file."""

@@ -112,6 +112,19 @@ def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
         sweep_run.claim()
 
 
+def test_submitits_pickles_lie_in_a_folder_of_this_user_alone(sweep_run):
+    """They are read again as code."""
+    sweep_run.claim()
+    assert sweep_run.submitit.stat().st_mode & 0o777 == 0o700
+    sweep_run.submitit.chmod(0o777)
+    with pytest.raises(UserError, match=r"run as code: others may write to .*\.submitit; chmod go-w"):
+        sweep_run.claim()
+    sweep_run.submitit.rename(sweep_run.root / "elsewhere")
+    sweep_run.submitit.symlink_to(sweep_run.root / "elsewhere")
+    with pytest.raises(UserError, match=r"\.submitit is a link"):
+        sweep_run.claim()
+
+
 def test_a_run_folder_is_no_folder_of_a_sweep(sweep_run):
     sweep_run.root.mkdir()
     (sweep_run.root / "config.json").write_text("{}")
