@@ -23,9 +23,12 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from nucseg_jax.commands.command_flags import FLAGS_OF, check_flags
+from nucseg_jax.commands.config_argument import with_config_path
 from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
+from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+from nucseg_jax.core.paths import expand_user, user_path
 
 if TYPE_CHECKING:
     import ml_collections
@@ -96,7 +99,7 @@ def train() -> None:
     from nucseg_jax.commands.train import train
 
     if SWEEP.value is not None:
-        train_sweep(pathlib.Path(SWEEP.value))
+        train_sweep(user_path(SWEEP.value))
         return
     experiment = config_experiment()
     train(experiment, workdir("runs/NAME"), started_from())
@@ -112,7 +115,7 @@ def train_sweep(file: pathlib.Path) -> None:
     if LIST.value:
         if CONFIG.value is not None:
             row_experiments(sweep, config().to_dict(), started_from().overrides)
-        list_rows(sweep, pathlib.Path(WORKDIR.value) if WORKDIR.value else None)
+        list_rows(sweep, user_path(WORKDIR.value) if WORKDIR.value else None)
         return
     experiments = row_experiments(sweep, config().to_dict(), started_from().overrides)
     root = workdir("runs/SWEEP, the folder of its run folders")
@@ -127,7 +130,7 @@ def evaluate() -> None:
 
     evaluate(
         config_experiment() if CONFIG.value is not None else None,
-        pathlib.Path(WORKDIR.value) if WORKDIR.value else None,
+        user_path(WORKDIR.value) if WORKDIR.value else None,
         split=SPLIT.value,
         baselines=BASELINES.value,
         force=FORCE.value,
@@ -145,9 +148,9 @@ def predict() -> None:
     from nucseg_jax.inference.nuclei import NucleusRule
 
     failures = predict(
-        pathlib.Path(WORKDIR.value),
+        user_path(WORKDIR.value),
         INPUTS.value,
-        pathlib.Path(OUT.value),
+        user_path(OUT.value),
         PredictSettings(
             microns_per_px=MPP.value,
             tile_px=TILE_PX.value,
@@ -169,7 +172,7 @@ def export() -> None:
         )
     from nucseg_jax.commands.export import export
 
-    export(pathlib.Path(WORKDIR.value), pathlib.Path(OUT.value))
+    export(user_path(WORKDIR.value), user_path(OUT.value))
 
 
 def describe() -> None:
@@ -189,7 +192,7 @@ def convert() -> None:
             "convert needs --encoder, --source and --out",
             advice="python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50",
         )
-    convert(ENCODER.value, SOURCE.value, pathlib.Path(OUT.value))
+    convert(ENCODER.value, expand_user(SOURCE.value), user_path(OUT.value))
 
 
 def profile() -> None:
@@ -209,7 +212,7 @@ def profile() -> None:
         dtypes=DTYPES.value,
         seconds=SECONDS.value,
         as_json=JSON.value,
-        trace=pathlib.Path(TRACE.value) if TRACE.value else None,
+        trace=user_path(TRACE.value) if TRACE.value else None,
     )
 
 
@@ -221,7 +224,7 @@ def report() -> None:
         raise UserError(
             "report needs --runs and --out", advice="python launch.py report --runs='runs/*' --out=report"
         )
-    report(RUNS.value, pathlib.Path(OUT.value), paper_experiments())
+    report(RUNS.value, user_path(OUT.value), paper_experiments())
 
 
 COMMANDS = {
@@ -271,7 +274,7 @@ def workdir(example: str) -> pathlib.Path:
     """--workdir, without which `train` does not run."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing", advice=f"add --workdir={example}")
-    return pathlib.Path(WORKDIR.value)
+    return user_path(WORKDIR.value)
 
 
 def started_from() -> "StartedFrom":
@@ -316,7 +319,7 @@ def main(arguments: list[str]) -> None:
     names = arguments[1:]
     if len(names) != 1 or names[0] not in COMMANDS:
         raise UserError(
-            f"the command is {' '.join(names) or 'missing'}",
+            f"the command is {' '.join(names) or 'missing'}{did_you_mean(' '.join(names), COMMANDS)}",
             expected="one of " + ", ".join(COMMANDS),
             advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
         )
@@ -336,19 +339,62 @@ def main(arguments: list[str]) -> None:
 
 
 def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line; whatever it does not take becomes a UserError."""
+    """Parses the command line; whatever cannot be parsed becomes a UserError."""
     try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        return flags.FLAGS(with_config_path(arguments))
+    except UserError:
+        raise
+    except flags.UnrecognizedFlagError as error:
+        raise unknown_flag(error.flagname) from None
+    except SyntaxError as error:
+        raise UserError(
+            f"{error.filename}, line {error.lineno}, is not Python: {error.msg}",
+            expected="a Python file such as configs/quickstart.py",
+        ) from None
+    except (AttributeError, KeyError) as error:
+        unknown = unknown_overrides(arguments)
+        # Otherwise it is a fault of the config file itself, whose traceback shows the line.
+        if not unknown:
+            raise
+        raise UserError(
+            "; ".join(unknown), expected="--config.SECTION.FIELD=VALUE with the fields of configs/base.py"
+        ) from error
+    except (flags.Error, TypeError, ValueError) as error:
         overrides = [argument for argument in arguments if argument.startswith("--config.")]
-        # Without overrides an AttributeError is a fault of the config file itself: its traceback is wanted.
         if not overrides and not isinstance(error, flags.Error):
             raise
         raise UserError(
-            f"{' '.join(overrides) or 'the command line'} is not taken: {error}",
+            f"{' '.join(overrides) or 'the command line'} cannot be parsed: {error}",
             expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py;"
             " python launch.py --helpfull lists the other flags",
         ) from None
+
+
+def unknown_flag(name: str) -> UserError:
+    """The error for a flag that is not there, with those that are spelt alike."""
+    if name.startswith("config."):
+        return UserError(f"--{name} has no config to change", expected=f"--config=FILE before --{name}")
+    alike = did_you_mean(f"--{name}", [f"--{flag}" for flag in FLAGS_OF])
+    return UserError(
+        f"there is no flag --{name}{alike}", expected="a flag that python launch.py --help lists"
+    )
+
+
+def unknown_overrides(arguments: list[str]) -> list[str]:
+    """The fields of --config.SECTION.FIELD=VALUE that configs do not have, each with what is nearest."""
+    from nucseg_jax.settings import field_names
+
+    given = [
+        argument.removeprefix("--config.").partition("=")[0]
+        for argument in arguments
+        if argument.startswith("--config.")
+    ]
+    known = field_names()
+    return [
+        f"--config.{field}: configs have no field {field}{did_you_mean_field(field, known)}"
+        for field in given
+        if field not in known
+    ]
 
 
 def leave(status: int) -> NoReturn:

@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import DataSource, Kind
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
@@ -153,7 +154,7 @@ class Experiment:
         if not path:
             return None
         encoder = self.model.encoder
-        return load_encoder(pathlib.Path(path).expanduser(), self.settings.model.encoder, encoder)
+        return load_encoder(user_path(path), self.settings.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it."""
@@ -216,10 +217,8 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         settings=settings,
         data=DataSource(
             source=cast(Kind, settings.data.source),
-            release_dir=pathlib.Path(settings.data.release_dir).expanduser()
-            if settings.data.release_dir
-            else None,
-            data_dir=pathlib.Path(settings.data.dir).expanduser(),
+            release_dir=user_path(settings.data.release_dir) if settings.data.release_dir else None,
+            data_dir=user_path(settings.data.dir),
             synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
             synthetic_seed=settings.data.synthetic_seed,
         ),

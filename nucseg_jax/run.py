@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.nuclei import NucleusRule
@@ -116,7 +117,7 @@ def load_run(path: str | pathlib.Path) -> Run:
     Raises:
       UserError: no run, or none with a validated checkpoint.
     """
-    folder = RunFolder(pathlib.Path(path).expanduser())
+    folder = RunFolder(user_path(path))
     experiment = read_experiment_file(folder.config)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)

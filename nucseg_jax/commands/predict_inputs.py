@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
 from nucseg_jax.inference.open_source import ending, stem
 
 
@@ -17,7 +18,7 @@ def find_inputs(patterns: Sequence[str], out: pathlib.Path) -> list[pathlib.Path
     """
     found: dict[pathlib.Path, pathlib.Path] = {}
     for pattern in patterns:
-        matches = _matches(pathlib.Path(pattern).expanduser())
+        matches = _matches(user_path(pattern))
         if not matches:
             raise UserError(
                 f"--inputs={pattern} names no image",

@@ -5,6 +5,9 @@ import pathlib
 
 from nucseg_jax.core.errors import UserError
 
+# The folder of a checkout: configs/ lies there. An installed package may lie without them.
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+
 
 def expand_user(text: str) -> str:
     """Expands a leading `~` or `~user`, as a shell does; no shell does it after the `=` of a flag.

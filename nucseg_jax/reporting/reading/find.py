@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import expand_user
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.training.run_folder import RunFolder
@@ -50,7 +51,9 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
     Raises:
       UserError: nothing matches, or nothing of it is a run.
     """
-    matches = {match for part in pattern.split(",") for match in glob.glob(part.strip(), recursive=True)}
+    matches = {
+        match for part in pattern.split(",") for match in glob.glob(expand_user(part.strip()), recursive=True)
+    }
     folders = sorted(
         pathlib.Path(match)
         for match in matches
