@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from nucseg_jax.training.environment import StartedFrom
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "a file of configs/; its fields by --config.SECTION.FIELD=VALUE after it"
+    "config",
+    None,
+    "a Python file such as those of configs/, run as code; its fields by --config.SECTION.FIELD=VALUE",
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "the run folder; with --sweep the folder of its run folders")
 SWEEP = flags.DEFINE_string(
-    "sweep", None, "train: a file of configs/sweeps/; with --list, --index or --executor"
+    "sweep", None, "train: a Python file of configs/sweeps/, run as code; with --list, --index or --executor"
 )
 LIST = flags.DEFINE_bool("list", False, "train --sweep: shows the rows")
 INDEX = flags.DEFINE_integer("index", None, "train --sweep: trains this row, in WORKDIR/LABEL")

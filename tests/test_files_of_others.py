@@ -116,6 +116,14 @@ def test_files_are_written_beside_their_place_or_not_through_links():
     assert found.keys() == WRITES_ALLOWED, found
 
 
+def test_actions_of_the_continuous_integration_are_pinned_by_commit():
+    """A tag can be moved to other code."""
+    text = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").iterdir())
+    used = re.findall(r"uses: (.*)", text)
+    assert len(used) >= 5
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in used), used
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -71,7 +71,7 @@ def test_a_tilde_in_a_flag_is_the_home_folder(home, parse, monkeypatch, command)
 
     def note(*values, **named):
         got.extend([*values, *named.values()])
-        return True
+        return function.endswith("train_sweep")  # predict returns failures, a sweep success.
 
     monkeypatch.setattr(function, note)
     verb = command.split()[0]
