@@ -361,7 +361,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         raise UserError(
             "; ".join(unknown), expected="--config.SECTION.FIELD=VALUE with the fields of configs/base.py"
         ) from error
-    except (flags.Error, TypeError, ValueError) as error:
+    except (flags.Error, OSError, TypeError, ValueError) as error:
         overrides = [argument for argument in arguments if argument.startswith("--config.")]
         if not overrides and not isinstance(error, flags.Error):
             raise

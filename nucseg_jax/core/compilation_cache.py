@@ -6,6 +6,7 @@ folder is made for its user alone, and one that others could have written to is 
 
 import os
 import pathlib
+import stat
 import sys
 import time
 from typing import Any, Literal
@@ -25,7 +26,7 @@ def enable_compilation_cache() -> None:
     """Keeps compiled programs under the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another place.
 
     JAX_COMPILATION_CACHE_DIR= (empty) turns the cache off. A folder that it names is used as it is, with a warning
-    if others may write to it. The default folder is made with mode 0700; if it is not safe, or there is no home
+    if everybody may write to it. The default folder is made with mode 0700; if it is not safe, or there is no home
     folder, one line on standard error says so and nothing is kept.
     """
     if VARIABLE in os.environ:
@@ -69,12 +70,13 @@ def _use_named_folder(named: str) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     try:
         make_private(folder)
-        fault = why_unsafe(folder.resolve()) or why_exchangeable(folder)
+        mode = folder.stat().st_mode
     except OSError as error:
         _print_line(f"{VARIABLE}: {folder} cannot be made: {error.strerror}")
         return
-    if fault:
-        _print_line(f"warning: {fault}. Whoever writes there can run code as you ({VARIABLE})")
+    # A group may share one on purpose.
+    if mode & stat.S_IWOTH:
+        _print_line(f"warning: everybody may write to {folder} ({VARIABLE}), and so can run code as you")
 
 
 def _cache_home() -> pathlib.Path | None:

@@ -70,3 +70,5 @@ def test_the_variable_names_another_folder_or_none(tmp_path, folder_in_use):
     folder, message = folder_in_use(**{VARIABLE: str(tmp_path / "named")})
     assert folder == str(tmp_path / "named")
     assert "can run code as you" in message
+    (tmp_path / "named").chmod(0o770)
+    assert folder_in_use(**{VARIABLE: str(tmp_path / "named")}) == (str(tmp_path / "named"), "")
