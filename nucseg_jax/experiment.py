@@ -139,7 +139,7 @@ class Experiment:
             variables,
             self.optimizer,
             self.plateau,
-            term_names=recipe.term_names,
+            term_names=recipe.summed_names,
             counted_classes=self.settings.model.num_classes,
         )
 
@@ -249,12 +249,16 @@ def _objective(settings: LossSettings, *, reduce: str, always: tuple[str, ...] =
     over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": settings.smooth}
     focus = {"gamma": settings.focal_gamma, "alpha": settings.focal_alpha}
     errors: dict[str, Any] = {"alpha": settings.tversky_alpha, "beta": settings.tversky_beta}
+    # The ratio of a whole batch is no image's.
+    ratio = functools.partial(
+        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and settings.skip_empty
+    )
     terms = {
-        "dice_loss": Term(settings.dice, functools.partial(soft_dice, **over_pixels)),
-        "plain_dice_loss": Term(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
+        "dice_loss": ratio(settings.dice, functools.partial(soft_dice, **over_pixels)),
+        "plain_dice_loss": ratio(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
         "cross_entropy_loss": Term(settings.cross_entropy, cross_entropy),
         "focal_loss": Term(settings.focal, functools.partial(focal, **focus)),
-        "tversky_loss": Term(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
+        "tversky_loss": ratio(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
     }
     return Objective({name: term for name, term in terms.items() if term.weight or name in always})
 

@@ -82,6 +82,7 @@ class LossSettings:
     focal_alpha: float
     tversky_alpha: float
     tversky_beta: float
+    skip_empty: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -150,6 +150,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         save=save,
         on_step=observer.on_step,
         on_logs=observer.on_logs,
+        undefined=run.recipe.undefined_logs,
     )
 
 

@@ -110,6 +110,11 @@ class Counts(metrics.Metric):
         """Mean of each loss over the images, rounded once; None without an image or if one is not finite."""
         return {name: _mean_if_finite(values) for name, values in self.losses.items()}
 
+    def mean_losses_with_nuclei(self) -> dict[str, float | None]:
+        """`mean_losses` over the images whose truth holds a nucleus."""
+        has_nucleus = self.counts[:, 0, 0] + self.counts[:, 0, 2] > 0
+        return {name: _mean_if_finite(values[has_nucleus]) for name, values in self.losses.items()}
+
     @classmethod
     def _sorted(
         cls, counts: np.ndarray, index: np.ndarray, tissue: np.ndarray, losses: dict[str, np.ndarray]

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
-from nucseg_jax.training.objective import Objective
+from nucseg_jax.training.objective import WITH_NUCLEI, Objective
 
 
 class Scored(NamedTuple):
@@ -20,8 +20,9 @@ class Scored(NamedTuple):
       counts: of every patch.
       levels: int64 [256, 2], pixels by predicted probability; see `evaluation.calibration`.
       result: the split's entry of results.json: {convention: {metric: value}}, every term of the objective (mean
-        over patches, without its weight), `l2_penalty`, and `loss`, the objective with the penalty (what Keras
-        reports as the loss). None where a patch's loss is not finite.
+        over patches, without its weight; of ratios such as Dice the mean over patches with nuclei too),
+        `l2_penalty`, and `loss`, the objective with the penalty (what Keras reports as the loss). None where a
+        patch's loss is not finite.
     """
 
     counts: Counts
@@ -55,10 +56,17 @@ class Scorer:
         # A split without patches has no losses.
         losses = dict.fromkeys(self.objective.terms) | counts.mean_losses()
         is_finite = all(loss is not None for loss in losses.values())
+        # Without an image that has a nucleus there is no such mean.
+        with_nuclei = dict.fromkeys(self.objective.terms) | counts.mean_losses_with_nuclei()
+        minimised = {
+            name: with_nuclei[name] or 0.0 if term.skips_empty else losses[name]
+            for name, term in self.objective.terms.items()
+        }
         result = {
             **counts.compute(),
-            "loss": self.objective.total(losses) + penalty if is_finite else None,
+            "loss": self.objective.total(minimised) + penalty if is_finite else None,
             **losses,
             "l2_penalty": penalty,
+            **{f"{name}{WITH_NUCLEI}": with_nuclei[name] for name in self.objective.ratios},
         }
         return Scored(counts, levels, result)

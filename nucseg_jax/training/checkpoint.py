@@ -19,7 +19,7 @@ from orbax.checkpoint import checkpoint_managers
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.training.checksum import checksums
 from nucseg_jax.training.mesh import state_sharded
-from nucseg_jax.training.state import TrainState
+from nucseg_jax.training.state import TrainState, with_sums_unknown, without_sums_with_nuclei
 
 NEWEST_KEPT = 2
 SCORE = "score"
@@ -119,18 +119,29 @@ def restore_checkpoint(
       DamagedCheckpointError: it cannot be read, or not everything that was saved is there.
     """
     path = pathlib.Path(checkpoints.directory) / str(step)
-    wanted = ocp.args.Composite(state=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore())
     try:
-        restored = checkpoints.restore(step, args=wanted)
-        state, record = restored.state, dict(restored.record)
+        state, record = _read(checkpoints, step, like)
     # Orbax, TensorStore, JSON and the file system each raise their own on damaged files.
     except Exception as error:
-        raise DamagedCheckpointError(path, reason_of(error)) from error
+        # Those of earlier versions have no sums over tiles with nuclei.
+        try:
+            state, record = _read(checkpoints, step, without_sums_with_nuclei(like))
+        except Exception:
+            raise DamagedCheckpointError(path, reason_of(error)) from error
     # Checkpoints of earlier versions have none.
     expected = record.pop(CHECKSUMS, None)
     if expected is not None and expected != checksums(state):
         raise DamagedCheckpointError(path, "it holds other values than were saved")
-    return state, record
+    return with_sums_unknown(state, like), record
+
+
+def _read(
+    checkpoints: ocp.CheckpointManager, step: int, like: TrainState
+) -> tuple[TrainState, dict[str, Any]]:
+    """Reads state and record, unchecked."""
+    wanted = ocp.args.Composite(state=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore())
+    restored = checkpoints.restore(step, args=wanted)
+    return restored.state, dict(restored.record)
 
 
 def restore_newest(

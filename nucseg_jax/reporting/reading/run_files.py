@@ -131,7 +131,9 @@ def _check_entry(entry: Any, name: str) -> None:
         if key in CONVENTIONS:
             if not isinstance(value, Mapping) or not all(map(_is_score, value.values())):
                 raise ValueError(f"{name}, {key}: not a table of numbers")
-        elif (key in ("loss", "l2_penalty") or key.endswith("_loss")) and not _is_score(value):
+        elif (key in ("loss", "l2_penalty") or key.endswith(("_loss", "_with_nuclei"))) and not _is_score(
+            value
+        ):
             raise ValueError(f"{name}, {key}: {value!r} is no number")
         elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}")
