@@ -22,6 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
     # Size and seed of the painted data set; only looked at when source = synthetic.
     data.synthetic_patches_per_fold = 40
     data.synthetic_seed = 0
+    # Lets `prepare` take a release with the same image in two folds, which it refuses otherwise.
+    data.allow_duplicates = False
 
     split = config.split = ml_collections.ConfigDict()
     # official: whole folds. paper: 64/16/20 % of all patches at random, so slides are on both sides.

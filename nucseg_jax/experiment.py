@@ -222,6 +222,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             data_dir=pathlib.Path(settings.data.dir).expanduser(),
             synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
             synthetic_seed=settings.data.synthetic_seed,
+            allow_duplicates=settings.data.allow_duplicates,
         ),
         model=model,
         frozen_stages=frozen_stages,

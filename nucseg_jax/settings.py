@@ -21,6 +21,7 @@ class DataSettings:
     dir: str
     synthetic_patches_per_fold: int
     synthetic_seed: int
+    allow_duplicates: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,14 @@ def prepare(source: DataSource) -> None:
             scratch(source.data_dir) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,
         ):
-            audit = build.build(release_dir, source.data_dir, wanted, scratch_folder)
+            audit = build.build(
+                release_dir,
+                source.data_dir,
+                wanted,
+                scratch_folder,
+                # The archives are the ones their authors published; what they share is named.
+                allow_duplicates=source.allow_duplicates or source.source == "download",
+            )
     print(f"\n{audit_table.render(audit)}\n")
     print(f"Data set: {folder}\nContent:  SHA-256 {audit.digest}")
     print("Next:     python launch.py train --config=... --workdir=runs/first")

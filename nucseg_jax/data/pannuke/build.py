@@ -1,6 +1,7 @@
 """A release to a data set that appears whole or not at all."""
 
 import contextlib
+import functools
 import io
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ from nucseg_jax.core.memory import available_host_bytes
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import patches, reader, release
 from nucseg_jax.data.pannuke.builder import Pannuke
+from nucseg_jax.data.pannuke.intake import Intake
 from nucseg_jax.data.pannuke.location import dataset_folder
 
 # Images hardly compress; maps take a few KB.
@@ -25,7 +27,12 @@ _BYTES_PER_PATCH = vocabulary.PATCH_PX**2 * 3
 
 
 def build(
-    release_dir: pathlib.Path, data_dir: pathlib.Path, origin: Mapping[str, Any], scratch: pathlib.Path
+    release_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    origin: Mapping[str, Any],
+    scratch: pathlib.Path,
+    *,
+    allow_duplicates: bool = False,
 ) -> audits.Audit:
     """Builds the data set in a scratch folder, reads it back, and moves it to its place in one step.
 
@@ -34,6 +41,7 @@ def build(
       data_dir: where the data set goes; none is there yet.
       origin: what the audit records.
       scratch: an empty folder on the disk of `data_dir`.
+      allow_duplicates: whether patches of one fold may be those of another.
 
     Returns:
       The audit that lies beside the data.
@@ -52,7 +60,9 @@ def build(
             expected="room for the whole data set",
             advice="free some space, or choose another --config.data.dir",
         )
-    builder = Pannuke(data_dir=str(scratch), origin=origin, show_progress=True)
+    builder = Pannuke(
+        data_dir=str(scratch), origin=origin, allow_duplicates=allow_duplicates, show_progress=True
+    )
     with _silent_tfds(), _records_in_memory():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=str(release_dir))
@@ -82,16 +92,15 @@ def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> au
     Raises:
       UserError: the release is at fault in any way.
     """
-    folds = {}
+    # A set that lies there with its duplicates was allowed to have them.
+    intake = Intake(allow_duplicates=True)
     for fold in [patches.check_fold(files) for files in release.find(release_dir)]:
-        tally = audits.FoldTally()
-        with contextlib.closing(patches.read_patches(fold)) as checked:
-            for patch in tqdm.tqdm(
-                checked, desc=f"compare fold {fold.files.fold}", total=fold.num_patches, unit=" patches"
-            ):
-                tally.add(patch)
-        folds[fold.files.fold] = tally.audit()
-    return audits.Audit(folds, origin)
+        bar = functools.partial(
+            tqdm.tqdm, desc=f"compare fold {fold.files.fold}", total=fold.num_patches, unit=" patches"
+        )
+        for _ in intake.read(fold, bar):
+            pass
+    return audits.Audit(intake.audits(), origin)
 
 
 def _require_memory(patches_of_largest_fold: int) -> None:
