@@ -70,7 +70,7 @@ def evaluate(
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
-    plan = plan_data(asked.data.data_dir, asked.splits)
+    plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
     if not force:
         refuse_seen_patches(folder, plan, split)
 

@@ -64,7 +64,9 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
-    plan = plan_data(experiment.data.data_dir, experiment.splits)
+    plan = plan_data(
+        experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
+    )
     settings = experiment.settings.train
     schedule = make_schedule(
         len(plan.splits.train),

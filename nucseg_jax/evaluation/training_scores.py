@@ -18,7 +18,7 @@ def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
     sums = jax.device_get(state.epoch_sums)
     with_nuclei = {name: float(sums.terms[name]) for name in objective.sum_names}
     tiles = with_nuclei.pop(TILES_WITH_NUCLEI, 0.0)
-    terms = {
+    terms: dict[str, Any] = {
         name: float(total) / int(sums.steps)
         for name, total in sums.terms.items()
         if name not in objective.sum_names

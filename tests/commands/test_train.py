@@ -18,11 +18,14 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
     results = json.loads((finished_run / "results.json").read_text())
     assert set(results) == {"train", "validation", "test"}
     for name, result in results.items():
-        assert set(result) == CONVENTIONS | {"loss", "dice_loss", "l2_penalty"}
+        assert set(result) == CONVENTIONS | {"loss", "dice_loss", "dice_loss_with_nuclei", "l2_penalty"}
         assert result["loss"] == pytest.approx(result["dice_loss"] + result["l2_penalty"])
         # The table can be computed again from the per-image counts.
         counts, patches = read_per_image(per_image_path(finished_run, name))
         assert counts.compute() == {convention: result[convention] for convention in CONVENTIONS}
+        # One of the five patches has no nucleus.
+        assert result["dice_loss_with_nuclei"] == counts.mean_losses_with_nuclei()["dice_loss"]
+        assert result["dice_loss_with_nuclei"] < result["dice_loss"] - 0.05
         assert patches.shape == (5, 2)
         levels = read_levels(calibration_path(finished_run, name))
         nucleus = counts.counts[:, 0]

@@ -107,6 +107,14 @@ def test_mean_loss_is_that_of_the_images_and_never_nan():
     assert Counts.empty().mean_losses() == {}
 
 
+def test_mean_loss_with_nuclei_leaves_out_images_without():
+    rows = {**split_of(3), "losses": {"dice_loss": np.array([0.5, 1.0, 0.25], np.float32)}}
+    rows["counts"][:, 0] = [[1, 0, 0, 9], [0, 1, 0, 9], [0, 0, 1, 9]]
+    assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": 0.375}
+    rows["counts"][:, 0] = [0, 1, 0, 9]
+    assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": None}
+
+
 def test_works_in_a_collection_of_clu_with_arrays_of_jax():
     @flax.struct.dataclass
     class Evaluation(clu.metrics.Collection):

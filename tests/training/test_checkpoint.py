@@ -15,6 +15,7 @@ from nucseg_jax.training.checkpoint import (
     save_checkpoint,
 )
 from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.state import without_sums_with_nuclei
 
 
 def test_a_state_comes_back_bit_by_bit_on_another_mesh_with_its_record(tmp_path, small):
@@ -137,3 +138,22 @@ def test_a_state_of_another_dtype_or_shape_is_no_damage_that_is_passed_over(two_
     with pytest.raises(DamagedCheckpointError, match=r"2 is damaged"):
         restore_newest(copy, other, set_aside=tmp_path / "aside")
     assert sorted(path.name for path in copy.iterdir()) == ["1", "2"]
+
+
+@pytest.mark.parametrize(("done", "unknown"), [(0, 0.0), (3, np.nan)])
+def test_a_checkpoint_without_sums_over_tiles_with_nuclei_is_read(tmp_path, small, done, unknown):
+    """As earlier versions saved it; what a part of an epoch summed to is not known."""
+    state = small().state()
+    state = state.replace(epoch_sums=state.epoch_sums.replace(steps=state.epoch_sums.steps + done))
+    older = without_sums_with_nuclei(state)
+    assert older.epoch_sums.terms.keys() == {"dice_loss", "l2_penalty"}
+    with open_checkpoints(tmp_path) as checkpoints:
+        save_checkpoint(checkpoints, older, {}, 0.5)
+    like = abstract_like(state, make_mesh(2))
+    restored, damaged = restore_newest(tmp_path, like, set_aside=tmp_path / "aside")
+    assert not damaged
+    assert jax.tree.map(lambda leaf: leaf.sharding, restored) == jax.tree.map(
+        lambda leaf: leaf.sharding, like
+    )
+    jax.tree.map(np.testing.assert_array_equal, without_sums_with_nuclei(restored), older)
+    np.testing.assert_array_equal(restored.epoch_sums.terms["tiles_with_nuclei"], np.float32(unknown))

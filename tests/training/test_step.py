@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh, replicated
+from nucseg_jax.training.objective import TILES_WITH_NUCLEI
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.placement import put_batch, put_state
 from nucseg_jax.training.state import close_epoch
@@ -142,3 +144,47 @@ def test_a_step_gives_back_the_types_it_took(small):
     shapes = jax.tree.map(jax.typeof, state)
     after, _ = parts.step(1)(state, put_batch(parts.batch(), make_mesh(1)))
     assert jax.tree.map(jax.typeof, after) == shapes
+
+
+def test_the_loss_over_tiles_with_nuclei_is_reported_and_summed_apart(small):
+    parts = small()
+    mesh, step, batch = make_mesh(1), parts.step(1), parts.batch()
+    tiles = np.arange(8)[:, None, None]
+    without = {
+        0: batch,
+        2: batch.replace(label=np.where(tiles < 2, 0, batch.label).astype(np.uint8)),
+        8: batch.replace(label=np.zeros_like(batch.label)),
+    }
+    for empty, of_batch in without.items():
+        state, logs = step(parts.state(), put_batch(of_batch, mesh))
+        sums = {name: float(total) for name, total in state.epoch_sums.terms.items()}
+        assert sums[TILES_WITH_NUCLEI] == 8 - empty
+        if empty == 8:
+            assert np.isnan(logs["dice_loss_with_nuclei"])
+            assert sums["dice_loss_with_nuclei"] == 0
+        else:
+            np.testing.assert_allclose(
+                sums["dice_loss_with_nuclei"], (8 - empty) * logs["dice_loss_with_nuclei"], rtol=1e-6
+            )
+        # Every empty tile costs one.
+        np.testing.assert_allclose(8 * logs["dice_loss"] - sums["dice_loss_with_nuclei"], empty, atol=1e-2)
+    padded = without[2].replace(valid=np.arange(8) < 4)
+    state, _ = step(parts.state(), put_batch(padded, mesh))
+    assert float(state.epoch_sums.terms[TILES_WITH_NUCLEI]) == 2
+
+
+def test_an_epoch_without_nuclei_and_one_begun_by_an_earlier_version_have_no_such_mean(small):
+    parts = small()
+    state = jax.device_get(parts.state())
+    objective = parts.recipe.objective
+
+    def scores(**terms):
+        sums = state.epoch_sums.replace(steps=np.int32(4), counts=np.ones((1, 4), np.uint32))
+        terms = {name: np.float32(terms.get(name, 2.0)) for name in sums.terms}
+        return training_scores(state.replace(epoch_sums=sums.replace(terms=terms)), objective)
+
+    assert scores(tiles_with_nuclei=8.0)["dice_loss_with_nuclei"] == 0.25
+    assert scores(tiles_with_nuclei=8.0)["dice_loss"] == 0.5
+    assert TILES_WITH_NUCLEI not in scores()
+    for undefined in (0.0, np.nan):
+        assert scores(tiles_with_nuclei=undefined)["dice_loss_with_nuclei"] is None

@@ -18,7 +18,7 @@ class Place(NamedTuple):
     """Where a patch lies: its fold, and its row in the fold's arrays."""
 
     fold: int
-    index: int
+    row: int
 
 
 class Repeats:
@@ -50,7 +50,7 @@ def describe(pairs: list[tuple[Place, Place]], count: int) -> str:
     'patch 0 of fold 2 is patch 3 of fold 1, patch 1 of fold 2 is patch 4 of fold 1, and 7 more'
     """
     named = [
-        f"patch {later.index} of fold {later.fold} is patch {first.index} of fold {first.fold}"
+        f"patch {later.row} of fold {later.fold} is patch {first.row} of fold {first.fold}"
         for first, later in pairs[:NAMED]
     ]
     more = count - len(named)

@@ -80,6 +80,24 @@ def test_what_is_missing_and_what_was_found_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["fold1.npz", "fold2.npz", "fold3.npz", "fold4.npz"], r"\.npz files.*fold1\.npz, .* and 1 more"),
+        (["Fold 1/images.npz", "Fold 1/masks.h5"], r"\.h5 and \.npz files.*Fold 1/images\.npz"),
+        (["Fold 3/images.TIF"], r"\.tif files.*Fold 3/images\.TIF"),
+        (["Fold 2/masks.zarr/c/0/0", "Fold 2/masks.zarr/zarr.json"], r"\.zarr files.*: Fold 2/masks\.zarr\."),
+    ],
+)
+@pytest.mark.parametrize("folds", [(), (1, 2)])
+def test_arrays_in_other_formats_are_named(tmp_path, names, found, folds):
+    put_folds(tmp_path, "Fold {fold}/{array}.npy", folds=folds)
+    for name in names:
+        put(tmp_path / name)
+    with pytest.raises(UserError, match=rf"(?s)There lie {found}.*What to do: .*numpy\.save"):
+        release.find(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("prepare", "message"),
     [
         (lambda folder: None, "No array of the release was found"),
