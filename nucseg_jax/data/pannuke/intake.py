@@ -15,7 +15,8 @@ class Intake:
     def __init__(self, *, allow_duplicates: bool):
         """Takes whether patches of one fold may be those of another."""
         self._allow_duplicates = allow_duplicates
-        self._repeats = repeats.Repeats()
+        self._images = repeats.Repeats()
+        self._nuclei = repeats.SharedNuclei()
         self._tallies: dict[int, audits.FoldTally] = {}
 
     def read(
@@ -38,7 +39,9 @@ class Intake:
         plausibility = FoldPlausibility(fold.files)
         with contextlib.closing(patches.read_patches(fold)) as checked:
             for patch in wrap(checked):
-                tally.add(patch, self._repeats.add(repeats.Place(patch.fold, patch.index), patch.image))
+                place = repeats.Place(patch.fold, patch.index)
+                tally.add(patch, self._images.add(place, patch.image))
+                self._nuclei.add(place, patch.label, patch.instance)
                 plausibility.add(patch)
                 yield patch
         plausibility.require_plausible()
@@ -51,6 +54,14 @@ class Intake:
                 expected="folds without a common image",
                 advice="give each fold its own arrays and keep one patch of each pair, or, if you know what you test,"
                 " add --config.data.allow_duplicates=True",
+            )
+        other = self._nuclei.fold_with_the_same(number)
+        if other is not None and not self._allow_duplicates:
+            raise UserError(
+                f"Most masks of fold {number} are those of fold {other}, and their images are not: one of"
+                f" {fold.files.masks} and the masks of fold {other} is a copy of the other.",
+                expected="masks that were drawn on the images of their fold",
+                advice="give each fold its own masks, or, if you know why, add --config.data.allow_duplicates=True",
             )
 
     def audits(self) -> dict[int, audits.FoldAudit]:

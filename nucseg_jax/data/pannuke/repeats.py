@@ -5,6 +5,7 @@ A copy that was altered by a single grey level, shifted or turned is another ima
 colour are not compared: blank glass looks alike everywhere.
 """
 
+import collections
 import hashlib
 from typing import NamedTuple
 
@@ -39,6 +40,35 @@ class Repeats:
         if first == place or (image == image[0, 0]).all():
             return None
         return first
+
+
+class SharedNuclei:
+    """Remembers the nuclei of a release, to find masks that were copied from one fold to another."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, Place] = {}
+        self._patches_with_nuclei: collections.Counter[int] = collections.Counter()
+        # (Fold, earlier fold) -> masks that both have; a mask counts once, however often it comes.
+        self._shared: dict[tuple[int, int], set[bytes]] = {}
+
+    def add(self, place: Place, label: np.ndarray, instance: np.ndarray) -> None:
+        """Takes the maps of a patch, uint8 and uint16 [H, W]; those without a nucleus are all alike."""
+        if not label.any():
+            return
+        digest = hashlib.sha256(label.data)
+        digest.update(instance.data)
+        key = digest.digest()
+        first = self._first.setdefault(key, place)
+        self._patches_with_nuclei[place.fold] += 1
+        if first.fold != place.fold:
+            self._shared.setdefault((place.fold, first.fold), set()).add(key)
+
+    def fold_with_the_same(self, fold: int) -> int | None:
+        """An earlier fold that has more than half of this one's masks, two different ones at least; or None."""
+        for (later, earlier), masks in self._shared.items():
+            if later == fold and len(masks) > max(1, self._patches_with_nuclei[fold] / 2):
+                return earlier
+        return None
 
 
 def describe(pairs: list[tuple[Place, Place]], count: int) -> str:

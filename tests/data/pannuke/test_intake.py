@@ -48,6 +48,20 @@ def test_a_repeat_within_a_fold_is_named_and_counted(release_dir, change_fold, f
     assert "Identical patches within a fold: patch 1 of fold 2 is patch 0 of fold 2." in render(audit)
 
 
+def test_masks_copied_from_another_fold_are_refused(release_dir, change_fold, fold_arrays):
+    """The images are the fold's own, so that every label is wrong."""
+    change_fold(3, masks=fold_arrays(1)["masks"])
+    with pytest.raises(
+        UserError, match=r"Most masks of fold 3 are those of fold 1, and their images are not"
+    ):
+        audit_of(release_dir)
+    audit_of(release_dir, allow_duplicates=True)
+    one = fold_arrays(1)["masks"][[0, 0]]
+    for fold in (1, 2, 3):
+        change_fold(fold, masks=one)  # One shape everywhere is a drawing, not a copy.
+    audit_of(release_dir)
+
+
 def test_blank_patches_are_no_evidence(release_dir, change_fold, fold_arrays):
     for fold in (1, 2, 3):
         images = fold_arrays(fold)["images"]
