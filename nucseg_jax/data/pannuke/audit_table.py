@@ -8,6 +8,8 @@ from nucseg_jax.data.pannuke import facts, repeats
 from nucseg_jax.data.pannuke.audit import NO_CLASSES, Audit, FoldAudit
 
 _DIFFERS = "≠"
+# A share of the nuclei; in PanNuke it is one in a thousand.
+_MOST_BROKEN = 0.2
 
 
 class _Row(NamedTuple):
@@ -96,6 +98,16 @@ def _notes(audit: Audit) -> list[str]:
             f"Identical patches in two folds: {repeats.describe(across, count)}. A model is tested on what it was"
             " trained on."
         )
+    nuclei = sum(sum(fold.nuclei.values()) for fold in audit.folds.values())
+    broken = sum(fold.disconnected_nuclei for fold in audit.folds.values())
+    if broken > _MOST_BROKEN * nuclei:
+        notes.append(
+            f"{broken:,} of {nuclei:,} nuclei lie in several pieces: the masks seem to hold classes, not a number for"
+            " each nucleus, so that the nuclei counted here are fewer than there are."
+        )
+    for number, fold in sorted(audit.folds.items()):
+        if fold.empty_patches == fold.patches:
+            notes.append(f"Fold {number} has no nucleus.")
     if not audit.has_classes:
         notes.append("All nuclei lie in the first channel of the masks: they have no classes.")
     return notes

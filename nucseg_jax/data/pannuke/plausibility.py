@@ -68,8 +68,8 @@ class FoldPlausibility:
         pixels = self._patches * PATCH_PX**2
         if self._brightest < LEAST_BRIGHTEST:
             raise UserError(
-                f"The images of fold {fold} are black or nearly so: the largest value of {self._files.images} is"
-                f" {self._brightest} of 255.",
+                f"The images of fold {fold} are dark: the largest value of {self._files.images} is {self._brightest}"
+                " of 255.",
                 expected="RGB images of 0..255, bright where there is no tissue",
                 advice="multiply the images by 255 if they were scaled to 0..1, or by 255 over their full range",
             )

@@ -96,3 +96,17 @@ def test_nuclei_without_classes_are_called_so(release_dir, change_fold, fold_arr
     audit = audit_of(release_dir)
     assert audit.has_classes
     assert "Neoplastic" in render(audit)
+
+
+def test_masks_without_numbers_and_folds_without_nuclei_are_named(release_dir, change_fold, fold_arrays):
+    shown = render(audit_of(release_dir))
+    assert "several pieces:" not in shown
+    assert "no nucleus" not in shown
+    for fold in (1, 2):
+        change_fold(fold, masks=(fold_arrays(fold)["masks"] > 0).astype(np.uint8))
+    masks = np.zeros_like(fold_arrays(3)["masks"])
+    masks[..., 5] = 1
+    change_fold(3, masks=masks)
+    shown = render(audit_of(release_dir))
+    assert "nuclei lie in several pieces: the masks seem to hold classes" in shown
+    assert "Fold 3 has no nucleus." in shown

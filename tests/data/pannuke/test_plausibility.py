@@ -94,8 +94,8 @@ def test_masks_as_the_release_has_them_pass(painted, change):
     check(np.resize(images, (len(changed), *images.shape[1:])), changed)
 
 
-def test_black_images_are_refused(painted):
+def test_dark_images_are_refused(painted):
     images, masks = painted
-    with pytest.raises(UserError, match=r"(?s)of fold 2 are black .*images\.npy is 1 of 255.*multiply"):
+    with pytest.raises(UserError, match=r"(?s)of fold 2 are dark: .*images\.npy is 1 of 255.*multiply"):
         check(np.minimum(images, 1), masks)
     check(np.where(np.arange(8)[:, None, None, None] == 0, images, 0), masks)
