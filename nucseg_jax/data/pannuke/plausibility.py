@@ -7,7 +7,7 @@ The rules, each of a whole fold, and why PanNuke's release keeps them:
     background         some pixel is background
     nuclei as wide     in at most half of the patches one nucleus covers more than half of the pixels: 32 microns
     void               at most a tenth of the pixels are zero in all six channels: 162 of the 7,901 patches have any
-    overlap            at most a tenth of the nuclei's pixels are background too: an audit of the release found none
+    overlap            at most a tenth of the nuclei's pixels are background too: of the release none is reported
 
 Smaller numbers of void and overlapping pixels are counted in the audit.
 """
