@@ -76,9 +76,9 @@ def test_means_over_tiles_with_nuclei_are_those_of_the_tiles_alone(devices):
     values["dice_loss"][~valid] = np.nan
     parts = {skips: Objective({"dice_loss": Term(1.0, soft_dice, True, skips)}) for skips in (False, True)}
     sharding = batch_sharded(make_mesh(devices)).valid
-    put = [jax.device_put(leaf, sharding) for leaf in (valid, valid & has_nucleus)]
+    put = [jax.device_put(leaf, sharding) for leaf in (valid, has_nucleus)]
     loss = jax.device_put(values, sharding)
-    sums = jax.jit(parts[False].sums_with_nuclei)(loss, put[1])
+    sums = jax.jit(parts[False].sums_with_nuclei)(loss, put[0] & put[1])
     kept = values["dice_loss"][valid & has_nucleus]
     assert sums[TILES_WITH_NUCLEI] == len(kept)
     np.testing.assert_allclose(sums["dice_loss_with_nuclei"], kept.sum(), rtol=1e-6)

@@ -56,7 +56,9 @@ def test_masks_copied_from_another_fold_are_refused(release_dir, change_fold, fo
     ):
         audit_of(release_dir)
     audit_of(release_dir, allow_duplicates=True)
-    one = fold_arrays(1)["masks"][[0, 0]]
+    one = fold_arrays(1)["masks"]
+    one[1] = 0
+    one[1, ..., 5] = 1
     for fold in (1, 2, 3):
         change_fold(fold, masks=one)  # One shape everywhere is a drawing, not a copy.
     audit_of(release_dir)

@@ -111,7 +111,8 @@ def test_fractions_of_a_resampled_copy_are_rounded(release_dir, change_fold):
 @pytest.mark.parametrize("largest", [0.25, 1.0, 1.02])
 def test_images_scaled_to_one_are_recognised(release_dir, change_fold, largest):
     """Also where resampling went a little beyond 1: rounded it would be black."""
-    change_fold(2, images=np.linspace(0.0, largest, 2 * 256 * 256 * 3).reshape(2, 256, 256, 3))
+    image = np.linspace(0.0, largest, 256 * 256 * 3).reshape(256, 256, 3)
+    change_fold(2, images=np.stack([image, image]))
     with pytest.raises(UserError, match="multiply the images by 255"):
         next(patches.read_patches(fold_of(release_dir)))
 
