@@ -79,6 +79,11 @@ def render(audit: Audit) -> str:
 def _notes(audit: Audit) -> list[str]:
     """Sentences on what a count alone does not tell."""
     notes = []
+    if any(fold.shared_patches is None for fold in audit.folds.values()):
+        notes.append(
+            "Prepared by an earlier version, which did not look for identical patches or other orders of channels:"
+            " remove it and prepare it again."
+        )
     pairs = [
         (repeats.Place(*first), repeats.Place(*later))
         for _, fold in sorted(audit.folds.items())

@@ -101,6 +101,25 @@ def test_an_audit_is_read_back_as_it_was(release_dir, tmp_path):
     assert json.loads((tmp_path / "audit.json").read_text())["digest"] == audit.digest
 
 
+def test_what_an_earlier_version_did_not_count_is_not_zero(tmp_path):
+    full_size_audit().save(tmp_path)
+    record = json.loads((tmp_path / "audit.json").read_text())
+    for fold in record["folds"].values():
+        for name in (
+            "background_overlap_patches",
+            "background_overlap_px",
+            "repeated_patches",
+            "shared_patches",
+            "repeats",
+        ):
+            del fold[name]  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(record))
+    table = audit_table.render(audits.load(tmp_path))
+    (line,) = [line for line in table.splitlines() if line.startswith("patches of another fold")]
+    assert line.split()[4:8] == ["-"] * 4
+    assert "Prepared by an earlier version" in table
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
