@@ -32,6 +32,7 @@ from nucseg_jax.training.step_programs import StepPrograms
 FREE_FIELDS = (
     "data.dir:",
     "data.release_dir:",
+    "data.allow_duplicates:",
     "train.log_every_steps:",
     "train.checkpoint_every_steps:",
     "train.feed:",
