@@ -21,10 +21,12 @@ class Reestimation:
 
     Attributes:
       statistics_step: from `compile_statistics_step`.
+      unbiased_variance: see `reestimate_batch_statistics`.
       tile_px, batch_size, seed: as in training.
     """
 
     statistics_step: jax.stages.Wrapped
+    unbiased_variance: bool
     tile_px: int
     batch_size: int
     seed: int
@@ -109,4 +111,6 @@ class Evaluator:
             held=held_examples(mesh, how.batch_size),
         )
         placed = (put_batch(batch, mesh, batch_size=how.batch_size) for batch in batches)
-        return reestimate_batch_statistics(how.statistics_step, variables, placed)
+        return reestimate_batch_statistics(
+            how.statistics_step, variables, placed, unbiased_variance=how.unbiased_variance
+        )
