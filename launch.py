@@ -69,7 +69,7 @@ INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, suc
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
 OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
-THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
+THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: a pixel is nucleus where its probability > this")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 RUNS = flags.DEFINE_string(
     "runs", None, "report: a pattern of run folders, such as 'runs/*'; several with commas"

@@ -22,6 +22,7 @@ from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.inference.write_images import write_images
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.run import Run, load_run
 
 SUMMARY = "summary.json"
@@ -87,6 +88,7 @@ def predict_files(
         "checkpoint_step": run.checkpoint_step,
         "model_digest": run.digest(),
         "settings": dataclasses.asdict(settings),
+        "foreground_rule": FOREGROUND_RULE,
     }
     predictor = run.predictor(tile_px=settings.tile_px, batch_size=batch_size)
     print(f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {len(paths):,} images", flush=True)

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.training.objective import Objective
 
 
@@ -21,7 +22,8 @@ class Scored(NamedTuple):
       levels: int64 [256, 2], pixels by predicted probability; see `evaluation.calibration`.
       result: the split's entry of results.json: {convention: {metric: value}}, every term of the objective (mean
         over patches, without its weight), `l2_penalty`, and `loss`, the objective with the penalty (what Keras
-        reports as the loss). None where a patch's loss is not finite.
+        reports as the loss), None where a patch's loss is not finite; and `foreground_rule`, in words, what the mask is
+        that was scored (scores before this entry took the largest logit of several classes).
     """
 
     counts: Counts
@@ -60,5 +62,6 @@ class Scorer:
             "loss": self.objective.total(losses) + penalty if is_finite else None,
             **losses,
             "l2_penalty": penalty,
+            "foreground_rule": FOREGROUND_RULE,
         }
         return Scored(counts, levels, result)

@@ -1,4 +1,9 @@
-"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band."""
+"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band.
+
+Probability is kept in 255ths, the nearest one on the threshold's own side (`ops.probability`): at the threshold t that
+the maps were made with, `probability` >= `lowest_nucleus_level` = floor(255 t) + 1 exactly where the model's > t. At
+another threshold pixels within 1 / 255 of it may fall on either side.
+"""
 
 import dataclasses
 import os
@@ -7,6 +12,8 @@ import shutil
 
 import numpy as np
 import zarr
+
+from nucseg_jax.inference.nuclei import NucleusRule
 
 PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
 # A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.
@@ -20,7 +27,8 @@ class ProbabilityStore:
     Attributes:
       path: the folder.
       group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
-        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability.
+        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability: a pixel's class where
+        it is nucleus. Its attributes tell the resolution, the threshold and the lowest level that is nucleus.
     """
 
     path: pathlib.Path
@@ -28,13 +36,27 @@ class ProbabilityStore:
 
     @classmethod
     def create(
-        cls, path: pathlib.Path, height: int, width: int, *, microns_per_px: float, has_classes: bool
+        cls,
+        path: pathlib.Path,
+        height: int,
+        width: int,
+        *,
+        microns_per_px: float,
+        has_classes: bool,
+        rule: NucleusRule,
     ) -> "ProbabilityStore":
         """A new one in place of what is there."""
         if path.exists():
             shutil.rmtree(path)
         group = zarr.create_group(path)
-        group.attrs.update({"microns_per_px": microns_per_px, PROBABILITY: "255ths"})
+        group.attrs.update(
+            {
+                "microns_per_px": microns_per_px,
+                PROBABILITY: "255ths",
+                "threshold": rule.threshold,
+                "lowest_nucleus_level": rule.threshold_level,
+            }
+        )
         dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if has_classes else {})
         chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
         for name, dtype in dtypes.items():

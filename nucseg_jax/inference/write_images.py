@@ -80,7 +80,12 @@ def _write_image(
         # Before the store that it tells of: it may be the journal of another job, which would go on from an empty one.
         files.journal.unlink(missing_ok=True)
         store = ProbabilityStore.create(
-            files.unfinished, source.height, source.width, microns_per_px=microns, has_classes=channels > 1
+            files.unfinished,
+            source.height,
+            source.width,
+            microns_per_px=microns,
+            has_classes=channels > 1,
+            rule=rule,
         )
     with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet) as nuclei_files:
         nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files)
@@ -96,7 +101,7 @@ def _write_image(
             elif isinstance(event, RowEnd):
                 top, band = bands.finish_row(event)
                 if len(band):
-                    level, classes = levels_and_classes(band)
+                    level, classes = levels_and_classes(band, rule.threshold)
                     store.write(top, level, classes)
                     ends.append(top + len(band))
                     write_journal(files.journal, Journal(key, ends))

@@ -45,7 +45,8 @@ def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) 
     """Counts a model's pixels against the truth, image by image and class by class; jit-able.
 
     One logit a pixel is the binary task: nucleus where logit > 0 (probability > 0.5), truth where label > 0.
-    Several are background and foreground classes: the largest logit wins, the lower class on a tie.
+    Several are background and foreground classes, by the rule of `ops.probability`: nucleus where these sum to a
+    probability > 0.5, its class the likeliest of them, the lower on a tie.
 
     Args:
       logits: float [N, H, W, C].

@@ -13,6 +13,7 @@ from nucseg_jax.data.pannuke.reader import read_folds
 from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.training.run_folder import RunFolder
 
 
@@ -26,6 +27,7 @@ def test_the_test_split_scores_as_at_the_end_of_training(command_line, finished_
     assert status == 0, err
     assert "image_skip" in out
     trained = json.loads((finished_run / "results.json").read_text())
+    assert trained["test"]["foreground_rule"] == FOREGROUND_RULE
     assert scores_of(finished_run, "test")["test"] == trained["test"]
 
 

@@ -23,6 +23,7 @@ from nucseg_jax.inference import mask_file, open_source, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.source import array_source
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from tests.commands.predicted_files import contents
 
 TILE_PX = 64
@@ -69,6 +70,7 @@ def test_good_images_finish_and_bad_ones_are_listed(command_line, finished_run, 
     assert "Traceback" not in err
     assert "say no resolution" in out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["foreground_rule"] == FOREGROUND_RULE
     assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["good.png"]
     reasons = {pathlib.Path(entry["input"]).name: entry["reason"] for entry in summary["failed"]}
     assert set(reasons) == {"bad.png", "empty.tif"}
