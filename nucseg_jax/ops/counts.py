@@ -23,10 +23,10 @@ def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarra
       truth: bool [N, H, W].
 
     Returns:
-      int32 [N, 1, 4], TP, FP, FN, TN; exact for images of fewer than 2^31 pixels.
+      int32 [N, 1, 4], TP, FP, FN, TN.
 
     Raises:
-      ValueError: shapes differ, are not of rank 3, or a mask is not bool.
+      ValueError: shapes differ, are not of rank 3, or a mask is not bool; or 2^31 pixels an image and more.
 
     >>> count_masks(np.array([[[True, True, False]]]), np.array([[[True, False, False]]])).tolist()
     [[[1, 1, 0, 1]]]
@@ -35,6 +35,8 @@ def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarra
         raise ValueError(f"masks of shape {prediction.shape} and {truth.shape}; both must be [N, H, W]")
     if prediction.dtype != bool or truth.dtype != bool:
         raise ValueError(f"masks of dtype {prediction.dtype} and {truth.dtype}; both must be bool")
+    if prediction.shape[1] * prediction.shape[2] > np.iinfo(np.int32).max:
+        raise ValueError(f"images of {prediction.shape[1:]} pixels, which 32-bit counts cannot hold")
     prediction, truth = jnp.asarray(prediction), jnp.asarray(truth)
     cells = (prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth)
     counts = [jnp.sum(cell, axis=(1, 2), dtype=jnp.int32) for cell in cells]

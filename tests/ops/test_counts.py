@@ -65,6 +65,16 @@ def test_exact_where_float32_is_not():
     assert count_masks(prediction, truth).tolist() == [[[side * side - 1, 1, 0, 0]]]
 
 
+def test_images_of_more_pixels_than_counts_can_hold_are_refused():
+    def count(side):
+        mask = jax.ShapeDtypeStruct((1, side, side), bool)
+        return jax.eval_shape(count_masks, mask, mask)
+
+    assert count(46340).shape == (1, 1, 4)
+    with pytest.raises(ValueError, match="32-bit"):
+        count(46341)
+
+
 def test_masks_that_are_not_bool_or_not_alike_are_refused():
     mask = np.zeros((1, 2, 2), bool)
     with pytest.raises(ValueError, match="bool"):
