@@ -135,6 +135,17 @@ def test_a_threshold_is_a_probability(threshold):
         NucleusRule(threshold=threshold)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "lowest"), [(0.0, 1), (0.3, 77), (0.5, 128), (0.8, 205), (0.9999, 255)]
+)
+def test_levels_above_the_thresholds_are_foreground(threshold, lowest):
+    rule = NucleusRule(threshold=threshold, smallest_um2=0.0)
+    assert rule.threshold_level == lowest
+    level = np.array([[lowest - 1, lowest, 0, 255]], np.uint8)
+    nuclei, _ = streamed(level, [], rule)
+    np.testing.assert_array_equal(nuclei > 0, [[False, True, False, True]])
+
+
 def test_smaller_ones_are_dropped():
     small = disks((10, 10, 2), (40, 40, 8))
     nuclei = find_nuclei(small, neck_px=1.2, smallest_px=50)

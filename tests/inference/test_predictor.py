@@ -17,7 +17,7 @@ from nucseg_jax.inference.source import RefusedImage, Source, array_source
 from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import reflected
 from nucseg_jax.models.tables import build_segmenter
-from nucseg_jax.ops.probability import nucleus_probability
+from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.training.mesh import make_mesh
 
 TILE_PX, OVERLAP_PX = 64, 32
@@ -204,6 +204,24 @@ def test_a_paper_model_sees_the_same_in_every_tile_of_a_constant_image(narrow):
     for top in range(0, len(inner) - stride + 1, stride):
         np.testing.assert_allclose(inner[top : top + stride, :stride], period, atol=1e-6)
     assert np.ptp(inner) < 1e-3
+
+
+@pytest.mark.parametrize("num_classes", [1, 6])
+def test_what_is_predicted_is_what_is_scored(num_classes, variables):
+    """One tile, so that nothing is blended: the mask and its classes, which the largest logit would not give."""
+    image = noise(TILE_PX, TILE_PX)
+    found = predict_job(
+        job(image), predictor(variables, num_classes=num_classes), NucleusRule(smallest_um2=0.0)
+    )
+    logits = jax.jit(lambda v, x: Local(num_classes).apply(v, x, train=False))(
+        variables[num_classes], image[None]
+    )
+    scored = np.asarray(predicted_label(logits))[0]
+    assert 0.05 < (scored > 0).mean() < 0.95
+    np.testing.assert_array_equal(found.mask, scored > 0)
+    if num_classes > 1:
+        np.testing.assert_array_equal(found.classes[found.mask], scored[scored > 0])
+        assert np.any(found.mask != (np.argmax(logits[0], axis=-1) > 0))
 
 
 def test_a_prediction_is_all_of_one_piece(variables):
