@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import warnings
 from typing import Any
 
 import jax
@@ -110,6 +111,9 @@ class Run:
 def load_run(path: str | pathlib.Path) -> Run:
     """Opens a run folder: its config and its best checkpoint, on all devices.
 
+    Batch norm's statistics are the checkpoint's moving ones. A run that was scored with re-estimated ones, which no
+    checkpoint holds, gives a UserWarning: its scores are not those of this model.
+
     Args:
       path: the --workdir of `launch.py train`.
 
@@ -120,6 +124,14 @@ def load_run(path: str | pathlib.Path) -> Run:
     experiment = read_experiment_file(folder.config)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)
+    if experiment.settings.eval.reestimate_batch_norm:
+        warnings.warn(
+            f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
+            " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"
+            " score. To score them: python launch.py evaluate with the run's --config and"
+            " --config.eval.reestimate_batch_norm=False",
+            stacklevel=2,
+        )
     return Run(folder.path, experiment, step, variables, mesh)
 
 

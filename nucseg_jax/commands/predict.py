@@ -89,6 +89,7 @@ def predict_files(
         "model_digest": run.digest(),
         "settings": dataclasses.asdict(settings),
         "foreground_rule": FOREGROUND_RULE,
+        "batch_norm_statistics": "moving",
     }
     predictor = run.predictor(tile_px=settings.tile_px, batch_size=batch_size)
     print(f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {len(paths):,} images", flush=True)

@@ -99,5 +99,8 @@ def levels(probability: Array, is_nucleus: Array, lowest: int) -> Array:
     [102, 103, 128]
     """
     xp = jnp if isinstance(probability, jax.Array) else np
-    nearest = xp.rint(_LEVELS * xp.nan_to_num(xp.clip(probability, 0.0, 1.0))).astype(np.uint8)
-    return xp.where(is_nucleus, xp.maximum(nearest, lowest), xp.minimum(nearest, lowest - 1))
+    # In numpy `where` and `nan_to_num` took 30 times as long as the rest together.
+    nearest = xp.rint(_LEVELS * xp.fmin(xp.fmax(probability, 0.0), 1.0)).astype(np.uint8)
+    least = is_nucleus * np.uint8(lowest)
+    most = is_nucleus * np.uint8(_LEVELS + 1 - lowest) + np.uint8(lowest - 1)
+    return xp.minimum(xp.maximum(nearest, least), most)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from nucseg_jax import load_run
 from nucseg_jax.commands.predict import PredictSettings, predict
 from nucseg_jax.commands.predict_inputs import find_inputs
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.inference import mask_file, open_source, tissue, write_images
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
@@ -235,3 +237,19 @@ def test_inputs_are_checked_before_anything_runs(tmp_path):
 def test_an_array_that_is_no_image_is_refused(finished_run):
     with pytest.raises(UserError, match="float"):
         load_run(finished_run).predict(np.zeros((10, 10, 3)))
+
+
+def test_a_run_that_was_scored_with_statistics_that_no_checkpoint_holds_gives_a_warning(
+    finished_run, monkeypatch
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        load_run(finished_run)
+    experiment = read_experiment_file(finished_run / "config.json")
+    scored = dataclasses.replace(experiment.settings.eval, reestimate_batch_norm=True)
+    experiment = dataclasses.replace(
+        experiment, settings=dataclasses.replace(experiment.settings, eval=scored)
+    )
+    monkeypatch.setattr("nucseg_jax.run.read_experiment_file", lambda path: experiment)
+    with pytest.warns(UserWarning, match="re-estimated batch-norm statistics"):
+        load_run(finished_run)
