@@ -120,7 +120,7 @@ class Pooled(NamedTuple):
     squares: np.ndarray
 
     def merged(self, other: "Pooled") -> "Pooled":
-        """Those of both together."""
+        """Merges the moments of two sets of values into those of their union."""
         values = self.values + other.values
         apart = other.mean - self.mean
         return Pooled(
