@@ -1,10 +1,7 @@
-import doctest
-
 import jax
 import numpy as np
 import pytest
 
-from nucseg_jax.ops import counts
 from nucseg_jax.ops.counts import count_masks, count_pixels
 
 
@@ -13,11 +10,6 @@ def count_slowly(prediction: np.ndarray, truth: np.ndarray) -> list[int]:
     for pair in zip(prediction.ravel().tolist(), truth.ravel().tolist(), strict=True):
         cells[pair] += 1
     return list(cells.values())
-
-
-def test_the_example_in_the_docstring():
-    assert doctest.testmod(counts).failed == 0
-    assert doctest.testmod(counts).attempted > 0
 
 
 def test_binary_threshold_is_strict_and_every_class_of_the_truth_is_nucleus():

@@ -1,5 +1,3 @@
-import doctest
-
 import jax
 import numpy as np
 import pytest
@@ -7,17 +5,12 @@ import pytest
 from configs import quickstart
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.training import objective
 
 
 def experiment_with(**loss):
     config = quickstart.get_config()
     config.loss.update(loss)
     return read_experiment(config)
-
-
-def test_the_example_in_the_docstring():
-    assert doctest.testmod(objective) == (0, 1)
 
 
 def test_a_config_weighs_its_terms_and_reports_them_bare():
