@@ -81,6 +81,31 @@ def test_padding_changes_no_loss_and_no_count(small):
         assert int(state.epoch_sums.counts.sum()) == 4 * 32 * 32
 
 
+def test_a_loss_is_the_mean_over_the_valid_examples_and_so_is_its_gradient(small):
+    """Four examples twice: batch norm sees the same statistics whether the copies are valid or padding."""
+    parts = small()
+    four = parts.batch(N=4)
+    twice = jax.tree.map(lambda leaf: np.concatenate([leaf, leaf]), four)
+    logs = []
+    for valid in (twice.valid, np.arange(8) < 4):
+        _, columns = parts.step(1)(parts.state(), put_batch(twice.replace(valid=valid), make_mesh(1)))
+        logs.append({term: float(value) for term, value in columns.items()})
+    assert logs[0]["dice_loss"] == pytest.approx(logs[1]["dice_loss"], rel=1e-6)
+    assert logs[0]["gradient_norm"] == pytest.approx(logs[1]["gradient_norm"], rel=1e-2)
+
+
+def test_every_step_draws_other_dropout_masks(small):
+    """Steps 0 and 1 are of one epoch, so that the augmentation is the same."""
+    parts = small(dropout=0.3)
+    batch, losses = put_batch(parts.batch(), make_mesh(1)), []
+    for step in (0, 0, 1):
+        state = parts.state()
+        state = state.replace(step=jax.device_put(np.int32(step), state.step.sharding))
+        losses.append(float(parts.step(1)(state, batch)[1]["dice_loss"]))
+    assert losses[0] == losses[1]
+    assert abs(losses[2] - losses[0]) > 1e-4
+
+
 def test_scale_of_the_plateau_multiplies_the_update(small):
     parts = small(l2=0.0)
     mesh = make_mesh(1)

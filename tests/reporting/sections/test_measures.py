@@ -67,11 +67,12 @@ def test_calibration_of_pixels_whose_answer_is_known():
     wrong = np.zeros((256, 2), int)
     wrong[255, 0] = wrong[0, 1] = 50
     assert expected_calibration_error(wrong) == pytest.approx(1.0)
-    # One bin, 3 of 4 pixels nucleus where .2 was said; one pixel in another, right.
+    # 3 of 4 pixels are nucleus where .2 was said; all 12 of another bin, as was said. .2 is the edge of two bins.
     one = np.zeros((256, 2), int)
     one[51] = 1, 3
-    one[255, 1] = 4
-    assert expected_calibration_error(one) == pytest.approx(0.5 * 0.55)
+    one[255, 1] = 12
+    assert expected_calibration_error(one) == pytest.approx(0.25 * 0.55)
+    assert reliability(one).share.tolist() == [0, 0, 0.25, 0, 0, 0, 0, 0, 0, 0.75]
     assert expected_calibration_error(np.zeros((256, 2), int)) is None
     bins = reliability(honest)
     assert bins.share.sum() == pytest.approx(1.0)
