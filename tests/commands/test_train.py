@@ -46,6 +46,8 @@ def test_metrics_begin_before_the_middle_of_epoch_1_and_tell_each_epoch(finished
     lines = read_metrics(finished_run / "metrics.jsonl")
     assert lines[0]["kind"] == "train"
     assert lines[0]["step"] < STEPS_PER_EPOCH / 2
+    # A step belongs to the epoch that it ends, too.
+    assert all(line["epoch"] == -(-line["step"] // STEPS_PER_EPOCH) for line in lines)
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert [line["step"] for line in epochs] == [10, 20, 30]
     for line in epochs:

@@ -140,6 +140,8 @@ def test_smaller_ones_are_dropped():
     nuclei = find_nuclei(small, neck_px=1.2, smallest_px=50)
     assert nuclei.max() == 1
     assert not nuclei[10, 10]
+    # The small one has 13 pixels, and one that has as many as the bound stays.
+    assert [find_nuclei(small, neck_px=1.2, smallest_px=bound).max() for bound in (13, 14)] == [2, 1]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +173,9 @@ def test_measures_are_those_of_scikit_image(measured):
     )
     np.testing.assert_allclose(table["area_um2"], theirs["area"] * MICRONS**2)
     np.testing.assert_allclose(table["y_px"], theirs["centroid-0"] + 0.5 + 1000)
-    np.testing.assert_allclose(table["x_um"], (theirs["centroid-1"] + 0.5) * MICRONS)
+    np.testing.assert_allclose(table["x_px"], theirs["centroid-1"] + 0.5)
+    for axis in "xy":
+        np.testing.assert_allclose(table[f"{axis}_um"], table[f"{axis}_px"] * MICRONS)
     np.testing.assert_allclose(table["eccentricity"], theirs["eccentricity"], atol=1e-6)
     np.testing.assert_allclose(table["mean_probability"], theirs["intensity_mean"])
     perimeters = [perimeter_crofton(nuclei == number, directions=4) for number in range(1, nuclei.max() + 1)]
