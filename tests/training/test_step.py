@@ -49,8 +49,8 @@ def test_eight_devices_do_what_one_does(small):
     """Batch norm sees the whole batch, keys belong to examples: only the order of sums differs."""
     alone, alone_logs = run(small(dropout=0.3), 1)
     together, together_logs = run(small(dropout=0.3), 8)
-    for one, eight in zip(alone_logs, together_logs, strict=True):
-        assert one["loss"] == pytest.approx(eight["loss"], rel=1e-4)
+    for limit, one, eight in zip((1e-5, 1e-4, 1e-3), alone_logs, together_logs, strict=True):
+        assert one["loss"] == pytest.approx(eight["loss"], rel=limit)
     # Loose: a ReLU's input that is 0 but for rounding, and biases before a batch norm, whose gradients are rounding.
     for (path, one), eight in zip(
         jax.tree_util.tree_leaves_with_path(alone.batch_stats),
