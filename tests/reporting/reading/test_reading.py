@@ -316,6 +316,12 @@ def test_a_field_is_told_where_it_is_unusual(run_folders, tmp_path):
     ]
 
 
+def test_of_two_values_that_half_of_them_have_neither_is_usual(run_folders, tmp_path):
+    changed(shutil.copytree(run_folders / "scratch_0", tmp_path / "deeplab"), train__epochs=7)
+    changed(shutil.copytree(run_folders / "unet", tmp_path / "unet"), train__epochs=9)
+    assert names_of(tmp_path) == ["U-Net ResNet-50, 9 epochs", "DeepLabV3+ ResNet-50, 7 epochs"]
+
+
 def test_examples_read_back_and_damaged_ones_are_named(one_run):
     path = examples_path(one_run, "test")
     examples = read_examples(path)
