@@ -1,6 +1,6 @@
 import pytest
 
-from nucseg_jax.inference.resolution import model_size
+from nucseg_jax.inference.resolution import model_size, plausible
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,9 @@ def test_an_image_within_three_percent_of_the_model_s_scale_is_taken_as_it_is(mi
 
 def test_the_smallest_image_keeps_a_pixel():
     assert model_size(1, 1, 0.05) == (1, 1)
+
+
+def test_pixels_that_are_two_percent_off_square_have_no_scale():
+    assert plausible(0.25, 0.2549, "tags").microns_per_px == pytest.approx(0.25245)
+    assert plausible(0.25, 0.256, "tags") is None
+    assert plausible(0.256, 0.25, "tags") is None
