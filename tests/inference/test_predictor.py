@@ -100,6 +100,24 @@ def test_tiles_give_what_the_whole_image_gives(size, num_classes, variables):
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
+class Undefined(nn.Module):
+    """Logits that are no number where a pixel is black."""
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        del train
+        return np.float32(4.0) * jax.numpy.sqrt(image[..., :1].astype(np.float32) - 1.0)
+
+
+def test_a_probability_that_is_no_number_is_zero_and_leaves_the_others_alone():
+    made = make_predictor(Undefined(), {}, make_mesh(1), num_classes=1, tile_px=16, batch_size=1)
+    tile = np.full((16, 16, 3), 255, np.uint8)
+    tile[3, 5] = 0
+    (probability,) = jax.device_get(made.start([tile]))
+    assert probability[3, 5, 0] == 0.0
+    assert (np.delete(probability.ravel(), 3 * 16 + 5) > 0.99).all()
+
+
 def test_nothing_depends_on_batches_or_devices(variables):
     a_job = job(noise(150, 203))
     expected = probability(a_job, predictor(variables))
