@@ -93,6 +93,27 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
     ]
 
 
+def test_a_list_says_once_what_several_rows_have_in_common(tmp_path, capsys):
+    def listed(*rows):
+        list_rows(read_sweep(write_sweep(tmp_path / "rows.py", *rows)), None)
+        return [line.split() for line in capsys.readouterr().out.splitlines() if "--" not in line]
+
+    rows = [Row(f"seed{seed}", {"train.seed": seed, "train.epochs": 3}) for seed in (0, 1)]
+    assert listed(*rows)[1:] == [
+        ["all", "rows:", "train.epochs=3"],
+        [],
+        ["index", "label", "train.seed"],
+        ["0", "seed0", "0"],
+        ["1", "seed1", "1"],
+    ]
+    # One row has nothing in common with others.
+    assert listed(rows[0])[1:] == [
+        [],
+        ["index", "label", "train.seed", "train.epochs"],
+        ["0", "seed0", "0", "3"],
+    ]
+
+
 @pytest.fixture
 def sweep_run(tmp_path):
     """A sweep of the quickstart whose rows are not started."""
