@@ -110,12 +110,14 @@ def test_scale_of_the_plateau_multiplies_the_update(small):
     parts = small(l2=0.0)
     mesh = make_mesh(1)
     step, batch = parts.step(1), put_batch(parts.batch(), mesh)
-    whole, _ = step(parts.state(), batch)
+    whole, whole_logs = step(parts.state(), batch)
     state = parts.state()
     state = state.replace(
         plateau=state.plateau._replace(scale=jax.device_put(jnp.float32(0.25), replicated(mesh)))
     )
-    quarter, _ = step(state, batch)
+    quarter, quarter_logs = step(state, batch)
+    # That of the gradient, not of the update.
+    assert quarter_logs["gradient_norm"] == whole_logs["gradient_norm"]
     start = parts.state().params["head"]["kernel"]
     np.testing.assert_allclose(
         quarter.params["head"]["kernel"] - start,
