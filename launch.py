@@ -12,6 +12,7 @@ Commands:
   report    the paper's tables and figures from run folders, beside the paper's values; needs no --config
 """
 
+import io
 import logging as python_logging
 import os
 import pathlib
@@ -23,9 +24,13 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from nucseg_jax.commands.command_flags import FLAGS_OF, check_flags
+from nucseg_jax.commands.config_argument import with_config_path
 from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
+from nucseg_jax.core.leaving import leave_when_told
+from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+from nucseg_jax.core.paths import expand_user, user_path
 
 if TYPE_CHECKING:
     import ml_collections
@@ -34,11 +39,13 @@ if TYPE_CHECKING:
     from nucseg_jax.training.environment import StartedFrom
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "a file of configs/; its fields by --config.SECTION.FIELD=VALUE after it"
+    "config",
+    None,
+    "a Python file such as those of configs/, run as code; its fields by --config.SECTION.FIELD=VALUE",
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "the run folder; with --sweep the folder of its run folders")
 SWEEP = flags.DEFINE_string(
-    "sweep", None, "train: a file of configs/sweeps/; with --list, --index or --executor"
+    "sweep", None, "train: a Python file of configs/sweeps/, run as code; with --list, --index or --executor"
 )
 LIST = flags.DEFINE_bool("list", False, "train --sweep: shows the rows")
 INDEX = flags.DEFINE_integer("index", None, "train --sweep: trains this row, in WORKDIR/LABEL")
@@ -65,11 +72,18 @@ FORCE = flags.DEFINE_bool("force", False, "evaluate: score a split even if the r
 ENCODER = flags.DEFINE_string("encoder", None, "convert: the encoder, such as resnet50")
 SOURCE = flags.DEFINE_string("source", None, "convert: a file of weights, or 'download' for the official one")
 OUT = flags.DEFINE_string("out", None, "convert, report, predict: the folder to write; export: the file")
-INPUTS = flags.DEFINE_list("inputs", [], "predict: images, folders or globs, such as 'slides/*.svs'")
+INPUTS = flags.DEFINE_multi_string(
+    "inputs",
+    [],
+    "predict: images, folders or globs, such as 'slides/*.svs'; several with commas, or by several flags",
+)
 MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images; as each file says")
+MPP_FROM_OBJECTIVE = flags.DEFINE_bool(
+    "mpp_from_objective", False, "predict: without microns per pixel, 10 / the objective's power (20x = 0.5)"
+)
 TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
 OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
-THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: probability above which a pixel is nucleus")
+THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: a pixel is nucleus where its probability > this")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 RUNS = flags.DEFINE_string(
     "runs", None, "report: a pattern of run folders, such as 'runs/*'; several with commas"
@@ -96,7 +110,7 @@ def train() -> None:
     from nucseg_jax.commands.train import train
 
     if SWEEP.value is not None:
-        train_sweep(pathlib.Path(SWEEP.value))
+        train_sweep(user_path(SWEEP.value))
         return
     experiment = config_experiment()
     train(experiment, workdir("runs/NAME"), started_from())
@@ -112,7 +126,7 @@ def train_sweep(file: pathlib.Path) -> None:
     if LIST.value:
         if CONFIG.value is not None:
             row_experiments(sweep, config().to_dict(), started_from().overrides)
-        list_rows(sweep, pathlib.Path(WORKDIR.value) if WORKDIR.value else None)
+        list_rows(sweep, user_path(WORKDIR.value) if WORKDIR.value else None)
         return
     experiments = row_experiments(sweep, config().to_dict(), started_from().overrides)
     root = workdir("runs/SWEEP, the folder of its run folders")
@@ -127,7 +141,7 @@ def evaluate() -> None:
 
     evaluate(
         config_experiment() if CONFIG.value is not None else None,
-        pathlib.Path(WORKDIR.value) if WORKDIR.value else None,
+        user_path(WORKDIR.value) if WORKDIR.value else None,
         split=SPLIT.value,
         baselines=BASELINES.value,
         force=FORCE.value,
@@ -142,17 +156,19 @@ def predict() -> None:
             advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
     from nucseg_jax.commands.predict import PredictSettings, predict
+    from nucseg_jax.commands.predict_inputs import split_inputs
     from nucseg_jax.inference.nuclei import NucleusRule
 
     failures = predict(
-        pathlib.Path(WORKDIR.value),
-        INPUTS.value,
-        pathlib.Path(OUT.value),
+        user_path(WORKDIR.value),
+        [name for text in INPUTS.value for name in split_inputs(text)],
+        user_path(OUT.value),
         PredictSettings(
             microns_per_px=MPP.value,
             tile_px=TILE_PX.value,
             overlap_px=OVERLAP_PX.value,
             rule=NucleusRule(threshold=THRESHOLD.value),
+            mpp_from_objective=MPP_FROM_OBJECTIVE.value,
         ),
         batch_size=BATCH_SIZE.value,
     )
@@ -169,7 +185,7 @@ def export() -> None:
         )
     from nucseg_jax.commands.export import export
 
-    export(pathlib.Path(WORKDIR.value), pathlib.Path(OUT.value))
+    export(user_path(WORKDIR.value), user_path(OUT.value))
 
 
 def describe() -> None:
@@ -189,7 +205,7 @@ def convert() -> None:
             "convert needs --encoder, --source and --out",
             advice="python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50",
         )
-    convert(ENCODER.value, SOURCE.value, pathlib.Path(OUT.value))
+    convert(ENCODER.value, expand_user(SOURCE.value), user_path(OUT.value))
 
 
 def profile() -> None:
@@ -209,7 +225,7 @@ def profile() -> None:
         dtypes=DTYPES.value,
         seconds=SECONDS.value,
         as_json=JSON.value,
-        trace=pathlib.Path(TRACE.value) if TRACE.value else None,
+        trace=user_path(TRACE.value) if TRACE.value else None,
     )
 
 
@@ -221,7 +237,7 @@ def report() -> None:
         raise UserError(
             "report needs --runs and --out", advice="python launch.py report --runs='runs/*' --out=report"
         )
-    report(RUNS.value, pathlib.Path(OUT.value), paper_experiments())
+    report(RUNS.value, user_path(OUT.value), paper_experiments())
 
 
 COMMANDS = {
@@ -259,6 +275,8 @@ def config() -> "ml_collections.ConfigDict":
             "--config is missing", advice="add --config=configs/quickstart.py or another of configs/"
         )
     try:
+        if not hasattr(CONFIG.value, "copy_and_resolve_references"):
+            raise no_config(f"makes a config of type {type(CONFIG.value).__name__}")
         return CONFIG.value.copy_and_resolve_references()
     except OSError as error:
         # ml_collections keeps an error of the config file until its first use.
@@ -271,7 +289,7 @@ def workdir(example: str) -> pathlib.Path:
     """--workdir, without which `train` does not run."""
     if not WORKDIR.value:
         raise UserError("--workdir is missing", advice=f"add --workdir={example}")
-    return pathlib.Path(WORKDIR.value)
+    return user_path(WORKDIR.value)
 
 
 def started_from() -> "StartedFrom":
@@ -316,12 +334,15 @@ def main(arguments: list[str]) -> None:
     names = arguments[1:]
     if len(names) != 1 or names[0] not in COMMANDS:
         raise UserError(
-            f"the command is {' '.join(names) or 'missing'}",
+            f"the command is {' '.join(names) or 'missing'}{did_you_mean(' '.join(names), COMMANDS)}",
             expected="one of " + ", ".join(COMMANDS),
             advice="python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart",
         )
     check_flags({name for name in FLAGS_OF if flags.FLAGS[name].present}, names[0])
     check_sweep_flags(sweep_flags())
+    # Of several processes JAX tells all together; --executor ends its jobs itself.
+    if names[0] == "train" and EXECUTOR.value is None and not is_one_of_several():
+        leave_when_told()
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;
@@ -336,19 +357,75 @@ def main(arguments: list[str]) -> None:
 
 
 def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line; whatever it does not take becomes a UserError."""
+    """Parses the command line; whatever cannot be parsed becomes a UserError."""
     try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        overrides = [argument for argument in arguments if argument.startswith("--config.")]
-        # Without overrides an AttributeError is a fault of the config file itself: its traceback is wanted.
-        if not overrides and not isinstance(error, flags.Error):
+        return flags.FLAGS(with_config_path(arguments))
+    except UserError:
+        raise
+    except flags.UnrecognizedFlagError as error:
+        raise unknown_flag(error.flagname) from None
+    except SyntaxError as error:
+        raise UserError(
+            f"{error.filename}, line {error.lineno}, is not Python: {error.msg}",
+            expected="a Python file such as configs/quickstart.py",
+        ) from None
+    except (AttributeError, KeyError) as error:
+        if str(error).endswith("has no attribute 'get_config'"):
+            raise no_config("has no function get_config") from None
+        unknown = unknown_overrides(arguments)
+        # Otherwise it is a fault of the config file itself, whose traceback shows the line.
+        if not unknown:
             raise
         raise UserError(
-            f"{' '.join(overrides) or 'the command line'} is not taken: {error}",
+            "; ".join(unknown), expected="--config.SECTION.FIELD=VALUE with the fields of configs/base.py"
+        ) from error
+    except (flags.Error, OSError, TypeError, ValueError) as error:
+        overrides = [argument for argument in arguments if argument.startswith("--config.")]
+        if not overrides and not isinstance(error, flags.Error):
+            raise
+        # ml_collections puts the traceback of a config file into its message.
+        told = str(error).strip().splitlines()[-1] if "Traceback" in str(error) else error
+        raise UserError(
+            f"{' '.join(overrides) or 'the command line'} cannot be parsed: {told}",
             expected="--config=FILE first, then --config.SECTION.FIELD=VALUE with the fields of configs/base.py;"
             " python launch.py --helpfull lists the other flags",
         ) from None
+
+
+def no_config(fault: str) -> UserError:
+    """The error for a Python file that is there, and is no config."""
+    return UserError(
+        f"the file of --config {fault}",
+        expected="a file with get_config() -> ConfigDict, such as configs/quickstart.py;"
+        " files of configs/sweeps/ are given by --sweep",
+    )
+
+
+def unknown_flag(name: str) -> UserError:
+    """The error for a flag that is not there, with those that are spelt alike."""
+    if name.startswith("config."):
+        return UserError(f"--{name} has no config to change", expected=f"--config=FILE before --{name}")
+    alike = did_you_mean(f"--{name}", [f"--{flag}" for flag in FLAGS_OF])
+    return UserError(
+        f"there is no flag --{name}{alike}", expected="a flag that python launch.py --help lists"
+    )
+
+
+def unknown_overrides(arguments: list[str]) -> list[str]:
+    """The fields of --config.SECTION.FIELD=VALUE that configs do not have, each with what is nearest."""
+    from nucseg_jax.settings import field_names
+
+    given = [
+        argument.removeprefix("--config.").partition("=")[0]
+        for argument in arguments
+        if argument.startswith("--config.")
+    ]
+    known = field_names()
+    return [
+        f"--config.{field}: configs have no field {field}{did_you_mean_field(field, known)}"
+        for field in given
+        if field not in known
+    ]
 
 
 def leave(status: int) -> NoReturn:
@@ -360,8 +437,16 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
+def print_any_name() -> None:
+    """Has characters that the encoding of standard output lacks printed as escapes; a name of a file may hold any."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run() -> None:
     """Runs `main`; a fault of the user's ends in one message on standard error and exit status 2."""
+    print_any_name()
     try:
         app.run(main, flags_parser=parse_flags)
     except UserError as error:

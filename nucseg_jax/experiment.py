@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,6 +12,8 @@ import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.pannuke.source import DataSource, Kind
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
@@ -139,7 +140,7 @@ class Experiment:
             variables,
             self.optimizer,
             self.plateau,
-            term_names=recipe.term_names,
+            term_names=recipe.summed_names,
             counted_classes=self.settings.model.num_classes,
         )
 
@@ -153,7 +154,7 @@ class Experiment:
         if not path:
             return None
         encoder = self.model.encoder
-        return load_encoder(pathlib.Path(path).expanduser(), self.settings.model.encoder, encoder)
+        return load_encoder(user_path(path), self.settings.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it."""
@@ -177,8 +178,10 @@ class Experiment:
                     without_dropout,
                     mesh,
                     momentum=self.settings.model.batch_norm_momentum,
+                    unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
                     frozen_stages=without_dropout.encoder.frozen_statistics,
                 ),
+                unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
                 seed=train.seed,
@@ -216,12 +219,11 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
         settings=settings,
         data=DataSource(
             source=cast(Kind, settings.data.source),
-            release_dir=pathlib.Path(settings.data.release_dir).expanduser()
-            if settings.data.release_dir
-            else None,
-            data_dir=pathlib.Path(settings.data.dir).expanduser(),
+            release_dir=user_path(settings.data.release_dir) if settings.data.release_dir else None,
+            data_dir=user_path(settings.data.dir),
             synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
             synthetic_seed=settings.data.synthetic_seed,
+            allow_duplicates=settings.data.allow_duplicates,
         ),
         model=model,
         frozen_stages=frozen_stages,
@@ -249,12 +251,16 @@ def _objective(settings: LossSettings, *, reduce: str, always: tuple[str, ...] =
     over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": settings.smooth}
     focus = {"gamma": settings.focal_gamma, "alpha": settings.focal_alpha}
     errors: dict[str, Any] = {"alpha": settings.tversky_alpha, "beta": settings.tversky_beta}
+    # The ratio of a whole batch is no image's.
+    ratio = functools.partial(
+        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and settings.skip_empty
+    )
     terms = {
-        "dice_loss": Term(settings.dice, functools.partial(soft_dice, **over_pixels)),
-        "plain_dice_loss": Term(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
+        "dice_loss": ratio(settings.dice, functools.partial(soft_dice, **over_pixels)),
+        "plain_dice_loss": ratio(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
         "cross_entropy_loss": Term(settings.cross_entropy, cross_entropy),
         "focal_loss": Term(settings.focal, functools.partial(focal, **focus)),
-        "tversky_loss": Term(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
+        "tversky_loss": ratio(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
     }
     return Objective({name: term for name, term in terms.items() if term.weight or name in always})
 
@@ -285,7 +291,7 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
       UserError: the file is missing or is no config.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}",

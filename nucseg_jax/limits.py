@@ -91,6 +91,11 @@ def check_limits(settings: Settings) -> None:
         raise UserError(f"loss.focal_gamma is {loss.focal_gamma}", expected="0, or 1 and more")
     if not loss.tversky_alpha + loss.tversky_beta > 0:
         raise UserError("loss.tversky_alpha and loss.tversky_beta are both 0", expected="one above 0")
+    if loss.skip_empty and loss.reduce != "image":
+        raise UserError(
+            f"loss.skip_empty is True and loss.reduce is {loss.reduce!r}",
+            expected="loss.reduce='image': the ratio of a whole batch has no tile to skip",
+        )
     augment = settings.augment
     for field, number, most in (
         ("loss.focal_alpha", loss.focal_alpha, 1),

@@ -3,13 +3,15 @@
 import dataclasses
 import hashlib
 import pathlib
+import sys
+import warnings
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.nuclei import NucleusRule
@@ -17,8 +19,9 @@ from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.predictor import Predictor, make_predictor
 from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.tiles import check_tiles
-from nucseg_jax.training.checkpoint import abstract_like, best_score, open_checkpoints, restore_checkpoint
+from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
 from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder
 
 # The size of the patches that models are trained on. The paper's look at the whole tile through image pooling, so that
@@ -110,43 +113,48 @@ class Run:
 def load_run(path: str | pathlib.Path) -> Run:
     """Opens a run folder: its config and its best checkpoint, on all devices.
 
+    Batch norm's statistics are the checkpoint's moving ones. A run that was scored with re-estimated ones, which no
+    checkpoint holds, gives a UserWarning: its scores are not those of this model.
+
     Args:
       path: the --workdir of `launch.py train`.
 
     Raises:
       UserError: no run, or none with a validated checkpoint.
     """
-    folder = RunFolder(pathlib.Path(path).expanduser())
+    folder = RunFolder(user_path(path))
+    require_config(folder)
     experiment = read_experiment_file(folder.config)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)
+    if experiment.settings.eval.reestimate_batch_norm:
+        warnings.warn(
+            f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
+            " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"
+            " score. To score them: python launch.py evaluate with the run's --config and"
+            " --config.eval.reestimate_batch_norm=False",
+            stacklevel=2,
+        )
     return Run(folder.path, experiment, step, variables, mesh)
 
 
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
-    """Step and variables of a run's best checkpoint.
+    """Step and variables of a run's best checkpoint; what is altered and changes nothing is named on standard error.
+
+    Args:
+      experiment: of the run, with its own model.
+      folder: the run.
+      mesh: where the variables go.
 
     Raises:
-      UserError: there is none yet, the best is gone, or split.json is not the one it was trained with.
+      UserError: there is none yet, the best is gone or damaged, or config.json or split.json are not those it was
+        trained with.
     """
-    if not folder.checkpoints.is_dir():
-        raise UserError(
-            f"{folder.path} holds no checkpoint", advice="train first, or wait for the first epoch"
-        )
-    with open_checkpoints(folder.checkpoints, read_only=True) as checkpoints:
-        best, newest = checkpoints.best_step(), checkpoints.latest_step()
-        if best is None or newest is None:
-            raise UserError(
-                f"{folder.path} holds no validated checkpoint yet", advice="wait for the first epoch's end"
-            )
-        folder.require_best(best_score(checkpoints), up_to_step=newest)
-        recipe = experiment.recipe(steps_per_epoch=1)
-        like = experiment.abstract_state(recipe)
-        state, record = restore_checkpoint(checkpoints, best, abstract_like(like, mesh))
-    splits, _ = folder.read_splits()
-    if record["split_digest"] != splits.digest:
-        raise UserError(
-            f"{folder.split} does not belong to the checkpoints beside it",
-            advice="restore the file that train wrote",
-        )
-    return best, state.variables
+    require_config(folder)
+    folder.read_splits()
+    best, notes = best_checkpoint(folder)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    like = experiment.abstract_state(experiment.recipe(steps_per_epoch=1))
+    state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
+    return best.record.step, state.variables

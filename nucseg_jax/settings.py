@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class DataSettings:
     dir: str
     synthetic_patches_per_fold: int
     synthetic_seed: int
+    allow_duplicates: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,7 @@ class LossSettings:
     focal_alpha: float
     tversky_alpha: float
     tversky_beta: float
+    skip_empty: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +185,11 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         )
     faults: list[str] = []
     sections = typing.get_type_hints(Settings)
-    faults += [f"unknown section {name!r}" for name in config if name not in sections]
+    faults += [
+        f"unknown section {name!r}{did_you_mean(str(name), sections)}"
+        for name in config
+        if name not in sections
+    ]
     read = {
         name: _read_section(name, section, config.get(name), faults) for name, section in sections.items()
     }
@@ -199,7 +206,11 @@ def _read_section(name: str, section: type, values: Any, faults: list[str]) -> A
         faults.append(f"section {name!r} is missing")
         return None
     fields = typing.get_type_hints(section)
-    faults += [f"unknown field {name}.{field}" for field in values if field not in fields]
+    faults += [
+        f"unknown field {name}.{field}{did_you_mean_field(f'{name}.{field}', field_names())}"
+        for field in values
+        if field not in fields
+    ]
     read = {}
     for field, kind in fields.items():
         if field not in values and not hasattr(section, field):
@@ -218,6 +229,15 @@ def _read_section(name: str, section: type, values: Any, faults: list[str]) -> A
             faults.append(f"{name}.{field} is {value!r}, expected {getattr(kind, '__name__', kind)}")
         read[field] = value
     return section(**read) if read.keys() == fields.keys() else None
+
+
+def field_names() -> list[str]:
+    """'section.field' of every field."""
+    return [
+        f"{name}.{field.name}"
+        for name, section in typing.get_type_hints(Settings).items()
+        for field in dataclasses.fields(section)
+    ]
 
 
 def later_fields() -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.nearest import did_you_mean_field, require_python_file
+from nucseg_jax.core.paths import PROJECT
 from nucseg_jax.experiment import Experiment, read_experiment
 
 # A label names a folder, and LABEL.log beside it.
@@ -67,8 +69,7 @@ def read_sweep(file: pathlib.Path) -> Sweep:
       UserError: no such file, it fails, it has no rows, or a row has another form, no valid label, or that of
         another row.
     """
-    if not file.is_file():
-        raise UserError(f"there is no sweep file {file}", expected="a file such as configs/sweeps/seeds.py")
+    require_python_file(file, kind="sweep file", examples=PROJECT / "configs" / "sweeps")
     try:
         contents = runpy.run_path(str(file))
     except Exception as error:
@@ -128,8 +129,10 @@ def with_overrides(config: Mapping[str, Mapping[str, Any]], overrides: Mapping[s
     for field, value in overrides.items():
         section, _, name = field.partition(".")
         if name not in changed.get(section, {}):
+            known = [f"{section}.{name}" for section, fields in changed.items() for name in fields]
             raise UserError(
-                f"there is no field {field!r}", expected="SECTION.FIELD of configs/base.py, such as train.lr"
+                f"there is no field {field!r}{did_you_mean_field(field, known)}",
+                expected="SECTION.FIELD of configs/base.py, such as train.lr",
             )
         changed[section][name] = value
     return changed

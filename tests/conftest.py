@@ -12,11 +12,14 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 # Most of a test's time is compilation: three quarters of it are saved by not optimising code that runs a few times.
-xla_flags = ["--xla_backend_optimization_level=0"]
+UNOPTIMISED = ["--xla_backend_optimization_level=0"]
 # Newer versions have lost this one, and end at once if it is named.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    xla_flags.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(xla_flags))
+    UNOPTIMISED.append("--xla_cpu_use_fusion_emitters=false")
+
+# Those of the caller, who may set others; a worker of xdist and a process that a test starts find ours there too.
+GIVEN_XLA_FLAGS = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in UNOPTIMISED]
+os.environ["XLA_FLAGS"] = " ".join([*UNOPTIMISED, *GIVEN_XLA_FLAGS])
 
 import pytest
 
@@ -63,9 +66,11 @@ class CommandLine:
     """Runs `launch.py` on one small data set and one narrow model, with one device."""
 
     def __init__(self, data_dir: pathlib.Path, *, optimised: bool = False):
-        """Takes the suite's own XLA flags; or none, which compiles four times as long."""
+        """Takes the suite's XLA flags; or the caller's alone, which compiles four times as long."""
         self.data_dir = data_dir
-        self.environment = {"JAX_NUM_CPU_DEVICES": "1"} | ({"XLA_FLAGS": ""} if optimised else {})
+        self.environment = {"JAX_NUM_CPU_DEVICES": "1"} | (
+            {"XLA_FLAGS": " ".join(GIVEN_XLA_FLAGS)} if optimised else {}
+        )
         self.config = [
             f"--config={ROOT / 'configs' / 'quickstart.py'}",
             f"--config.data.dir={data_dir}",

@@ -55,11 +55,12 @@ def test_the_models_are_those_of_the_papers_configs():
     assert rows_settings("models.py") == [read_settings(row) for row in paper.get_configs()]
 
 
-def test_the_papers_experiment_is_its_models_with_its_weights_and_its_split():
+def test_the_papers_experiment_is_its_models_with_its_weights_its_split_and_its_tensorflow():
     for published, model in zip(rows_settings("paper.py"), rows_settings("models.py"), strict=True):
         assert differences(model, published) == [
             "split.protocol: 'official' -> 'paper'",
             "split.max_patches: 0 -> 6716",
+            "model.batch_norm_unbiased_variance: False -> True",
             f"pretrained.path: '' -> 'weights/{model.model.encoder}'",
         ]
 

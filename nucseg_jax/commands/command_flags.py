@@ -13,7 +13,10 @@ FLAGS_OF = {
     **dict.fromkeys(("split", "baselines", "force"), ("evaluate",)),
     **dict.fromkeys(("encoder", "source"), ("convert",)),
     "out": ("convert", "report", "predict", "export"),
-    **dict.fromkeys(("inputs", "mpp", "tile_px", "overlap_px", "threshold", "batch_size"), ("predict",)),
+    **dict.fromkeys(
+        ("inputs", "mpp", "mpp_from_objective", "tile_px", "overlap_px", "threshold", "batch_size"),
+        ("predict",),
+    ),
     "runs": ("report",),
     "layers": ("describe",),
     "json": ("describe", "profile"),

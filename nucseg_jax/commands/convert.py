@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Callable
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.pretrained import convert as conversion
@@ -85,12 +86,12 @@ def _account(report: Report) -> str:
     rows = [
         (
             "Source",
-            f"{source.name}, {source.kind}, {source.size_bytes:,} bytes, SHA-256 {source.sha256[:12]}...",
+            f"{source.name}, {source.kind}, {counted(source.size_bytes, 'byte')}, SHA-256 {source.sha256[:12]}...",
         ),
         (
             "Encoder",
             f"{report.encoder} of {FRAMEWORK_TITLES[source.framework]}, {extent}:"  # type: ignore[index]
-            f" {report.values:,} values in {len(report.mapped):,} arrays",
+            f" {counted(report.values, 'value')} in {counted(len(report.mapped), 'array')}",
         ),
         (
             "Input",

@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.commands.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import write_json
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.per_image import write_per_image
 from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.ops.counts import count_masks
@@ -23,6 +23,7 @@ from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
 from nucseg_jax.settings import differences
 from nucseg_jax.training.processes import only_the_first_speaks
+from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
@@ -54,7 +55,8 @@ def evaluate(
       force: go on although the run was trained or selected on some of these patches.
 
     Raises:
-      UserError: nothing to score, no data, a config of another model, or patches that were trained on.
+      UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
+        altered, or, once the table is printed, a run folder that cannot be written.
     """
     if workdir is None and not baselines:
         raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
@@ -62,15 +64,16 @@ def evaluate(
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
         data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
-        print(f"baselines on {split}: {len(data.rows(split)):,} patches\n")
+        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
 
     folder = RunFolder(workdir)
+    require_config(folder)
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
-    plan = plan_data(asked.data.data_dir, asked.splits)
+    plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
     if not force:
         refuse_seen_patches(folder, plan, split)
 
@@ -78,21 +81,18 @@ def evaluate(
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
     data, training_rows = read_patches(folder, plan, split, training=estimates)
     facts, scored = score_run(trained, asked, folder, data, split, training_rows)
-    out = workdir / "evaluations" / f"{split}-{plan.digest[:8]}-{plan.splits.digest[:8]}"
     tables = score_baselines(data, split) if baselines else {}
     if jax.process_index():
         return
-    out.mkdir(parents=True, exist_ok=True)
-    write_per_image(out / "per_image.csv", scored.counts, getattr(plan.splits, split))
-    write_json(
-        out / "results.json",
-        {
-            split: scored.result,
-            "baselines": tables,
-            "about": {**facts, "data_digest": plan.digest, "forced": force},
-        },
+    # Before they are written: they took minutes to compute, and the folder may be another's.
+    print(results_table({split: scored.result}, tables), flush=True)
+    own = evaluation_name(
+        plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
     )
-    print(results_table({split: scored.result}, tables))
+    out = workdir / "evaluations" / own
+    about = {**facts, "data_digest": plan.digest, "forced": force}
+    outcome = {split: scored.result, "baselines": tables, "about": about}
+    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split))
     print(f"\nwritten to {out}")
 
 
@@ -141,12 +141,14 @@ def score_run(
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh)
     print(
-        f"{folder.path}, checkpoint of step {best:,}, on {split}: {len(data.rows(split)):,} patches\n",
+        f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
         flush=True,
     )
     _, scored = evaluator.score(variables, data, training_rows, [split])
     facts = {
         "checkpoint_step": best,
+        # Tells the run's own evaluations from those of another run.
+        "checkpoint_score": best_checkpoint(folder)[0].score,
         "split_digest": data.splits.digest,
         "eval": dataclasses.asdict(settings.eval),
     }
@@ -178,7 +180,7 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
         common = len(asked & _pairs(splits, used))
         if common:
             raise UserError(
-                f"{common:,} of the {len(asked):,} patches of this {split} split were {verb} by {folder.path}",
+                f"{common:,} of the {counted(len(asked), 'patch')} of this {split} split were {verb} by {folder.path}",
                 expected="patches the run has never seen",
                 advice="choose another --split, or add --force to score them all the same",
             )

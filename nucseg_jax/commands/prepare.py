@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import audit as audits
@@ -37,7 +38,14 @@ def prepare(source: DataSource) -> None:
             scratch(source.data_dir) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,
         ):
-            audit = build.build(release_dir, source.data_dir, wanted, scratch_folder)
+            audit = build.build(
+                release_dir,
+                source.data_dir,
+                wanted,
+                scratch_folder,
+                # The archives are the ones their authors published; what they share is named.
+                allow_duplicates=source.allow_duplicates or source.source == "download",
+            )
     print(f"\n{audit_table.render(audit)}\n")
     print(f"Data set: {folder}\nContent:  SHA-256 {audit.digest}")
     print("Next:     python launch.py train --config=... --workdir=runs/first")
@@ -103,7 +111,7 @@ def _require_equal(audit: audits.Audit, source: DataSource) -> audits.Audit:
     folder = dataset_folder(source.data_dir)
     raise UserError(
         f"{folder} holds another data set: {origin.describe(audit.origin)},"
-        f" {audit.patches:,} patches.{difference}",
+        f" {counted(audit.patches, 'patch')}.{difference}",
         expected=origin.describe_source(source),
         advice=f"choose another --config.data.dir, or remove {folder}, and run the same command again",
     )

@@ -4,23 +4,22 @@ import contextlib
 import dataclasses
 import pathlib
 import tempfile
-import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
 
 from nucseg_jax.commands.training_run import Run, compile_close_epoch, training_hooks
-from nucseg_jax.core.compilation_cache import cache_hits
+from nucseg_jax.core.compilation_cache import Origin, cached_compile
 from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.core.stored_program import Origin, StoredProgram
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.training.checkpoint import open_checkpoints
+from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
 from nucseg_jax.training.mesh import dispatch_sharded
 from nucseg_jax.training.observer import RunObserver
@@ -30,7 +29,6 @@ from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 from nucseg_jax.training.state import TrainState
 from nucseg_jax.training.step import compile_train_steps
-from nucseg_jax.training.step_programs import StepPrograms
 from nucseg_jax.training.throughput import Mode
 
 Feed = Literal["synthetic", "device", "host"]
@@ -132,7 +130,7 @@ def _ready_bare_step(case: Case) -> ReadyCase:
     tickets = jax.device_put(_random_batch((steps, case.batch_size), case.px), dispatch_sharded(mesh))
     state = put_state(experiment.init_state(recipe), mesh)
     jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
-    program, compile_s, origin = _compile(jitted, state, (), tickets)
+    program, compile_s, origin = cached_compile(jitted, state, (), tickets)
 
     def advance(dispatches: int) -> None:
         nonlocal state
@@ -152,7 +150,7 @@ def _ready_evaluation(case: Case) -> ReadyCase:
     batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
     variables = put_state(experiment.init_state(experiment.recipe(steps_per_epoch=1)).variables, mesh)
     jitted = compile_evaluation_step(experiment.model, experiment.evaluation_objective, mesh)
-    program, compile_s, origin = _compile(jitted, variables, batch)
+    program, compile_s, origin = cached_compile(jitted, variables, batch)
 
     def advance(dispatches: int) -> None:
         results = [program(variables, batch) for _ in range(dispatches)]
@@ -198,8 +196,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             recipe=recipe,
             evaluator=experiment.evaluator(mesh),
             weights=None,
-            # What compiling costs is to be seen.
-            programs=StepPrograms(lambda steps: StoredProgram(None, ()), first=steps),
+            programs=CompiledSteps(),
             watch=watch,
         )
         observer = stack.enter_context(
@@ -243,9 +240,3 @@ def _random_batch(leading: tuple[int, ...], px: int) -> Batch:
         index=np.broadcast_to(np.arange(leading[-1], dtype=np.int32), leading),
         tissue=np.zeros(leading, np.int32),
     )
-
-
-def _compile(jitted: Any, *args: Any) -> tuple[jax.stages.Compiled, float, Origin]:
-    start, hits = time.perf_counter(), cache_hits()
-    program = jitted.lower(*args).compile()
-    return program, time.perf_counter() - start, "cache" if cache_hits() > hits else "compiler"

@@ -8,7 +8,7 @@ from typing import Any
 import tqdm
 
 from nucseg_jax.commands.describe import network_facts
-from nucseg_jax.commands.train import FREE_FIELDS
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.reporting.page.document import Document, Gap
@@ -16,10 +16,10 @@ from nucseg_jax.reporting.page.write import require_report_folder, write_report
 from nucseg_jax.reporting.reading.configuration import Cohort, make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.sections.cells import count
 from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.reporting.sections.head import warnings
+from nucseg_jax.reporting.sections.head import unchecked, warnings
 from nucseg_jax.settings import later_fields
+from nucseg_jax.training.run_record import FREE_FIELDS
 
 
 def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:
@@ -88,11 +88,11 @@ def summary(found: Found, cohorts: Sequence[Cohort], document: Document, out: pa
     configurations = sum(len(cohort.configurations) for cohort in cohorts)
     gaps = sum(isinstance(block, Gap) and not block.repeats for block in document.blocks)
     lines = [
-        f"read       {count(len(found.runs), 'run')}, {finished} finished,"
-        f" {count(configurations, 'configuration')}",
+        f"read       {counted(len(found.runs), 'run')}, {finished} finished,"
+        f" {counted(configurations, 'configuration')}",
         *(f"left out   {folder}: {reason}" for folder, reason in found.left_out),
-        *(f"warning    {text}" for text in warnings(found, cohorts)),
-        f"missing    {count(gaps, 'gap')}, listed on the page with the commands that fill them",
+        *(f"warning    {text}" for text in (*warnings(found, cohorts), *unchecked(found))),
+        f"missing    {counted(gaps, 'gap')}, listed on the page with the commands that fill them",
         f"written    {out / 'report.html'}",
         f"           {out / 'report.md'}, figures/, tables/",
     ]

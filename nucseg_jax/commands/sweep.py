@@ -1,7 +1,6 @@
 """`train --sweep`: the rows of a sweep, what there is of each, and the command that runs one."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import types
@@ -9,9 +8,11 @@ import types
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.private_folder import make_private, why_unsafe
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.reporting.table import render
 from nucseg_jax.sweep import Row, Sweep
+from nucseg_jax.training.run_check import read_results
 from nucseg_jax.training.run_folder import RunFolder
 
 FINISHED, BEGUN, ABSENT = "finished", "begun", "-"
@@ -43,7 +44,7 @@ class SweepRun:
 
     @property
     def submitit(self) -> pathlib.Path:
-        """What submitit itself writes."""
+        """Folder that submitit itself writes: pickles, so it is this user's alone."""
         return self.root / ".submitit"
 
     def job(self, index: int, environment: dict[str, str | None] | None = None) -> CommandJob:
@@ -74,11 +75,16 @@ class SweepRun:
                     advice="choose another --workdir, or go on with the old values",
                 )
         try:
-            self.submitit.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            make_private(self.submitit)
+            fault = why_unsafe(self.submitit)
         except OSError as error:
             raise UserError(
                 f"{self.root} cannot be written: {error.strerror}", advice="choose another --workdir"
             ) from None
+        if fault:
+            # submitit hands jobs and results on as pickles.
+            raise UserError(f"what lies in {self.submitit} is run as code: {fault}")
         if not os.access(self.root, os.W_OK):
             raise UserError(f"{self.root} cannot be written", advice="choose another --workdir")
 
@@ -92,11 +98,14 @@ def row_state(root: pathlib.Path, row: Row) -> str:
 
 
 def shown_test_dice(folder: RunFolder) -> str:
-    """Of a finished run, four decimals; '-' without results or where it is undefined."""
+    """Returns a finished run's test Dice, four decimals; '-' if there is none, a word if it was altered."""
     if not folder.results.exists():
         return ABSENT
-    dice = json.loads(folder.results.read_text(encoding="utf-8"))["test"]["micro"]["dice"]
-    return ABSENT if dice is None else f"{dice:.4f}"
+    try:
+        dice = read_results(folder)["test"]["micro"]["dice"]
+        return ABSENT if dice is None else f"{dice:.4f}"
+    except (UserError, KeyError, TypeError, ValueError):
+        return "damaged"
 
 
 def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nucseg_jax.commands.sweep import FINISHED, SweepRun, import_submitit, row_state, shown_test_dice
+from nucseg_jax.core.counted import counted
 from nucseg_jax.reporting.table import render
 
 POLL_S = 0.2
@@ -50,8 +51,8 @@ def run_locally(run: SweepRun, *, jobs: int) -> bool:
     run.claim()
     waiting = run.missing()
     rows = run.sweep.rows
-    print(f"sweep     {run.sweep.file}: {count_rows(len(rows))}, {len(rows) - len(waiting)} finished")
-    print(f"running   {count_rows(len(waiting))}, {jobs} at once")
+    print(f"sweep     {run.sweep.file}: {counted(len(rows), 'row')}, {len(rows) - len(waiting)} finished")
+    print(f"running   {counted(len(waiting), 'row')}, {jobs} at once")
     print(f"folders   {run.root}/LABEL, what a row prints in {run.root}/LABEL.log\n", flush=True)
     executor = submitit.LocalExecutor(run.submitit)
     executor.update_parameters(timeout_min=YEAR_MIN)
@@ -106,15 +107,10 @@ def print_end(run: SweepRun, failed: list[int]) -> None:
     ]
     print("\n" + render(("index", "label", "state", "test micro Dice"), rows))
     if failed:
-        print(f"\n{count_rows(len(failed))} of {len(rows)} failed; what they printed:")
+        print(f"\n{counted(len(failed), 'row')} of {len(rows)} failed; what they printed:")
         for index in sorted(failed):
             print(f"  {run.log(index)}")
         print("The same command again runs them alone, each from its last checkpoint if it has one.")
-
-
-def count_rows(count: int) -> str:
-    """'1 row', '2 rows'."""
-    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 def devices_by_slot(visible: str | None, jobs: int) -> list[str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nucseg_jax.commands.sweep import SweepRun, import_submitit
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.table import render
 
@@ -30,7 +31,7 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
     run.claim()
     missing = run.missing()
     count = len(run.sweep.rows)
-    print(f"sweep     {run.sweep.file}: {count} rows, {count - len(missing)} finished")
+    print(f"sweep     {run.sweep.file}: {counted(count, 'row')}, {count - len(missing)} finished")
     if not missing:
         print("There is nothing left to submit.")
         return

@@ -1,18 +1,16 @@
 """`train`: from a config to a run folder with results.json; run again, it goes on where it was."""
 
-import json
 import os
 import pathlib
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
 from nucseg_jax.commands.training_run import Run, run_epochs, score_best, start_or_resume
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import full_disk_explained, write_json
+from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
-from nucseg_jax.core.stored_program import stored_program
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
@@ -20,37 +18,17 @@ from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
-from nucseg_jax.training.checkpoint import checkpoint_paths, open_checkpoints
+from nucseg_jax.training.checkpoint import open_checkpoints
+from nucseg_jax.training.claim import claim_run_folder
+from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
-from nucseg_jax.training.run_folder import RunFolder, claim_run_folder
-from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
-from nucseg_jax.training.step_programs import StepPrograms
-
-# Fields that change no number of a run: they may differ when it is taken up again.
-FREE_FIELDS = (
-    "data.dir:",
-    "data.release_dir:",
-    "train.log_every_steps:",
-    "train.checkpoint_every_steps:",
-    "train.feed:",
-    "train.store:",
-    "eval.overlays:",
-    "eval.compare_statistics:",
-    "eval.time_inference:",
-    # Rounding apart, devices change nothing.
-    "mesh.",
-)
-# What no training step looks at. Patches, feed and steps a dispatch are facts of their own.
-SECTIONS_OF_NO_PROGRAM = ("data", "split", "pretrained", "eval")
-FIELDS_OF_NO_PROGRAM = (
-    "train.epochs",
-    "train.feed",
-    "train.log_every_steps",
-    "train.checkpoint_every_steps",
-    "train.steps_per_dispatch",
-)
+from nucseg_jax.training.run_check import finish, read_results, require_config
+from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import FREE_FIELDS
+from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.training.schedule import Schedule, make_schedule
 
 
 def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFrom | None = None) -> None:
@@ -64,7 +42,9 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
-    plan = plan_data(experiment.data.data_dir, experiment.splits)
+    plan = plan_data(
+        experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
+    )
     settings = experiment.settings.train
     schedule = make_schedule(
         len(plan.splits.train),
@@ -80,14 +60,17 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
     claim = claim_run_folder(workdir, config, changes, plan.splits, plan.digest)
     after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
-    with full_disk_explained(workdir, advice=after_a_full_disk), one_run_folder(claim, workdir) as folder:
+    with (
+        own_files_explained(workdir),
+        full_disk_explained(workdir, advice=after_a_full_disk),
+        one_run_folder(claim, workdir) as folder,
+    ):
         if folder.results.exists():
             print(f"{workdir} is finished; there is nothing left to train.\n")
             print_results(folder)
             return
         folder.record_start(describe_environment(started_from))
         feed_name = experiment.choose_feed(plan, mesh)
-        programs = step_programs(experiment, schedule, feed_name, len(plan.splits.train), mesh)
         announce(experiment, plan.splits, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
@@ -97,52 +80,40 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             feed = experiment.training_feed(data, mesh, schedule)
         recipe = experiment.recipe(schedule.steps_per_epoch)
         evaluator = experiment.evaluator(mesh)
-        run = Run(experiment, schedule, data, feed, mesh, folder, recipe, evaluator, weights, programs, watch)
+        programs = CompiledSteps()
+        run = Run(
+            experiment,
+            schedule,
+            data,
+            feed,
+            mesh,
+            folder,
+            recipe,
+            evaluator,
+            weights,
+            programs,
+            watch,
+            plan.digest,
+        )
         try:
             with watch.phase("start"):
                 state = start_or_resume(run)
             with open_checkpoints(folder.checkpoints) as checkpoints:
                 run_epochs(run, state, checkpoints)
-                with watch.phase("test"):
-                    score_best(run, checkpoints)
+            with watch.phase("test"):
+                results = score_best(run)
         finally:
             run.record_timing()
+        finish(folder, run.record(schedule.total_steps), results)
         print()
         print_results(folder)
-
-
-def program_settings(experiment: Experiment) -> dict[str, Any]:
-    """The config without what no training step looks at; whatever is new in a config is looked at."""
-    return {
-        f"{section}.{field}": value
-        for section, fields in experiment.settings.as_json().items()
-        for field, value in fields.items()
-        if section not in SECTIONS_OF_NO_PROGRAM and f"{section}.{field}" not in FIELDS_OF_NO_PROGRAM
-    }
-
-
-def step_programs(
-    experiment: Experiment, schedule: Schedule, feed_name: FeedName, training_patches: int, mesh: Mesh
-) -> StepPrograms:
-    """The training steps' programs, of which the first begins to load."""
-    facts = {
-        **program_settings(experiment),
-        "steps_per_epoch": schedule.steps_per_epoch,
-        "feed": feed_name,
-        "training_patches": training_patches,
-    }
-    devices = tuple(mesh.devices.flat)
-    size = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
-    return StepPrograms(
-        lambda steps: stored_program("train_steps", {**facts, "steps": steps}, devices),
-        first=next(dispatch_sizes(schedule, size, epoch=0, first_step=0)),
-    )
 
 
 def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
     """How the config differs from the one the folder was started with, free fields left out."""
     if not folder.config.exists():
         return []
+    require_config(folder)
     before = read_experiment_file(folder.config).settings
     return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
 
@@ -158,11 +129,11 @@ def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
         return None
     weights = experiment.pretrained_encoder()
     if weights is not None and folder.pretrained.exists():
-        before = json.loads(folder.pretrained.read_text(encoding="utf-8"))["digest"]
+        before = folder.read_pretrained().get("digest")
         if before != weights.report.digest:
             raise UserError(
                 f"{experiment.settings.pretrained.path} holds other weights than when {folder.path} was started",
-                expected=f"the weights with digest {before[:12]}; found {weights.report.digest[:12]}",
+                expected=f"the weights with digest {str(before)[:12]}; found {weights.report.digest[:12]}",
                 advice="choose another --workdir",
             )
     return weights
@@ -177,8 +148,8 @@ def announce(
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
     print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
     print(
-        f"training  {schedule.epochs} epochs of {schedule.steps_per_epoch} steps,"
-        f" {train.batch_size} tiles of {train.tile_px} px a step, learning rate {train.lr:g}"
+        f"training  {counted(schedule.epochs, 'epoch')} of {counted(schedule.steps_per_epoch, 'step')},"
+        f" {counted(train.batch_size, 'tile')} of {train.tile_px} px a step, learning rate {train.lr:g}"
     )
     print(devices_line(mesh))
     if weights is not None:
@@ -202,7 +173,7 @@ def devices_line(mesh: Mesh) -> str:
     if split:
         line += f": {split}"
     if jax.process_count() > 1:
-        line += f"; {jax.process_count()} processes"
+        line += f"; {counted(jax.process_count(), 'process')}"
     idle = jax.device_count() - mesh.size
     if idle:
         line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data says so"
@@ -213,17 +184,17 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
     """Where training patches wait, how many bytes they take, and how many steps run a dispatch."""
     train = experiment.settings.train
     count = len(plan.splits.train)
-    patches = f"{count:,} training patches, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
+    patches = f"{counted(count, 'training patch')}, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
     steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
-    dispatch = f"{steps} step{'s' if steps > 1 else ''} a dispatch"
+    dispatch = f"{counted(steps, 'step')} a dispatch"
     if feed_name == "device":
-        return f"feed      device: {patches}, {train.store} over {mesh.size} device(s); {dispatch}"
+        return f"feed      device: {patches}, {train.store} over {counted(mesh.size, 'device')}; {dispatch}"
     return f"feed      host: {patches} read from {plan.data_dir} as they are needed; {dispatch}"
 
 
 def print_results(folder: RunFolder) -> None:
     """Prints the table of results.json and where everything lies."""
-    print(results_table(json.loads(folder.results.read_text(encoding="utf-8"))))
+    print(results_table(read_results(folder)))
     print(f"\nrun folder: {folder.path}")
     print(f"pictures:   {folder.overlays}")
     print(f"curves:     tensorboard --logdir {folder.tensorboard}")

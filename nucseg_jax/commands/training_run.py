@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from nucseg_jax.core.files import write_json
+from nucseg_jax.core.files import sync_file
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
@@ -32,18 +32,27 @@ from nucseg_jax.training.checkpoint import (
     restore_newest,
     save_checkpoint,
 )
+from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
 from nucseg_jax.training.mesh import keep_state_sharded
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.preemption import notice_of_leaving
+from nucseg_jax.training.processes import wait_for_all
+from nucseg_jax.training.run_check import (
+    READ_WHEN_RESUMED,
+    best_checkpoint,
+    require_best,
+    resumed_scores,
+)
 from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import RunRecord, digests_of
+from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
-from nucseg_jax.training.step_programs import StepPrograms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +69,10 @@ class Run:
       recipe: what the step is bound to.
       evaluator: scores and draws.
       weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
-      programs: of the training steps.
+      programs: compiled training steps.
       watch: wall time by phase.
+      data_digest: of the prepared data set.
+      scores: of validations by step; grows with every epoch.
     """
 
     experiment: Experiment
@@ -73,8 +84,10 @@ class Run:
     recipe: StepRecipe
     evaluator: Evaluator
     weights: Loaded | None
-    programs: StepPrograms
+    programs: CompiledSteps
     watch: Stopwatch
+    data_digest: str = ""
+    scores: dict[int, float] = dataclasses.field(default_factory=dict)
 
     @property
     def batch_size(self) -> int:
@@ -85,12 +98,24 @@ class Run:
         """Brings timing.json up to now."""
         self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
+    def record(self, step: int) -> RunRecord:
+        """Returns the record of the run now, `step` steps done."""
+        return RunRecord(
+            source="",
+            step=step,
+            config=self.experiment.settings.as_json(),
+            split_digest=self.data.splits.digest,
+            data_digest=self.data_digest,
+            scores=dict(self.scores),
+            files=digests_of(self.folder.path, READ_WHEN_RESUMED),
+        )
+
 
 def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from `state` to the end of the schedule."""
     watch = run.watch
     done_steps = int(state.step)
-    run.folder.require_best(best_score(checkpoints), up_to_step=done_steps)
+    require_best(run.folder, best_score(checkpoints), run.scores)
     if done_steps == run.schedule.total_steps:
         return
     observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
@@ -109,7 +134,6 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
     """What the training loop calls."""
     settings, watch = run.experiment.settings.train, run.watch
     close = compile_close_epoch(run)
-    record = {"config": run.experiment.settings.as_json(), "split_digest": run.data.splits.digest}
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
         del epoch
@@ -130,7 +154,11 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
 
     def save(state: TrainState, score: float | None) -> None:
         with watch.phase("checkpoints"):
-            save_checkpoint(checkpoints, state, record, score)
+            # The checkpoint holds a digest of these lines, and must not outlive them.
+            sync_file(run.folder.metrics)
+            save_checkpoint(checkpoints, state, run.record(int(state.step)).as_json(), score)
+            if score is not None:
+                run.scores[int(state.step)] = score
         run.record_timing()
         observer.on_pause()
 
@@ -150,6 +178,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         save=save,
         on_step=observer.on_step,
         on_logs=observer.on_logs,
+        undefined=run.recipe.undefined_logs,
     )
 
 
@@ -167,16 +196,20 @@ def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainSta
 def start_or_resume(run: Run) -> TrainState:
     """The state of the newest checkpoint that is whole, or a new one."""
     like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
+    if jax.process_count() == 1:
+        for line in mend_scores(run.folder.checkpoints):
+            print(line)
     found = restore_newest(run.folder.checkpoints, like, set_aside=run.folder.damaged_checkpoints)
     if found is None:
         state = run.experiment.init_state(run.recipe)
         if run.weights is not None:
             state = with_encoder(state, run.weights.variables)
         return put_state(state, run.mesh)
-    state, damaged = found
+    state, record, damaged = found
     for error in damaged:
         print(f"set aside {error.path.name} into {run.folder.damaged_checkpoints}: {error.reason}")
-    print(f"resuming from the checkpoint of step {int(state.step):,}\n", flush=True)
+    run.scores.update(resumed_scores(run.folder, record))
+    print(f"resuming from the checkpoint of step {record.step:,}\n", flush=True)
     return state
 
 
@@ -189,13 +222,19 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
         }
 
 
-def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
-    """Scores all three splits with the best checkpoint; results.json comes last."""
-    best = checkpoints.best_step()
+def score_best(run: Run) -> dict[str, Any]:
+    """Scores all three splits with the best checkpoint, and returns what results.json gets."""
+    if jax.process_count() > 1:
+        # The first process may still be removing a checkpoint.
+        wait_for_all("the last checkpoint")
+    best, _ = best_checkpoint(run.folder)
     like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
-    state, _ = restore_checkpoint(checkpoints, best, like)
+    state, _ = restore_checkpoint(best.path, like)
     trained = state.variables
-    print(f"\nscoring train, validation and test with the best checkpoint, step {best:,}", flush=True)
+    print(
+        f"\nscoring train, validation and test with the best checkpoint, step {best.record.step:,}",
+        flush=True,
+    )
     path = run.folder.path
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
     for name, of_split in scored.items():
@@ -209,4 +248,4 @@ def score_best(run: Run, checkpoints: ocp.CheckpointManager) -> None:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image
             run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
-    write_json(run.folder.results, {name: of_split.result for name, of_split in scored.items()})
+    return {name: of_split.result for name, of_split in scored.items()}

@@ -8,6 +8,8 @@ import signal
 import subprocess
 from typing import Any
 
+from nucseg_jax.core.files import open_to_append
+
 
 @dataclasses.dataclass(frozen=True)
 class CommandJob:
@@ -33,7 +35,7 @@ class CommandJob:
           CalledProcessError: it ended with another status than 0.
         """
         variables = {**os.environ, **self.environment}
-        with self.log.open("a", encoding="utf-8") as log:
+        with open_to_append(self.log) as log:
             log.write(f"$ {shlex.join(self.command)}\n")
             log.flush()
             process = subprocess.Popen(

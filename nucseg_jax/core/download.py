@@ -20,8 +20,9 @@ from collections.abc import Iterator, Sequence
 import tqdm
 
 from nucseg_jax import __version__
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import is_full_disk
+from nucseg_jax.core.files import is_full_disk, open_without_links
 from nucseg_jax.core.lock import held
 
 _PIECE_BYTES = 1 << 20
@@ -182,7 +183,7 @@ def _fetch(
         idle = 0 if _size(part) > size_before else idle + 1
         if idle >= idle_attempts:
             raise UserError(
-                f"{file.url} could not be fetched: {reason} ({idle} attempts without a new byte).",
+                f"{file.url} could not be fetched: {reason} ({counted(idle, 'attempt')} without a new byte).",
                 expected=f"the {words.noun}",
                 advice=f"try again later{_what_stays(part)}; or {words.by_hand}",
             )
@@ -217,7 +218,7 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
             found = f"{coming:,} bytes of {file.name} are still to come, {free:,} are free"
             raise _disk_full(part.parent, found, words)
         with (
-            part.open("wb" if starts_over else "ab") as opened,
+            open(part, "wb" if starts_over else "ab", opener=open_without_links) as opened,
             tqdm.tqdm(
                 desc=file.name,
                 initial=have,
@@ -225,6 +226,7 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
+                disable=None,
             ) as bar,
         ):
             while piece := response.read1(_PIECE_BYTES):

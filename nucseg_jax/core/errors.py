@@ -34,7 +34,8 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(EOFError())
     'EOFError'
     """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = error.strerror if isinstance(error, OSError) else None
+    lines = (told or str(error)).strip().splitlines() or [type(error).__name__]
     said = lines[0].rstrip(". ")[:_LONGEST_REASON]
     return f"{said} is missing" if isinstance(error, KeyError) else said
 

@@ -1,12 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and links that are not followed when a file is written.
+
+In a folder that others may write to, a link under a name of ours would lead to a file of ours elsewhere.
+"""
 
 import contextlib
 import errno
 import json
 import os
 import pathlib
+import re
+import secrets
+import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from nucseg_jax.core.errors import UserError
 
@@ -14,20 +20,84 @@ from nucseg_jax.core.errors import UserError
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+# Names of `temporary_path`.
+HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.part")
+
+
+def temporary_path(path: pathlib.Path) -> pathlib.Path:
+    """Returns a new hidden name beside `path`, 15 bytes longer, for what is not finished; it matches `HALF_WRITTEN`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
 @contextlib.contextmanager
 def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary name beside `path` and renames it to `path` once the block ends without an error.
 
-    A kill at any moment leaves the old file or the new one. On an error the temporary file is removed.
+    A kill at any moment leaves the old file or the new one. On an error the temporary file is removed. The
+    temporary file exists, empty, when the block begins; nobody can have put a link under its name before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary_path(path)
+    os.close(open_without_links(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        sync_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_without_links(path: str | pathlib.Path, flags: int) -> int:
+    """Opens a file as `os.open` does, but not through a link; new files get the mode that the umask leaves of 0666.
+
+    It fits the `opener` of `open`.
+
+    Raises:
+      OSError: it is a link (ELOOP, with the words for it), or cannot be opened.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            name = pathlib.Path(path).name
+            raise OSError(errno.ELOOP, f"{name} is a link, which is not written through", str(path)) from None
+        raise
+
+
+def open_to_append(path: pathlib.Path) -> TextIO:
+    """Opens a text file of ours, made if it is missing, to add lines at its end; see `open_without_links`."""
+    return open(path, "a", encoding="utf-8", opener=open_without_links)
+
+
+def read_file(path: pathlib.Path) -> bytes:
+    """Reads a regular file, links followed.
+
+    Raises:
+      OSError: it cannot be read, or is a folder, a pipe (whose reader waits forever) or a device (without an end).
+    """
+    require_regular_file(path)
+    return path.read_bytes()
+
+
+def require_regular_file(path: pathlib.Path) -> None:
+    """Raises OSError unless a regular file is there, links followed; opens nothing."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def special_file_below(folder: pathlib.Path) -> pathlib.Path | None:
+    """A pipe, socket or device in a folder or below it, links followed; None if there is none."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # Gone since, or a link that leads nowhere.
+            mode = path.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                return path
+    return None
+
+
+def sync_file(path: pathlib.Path) -> None:
+    """Waits until what was written to a file is on disk, where a loss of power cannot take it back."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -51,6 +121,21 @@ def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
         raise UserError(f"{folder} cannot be written: the disk is full", advice=advice) from error
 
 
+@contextlib.contextmanager
+def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
+    """Makes one UserError of an OSError inside the block that concerns something in `folder`: a link, a folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or folder.absolute() not in pathlib.Path(error.filename).absolute().parents:
+            raise
+        raise UserError(
+            f"{error.filename} cannot be used: {error.strerror}",
+            expected="what this program itself made there",
+            advice="move it away, or choose another folder",
+        ) from error
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes UTF-8 text at once; see `replaced_at_once`."""
     with replaced_at_once(path) as temporary:
@@ -59,4 +144,9 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes strict JSON (a NaN raises ValueError), indented, at once."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON, indented, as `write_json` writes it."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"

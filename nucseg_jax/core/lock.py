@@ -2,8 +2,11 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
 from collections.abc import Iterator
+
+from nucseg_jax.core.files import open_without_links
 
 
 @contextlib.contextmanager
@@ -11,12 +14,16 @@ def held(lock_file: pathlib.Path) -> Iterator[None]:
     """Holds an advisory lock for the length of the block; it ends with the process, so a kill leaves none.
 
     Args:
-      lock_file: made if it is not there, and left there.
+      lock_file: made if it is not there, left there, and never written to: it could be a name of another file.
 
     Raises:
       BlockingIOError: another process holds it.
-      OSError: the file cannot be opened.
+      OSError: the file cannot be opened, or is a link.
     """
-    with lock_file.open("w") as opened:
+    # NFS takes an exclusive lock only on a file that is open for writing.
+    opened = open_without_links(lock_file, os.O_RDWR | os.O_CREAT)
+    try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    finally:
+        os.close(opened)

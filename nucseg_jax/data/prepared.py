@@ -7,7 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.core.memory import available_host_bytes
-from nucseg_jax.data.pannuke.reader import data_digest, fold_sizes, open_folds, read_folds
+from nucseg_jax.data.pannuke.reader import (
+    data_digest,
+    fold_sizes,
+    open_folds,
+    read_folds,
+    require_classes,
+)
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, PatchStore
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 
@@ -80,14 +86,19 @@ class PreparedData(NamedTuple):
         return rows
 
 
-def plan_data(data_dir: pathlib.Path, make_splits: Callable[[dict[int, int]], Splits]) -> DataPlan:
+def plan_data(
+    data_dir: pathlib.Path, make_splits: Callable[[dict[int, int]], Splits], *, num_classes: int = 1
+) -> DataPlan:
     """Plans from the data set's audit alone.
 
     Args:
       data_dir: the folder that `prepare` was given.
       make_splits: fold sizes to lists.
+      num_classes: of the model; above 1 the nuclei must have classes.
 
     Raises:
-      UserError: nothing usable was prepared there, or it cannot be split so.
+      UserError: nothing usable was prepared there, it cannot be split so, or its nuclei have no classes.
     """
+    if num_classes > 1:
+        require_classes(data_dir)
     return DataPlan(data_dir, make_splits(fold_sizes(data_dir)), data_digest(data_dir))

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import FOLDS
 
@@ -76,14 +77,14 @@ def paper_splits(fold_sizes: dict[int, int], *, seed: int, max_patches: int = 0)
     everything = np.array([(fold, row) for fold in FOLDS for row in range(fold_sizes[fold])], np.int32)
     if max_patches > len(everything):
         raise UserError(
-            f"split.max_patches is {max_patches}, the data set has {len(everything)} patches",
+            f"split.max_patches is {max_patches}, the data set has {counted(len(everything), 'patch')}",
             expected="at most that many, or 0 for all of them",
         )
     shuffled = np.random.default_rng(seed).permutation(everything)[: max_patches or None]
     test = math.ceil(0.2 * len(shuffled))
     validation = math.ceil(0.2 * (len(shuffled) - test))
     if len(shuffled) - test - validation < 1:
-        raise UserError(f"{len(shuffled)} patches cannot be split in three", expected="at least 3")
+        raise UserError(f"{counted(len(shuffled), 'patch')} cannot be split in three", expected="at least 3")
     return Splits(
         train=shuffled[test + validation :],
         validation=shuffled[test : test + validation],

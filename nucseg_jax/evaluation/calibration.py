@@ -1,7 +1,8 @@
 """How often nuclei are where a model sees them with some probability: pixels counted by level and truth.
 
-A level is a probability in 255ths, 0..255. Levels of a split are int64 [256, 2]: for each level the pixels that are
-background and those that are nucleus, exact, so that any calibration curve follows from them.
+A level is a probability in 255ths, 0..255, the nearest one on its own side of 0.5 (`ops.probability`): levels above
+127 are exactly the pixels that are scored as nucleus. Levels of a split are int64 [256, 2]: for each level the pixels
+that are background and those that are nucleus, exact, so that any calibration curve follows from them.
 
     level,background_pixels,nucleus_pixels
     0,3120443,20117
@@ -71,7 +72,7 @@ def read_levels(path: pathlib.Path) -> np.ndarray:
         raise UserError(
             f"{path} cannot be read: {error.strerror}", expected="a file that train wrote"
         ) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
         raise UserError(
             f"{path} is no table of levels ({error})", expected="a calibration_{split}.csv that train wrote"
         ) from None

@@ -58,7 +58,8 @@ class Counts(metrics.Metric):
           valid: bool [N]; rows with False are padding and are left out, whatever the other arrays say there.
 
         Raises:
-          ValueError: lengths differ, `counts` is not integer [N, K, 4], or a valid index comes twice.
+          ValueError: lengths differ, `counts` is not integer [N, K, 4], one that is valid is negative or does not fit
+            32 bits, or a valid index comes twice.
         """
         counts = np.asarray(counts)
         rows = np.asarray(valid, bool)
@@ -69,6 +70,8 @@ class Counts(metrics.Metric):
         for name, column in {"valid": rows, **columns, **by_name}.items():
             if column.shape != counts.shape[:1]:
                 raise ValueError(f"{name} has shape {column.shape}; expected {counts.shape[:1]}")
+        if (counts[rows] < 0).any() or (counts[rows] > np.iinfo(np.int32).max).any():
+            raise ValueError("counts below 0, or of 2^31 pixels and more")
         return cls._sorted(
             counts[rows].astype(np.int32),
             columns["index"][rows].astype(np.int32),
@@ -109,6 +112,11 @@ class Counts(metrics.Metric):
     def mean_losses(self) -> dict[str, float | None]:
         """Mean of each loss over the images, rounded once; None without an image or if one is not finite."""
         return {name: _mean_if_finite(values) for name, values in self.losses.items()}
+
+    def mean_losses_with_nuclei(self) -> dict[str, float | None]:
+        """`mean_losses` over the images whose truth holds a nucleus."""
+        has_nucleus = self.counts[:, 0, 0] + self.counts[:, 0, 2] > 0
+        return {name: _mean_if_finite(values[has_nucleus]) for name, values in self.losses.items()}
 
     @classmethod
     def _sorted(

@@ -28,7 +28,7 @@ class Observation(NamedTuple):
       truth: bool [N, H, W], where its label is any nucleus.
       counts: int32 [N, K, 4], see `ops.counts`.
       losses: {name: float32 [N]}, the objective's terms.
-      level: uint8 [N, H, W], the probability of any nucleus in 255ths.
+      level: uint8 [N, H, W], the probability of any nucleus in 255ths; above 127 exactly where `nucleus`.
       nucleus: bool [N, H, W], the mask that is scored.
     """
 

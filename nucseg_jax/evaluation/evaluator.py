@@ -10,6 +10,7 @@ import numpy as np
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
+from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.scorer import Scored, Scorer
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.training.placement import held_examples, put_batch
@@ -21,10 +22,12 @@ class Reestimation:
 
     Attributes:
       statistics_step: from `compile_statistics_step`.
+      unbiased_variance: see `reestimate_batch_statistics`.
       tile_px, batch_size, seed: as in training.
     """
 
     statistics_step: jax.stages.Wrapped
+    unbiased_variance: bool
     tile_px: int
     batch_size: int
     seed: int
@@ -83,20 +86,22 @@ class Evaluator:
         other_name = "moving_statistics" if self.reestimates else "reestimated_statistics"
         chosen = other = variables
         if self.reestimates or self.compares != "never":
-            reestimated = self._reestimate(variables, data, training_rows)
+            reestimated = self._reestimate(variables, data, training_rows, bar="re-estimating statistics")
             chosen, other = (reestimated, variables) if self.reestimates else (variables, reestimated)
         scored = {}
         for name in splits:
-            scored[name] = self.scorer.score(chosen, data, name)
+            scored[name] = self.scorer.score(chosen, data, name, bar=f"scoring {name}")
             if self.compares != "never":
                 scored[name].result.update(
-                    batch_statistics=self.batch_scorer.score(variables, data, name).result,
-                    **{other_name: self.scorer.score(other, data, name).result},
+                    batch_statistics=self.batch_scorer.score(
+                        variables, data, name, bar=f"{name}, batch statistics"
+                    ).result,
+                    **{other_name: self.scorer.score(other, data, name, bar=f"{name}, {other_name}").result},
                 )
         return chosen, scored
 
     def _reestimate(
-        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray
+        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
     ) -> dict[str, Any]:
         how, mesh = self.reestimation, self.scorer.mesh
         batches = training_batches(
@@ -109,4 +114,6 @@ class Evaluator:
             held=held_examples(mesh, how.batch_size),
         )
         placed = (put_batch(batch, mesh, batch_size=how.batch_size) for batch in batches)
-        return reestimate_batch_statistics(how.statistics_step, variables, placed)
+        return reestimate_batch_statistics(
+            how.statistics_step, variables, with_bar(placed, bar), unbiased_variance=how.unbiased_variance
+        )

@@ -75,13 +75,18 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
             header = reader.fieldnames or []
     except FileNotFoundError:
         raise _bad_file(f"{path} does not exist") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _bad_file(f"{path} is not a table of per-image counts ({error})") from None
     classes = sum(column.endswith("_tp") for column in header)
     try:
         names = class_names(classes)
         counts = [[[int(line[f"{name}_{cell}"]) for cell in CELLS] for name in names] for line in lines]
         patches = [[int(line["fold"]), int(line["row"])] for line in lines]
+        cells = np.array(counts, np.int32).reshape(-1, classes, len(CELLS))
+        if (cells < 0).any():
+            raise ValueError("counts below 0")
         read = Counts.from_batch(
-            counts=np.array(counts, np.int32).reshape(-1, classes, len(CELLS)),
+            counts=cells,
             index=np.array([int(line["index"]) for line in lines], np.int32),
             tissue=np.array([TISSUES.index(line["tissue"]) for line in lines], np.int32),
             losses={
@@ -91,7 +96,7 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
             },
             valid=np.ones(len(lines), bool),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _bad_file(f"{path} is not a table of per-image counts ({error})") from None
     order = np.argsort([int(line["index"]) for line in lines])
     return read, np.array(patches, np.int32).reshape(-1, 2)[order]

@@ -6,14 +6,25 @@ import jax
 import numpy as np
 
 from nucseg_jax.evaluation.scores import class_scores
-from nucseg_jax.training.objective import Objective
+from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.training.state import TrainState
 
 
 def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
-    """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone."""
+    """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone.
+
+    Means over tiles with nuclei are None where there was none, or where a part of the epoch ran in an earlier version.
+    """
     sums = jax.device_get(state.epoch_sums)
-    terms = {name: float(total) / int(sums.steps) for name, total in sums.terms.items()}
+    with_nuclei = {name: float(sums.terms[name]) for name in objective.sum_names}
+    tiles = with_nuclei.pop(TILES_WITH_NUCLEI, 0.0)
+    terms: dict[str, Any] = {
+        name: float(total) / int(sums.steps)
+        for name, total in sums.terms.items()
+        if name not in objective.sum_names
+    }
+    for name, total in with_nuclei.items():
+        terms[name] = total / tiles if tiles > 0 else None
     nucleus = sums.counts[:1].astype(np.int64)
     micro = class_scores(nucleus, np.zeros(1, np.int32))["micro"]
     return {"micro": micro, "loss": objective.total(terms) + terms["l2_penalty"], **terms}

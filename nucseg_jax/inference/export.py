@@ -3,6 +3,7 @@
 import jax
 program = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read()))
 probability = jax.jit(program.call)(image)
+is_nucleus = probability.sum(-1) > 0.5
 """
 
 from typing import Any, NamedTuple
@@ -41,7 +42,8 @@ def export_model(model: nn.Module, variables: Any, *, output_stride: int) -> Exp
       output_stride: height and width are multiples of it.
 
     Returns:
-      A program from uint8 RGB [N, H, W, 3] to float32 [N, H, W, F], the probability of each foreground class.
+      A program from uint8 RGB [N, H, W, 3] to float32 [N, H, W, F], the probability of each foreground class. The
+      package's own rule (`ops.probability`): nucleus where their sum over F > 0.5, its class the likeliest of them.
     """
     constants = jax.tree.map(np.asarray, variables)
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nucseg_jax.inference.remarks import Appearance, appearance
 from nucseg_jax.inference.resample import ModelView, ToSourceGrid
-from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size
+from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size, of_objective
 from nucseg_jax.inference.source import Source
 from nucseg_jax.inference.tiles import TilePlan
-from nucseg_jax.inference.tissue import wanted_tiles
+from nucseg_jax.inference.tissue import slide_overview, tiles_with, tissue_mask
 
 _WHITE = 255
 
@@ -27,6 +28,7 @@ class Job:
       wanted: bool [rows, columns], the tiles that are computed; the others count as background.
       ends: rows at full resolution at which the bands end that an earlier start has written.
       first_row: the row of tiles to begin with.
+      seen: a slide's appearance, its background included; None where all of the image is computed and seen anyway.
     """
 
     path: pathlib.Path
@@ -36,6 +38,7 @@ class Job:
     wanted: np.ndarray
     ends: tuple[int, ...] = ()
     first_row: int = 0
+    seen: Appearance | None = None
 
     @property
     def rows_done(self) -> int:
@@ -69,6 +72,7 @@ def plan_job(
     microns_per_px: float | None,
     tile_px: int,
     overlap_px: int,
+    mpp_from_objective: bool = False,
 ) -> Job:
     """The whole of an image, every tile of it; reads no pixels.
 
@@ -77,11 +81,14 @@ def plan_job(
       source: the image.
       microns_per_px: None = as the file says, or the model's own where it says nothing.
       tile_px, overlap_px: on the model's grid.
+      mpp_from_objective: where the file states an objective and no microns per pixel, take 10 / magnification.
 
     Raises:
       UserError: a resolution at which nuclei cannot be found.
     """
     resolution = source.resolution or UNKNOWN
+    if mpp_from_objective and resolution is UNKNOWN and source.objective_power is not None:
+        resolution = of_objective(source.objective_power)
     if microns_per_px is not None:
         resolution = Resolution(microns_per_px, "--mpp")
     check_resolution(resolution.microns_per_px)
@@ -93,7 +100,11 @@ def plan_job(
 
 def without_background(job: Job) -> Job:
     """The same for a slide, without the tiles that have no tissue; looks at the whole slide, small."""
-    return dataclasses.replace(job, wanted=wanted_tiles(job.view.source, job.plan))
+    picture = slide_overview(job.view.source)
+    if picture is None:
+        return job
+    wanted = tiles_with(tissue_mask(picture), job.plan)
+    return dataclasses.replace(job, wanted=wanted, seen=appearance(picture))
 
 
 def resumed(job: Job, ends: Sequence[int]) -> Job:

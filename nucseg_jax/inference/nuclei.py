@@ -13,6 +13,7 @@ from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
 
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
@@ -30,7 +31,7 @@ class NucleusRule:
     """What counts as a nucleus, in microns, so that it holds at any resolution.
 
     Attributes:
-      threshold: probability above which a pixel is foreground, 0 <= threshold < 1.
+      threshold: a pixel is foreground where the probability of any nucleus > threshold; 0 <= threshold < 1.
       neck_um: two nuclei are parted where the piece is narrower than at both of their centres by this much on each
         side of its middle line.
       smallest_um2: smaller ones are dropped. A lymphocyte, the smallest whole nucleus, has some 25.
@@ -38,7 +39,7 @@ class NucleusRule:
         memory, not a size of nuclei.
     """
 
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     neck_um: float = 0.3
     smallest_um2: float = 5.0
     tallest_um: float = 256.0
@@ -52,12 +53,12 @@ class NucleusRule:
 
     @property
     def threshold_level(self) -> int:
-        """The lowest level, in 255ths, that is foreground.
+        """The lowest level, in 255ths, that is foreground; see `ops.probability`.
 
         >>> NucleusRule(threshold=0.5).threshold_level
         128
         """
-        return int(np.floor(255 * self.threshold)) + 1
+        return lowest_nucleus_level(self.threshold)
 
 
 def part(piece: np.ndarray, neck_px: float) -> np.ndarray:

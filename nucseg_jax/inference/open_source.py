@@ -1,12 +1,14 @@
 """From a path to a `Source`, by the name's ending."""
 
 import contextlib
-import os
 import pathlib
+import stat
 from collections.abc import Callable, Iterator
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference.picture_source import open_picture
+from nucseg_jax.inference.reader_warnings import warnings_of
+from nucseg_jax.inference.regular_files import files_below, require_regular
 from nucseg_jax.inference.slide_source import open_slide
 from nucseg_jax.inference.source import RefusedImage, Source
 from nucseg_jax.inference.tiff_source import open_tiff
@@ -28,6 +30,9 @@ OPENERS: dict[str, Callable[[pathlib.Path], Source]] = {
     ),
 }
 
+# Images that are folders.
+FOLDER_ENDINGS = (".ome.zarr", ".zarr")
+
 
 def ending(path: pathlib.Path) -> str | None:
     """The part of a name that says what the file is, None for one that is not read."""
@@ -45,11 +50,15 @@ def stem(path: pathlib.Path) -> str:
 
 
 def files_of(path: pathlib.Path) -> list[pathlib.Path]:
-    """The files that an image's pixels lie in: itself, all below a folder (Zarr), and the folder beside an .mrxs."""
-    folder = path.with_suffix("") if ending(path) == ".mrxs" else path
-    files = {path} if path.is_file() else set()
-    for root, _, names in os.walk(folder):
-        files.update(pathlib.Path(root, name) for name in names)
+    """Lists the files that an image's pixels lie in: itself, all below a folder (Zarr), the folder beside an .mrxs.
+
+    Raises:
+      RefusedImage: one of them is a pipe, a socket, a device or a broken link.
+    """
+    files = files_below(path)
+    folder = path.with_suffix("")
+    if ending(path) == ".mrxs" and folder.is_dir():
+        files += files_below(folder)
     return sorted(files)
 
 
@@ -60,13 +69,16 @@ def open_source(path: pathlib.Path) -> Source:
       RefusedImage: it cannot be read, and why.
     """
     with refused(path):
-        if not path.exists():
-            raise RefusedImage("there is no such file")
-        if path.is_file() and path.stat().st_size == 0:
-            raise RefusedImage("the file is empty")
+        status = require_regular(path)
         kind = ending(path)
         if kind is None:
             raise RefusedImage("its ending is none that is read", expected="one of " + ", ".join(OPENERS))
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            raise RefusedImage("the file is empty")
+        if stat.S_ISDIR(status.st_mode) and kind not in FOLDER_ENDINGS:
+            raise RefusedImage("it is a folder", expected=f"a file, as {kind} images are")
+        # Before any is opened, all that a reader could open are looked at.
+        files_of(path)
         return OPENERS[kind](path)
 
 
@@ -77,7 +89,8 @@ def refused(path: pathlib.Path) -> Iterator[None]:
     Decoders meet damaged files with errors of every kind, so that no list of them would do.
     """
     try:
-        yield
+        with warnings_of(path):
+            yield
     except UserError as error:
         raise RefusedImage(f"{path}: {error}") from None
     except Exception as error:

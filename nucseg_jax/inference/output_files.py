@@ -1,16 +1,44 @@
-"""What `predict` writes for an image, and how it is called."""
+"""Names of the files that `predict` writes for an image."""
 
 import dataclasses
+import hashlib
+import os
 import pathlib
+
+from nucseg_jax.core.files import temporary_path
+from nucseg_jax.inference.open_source import stem
+
+# Bytes of a name on nearly every file system, without the longest of what is put around a stem:
+# `.STEM.nuclei.parquet.0123abcd.part`.
+LONGEST_STEM_BYTES = 255 - len(temporary_path(pathlib.Path(".nuclei.parquet")).name)
+_DIGITS = 12
+
+
+def output_stem(path: pathlib.Path) -> str:
+    """Returns the name of an image's outputs: its own without the ending, shortened where it would be too long.
+
+    A stem of more than `LONGEST_STEM_BYTES` bytes is cut between two characters, and `-` and 12 hexadecimal digits of
+    the SHA-256 of the whole stem follow, so that two long names that begin alike stay two, and one is always cut alike.
+
+    >>> output_stem(pathlib.Path("slides/a.1.ome.tif"))
+    'a.1'
+    """
+    whole = os.fsencode(stem(path))
+    if len(whole) <= LONGEST_STEM_BYTES:
+        return stem(path)
+    kept = whole[: LONGEST_STEM_BYTES - _DIGITS - 1].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(whole).hexdigest()[:_DIGITS]}"
 
 
 @dataclasses.dataclass(frozen=True)
 class OutputFiles:
-    """Paths of the outputs of one image.
+    """Paths of the outputs of one image, and of what is beside them until it is finished.
+
+    No working file ends as an output does, so that those of `a` and the outputs of an image called `.a` never meet.
 
     Attributes:
-      folder: where they lie.
-      stem: the image's name without its ending.
+      folder: holds all of them.
+      stem: what they begin with, from `output_stem`.
     """
 
     folder: pathlib.Path
@@ -57,7 +85,7 @@ class OutputFiles:
     @property
     def unfinished(self) -> pathlib.Path:
         """The same while it grows."""
-        return self.folder / f".{self.stem}.probability.zarr"
+        return self.folder / f".{self.stem}.probability.unfinished"
 
     @property
     def journal(self) -> pathlib.Path:

@@ -58,9 +58,15 @@ class Overlay:
         drawn = color[nuclei[rows, columns].astype(np.int64) - first]
         self._lines[(rows + top) // self._factor, columns // self._factor] = drawn
 
-    def picture(self) -> np.ndarray:
-        """uint8 [h, w, 3], when all has been added."""
+    def image(self) -> np.ndarray:
+        """The image without outlines, uint8 [h, w, 3], when all has been added; `picture` draws into it."""
         self._draw(self._waiting)
+        self._waiting = self._waiting[:0]
+        return self._picture
+
+    def picture(self) -> np.ndarray:
+        """The image with outlines, uint8 [h, w, 3], when all has been added."""
+        self.image()
         is_line = self._lines > 0
         self._picture[is_line] = _COLORS[self._lines[is_line] - 1]
         return self._picture

@@ -7,7 +7,9 @@ import pathlib
 import numpy as np
 import shapely
 
-from nucseg_jax.inference.bands import Bands, any_nucleus, levels_and_classes
+from nucseg_jax.core.files import write_text
+from nucseg_jax.core.paths import user_path
+from nucseg_jax.inference.bands import Bands, levels_and_classes
 from nucseg_jax.inference.geojson import features
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.measure import Table, measure_nuclei
@@ -17,6 +19,7 @@ from nucseg_jax.inference.outlines import outlines
 from nucseg_jax.inference.overlay import Overlay
 from nucseg_jax.inference.predictor import Predictor
 from nucseg_jax.inference.stream import Failed, RowEnd, Tile, infer, read_events
+from nucseg_jax.ops.probability import any_nucleus
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Prediction:
 
     Attributes:
       image: uint8 [H, W, 3], what was looked at.
-      probability: float32 [H, W], 0..1, of any nucleus.
+      probability: float32 [H, W], 0..1, of any nucleus; nuclei lie where it exceeds the rule's threshold.
       classes: uint8 [H, W], 1..5 in the order of `core.vocabulary.NUCLEUS_CLASSES`, the likeliest class whatever its
         probability; None for a model without classes.
       nuclei: uint32 [H, W], 0 background, else the number of a nucleus.
@@ -57,10 +60,10 @@ class Prediction:
 
     def write_geojson(self, path: str | pathlib.Path) -> None:
         """Writes the outlines as QuPath's detections."""
-        path = pathlib.Path(path)
+        path = user_path(path)
         lines = [json.loads(line) for line in features(path.stem, self.polygons, self.table)]
         text = json.dumps({"type": "FeatureCollection", "features": lines}, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")
 
 
 def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction:
@@ -84,7 +87,7 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction
         elif isinstance(event, Failed):
             raise event.error
     band = np.concatenate(bands)
-    level, classes = levels_and_classes(band)
+    level, classes = levels_and_classes(band, rule.threshold)
     image = source.read(0, 0, source.height, source.width)
     found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)
     where = dict(first=found.first, count=found.new, top=0)

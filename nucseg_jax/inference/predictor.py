@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -67,9 +66,7 @@ def make_predictor(
     examples = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
     def step(variables: Any, image: jax.Array) -> jax.Array:
-        probability = foreground_probability(model.apply(variables, image, train=False))
-        # A probability that is no number would spread over all tiles that it is blended with.
-        return jnp.nan_to_num(probability)
+        return foreground_probability(model.apply(variables, image, train=False))
 
     return Predictor(
         step=jax.jit(step, in_shardings=(everywhere, examples), out_shardings=examples),

@@ -1,12 +1,22 @@
-"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band."""
+"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band.
+
+Probability is kept in 255ths, the nearest one on the threshold's own side (`ops.probability`): at the threshold t that
+the maps were made with, `probability` >= `lowest_nucleus_level` = floor(255 t) + 1 exactly where the model's > t. At
+another threshold pixels within 1 / 255 of it may fall on either side.
+"""
 
 import dataclasses
+import hashlib
+import itertools
 import os
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 import zarr
+
+from nucseg_jax.inference.nuclei import NucleusRule
 
 PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
 # A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.
@@ -20,7 +30,8 @@ class ProbabilityStore:
     Attributes:
       path: the folder.
       group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
-        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability.
+        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability: a pixel's class where
+        it is nucleus. Its attributes tell the resolution, the threshold and the lowest level that is nucleus.
     """
 
     path: pathlib.Path
@@ -28,13 +39,26 @@ class ProbabilityStore:
 
     @classmethod
     def create(
-        cls, path: pathlib.Path, height: int, width: int, *, microns_per_px: float, has_classes: bool
+        cls,
+        path: pathlib.Path,
+        height: int,
+        width: int,
+        *,
+        microns_per_px: float,
+        has_classes: bool,
+        rule: NucleusRule,
     ) -> "ProbabilityStore":
         """A new one in place of what is there."""
-        if path.exists():
-            shutil.rmtree(path)
+        _remove(path)
         group = zarr.create_group(path)
-        group.attrs.update({"microns_per_px": microns_per_px, PROBABILITY: "255ths"})
+        group.attrs.update(
+            {
+                "microns_per_px": microns_per_px,
+                PROBABILITY: "255ths",
+                "threshold": rule.threshold,
+                "lowest_nucleus_level": rule.threshold_level,
+            }
+        )
         dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if has_classes else {})
         chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
         for name, dtype in dtypes.items():
@@ -44,6 +68,8 @@ class ProbabilityStore:
     @classmethod
     def reopen(cls, path: pathlib.Path) -> "ProbabilityStore":
         """One that is there, to be written further."""
+        if path.is_symlink():
+            raise OSError(f"{path} is a link, which is not written through")
         return cls(path, zarr.open_group(path, mode="r+"))
 
     @property
@@ -75,9 +101,45 @@ class ProbabilityStore:
     def publish(self, path: pathlib.Path) -> None:
         """Gives the folder its final name, all of it on the disk; what had it before goes away."""
         _sync(self.path)
-        if path.exists():
-            shutil.rmtree(path)
+        _remove(path)
         self.path.replace(path)
+
+
+def band_digest(level: np.ndarray, classes: np.ndarray | None) -> str:
+    """Computes a SHA-256 of rows as they are written and read: in a store, a chunk that is gone reads as zeros."""
+    digest = hashlib.sha256(repr(level.shape).encode())
+    for rows in (level, classes):
+        if rows is not None:
+            digest.update(np.ascontiguousarray(rows).data)
+    return digest.hexdigest()
+
+
+def intact_bands(path: pathlib.Path, ends: Sequence[int], digests: Sequence[str]) -> tuple[int, ...]:
+    """Returns the ends of the first bands of a store, as many as read as they were written.
+
+    Args:
+      path: the folder of an unfinished image; anything may have happened to it.
+      ends: rows at which its bands end.
+      digests: of each band; see `band_digest`.
+    """
+    intact: list[int] = []
+    try:
+        store = ProbabilityStore.reopen(path)
+        for (top, end), digest in zip(itertools.pairwise((0, *ends)), digests, strict=True):
+            if band_digest(*store.read(top, end)) != digest:
+                break
+            intact.append(end)
+    except Exception:  # Zarr meets damage with errors of every kind; the rest is computed again.
+        pass
+    return tuple(intact)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Takes away a folder, or a file or link in its place, if there is one; nothing behind a link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _sync(folder: pathlib.Path) -> None:

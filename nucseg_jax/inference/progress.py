@@ -7,6 +7,8 @@ from tqdm import tqdm
 
 _BAR = "{percentage:3.0f}%|{bar}| tile {n_fmt}/{total_fmt}, {rate_fmt}, {elapsed} gone, {remaining} left{postfix}"
 _SECONDS_BETWEEN_LINES = 60
+# A carriage return or a terminal's own sequence would hide or overwrite lines.
+_ESCAPES = {code: ascii(chr(code)).strip("'") for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 
 class TileProgress:
@@ -48,8 +50,8 @@ class TileProgress:
             self._bar.refresh()
 
     def line(self, text: str) -> None:
-        """Prints a lasting line above the bar."""
-        tqdm.write(text, file=sys.stdout)
+        """Prints a lasting line above the bar; control characters, which a name may hold, as escapes."""
+        tqdm.write(text.translate(_ESCAPES), file=sys.stdout)
         sys.stdout.flush()
 
     def close(self) -> None:

@@ -26,6 +26,23 @@ MICRONS = {
 }
 MICRONS |= {"nm": 1e-3, "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4}
 MICRONS |= {"inch": 25_400.0, "in": 25_400.0, "m": 1e6, "meter": 1e6}
+MICRONS |= {"pm": 1e-6, "picometer": 1e-6, "å": 1e-4, "angstrom": 1e-4, "dm": 1e5, "decimeter": 1e5}
+# A 40x objective goes with 0.25 microns per pixel, a 20x one with 0.5.
+_MICRONS_TIMES_POWER = 10.0
+_POWERS = (2.0, 200.0)
+
+
+def microns_of(unit: object) -> float:
+    """Microns in a unit of length, NaN for one that is not known; its case counts for none but full names.
+
+    >>> microns_of("nm"), microns_of("Micrometer")
+    (0.001, 1.0)
+    """
+    if not isinstance(unit, str):
+        return float("nan")
+    name = unit.strip()
+    # 'Mm' and 'Pm' are no millimetres and picometres.
+    return MICRONS.get(name if len(name) <= 2 and name != "Å" else name.lower(), float("nan"))
 
 
 class Resolution(NamedTuple):
@@ -59,6 +76,28 @@ def plausible(x: float, y: float, found_in: str) -> Resolution | None:
 
 
 UNKNOWN = Resolution(MODEL_MICRONS_PER_PX, "nowhere: taken as the model's own")
+
+
+def objective_power(value: object) -> float | None:
+    """Magnification of an objective as a header states it; None for what cannot be one.
+
+    >>> objective_power("20x"), objective_power(40), objective_power("none")
+    (20.0, 40.0, None)
+    """
+    try:
+        power = float(str(value).strip().lower().removesuffix("x"))
+    except ValueError:
+        return None
+    return power if _POWERS[0] <= power <= _POWERS[1] else None
+
+
+def of_objective(power: float) -> Resolution:
+    """The resolution that usually goes with an objective.
+
+    >>> of_objective(20.0)
+    Resolution(microns_per_px=0.5, found_in='the objective of 20x')
+    """
+    return Resolution(_MICRONS_TIMES_POWER / power, f"the objective of {power:g}x")
 
 
 def check_resolution(microns_per_px: float) -> None:

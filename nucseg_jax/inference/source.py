@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.inference.meaning import meaning_of_array
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resolution import Resolution
 
@@ -25,6 +26,10 @@ def _nothing() -> None:
     return None
 
 
+def _no_notes() -> tuple[str, ...]:
+    return ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Pixels of an image by region.
@@ -38,6 +43,9 @@ class Source:
         least `longest_px` if a copy reaches it; None where the file holds no copy that can be decoded whole.
       close: gives the file back.
       series: equal for all files of one slide, where a format cuts a slide into files; None elsewhere.
+      objective_power: magnification of the objective, as the file states it; None = it does not.
+      notes: `notes()` gives what a user should know of the image as far as it has been read: assumptions, warnings of
+        the decoder, levels that fill a tiny share of the range. The longer it was read, the more they may be.
     """
 
     height: int
@@ -47,6 +55,8 @@ class Source:
     read_overview: Callable[[int], np.ndarray] | None = None
     close: Callable[[], None] = _nothing
     series: str | None = None
+    objective_power: float | None = None
+    notes: Callable[[], tuple[str, ...]] = _no_notes
 
 
 def pyramid_overview(
@@ -70,7 +80,7 @@ def pyramid_overview(
 
 
 def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> Source:
-    """A source over an array, by the rules of `pixels.as_rgb`.
+    """A source over an array, whose meaning is `meaning.meaning_of_array`.
 
     Args:
       pixels: [H, W], [H, W, 1 | 2 | 3 | 4]; uint8, uint16 or bool.
@@ -84,9 +94,13 @@ def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> So
     if pixels.ndim != 3:
         raise RefusedImage(f"an array of shape {pixels.shape}", expected="[H, W] or [H, W, channels]")
     check_size(*pixels.shape[:2])
-    as_rgb(pixels[:1, :1])
+    meaning = meaning_of_array(pixels.dtype, pixels.shape[-1])
     height, width = pixels.shape[:2]
-    return whole_source(height, width, resolution, lambda: pixels)
+
+    def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
+        return as_rgb(pixels[top : top + rows, left : left + columns], meaning)
+
+    return Source(height, width, resolution, read)
 
 
 def whole_source(
@@ -97,7 +111,7 @@ def whole_source(
     Args:
       height, width: px.
       resolution: if it is known.
-      decode: gives [height, width, channels].
+      decode: gives uint8 [height, width, 3].
     """
     lock = threading.Lock()
     decoded: list[np.ndarray] = []
@@ -106,7 +120,7 @@ def whole_source(
         with lock:
             if not decoded:
                 decoded.append(decode())
-        return as_rgb(decoded[0][top : top + rows, left : left + columns])
+        return decoded[0][top : top + rows, left : left + columns]
 
     return Source(height, width, resolution, read, close=decoded.clear)
 

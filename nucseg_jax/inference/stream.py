@@ -9,7 +9,7 @@ import pathlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -142,7 +142,7 @@ def _finish(events: list[Event], running: jax.Array | None) -> Iterator[Event]:
         yield dataclasses.replace(event, values=next(probabilities)) if isinstance(event, Tile) else event
 
 
-def ahead(items: Iterable[T], most: int) -> Iterator[T]:
+def ahead(items: Iterable[T], most: int) -> Generator[T, None, None]:
     """`items`, made in a thread of its own, at most `most` of them before they are asked for.
 
     What is raised there comes out here, in its place. Closing this iterator stops the thread.

@@ -1,18 +1,21 @@
 """TIFF, OME-TIFF and pyramids of either, by tifffile: large ones by strips, through its Zarr store."""
 
+import contextlib
 import dataclasses
 import functools
-import logging
 import pathlib
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import numpy as np
 import tifffile
 import zarr
 
-from nucseg_jax.inference.pixels import as_rgb
-from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
+from nucseg_jax.core.counted import counted
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.inference.main_picture import main_picture
+from nucseg_jax.inference.meaning import Meaning
+from nucseg_jax.inference.ome_xml import OmeImage
+from nucseg_jax.inference.pixels import RgbReader
 from nucseg_jax.inference.source import (
     LARGEST_WHOLE_PX,
     RefusedImage,
@@ -21,135 +24,136 @@ from nucseg_jax.inference.source import (
     pyramid_overview,
     whole_source,
 )
-
-# Damaged files are refused with one message; tifffile also logs what it stumbles over.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-_COLOURS = ("RGB", "YCBCR", "MINISBLACK", "MINISWHITE")
-# Compressions whose decoders give RGB for YCbCr: JPEG's, old and new.
-_JPEG = (6, 7, 33007, 34892)
-_UPRIGHT = 1
-# A tile or strip that is decoded at once.
-_LARGEST_SEGMENT_BYTES = 1 << 28
+from nucseg_jax.inference.tiff_meaning import picture_meaning
+from nucseg_jax.inference.tiff_pictures import Pages, TiffPicture, is_mask, tiff_pictures
+from nucseg_jax.inference.tiff_scale import tiff_scale
+from nucseg_jax.inference.tiff_segment import check_segment_bytes
 
 Region = Callable[[int, int, int, int], np.ndarray]
 
 
 def open_tiff(path: pathlib.Path) -> Source:
-    """Opens the first image of a TIFF.
+    """Opens the picture of a TIFF: the largest one that is not marked as something else (`main_picture`).
 
     Raises:
-      RefusedImage: a stack, a rotated, paletted or CMYK image, a truncated file, one too large to be decoded whole
-        that is not cut into tiles.
+      RefusedImage: several pictures of equal standing, a stack, a part of a set of files, samples whose meaning is not
+        known (`meaning.meaning_of`), a rotated or truncated file, one too large to be decoded whole that is not cut
+        into tiles.
       Exception: whatever tifffile raises for a damaged file.
     """
-    file = tifffile.TiffFile(path)
-    try:
-        return _open(file, path.stat().st_size)
-    except BaseException:
-        file.close()
-        raise
+    notes: list[str] = []
+    with contextlib.ExitStack() as stack:
+        # Files that OME-XML names are never followed.
+        file = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+        source = _open(file, path, notes)
+        stack.pop_all()
+        return source
 
 
-def _open(file: tifffile.TiffFile, file_bytes: int) -> Source:
-    if not file.series:
-        raise RefusedImage("the file holds no image")
-    series = file.series[0]
-    page = series.keyframe
-    _check_page(page)
-    height, width = _size(series)
+def _open(file: tifffile.TiffFile, path: pathlib.Path, notes: list[str]) -> Source:
+    found = tiff_pictures(file, path.name)
+    choice = main_picture([each.shown for each in found])
+    main = found[choice.main]
+    if main.ome is None and any(each.ome for each in found):
+        raise RefusedImage(
+            "the OME-XML does not describe the largest picture of the file", advice="save it again"
+        )
+    unmarked = [
+        each
+        for index in choice.others
+        if not (each := found[index].shown).is_companion and not each.is_reduced
+    ]
+    if unmarked:
+        sizes = ", ".join(f"{each.height:,} x {each.width:,} px" for each in unmarked[:3])
+        notes.append(f"{counted(len(unmarked), 'smaller picture')} of the file not used ({sizes})")
+    if any(is_mask(page) for each in found for page in each.pages):
+        notes.append("the file holds a mask of transparent pixels, which is not applied")
+    height, width = main.shown.height, main.shown.width
     check_size(height, width)
-    _check_complete(series, file_bytes)
-    as_rgb(np.zeros((1, 1, _channels(series)), series.dtype))
-    levels = [level for level in series.levels[1:] if level.axes == series.axes]
-    overview = pyramid_overview([(_size(level), functools.partial(_whole, level)) for level in levels])
-    resolution = _resolution(file, page)
+    meaning, its_notes = picture_meaning(main, path.stat().st_size, main.ome)
+    notes += its_notes
+    reader = RgbReader(meaning)
+    resolution, power = tiff_scale(file, main)
+    copies = [found[index] for index in choice.copies if _is_level(found[index], main)]
+    overview = _overview(copies, path.stat().st_size, main.ome, meaning)
     if height * width <= LARGEST_WHOLE_PX:
-        whole = whole_source(height, width, resolution, lambda: _upright(series, series.asarray()))
-        return dataclasses.replace(whole, read_overview=overview, close=_both(whole.close, file.close))
-    read, close = _strip_reader(series)
 
-    def read_rgb(top: int, left: int, rows: int, columns: int) -> np.ndarray:
-        return as_rgb(read(top, left, rows, columns))
+        def decode() -> np.ndarray:
+            return reader(_whole(main.pages))
 
-    return Source(height, width, resolution, read_rgb, overview, _both(close, file.close))
+        source = whole_source(height, width, resolution, decode)
+        source = dataclasses.replace(source, read_overview=overview)
+    else:
+        planes = [_strip_reader(page) for page in main.pages]
+
+        def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
+            return reader(_side_by_side([read_plane(top, left, rows, columns) for read_plane, _ in planes]))
+
+        source = Source(height, width, resolution, read, overview, _all_of([close for _, close in planes]))
+    return dataclasses.replace(
+        source,
+        close=_all_of([source.close, file.close]),
+        objective_power=power,
+        notes=lambda: (*notes, *reader.notes()),
+    )
 
 
-def _whole(level: tifffile.TiffPageSeries) -> np.ndarray:
-    return as_rgb(_upright(level, level.asarray()))
+def _is_level(copy: TiffPicture, main: TiffPicture) -> bool:
+    """Returns True if a picture of the same shape is sure to be a copy: it is marked, or tiled as the image is."""
+    page, whole = copy.pages[0], main.pages[0]
+    return copy.shown.is_reduced or (page.is_tiled and page.chunks == whole.chunks)
 
 
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+def _all_of(closers: list[Callable[[], None]]) -> Callable[[], None]:
     def close() -> None:
-        first()
-        second()
+        for each in closers:
+            each()
 
     return close
 
 
-def _check_page(page: tifffile.TiffPage) -> None:
-    photometric = getattr(page.photometric, "name", str(page.photometric))
-    if photometric not in _COLOURS:
-        raise RefusedImage(f"the TIFF's colours are {photometric}", expected="RGB or grey")
-    if photometric == "YCBCR" and page.compression not in _JPEG:
-        raise RefusedImage(
-            "the TIFF's colours are YCbCr, and not JPEG-compressed",
-            expected="RGB, grey or JPEG",
-            advice="save it as RGB",
-        )
-    orientation = page.tags.valueof("Orientation", _UPRIGHT)
-    if orientation != _UPRIGHT:
-        raise RefusedImage(
-            f"the TIFF is to be turned (orientation {orientation})",
-            advice="save it upright: coordinates would lie",
-        )
+def _overview(
+    copies: list[TiffPicture], file_bytes: int, ome: OmeImage | None, main: Meaning
+) -> Callable[[int], np.ndarray] | None:
+    levels = []
+    for copy in copies:
+        # A level that is not understood is not needed.
+        with contextlib.suppress(UserError, ValueError):
+            meaning, _ = picture_meaning(copy, file_bytes, ome)
+            if meaning.dtype != main.dtype or meaning.highest == main.highest:
+                size = (copy.shown.height, copy.shown.width)
+                levels.append((size, functools.partial(_read_level, copy.pages, RgbReader(meaning))))
+    return pyramid_overview(levels)
 
 
-def _size(series: tifffile.TiffPageSeries) -> tuple[int, int]:
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    others = {axis: size for axis, size in sizes.items() if axis not in "YXSC" and size != 1}
-    if others or "Y" not in sizes or "X" not in sizes or ("S" in sizes and sizes.get("C", 1) != 1):
-        raise RefusedImage(
-            f"the TIFF is a stack: axes {series.axes}, shape {series.shape}",
-            expected="one picture, rows, columns and colours",
-        )
-    return sizes["Y"], sizes["X"]
+def _read_level(pages: Pages, reader: RgbReader) -> np.ndarray:
+    return reader(_whole(pages))
 
 
-def _check_complete(series: tifffile.TiffPageSeries, file_bytes: int) -> None:
-    for page in series.pages:
-        if page is None:
-            continue
-        ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
-        if not ends or max(ends) > file_bytes:
-            raise RefusedImage(
-                "the file is truncated",
-                expected=f"{max(ends, default=0):,} bytes of pixels at least; it has {file_bytes:,} in all",
-            )
+def _whole(pages: Pages) -> np.ndarray:
+    return _side_by_side([_samples_last(page, page.asarray()) for page in pages])
 
 
-def _strip_reader(series: tifffile.TiffPageSeries) -> tuple[Region, Callable[[], None]]:
-    """Reads [rows, columns, channels] regions of a series without decoding it whole; and what closes it."""
-    page = series.keyframe
+def _side_by_side(planes: list[np.ndarray]) -> np.ndarray:
+    return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=-1)
+
+
+def _strip_reader(page: tifffile.TiffPage) -> tuple[Region, Callable[[], None]]:
+    """Reads [rows, columns, samples] regions of a page without decoding it whole; and what closes it."""
     # tifffile takes a contiguous image for one piece; it is mapped instead.
-    if page.is_memmappable and len(series.pages) == 1:
+    if page.is_memmappable:
         mapped = page.asarray(out="memmap")
 
         def read_mapped(top: int, left: int, height: int, width: int) -> np.ndarray:
-            return _upright(series, np.array(mapped[_region(series.axes, top, left, height, width)]))
+            return _samples_last(page, np.array(mapped[_region(page.axes, top, left, height, width)]))
 
         return read_mapped, lambda: None
-    if np.prod(page.chunks) * page.dtype.itemsize > _LARGEST_SEGMENT_BYTES:
-        raise RefusedImage(
-            f"the TIFF is compressed in pieces of {' x '.join(map(str, page.chunks))}",
-            expected="tiles or strips of at most 256 MiB",
-            advice="write it again as a tiled TIFF",
-        )
-    store = series.aszarr(level=0)
+    check_segment_bytes(page)
+    store = page.aszarr(fillvalue=page.nodata)
     array = zarr.open_array(store, mode="r")
 
     def read(top: int, left: int, height: int, width: int) -> np.ndarray:
-        return _upright(series, np.asarray(array[_region(series.axes, top, left, height, width)]))
+        return _samples_last(page, np.asarray(array[_region(page.axes, top, left, height, width)]))
 
     return read, store.close
 
@@ -159,67 +163,8 @@ def _region(axes: str, top: int, left: int, height: int, width: int) -> tuple[sl
     return tuple(where.get(axis, slice(None)) for axis in axes)
 
 
-def _channels(series: tifffile.TiffPageSeries) -> int:
-    sizes = dict(zip(series.axes, series.shape, strict=True))
-    return int(sizes.get("S") or sizes.get("C") or 1)
-
-
-def _upright(series: tifffile.TiffPageSeries, pixels: np.ndarray) -> np.ndarray:
-    """[rows, columns, channels], black as 0, of an array with the series' axes; axes of size 1 are dropped."""
-    axes = series.axes
-    colours = "S" if "S" in axes else "C"
-    order = [index for index, axis in enumerate(axes) if axis not in "YX" + colours]
-    order += [axes.index(axis) for axis in "YX" + colours if axis in axes]
-    height, width = (pixels.shape[axes.index(axis)] for axis in "YX")
-    pixels = pixels.transpose(order).reshape(height, width, -1)
-    return np.invert(pixels) if series.keyframe.photometric.name == "MINISWHITE" else pixels
-
-
-def _resolution(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Resolution | None:
-    return _of_ome(file) or _of_aperio(page) or _of_tags(file, page)
-
-
-def _of_ome(file: tifffile.TiffFile) -> Resolution | None:
-    if not file.ome_metadata:
-        return None
-    try:
-        root = ET.fromstring(file.ome_metadata)
-    except ET.ParseError:
-        return None
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        return None
-    try:
-        x, y = (
-            float(pixels.attrib[f"PhysicalSize{axis}"]) * MICRONS[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
-            for axis in "XY"
-        )
-    except (KeyError, ValueError):
-        return None
-    return plausible(x, y, "OME metadata")
-
-
-def _of_aperio(page: tifffile.TiffPage) -> Resolution | None:
-    if not page.is_svs:
-        return None
-    try:
-        microns = float(tifffile.svs_description_metadata(page.description)["MPP"])
-    except (KeyError, ValueError):
-        return None
-    return plausible(microns, microns, "Aperio's description")
-
-
-def _of_tags(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Resolution | None:
-    """The tags XResolution and YResolution: pixels per inch or centimetre, or per ImageJ's unit."""
-    unit = getattr(page.tags.valueof("ResolutionUnit", 2), "name", "INCH").lower()
-    if file.is_imagej and file.imagej_metadata:
-        unit = str(file.imagej_metadata.get("unit", unit)).lower().replace("\\u00b5", "µ")
-    unit = {"inch": "inch", "centimeter": "cm"}.get(unit, unit)
-    try:
-        x, y = (
-            denominator / numerator * MICRONS[unit]
-            for numerator, denominator in (page.tags.valueof(f"{axis}Resolution") for axis in "XY")
-        )
-    except (KeyError, TypeError, ZeroDivisionError):
-        return None
-    return plausible(x, y, "TIFF tags")
+def _samples_last(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
+    """[rows, columns, samples] of pixels with the page's axes."""
+    if page.axes == "YX":
+        return pixels[..., None]
+    return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels

@@ -17,11 +17,9 @@ _GLASS_PERCENTILE = 99
 _ROWS_AT_ONCE = 512
 
 
-def wanted_tiles(source: Source, plan: TilePlan) -> np.ndarray:
-    """Which tiles are to be computed, bool [rows, columns]: all of a small image, those with tissue of a slide."""
-    if source.height * source.width < SMALLEST_SLIDE_PX:
-        return np.ones((plan.rows, plan.columns), bool)
-    return tiles_with(tissue_mask(overview(source)), plan)
+def slide_overview(source: Source) -> np.ndarray | None:
+    """Returns the whole of a slide, smaller, uint8 [h, w, 3]; None for a small image, all of which is computed."""
+    return None if source.height * source.width < SMALLEST_SLIDE_PX else overview(source)
 
 
 def overview(source: Source) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The files of images, from the events of `stream.infer`; goes on where an earlier start was stopped."""
 
+import contextlib
+import errno
 import itertools
 import shutil
 from collections import Counter
@@ -9,10 +11,11 @@ from typing import Any
 import numpy as np
 import zarr
 
+from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.bands import Bands, levels_and_classes
 from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.journal import Journal, write_journal
+from nucseg_jax.inference.journal import Journal, output_digests, write_journal
 from nucseg_jax.inference.mask_file import is_small, write_png_mask, write_tiff_mask
 from nucseg_jax.inference.measure import measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule
@@ -22,9 +25,19 @@ from nucseg_jax.inference.open_source import refused
 from nucseg_jax.inference.outlines import outlines
 from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.overlay import Overlay, save_overlay
-from nucseg_jax.inference.probability_store import ProbabilityStore
+from nucseg_jax.inference.probability_store import ProbabilityStore, band_digest
+from nucseg_jax.inference.reader_warnings import take_warnings
+from nucseg_jax.inference.remarks import appearance, remarks
 from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, End, Event, Failed, RowEnd, Tile
+
+# Errors of one image's names: too long or not allowed on this file system, or a folder or link stands in their place.
+_OF_ITS_NAMES = frozenset(
+    (
+        *(errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ELOOP),
+        *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
+    )
+)
 
 
 def write_images(
@@ -54,13 +67,25 @@ def write_images(
         try:
             yield _write_image(job, its_events, files, key, rule=rule, channels=channels)
         except RefusedImage as error:
-            for _ in its_events:  # What was read of it before it was given up.
-                pass
-            files.journal.unlink(missing_ok=True)
-            shutil.rmtree(files.unfinished, ignore_errors=True)
+            _give_up(its_events, files)
             yield Failed(job.path, error)
+        except OSError as error:
+            if error.errno not in _OF_ITS_NAMES:
+                raise
+            _give_up(its_events, files)
+            reason = f"{job.path}: its outputs cannot be written: {reason_of(error)}"
+            yield Failed(job.path, RefusedImage(reason, advice="rename the image, or what is in their place"))
         finally:
             job.view.source.close()
+
+
+def _give_up(events: Iterable[Event], files: OutputFiles) -> None:
+    """Takes the rest of an image's events, and away what was begun of it."""
+    for _ in events:
+        pass
+    with contextlib.suppress(OSError):
+        files.journal.unlink(missing_ok=True)
+    shutil.rmtree(files.unfinished, ignore_errors=True)
 
 
 def _of_one_image(events: Iterator[Event]) -> Iterator[Event]:
@@ -80,13 +105,20 @@ def _write_image(
         # Before the store that it tells of: it may be the journal of another job, which would go on from an empty one.
         files.journal.unlink(missing_ok=True)
         store = ProbabilityStore.create(
-            files.unfinished, source.height, source.width, microns_per_px=microns, has_classes=channels > 1
+            files.unfinished,
+            source.height,
+            source.width,
+            microns_per_px=microns,
+            has_classes=channels > 1,
+            rule=rule,
         )
     with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet) as nuclei_files:
         nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files)
+        ends, digests = list(job.ends), []
         for top, end in itertools.pairwise((0, *job.ends)):
-            nuclei.find(top, *store.read(top, end))
-        ends = list(job.ends)
+            level, classes = store.read(top, end)
+            digests.append(band_digest(level, classes))
+            nuclei.find(top, level, classes)
         bands = Bands(job, channels)
         for event in events:
             if isinstance(event, Failed):
@@ -96,21 +128,32 @@ def _write_image(
             elif isinstance(event, RowEnd):
                 top, band = bands.finish_row(event)
                 if len(band):
-                    level, classes = levels_and_classes(band)
+                    level, classes = levels_and_classes(band, rule.threshold)
                     store.write(top, level, classes)
                     ends.append(top + len(band))
-                    write_journal(files.journal, Journal(key, ends))
+                    digests.append(band_digest(level, classes))
+                    write_journal(files.journal, Journal(key, ends, digests))
                     nuclei.find(top, level, classes)
     small = is_small(source.height, source.width)
     if small:
         write_png_mask(files.png_mask, store.nucleus, microns)
     else:
         write_tiff_mask(files.tiff_mask, store.nucleus, microns, store.group)
+    seen = job.seen or appearance(nuclei.overlay.image())
     save_overlay(files.overlay, nuclei.overlay.picture())
     store.publish(files.probability)
-    names = [path.name for path in files.finished(is_small=small)]
-    summary = {**_about(job), **nuclei.summary(by_class=channels > 1), "files": names}
-    write_journal(files.journal, Journal(key, ends, summary))
+    outputs = files.finished(is_small=small)
+    summary = {
+        **_about(job),
+        **nuclei.summary(by_class=channels > 1),
+        "files": [path.name for path in outputs],
+        "notes": [
+            *remarks(seen, nuclei=nuclei.count),
+            *job.view.source.notes(),
+            *take_warnings(job.path),
+        ],
+    }
+    write_journal(files.journal, Journal(key, ends, digests, summary, output_digests(outputs)))
     return summary
 
 
@@ -150,9 +193,14 @@ class _Nuclei:
         self._count_by_class.update(table["class"].tolist())
         self._area_um2 += float(table["area_um2"].sum())
 
+    @property
+    def count(self) -> int:
+        """Number of nuclei found."""
+        return self._count_by_class.total()
+
     def summary(self, *, by_class: bool) -> dict[str, Any]:
         """Its part of summary.json."""
-        total = self._count_by_class.total()
+        total = self.count
         summary: dict[str, Any] = {
             "nuclei": total,
             "nuclei_area_mm2": round(self._area_um2 / 1e6, 6),
@@ -171,6 +219,7 @@ def _about(job: Job) -> dict[str, Any]:
         "width_px": source.width,
         "microns_per_px": microns,
         "resolution_from": job.resolution.found_in,
+        "objective_power": source.objective_power,
         "tiles": int(job.wanted.size),
         "tiles_without_tissue": int(np.count_nonzero(~job.wanted)),
         "area_mm2": round(source.height * source.width * microns**2 / 1e6, 6),

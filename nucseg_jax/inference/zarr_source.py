@@ -1,5 +1,6 @@
-"""Zarr: OME-Zarr 0.4 and 0.5, and plain arrays [H, W], [H, W, C] or [C, H, W]."""
+"""Zarr: OME-Zarr 0.1 to 0.5, and plain arrays [H, W], [H, W, 3] or [3, H, W]."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping
@@ -8,107 +9,179 @@ from typing import Any
 import numpy as np
 import zarr
 
-from nucseg_jax.inference.pixels import as_rgb
-from nucseg_jax.inference.resolution import MICRONS, Resolution, plausible
+from nucseg_jax.core.counted import counted
+from nucseg_jax.inference.channels import Channel
+from nucseg_jax.inference.main_picture import Picture, main_picture
+from nucseg_jax.inference.meaning import CHANNELS, RGB, Header, meaning_of
+from nucseg_jax.inference.ngff import NgffImage, ngff_image
+from nucseg_jax.inference.ome_xml import OmeImage, ome_images
+from nucseg_jax.inference.pixels import RgbReader
+from nucseg_jax.inference.resolution import Resolution
 from nucseg_jax.inference.source import RefusedImage, Source, check_size, pyramid_overview
+from nucseg_jax.inference.zarr_axes import check_levels, plain_axes, size_of
+from nucseg_jax.inference.zarr_bounds import check_chunks
 
-_CHANNELS = (1, 2, 3, 4)
+_MOST_IMAGES = 64
+_LARGEST_XML_BYTES = 1 << 26
+_COMPANIONS = ("label", "macro", "thumbnail", "overview")
 
 
 def open_zarr(path: pathlib.Path) -> Source:
-    """Opens the first image of an OME-Zarr, or the one array that there is.
+    """Opens the image of an OME-Zarr, or the one array that there is.
 
     Raises:
-      RefusedImage: several arrays and no OME metadata, a stack, or other axes than rows, columns and colours.
+      RefusedImage: several images of equal standing, several arrays and no OME metadata, a stack, other axes than rows,
+        columns and colours, channels that are not known to be red, green and blue.
       Exception: whatever zarr raises for a damaged store.
     """
     node = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
-        return _source([node], _guessed_axes(node.shape), None)
+        return _plain(node)
+    attributes = _attributes(node)
     # bioformats2raw puts images into numbered groups.
-    if "bioformats2raw.layout" in _attributes(node) and "0" in node:
-        node = node["0"]
-    multiscales = _attributes(node).get("multiscales")
-    if multiscales:
-        return _open_multiscale(node, multiscales[0])
+    if "bioformats2raw.layout" in attributes and "0" in node:
+        groups = [node[str(index)] for index in range(_MOST_IMAGES) if str(index) in node]
+        return _of_images(groups, _described(path / "OME" / "METADATA.ome.xml"))
+    if attributes.get("multiscales"):
+        return _of_images([node], [])
     arrays = [array for _, array in node.arrays()]
     if len(arrays) != 1:
         raise RefusedImage(
-            f"the Zarr group holds {len(arrays)} arrays and no OME metadata",
+            f"the Zarr group holds {counted(len(arrays), 'array')} and no OME metadata",
             expected="an array, or an OME-Zarr image",
         )
-    return _source(arrays, _guessed_axes(arrays[0].shape), None)
+    return _plain(arrays[0])
 
 
 def _attributes(node: zarr.Group) -> Mapping[str, Any]:
     """Version 0.5 keeps everything under 'ome', 0.4 at the top."""
-    return {**node.attrs, **node.attrs.get("ome", {})}
+    ome = node.attrs.get("ome", {})
+    return {**node.attrs, **(ome if isinstance(ome, Mapping) else {})}
 
 
-def _open_multiscale(node: zarr.Group, image: Mapping[str, Any]) -> Source:
-    levels = [node[dataset["path"]] for dataset in image["datasets"]]
-    described = image.get("axes") or ["t", "c", "z", "y", "x"]
-    names = [axis["name"] if isinstance(axis, Mapping) else axis for axis in described]
-    resolution = None
-    scales = [
-        transform["scale"]
-        for transform in image["datasets"][0].get("coordinateTransformations", [])
-        if transform.get("type") == "scale"
-    ]
-    if scales and {"x", "y"} <= set(names):
-        units = [axis.get("unit", "") if isinstance(axis, Mapping) else "" for axis in described]
-        x, y = (
-            float(scales[0][names.index(axis)]) * MICRONS.get(units[names.index(axis)], float("nan"))
-            for axis in "xy"
+def _described(file: pathlib.Path) -> list[OmeImage]:
+    """The images of a bioformats2raw store by its OME-XML, in the order of the groups; empty without that."""
+    if not file.is_file():
+        return []
+    if file.stat().st_size > _LARGEST_XML_BYTES:
+        raise RefusedImage(
+            f"{file.name} has {file.stat().st_size:,} bytes", expected=f"at most {_LARGEST_XML_BYTES:,}"
         )
-        resolution = plausible(x, y, "OME metadata")
-    return _source(levels, "".join(names), resolution)
+    return ome_images(file.read_text(encoding="utf-8"), file.name)
 
 
-def _guessed_axes(shape: tuple[int, ...]) -> str:
-    if len(shape) == 2:
-        return "yx"
-    if len(shape) == 3 and shape[-1] in _CHANNELS:
-        return "yxc"
-    if len(shape) == 3 and shape[0] in _CHANNELS:
-        return "cyx"
-    raise RefusedImage(
-        f"the Zarr array has shape {shape}", expected="[H, W], [H, W, C] or [C, H, W], C = 1 to 4"
+def _of_images(nodes: list[zarr.Group], described: list[OmeImage]) -> Source:
+    """The main one of several images."""
+    images = [ngff_image(_attributes(node)) for node in nodes]
+    arrays = [
+        [_array(node, level.path) for level in image.levels]
+        for node, image in zip(nodes, images, strict=True)
+    ]
+    for image, levels in zip(images, arrays, strict=True):
+        check_levels(image.axes, levels)
+    pictures = []
+    for index, (image, levels) in enumerate(zip(images, arrays, strict=True)):
+        largest = max((size_of(level, image.axes) for level in levels), key=lambda size: size[0] * size[1])
+        is_companion = image.name.lower().startswith(_COMPANIONS)
+        is_companion |= index < len(described) and described[index].is_companion
+        is_grey = "c" not in image.axes or levels[0].shape[image.axes.index("c")] == 1
+        pictures.append(Picture(*largest, is_companion=is_companion, is_grey=is_grey))
+    choice = main_picture(pictures)
+    image = images[choice.main]
+    notes = image.notes
+    if len(images) > 1:
+        notes = (
+            *notes,
+            f"{counted(len(images) - 1, 'other image')} of the group not used (labels, thumbnails)",
+        )
+    source_of = functools.partial(_of_levels, image, arrays[choice.main], notes)
+    if choice.main >= len(described):
+        return source_of(None)
+    ome = described[choice.main]
+    source = source_of(ome.bits)
+    if (ome.height, ome.width) != (source.height, source.width):
+        raise RefusedImage(
+            f"the OME-XML of the group tells of {ome.height:,} x {ome.width:,} px, the array has"
+            f" {source.height:,} x {source.width:,} px"
+        )
+    return dataclasses.replace(
+        source, resolution=source.resolution or ome.resolution, objective_power=ome.objective_power
     )
 
 
-def _source(levels: list[zarr.Array], axes: str, resolution: Resolution | None) -> Source:
-    first = levels[0]
-    if len(axes) != first.ndim or not {"x", "y"} <= set(axes):
-        raise RefusedImage(f"the Zarr array has axes {axes} and shape {first.shape}")
+def _array(node: zarr.Group, path: str) -> zarr.Array:
+    found = node[path]
+    if not isinstance(found, zarr.Array):
+        raise RefusedImage(f"the level {path[:200]} of the OME-Zarr is no array")
+    return found
+
+
+def _of_levels(
+    image: NgffImage, levels: list[zarr.Array], notes: tuple[str, ...], bits: int | None
+) -> Source:
+    """The largest level, with smaller ones as overview, whatever their order."""
+    sizes = [size_of(level, image.axes) for level in levels]
+    largest = max(range(len(sizes)), key=lambda index: (sizes[index][0] * sizes[index][1], -index))
+    choice = main_picture([Picture(*size, is_reduced=index != largest) for index, size in enumerate(sizes)])
+    return _source(
+        levels[choice.main],
+        [levels[index] for index in choice.copies],
+        image.axes,
+        image.levels[choice.main].resolution,
+        image.channels,
+        notes,
+        None if bits is not None else image.highest,
+        bits,
+    )
+
+
+def _plain(array: zarr.Array) -> Source:
+    return _source(array, [], plain_axes(array), None, (), ())
+
+
+def _source(
+    array: zarr.Array,
+    copies: list[zarr.Array],
+    axes: str,
+    resolution: Resolution | None,
+    channels: tuple[Channel, ...],
+    notes: tuple[str, ...],
+    highest: int | None = None,
+    bits: int | None = None,
+) -> Source:
+    height, width = size_of(array, axes)
     stacked = [
         size
-        for axis, size in zip(axes, first.shape, strict=True)
+        for axis, size in zip(axes, array.shape, strict=True)
         if axis not in ("y", "x", "c") and size != 1
     ]
     if stacked:
         raise RefusedImage(
-            f"the Zarr array is a stack: axes {axes}, shape {first.shape}", expected="one picture"
+            f"the Zarr array is a stack: axes {axes}, shape {array.shape}", expected="one picture"
         )
-    height, width = _size(first, axes)
     check_size(height, width)
+    samples = array.shape[axes.index("c")] if "c" in axes else 1
+    # Colours side by side in memory are what every library means by [H, W, 3].
+    is_rgb = samples == 3 and axes.endswith("c") and not channels
+    dtype = np.dtype(array.dtype)
+    highest = highest if dtype.itemsize == 2 else None
+    header = Header(
+        dtype, samples, RGB if is_rgb else CHANNELS, bits=bits, highest=highest, channels=channels
+    )
+    reader = RgbReader(meaning_of(header))
+    for level in (array, *copies):
+        check_chunks(level, axes)
 
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
-        return _read(first, axes, top, left, rows, columns)
+        return reader(_read(array, axes, top, left, rows, columns))
 
-    as_rgb(np.zeros((1, 1, first.shape[axes.index("c")] if "c" in axes else 1), first.dtype))
+    def read_level(level: zarr.Array) -> np.ndarray:
+        return reader(_read(level, axes, 0, 0, *size_of(level, axes)))
 
     overview = pyramid_overview(
-        [
-            (_size(level, axes), functools.partial(_read, level, axes, 0, 0, *_size(level, axes)))
-            for level in levels[1:]
-        ]
+        [(size_of(level, axes), functools.partial(read_level, level)) for level in copies]
     )
-    return Source(height, width, resolution, read, overview)
-
-
-def _size(array: zarr.Array, axes: str) -> tuple[int, int]:
-    return array.shape[axes.index("y")], array.shape[axes.index("x")]
+    return Source(height, width, resolution, read, overview, notes=lambda: (*notes, *reader.notes()))
 
 
 def _read(array: zarr.Array, axes: str, top: int, left: int, height: int, width: int) -> np.ndarray:
@@ -117,4 +190,4 @@ def _read(array: zarr.Array, axes: str, top: int, left: int, height: int, width:
     kept = "".join(axis for axis in axes if axis in where)
     if "c" not in kept:
         region, kept = region[..., None], kept + "c"
-    return as_rgb(region.transpose([kept.index(axis) for axis in "yxc"]))
+    return region.transpose([kept.index(axis) for axis in "yxc"])

@@ -36,7 +36,9 @@ class Segmenter(nn.Module):
           train: True = batch statistics and dropout (needs an rng named 'dropout').
 
         Returns:
-          float32 logits [N, H, W, C] (float64 for a float64 image).
+          float32 logits [N, H, W, C] (float64 for a float64 image), from the decoder's features on in float32 on every
+          platform: products of the encoder and the decoder have the precision of their platform's default
+          (`jax_default_matmul_precision`), TF32 for float32 on NVIDIA's Ampere and later.
 
         Raises:
           UserError: an image of another shape or size.
@@ -52,7 +54,10 @@ class Segmenter(nn.Module):
         # In float32 whatever the decoder computes in. Before magnification, not after it as in the paper:
         # a 1x1 convolution and bilinear interpolation commute, and this way the map has C channels, not D.
         dtype = jnp.promote_types(features.dtype, jnp.float32)
-        logits = Conv(self.num_classes, 1, dtype=dtype, name="head")(features)
+        # Of a float32 product an accelerator by default takes 10 bits of each factor (TF32) or 7 (bfloat16 passes).
+        # Upsampling below asks for all of them by itself.
+        with jax.default_matmul_precision("highest"):
+            logits = Conv(self.num_classes, 1, dtype=dtype, name="head")(features)
         if logits.shape[1:3] != image.shape[1:3]:
             logits = resize_bilinear(logits, *image.shape[1:3])
         return logits

@@ -10,6 +10,9 @@ import jax.numpy as jnp
 def channel_moments(image: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance of each channel in one pass, E[x^2] - E[x]^2.
 
+    In float32 the variance is off by some 3e-7 * mean^2: a channel needs a standard deviation above a hundredth of its
+    mean for three digits of it (3e-5 of the variance where the mean is ten of them, measured on 8 x 256 x 256 values).
+
     Args:
       image: floating [N, H, W, C]; under jit with a sharded batch the moments are those of the whole batch.
 

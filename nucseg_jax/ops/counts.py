@@ -23,10 +23,10 @@ def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarra
       truth: bool [N, H, W].
 
     Returns:
-      int32 [N, 1, 4], TP, FP, FN, TN; exact for images of fewer than 2^31 pixels.
+      int32 [N, 1, 4], TP, FP, FN, TN.
 
     Raises:
-      ValueError: shapes differ, are not of rank 3, or a mask is not bool.
+      ValueError: shapes differ, are not of rank 3, or a mask is not bool; or 2^31 pixels an image and more.
 
     >>> count_masks(np.array([[[True, True, False]]]), np.array([[[True, False, False]]])).tolist()
     [[[1, 1, 0, 1]]]
@@ -35,6 +35,8 @@ def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarra
         raise ValueError(f"masks of shape {prediction.shape} and {truth.shape}; both must be [N, H, W]")
     if prediction.dtype != bool or truth.dtype != bool:
         raise ValueError(f"masks of dtype {prediction.dtype} and {truth.dtype}; both must be bool")
+    if prediction.shape[1] * prediction.shape[2] > np.iinfo(np.int32).max:
+        raise ValueError(f"images of {prediction.shape[1:]} pixels, which 32-bit counts cannot hold")
     prediction, truth = jnp.asarray(prediction), jnp.asarray(truth)
     cells = (prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth)
     counts = [jnp.sum(cell, axis=(1, 2), dtype=jnp.int32) for cell in cells]
@@ -45,7 +47,8 @@ def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) 
     """Counts a model's pixels against the truth, image by image and class by class; jit-able.
 
     One logit a pixel is the binary task: nucleus where logit > 0 (probability > 0.5), truth where label > 0.
-    Several are background and foreground classes: the largest logit wins, the lower class on a tie.
+    Several are background and foreground classes, by the rule of `ops.probability`: nucleus where these sum to a
+    probability > 0.5, its class the likeliest of them, the lower on a tie.
 
     Args:
       logits: float [N, H, W, C].

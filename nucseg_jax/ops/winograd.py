@@ -24,8 +24,9 @@ from jax import lax
 TILE = 4
 TAPS = 3
 PATCH = TILE + TAPS - 1
-# Points of evaluation beside infinity. With these the error in float32 is about 5 times that of the plain sum; with
-# the usual 0, 1, -1, 2, -2 it is 30 times (arXiv:2201.10369 on the choice of points).
+# Points of evaluation beside infinity. With these the largest error in float32 was 2.6e-6 of the largest value; with
+# the usual 0, 1, -1, 2, -2 it was 9.9e-6, and the plain sum's 5.5e-7 (random normal numbers, a map of 16x16, 256
+# channels to 64; with 512 channels to 128 on 64x64: 3.9e-6, 1.8e-5, 5.0e-7). arXiv:2201.10369 on the choice of points.
 POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2.0**0.5, -(2.0**0.5))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flax import linen as nn
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.pretrained.checkpoint import read_checkpoint, require_checkpoint
@@ -85,7 +86,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
     source = report.source
     return Loaded(
         variables=variables,
-        summary=f"{encoder_name}, {count:,} values from {source.name}"
+        summary=f"{encoder_name}, {counted(count, 'value')} from {source.name}"
         f" ({FRAMEWORK_TITLES[source.framework]}, SHA-256 {source.sha256[:12]});"  # type: ignore[index]
         f" {not_built}decoder and head from scratch",
         report=report,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.pretrained.match import shortened
 from nucseg_jax.pretrained.stored_array import StoredArray
@@ -57,4 +58,4 @@ def read_values(
             expected="finite floating-point numbers and variances that are not negative",
             advice="get the file anew, or save the model again",
         )
-    return values, tuple(f"{what} ({number} arrays)" for what, number in done.items())
+    return values, tuple(f"{what} ({counted(number, 'array')})" for what, number in done.items())

@@ -16,6 +16,8 @@ from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 
 SPREAD, BEST, WORST = "spread", "best", "worst"
+# Of numpy's kinds of types, one letter a field.
+_KINDS = "iiiiUubbu"
 
 
 class Examples(NamedTuple):
@@ -110,6 +112,8 @@ def read_examples(path: pathlib.Path) -> Examples:
         expected["image"] = (count, height, width, 3)
         if {name: values.shape for name, values in examples._asdict().items()} != expected:
             raise ValueError("arrays of different lengths or sizes")
+        if "".join(values.dtype.kind for values in examples) != _KINDS or examples.image.dtype != np.uint8:
+            raise ValueError("arrays of other types")
         if count and not 0 <= examples.tissue.min() <= examples.tissue.max() < len(TISSUES):
             raise ValueError("a tissue without a name")
     except FileNotFoundError:

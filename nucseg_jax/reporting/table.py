@@ -80,8 +80,8 @@ def results_table(
 
 
 def is_loss(key: str) -> bool:
-    """Whether a key of a split's entry is the loss, a term of it, or the L2 penalty."""
-    return key.endswith("loss") or key == "l2_penalty"
+    """Returns True if a key of a split's entry is the loss, a term of it, its mean with nuclei, or the L2 penalty."""
+    return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
 
 
 def _score_rows(name: str, of_split: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -1,12 +1,11 @@
-"""Checkpoints by Orbax: the newest to go on from, the best to test with.
+"""Checkpoints by Orbax: the newest to resume from, the best to test with.
 
-Each holds the item `state` (TrainState) and the item `record` (JSON: the run's config and split digest, and the
-checksums of the state). Saving is asynchronous; Orbax writes under a temporary name and renames, so that a
-checkpoint is there whole or not at all. What happens to its files later is found out when it is read.
+Each holds the item `state` (TrainState) and the item `record` (JSON: the run's record, the checksums of the state,
+and its own digest). Saving is asynchronous; Orbax writes under a temporary name and renames, so that a checkpoint is
+there whole or not at all. What happens to its files later is found out when it is read.
 """
 
 import contextlib
-import json
 import pathlib
 import time
 from typing import Any
@@ -16,41 +15,33 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers
 
-from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.training.checksum import checksums
+from nucseg_jax.core.errors import reason_of
+from nucseg_jax.core.seal import sealed
+from nucseg_jax.training.checksum import crc32s, weighted_sums
 from nucseg_jax.training.mesh import state_sharded
-from nucseg_jax.training.state import TrainState
+from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.training.saved_checkpoints import (
+    CRC32S,
+    SCORE,
+    WEIGHTED_SUMS,
+    DamagedCheckpointError,
+    checkpoint_paths,
+    damage_without_arrays,
+    read_saved,
+)
+from nucseg_jax.training.state import TrainState, with_sums_unknown, without_sums_with_nuclei
 
 NEWEST_KEPT = 2
-SCORE = "score"
-CHECKSUMS = "checksums"
 
 
-class DamagedCheckpointError(UserError):
-    """A checkpoint that is there cannot be read, or holds other values than were saved."""
-
-    def __init__(self, path: pathlib.Path, reason: str):
-        super().__init__(
-            f"the checkpoint {path} is damaged: {reason}",
-            advice="restore that folder from a copy; or, if it is the newest, move it away and give the same command"
-            " again: it goes on from the checkpoint before",
-        )
-        self.path = path
-        self.reason = reason
-
-
-def open_checkpoints(folder: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    """Opens (and makes) a folder of checkpoints; the last two and the best by score are kept.
-
-    Args:
-      folder: where they lie.
-      read_only: leave everything as it is, also what a running training has half written.
+def open_checkpoints(folder: pathlib.Path) -> ocp.CheckpointManager:
+    """Opens (and makes) a folder of checkpoints to save in; the last two and the best by score are kept.
 
     Raises:
-      DamagedCheckpointError: the score of one cannot be read.
+      DamagedCheckpointError: the record or the score of one is damaged, so that the best is unknown.
     """
     for path in checkpoint_paths(folder):
-        error = damaged_score(path)
+        error = damage_without_arrays(path)
         if error is not None:
             raise error
 
@@ -70,9 +61,7 @@ def open_checkpoints(folder: pathlib.Path, *, read_only: bool = False) -> ocp.Ch
             best_fn=score,
             best_mode="max",
             preservation_policy=policy,
-            cleanup_tmp_directories=not read_only,
-            create=not read_only,
-            read_only=read_only,
+            cleanup_tmp_directories=True,
         ),
         item_names=("state", "record"),
     )
@@ -86,14 +75,15 @@ def save_checkpoint(
     Args:
       checkpoints: from `open_checkpoints`.
       state: what to save; may be donated or deleted as soon as this returns.
-      record: JSON values that travel with it.
+      record: JSON values that travel with it, see `RunRecord.as_json`; its `scores` are those of earlier steps.
       score: larger is better; None for a checkpoint between two validations, which cannot become the best.
     """
     step = int(state.step)
-    record = {**record, CHECKSUMS: checksums(state)}
+    scores = {**record.get("scores", {}), **({} if score is None else {str(step): float(score)})}
+    values = sealed({**record, "step": step, "scores": scores, CRC32S: crc32s(state)})
     saved = checkpoints.save(
         step,
-        args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)),
+        args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(values)),
         metrics=None if score is None else {SCORE: score},
         force=True,
     )
@@ -102,14 +92,11 @@ def save_checkpoint(
         raise RuntimeError(f"checkpoint of step {step} was not saved; newest is {checkpoints.latest_step()}")
 
 
-def restore_checkpoint(
-    checkpoints: ocp.CheckpointManager, step: int, like: TrainState
-) -> tuple[TrainState, dict[str, Any]]:
-    """Reads one checkpoint back.
+def restore_checkpoint(path: pathlib.Path, like: TrainState) -> tuple[TrainState, RunRecord]:
+    """Reads one checkpoint back; nothing in its folder is written.
 
     Args:
-      checkpoints: from `open_checkpoints`.
-      step: which one, such as `checkpoints.latest_step()` or `checkpoints.best_step()`.
+      path: the folder of a checkpoint, such as one of `checkpoint_paths`.
       like: a state of `jax.ShapeDtypeStruct` with shardings.
 
     Returns:
@@ -118,24 +105,34 @@ def restore_checkpoint(
     Raises:
       DamagedCheckpointError: it cannot be read, or not everything that was saved is there.
     """
-    path = pathlib.Path(checkpoints.directory) / str(step)
-    wanted = ocp.args.Composite(state=ocp.args.StandardRestore(like), record=ocp.args.JsonRestore())
+    saved = read_saved(path)
     try:
-        restored = checkpoints.restore(step, args=wanted)
-        state, record = restored.state, dict(restored.record)
-    # Orbax, TensorStore, JSON and the file system each raise their own on damaged files.
+        state = _read_state(path, like)
+    # Orbax, TensorStore and the file system each raise their own on damaged files.
     except Exception as error:
-        raise DamagedCheckpointError(path, reason_of(error)) from error
-    # Checkpoints of earlier versions have none.
-    expected = record.pop(CHECKSUMS, None)
-    if expected is not None and expected != checksums(state):
-        raise DamagedCheckpointError(path, "it holds other values than were saved")
-    return state, record
+        # Those of earlier versions have no sums over tiles with nuclei.
+        try:
+            state = _read_state(path, without_sums_with_nuclei(like))
+        except Exception:
+            raise DamagedCheckpointError(path, reason_of(error)) from error
+    # The first checkpoints had no checksums.
+    for name, compute in ((CRC32S, crc32s), (WEIGHTED_SUMS, weighted_sums)):
+        if name in saved.values and saved.values[name] != compute(state):
+            raise DamagedCheckpointError(path, "it holds other values than were saved")
+    if int(state.step) != int(path.name):
+        raise DamagedCheckpointError(path, f"it holds the state of step {int(state.step):,}")
+    return with_sums_unknown(state, like), saved.record
+
+
+def _read_state(path: pathlib.Path, like: TrainState) -> TrainState:
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+        return reader.restore(path.absolute(), args=items).state
 
 
 def restore_newest(
     folder: pathlib.Path, like: TrainState, *, set_aside: pathlib.Path
-) -> tuple[TrainState, list[DamagedCheckpointError]] | None:
+) -> tuple[TrainState, RunRecord, list[DamagedCheckpointError]] | None:
     """Reads the newest checkpoint that is whole; damaged ones that are newer are moved away.
 
     Args:
@@ -145,29 +142,29 @@ def restore_newest(
         again; made when it is needed.
 
     Returns:
-      The state, and what was found out on the way to it; None where there is no checkpoint.
+      The state, the record that travelled with it, and the damage found on the way to it; None where there is no
+      checkpoint.
 
     Raises:
       DamagedCheckpointError: none is whole; or the newest is not, and several processes run.
     """
-    damaged = [error for error in map(damaged_score, checkpoint_paths(folder)) if error is not None]
+    damaged = [error for error in map(damage_without_arrays, checkpoint_paths(folder)) if error is not None]
     # Of several processes another may have read its part well, and goes on.
     if damaged and jax.process_count() > 1:
         raise damaged[0]
-    # With one of these Orbax opens none.
+    # With one of these the folder cannot be opened to save in.
     moved = _move_away(damaged, set_aside)
     unreadable: list[DamagedCheckpointError] = []
     for path in checkpoint_paths(folder):
         try:
-            with open_checkpoints(folder, read_only=True) as checkpoints:
-                state, _ = restore_checkpoint(checkpoints, int(path.name), like)
+            state, record = restore_checkpoint(path, like)
         except DamagedCheckpointError as error:
             if jax.process_count() > 1:
                 raise
             unreadable.append(error)
             continue
         _move_away(unreadable, set_aside)
-        return state, damaged + unreadable
+        return state, record, damaged + unreadable
     if damaged or unreadable:
         for found, place in zip(damaged, moved, strict=True):
             place.rename(found.path)
@@ -184,25 +181,6 @@ def _move_away(damaged: list[DamagedCheckpointError], set_aside: pathlib.Path) -
         set_aside.mkdir(exist_ok=True)
         error.path.rename(place)
     return places
-
-
-def checkpoint_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The checkpoints in a folder, damaged or not, the newest first; those that are half written have other names."""
-    if not folder.is_dir():
-        return []
-    paths = [entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()]
-    return sorted(paths, key=lambda path: int(path.name), reverse=True)
-
-
-def damaged_score(path: pathlib.Path) -> DamagedCheckpointError | None:
-    """What is wrong with the score of a checkpoint, which Orbax reads of all as soon as it opens a folder."""
-    if not (path / "metrics").is_dir():
-        return None
-    try:
-        float(json.loads((path / "metrics" / "metrics").read_text(encoding="utf-8"))[SCORE])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return DamagedCheckpointError(path, f"its score cannot be read ({reason_of(error)})")
-    return None
 
 
 def best_score(checkpoints: ocp.CheckpointManager) -> float | None:

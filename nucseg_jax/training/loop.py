@@ -26,6 +26,7 @@ class Hooks:
       on_step: (steps done); called whenever more are known to be done, and now and then again.
       on_logs: (steps done, logs of that step as floats).
       leaves: whether to save and leave after this dispatch; asked once for each, with equal answers in all processes.
+      undefined: names of logs that may be NaN in a step; such a log is left out of it.
     """
 
     tickets: Callable[[int, int], Iterator[Any]]
@@ -35,6 +36,7 @@ class Hooks:
     on_step: Callable[[int], None]
     on_logs: Callable[[int, dict[str, float]], None]
     leaves: Callable[[], bool] = lambda: False
+    undefined: frozenset[str] = frozenset()
 
 
 class NonFiniteLossError(UserError):
@@ -78,7 +80,11 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
         hooks.on_step(step)
         for first, columns in fetched:
             for offset, row in enumerate(zip(*columns.values(), strict=True)):
-                logs = dict(zip(columns, map(float, row), strict=True))
+                logs = {
+                    name: value
+                    for name, value in zip(columns, map(float, row), strict=True)
+                    if not (name in hooks.undefined and math.isnan(value))
+                }
                 faults = [term for term, value in logs.items() if not math.isfinite(value)]
                 if faults or is_logged(first + offset):
                     hooks.on_logs(first + offset, logs)

@@ -18,6 +18,7 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 
@@ -48,7 +49,7 @@ def make_mesh(data: int = 0, fsdp: int = 1, space: int = 1, *, batch_sizes: Sequ
     if not 1 <= math.prod(shape) <= available:
         raise UserError(
             f"the mesh is data={data or 'all'} x fsdp={fsdp} x space={space},"
-            f" JAX sees {available} {jax.default_backend()} device(s)",
+            f" JAX sees {available} {jax.default_backend()} {'device' if available == 1 else 'devices'}",
             expected=f"data x fsdp x space of at most {available}, such as {_products(available)}",
         )
     for size in batch_sizes:
@@ -85,7 +86,7 @@ def check_rows(px: int, output_stride: int, mesh: Mesh) -> None:
     rows, space = px // output_stride, mesh.shape["space"]
     if rows % space:
         raise UserError(
-            f"mesh.space is {space}; an image of {px} px has {rows} rows at output stride {output_stride}",
+            f"mesh.space is {space}; an image of {px} px has {counted(rows, 'row')} at output stride {output_stride}",
             expected="a divisor of " + str(rows),
             advice="set --config.mesh.space=N",
         )

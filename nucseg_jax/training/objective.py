@@ -1,11 +1,24 @@
-"""What is minimised: a weighted sum of named losses."""
+"""The objective: a weighted sum of named losses.
+
+A ratio of one tile's sums, such as soft Dice, is about 1 on a tile without a nucleus unless nothing at all is
+predicted there: at a smooth of 1e-6 a sum of squared probabilities of 1e-3 already costs .999. So the mean over tiles
+does not fall below the share of such tiles, and it differs between training tiles and whole patches. Beside each such
+term its mean over the tiles with nuclei is reported, under the term's name and `WITH_NUCLEI`. With several classes an
+absent class costs the same, in that mean too.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from nucseg_jax.ops.losses import Loss
+
+# Ends the name of a mean over the tiles or patches that hold a nucleus.
+WITH_NUCLEI = "_with_nuclei"
+# How many there were; the name of a sum over an epoch.
+TILES_WITH_NUCLEI = f"tiles{WITH_NUCLEI}"
 
 
 class Term(NamedTuple):
@@ -14,10 +27,14 @@ class Term(NamedTuple):
     Attributes:
       weight: factor on the loss; 0 = the loss is only reported.
       loss: `loss(logits, label) -> float32 [N]`.
+      is_ratio: it is a ratio of each image's sums, so that images without a nucleus set it a floor.
+      skips_empty: only images with a nucleus are minimised.
     """
 
     weight: float
     loss: Loss
+    is_ratio: bool = False
+    skips_empty: bool = False
 
 
 class Objective(NamedTuple):
@@ -29,9 +46,61 @@ class Objective(NamedTuple):
 
     terms: dict[str, Term]
 
+    @property
+    def ratios(self) -> tuple[str, ...]:
+        """Names of the terms that images without a nucleus set a floor."""
+        return tuple(name for name, term in self.terms.items() if term.is_ratio)
+
     def values(self, logits: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
         """Every term of every image, bare: {name: float32 [N]}."""
         return {name: term.loss(logits, label) for name, term in self.terms.items()}
+
+    def means(
+        self, values: Mapping[str, jax.Array], valid: jax.Array, has_nucleus: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Averages every term over the images that it is minimised on, bare.
+
+        Args:
+          values: of `values`.
+          valid: bool [N], False = padding; one at least is True.
+          has_nucleus: bool [N], the images whose label holds a nucleus.
+
+        Returns:
+          {name: float32 []}; 0 where a term skips empty images and there are no others.
+        """
+        means = {}
+        for name, term in self.terms.items():
+            counted = valid & has_nucleus if term.skips_empty else valid
+            number = jnp.sum(counted)
+            means[name] = jnp.sum(jnp.where(counted, values[name], 0.0)) / (
+                jnp.maximum(number, 1) if term.skips_empty else number
+            )
+        return means
+
+    def sums_with_nuclei(
+        self, values: Mapping[str, jax.Array], has_nucleus: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Sums every ratio over the images with a nucleus, and counts them.
+
+        Args:
+          values: of `values`.
+          has_nucleus: bool [N], valid images whose label holds a nucleus.
+
+        Returns:
+          {"dice_loss_with_nuclei": float32 [], ..., TILES_WITH_NUCLEI: float32 []}; empty without a ratio.
+        """
+        if not self.ratios:
+            return {}
+        sums = {
+            f"{name}{WITH_NUCLEI}": jnp.sum(jnp.where(has_nucleus, values[name], 0.0)) for name in self.ratios
+        }
+        return {**sums, TILES_WITH_NUCLEI: jnp.sum(has_nucleus).astype(jnp.float32)}
+
+    @property
+    def sum_names(self) -> tuple[str, ...]:
+        """Names of what `sums_with_nuclei` gives."""
+        names = tuple(f"{name}{WITH_NUCLEI}" for name in self.ratios)
+        return (*names, TILES_WITH_NUCLEI) if names else ()
 
     def total(self, values: Mapping[str, Any]) -> Any:
         """The weighted sum of values by term name, numbers or arrays; other names are not looked at.

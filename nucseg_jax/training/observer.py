@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.training.objective import WITH_NUCLEI
 from nucseg_jax.training.progress import Progress
 from nucseg_jax.training.record import MetricsLog, SummaryWriter
 from nucseg_jax.training.run_folder import RunFolder
@@ -68,7 +69,7 @@ class RunObserver:
         if "batch_statistics" in values["validation"]:
             entries["validation_batch_statistics"] = values["validation"]["batch_statistics"]
         for name, entry in entries.items():
-            losses = {term: value for term, value in entry.items() if term.endswith("loss")}
+            losses = {term: value for term, value in entry.items() if term.endswith(("loss", WITH_NUCLEI))}
             scalars |= {f"{name}_epoch/{term}": value for term, value in losses.items()}
             scalars |= {f"{name}_epoch/{metric}": value for metric, value in entry["micro"].items()}
         self._summaries.write_scalars(step, scalars)
@@ -86,16 +87,23 @@ class RunObserver:
 
 
 def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: float, is_best: bool) -> str:
-    """One epoch for a person: 'epoch 3/12 | train loss .2113 Dice .7902 | validation loss ... | best so far'."""
+    """One epoch for a person: 'epoch 3/12 | train loss .2113 Dice .7902 | validation loss ... | best so far'.
+
+    Behind a loss stands in brackets its Dice loss over tiles with nuclei, the one that falls to 0.
+    """
 
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"
 
+    def loss(entry: dict[str, Any]) -> str:
+        bare = entry.get(f"dice_loss{WITH_NUCLEI}")
+        return shown(entry["loss"]) + ("" if bare is None else f" ({shown(bare)} with nuclei)")
+
     train, validation = values["train"], values["validation"]
     parts = [
         f"epoch {epoch:>{len(str(epochs))}}/{epochs}",
-        f"train loss {shown(train['loss'])} Dice {shown(train['micro']['dice'])}",
-        f"validation loss {shown(validation['loss'])} Dice {shown(validation['micro']['dice'])}"
+        f"train loss {loss(train)} Dice {shown(train['micro']['dice'])}",
+        f"validation loss {loss(validation)} Dice {shown(validation['micro']['dice'])}"
         f" IoU {shown(validation['micro']['iou'])}",
         f"learning rate {learning_rate:.3g}",
     ]

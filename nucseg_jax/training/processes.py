@@ -119,7 +119,16 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
             if refusal:
                 raise UserError(refusal)
             own = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nucseg_jax_")))
-            for name in ("config", "split", "results", "pretrained", "environment", "timing", "metrics"):
+            for name in (
+                "config",
+                "split",
+                "results",
+                "record",
+                "pretrained",
+                "environment",
+                "timing",
+                "metrics",
+            ):
                 source = getattr(RunFolder(path), name)
                 if source.exists():
                     shutil.copy(source, own)

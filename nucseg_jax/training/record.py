@@ -8,7 +8,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +18,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import write_text
+from nucseg_jax.core.files import open_to_append, read_file, replaced_at_once
+from nucseg_jax.core.strict_json import parse_json
 
 
 class MetricsLog:
@@ -30,8 +31,8 @@ class MetricsLog:
     def __init__(self, path: pathlib.Path):
         self._path = path
         if path.exists():
-            self._rewrite(read_metrics(path))
-        self._file = path.open("a", encoding="utf-8")
+            self._keep(lambda line: True)
+        self._file = open_to_append(path)
 
     def write(self, step: int, epoch: int, kind: str, values: Mapping[str, Any]) -> None:
         """Appends one line.
@@ -56,8 +57,8 @@ class MetricsLog:
     def truncate_after(self, step: int) -> None:
         """Drops the lines of later steps: a run that resumes from `step` writes them again."""
         self._file.close()
-        self._rewrite([line for line in read_metrics(self._path) if line["step"] <= step])
-        self._file = self._path.open("a", encoding="utf-8")
+        self._keep(lambda line: line["step"] <= step)
+        self._file = open_to_append(self._path)
 
     def close(self) -> None:
         """Closes the file."""
@@ -69,22 +70,36 @@ class MetricsLog:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
-        write_text(self._path, "".join(_json_line(line) for line in lines))
+    def _keep(self, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+        # Byte for byte, since the run's record holds a digest of these lines.
+        content = _whole_lines(self._path)
+        kept = [
+            line for line, values in zip(content, read_metrics(self._path), strict=True) if is_kept(values)
+        ]
+        with replaced_at_once(self._path) as temporary:
+            temporary.write_bytes(b"".join(line + b"\n" for line in kept))
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     """The lines of a `metrics.jsonl`; a last line without its newline was cut off by a kill and is left out.
 
     Raises:
-      UserError: another line is not a JSON object with a step.
+      UserError: it cannot be read, or another line is not a JSON object with a step.
     """
-    *lines, _ = path.read_bytes().split(b"\n")
     read = []
+    try:
+        lines = _whole_lines(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}",
+            expected="the file that train wrote",
+            advice="restore it from a copy, or move it away",
+        ) from None
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line)
-            int(values["step"])
+            values = parse_json(line)
+            if type(values["step"]) is not int:
+                raise ValueError("its step is no whole number")
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"line {number} of {path} is {line[:60]!r}",
@@ -93,6 +108,31 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
             ) from None
         read.append(values)
     return read
+
+
+def validation_scores(path: pathlib.Path, *, up_to_step: int) -> dict[int, float]:
+    """Micro Dice in validation by step, of the epoch lines of a `metrics.jsonl` up to a step; undefined ones are 0.
+
+    Raises:
+      UserError: a line is damaged.
+    """
+    scores = {}
+    for line in read_metrics(path):
+        if line.get("kind") == "epoch" and line["step"] <= up_to_step:
+            try:
+                scores[line["step"]] = float(line["validation"]["micro"]["dice"] or 0.0)
+            except (KeyError, TypeError, ValueError):
+                raise UserError(
+                    f"{path} has an epoch line of step {line['step']:,} without the Dice in validation",
+                    expected="the file that train wrote",
+                    advice="restore it from a copy, or remove that line",
+                ) from None
+    return scores
+
+
+def _whole_lines(path: pathlib.Path) -> list[bytes]:
+    *lines, _ = read_file(path).split(b"\n")
+    return lines
 
 
 class SummaryWriter:

@@ -1,19 +1,15 @@
-"""The run folder: what lies where, and who may go on in it."""
+"""The run folder: its files, and those that each start adds to."""
 
-import contextlib
 import dataclasses
-import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.splits import Splits
-from nucseg_jax.training.record import read_metrics
-
-LOCK = ".lock"
+from nucseg_jax.training.run_record import RunRecord, read_record_file
+from nucseg_jax.training.saved_checkpoints import newest_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +60,11 @@ class RunFolder:
         return self.path / "results.json"
 
     @property
+    def record(self) -> pathlib.Path:
+        """Digests of all these at the run's end, see `training.run_record`; runs of earlier versions have none."""
+        return self.path / "record.json"
+
+    @property
     def checkpoints(self) -> pathlib.Path:
         """Orbax checkpoints."""
         return (self.shared or self.path) / "checkpoints"
@@ -95,38 +96,22 @@ class RunFolder:
                 " --workdir",
             )
 
-    def require_best(self, best_score: float | None, *, up_to_step: int) -> None:
-        """Raises UserError if metrics.jsonl knows of a better checkpoint than those that are there.
+    def newest_record(self) -> RunRecord | None:
+        """The record that config, split and scores are checked against; None before the first checkpoint.
 
-        Another would count as the best without a word: the best was damaged and set aside, or moved away.
-
-        Args:
-          best_score: the highest of the checkpoints that are there.
-          up_to_step: later ones are not expected yet.
+        Raises:
+          AlteredRunError: there is no checkpoint, and record.json is damaged.
         """
-        if not self.metrics.exists():
-            return
-        scores = [
-            (line["validation"]["micro"]["dice"] or 0.0, line["step"])
-            for line in read_metrics(self.metrics)
-            if line.get("kind") == "epoch" and line["step"] <= up_to_step
-        ]
-        score, step = max(scores, default=(0.0, 0))
-        if score > (0.0 if best_score is None else best_score):
-            raise UserError(
-                f"the best checkpoint of {self.path}, of step {step:,}, is gone: its Dice in validation was {score:.4f}"
-                + ("" if best_score is None else f", the best that is left has {best_score:.4f}"),
-                expected=f"{self.checkpoints / str(step)}",
-                advice=f"put it back from a copy (what was damaged lies in {self.damaged_checkpoints.name}), or train"
-                " anew in another --workdir",
-            )
+        found = newest_record(self.checkpoints)
+        if found is None and self.record.exists() and self.results.exists():
+            return read_record_file(self.record)
+        return found
 
     def record_start(self, environment: dict[str, Any]) -> None:
         """Writes the environment of the first start; those of later ones are added under 'resumed'."""
         if self.environment.exists():
-            first = json.loads(self.environment.read_text(encoding="utf-8"))
-            first.setdefault("resumed", []).append(environment)
-            environment = first
+            first = _read_object(self.environment)
+            environment = {**first, "resumed": [*first.get("resumed", []), environment]}
         write_json(self.environment, environment)
         timing = self._read_timing()
         timing["starts"].append({})
@@ -148,23 +133,34 @@ class RunFolder:
     def _read_timing(self) -> dict[str, Any]:
         if not self.timing.exists():
             return {"starts": []}
-        return json.loads(self.timing.read_text(encoding="utf-8"))
+        timing = _read_object(self.timing)
+        if not isinstance(timing.get("starts"), list):
+            raise UserError(f"{self.timing} is damaged: it has no list of starts", advice=_MOVE_AWAY)
+        return timing
+
+    def read_pretrained(self) -> dict[str, Any]:
+        """Content of pretrained.json.
+
+        Raises:
+          UserError: it is damaged.
+        """
+        return _read_object(self.pretrained)
 
     def read_splits(self) -> tuple[Splits, dict[str, Any]]:
         """The lists the run was started with, and the rest of split.json.
 
         Raises:
-          UserError: missing, or altered since (its digest does not match).
+          UserError: missing, or altered since: its digest does not match, or the newest record has others.
         """
         try:
-            stored = json.loads(self.split.read_text(encoding="utf-8"))
+            stored = read_json(self.split)
             splits = Splits.from_json(stored["lists"])
             recorded = stored["digest"], stored["data_digest"]
         except OSError as error:
             raise UserError(
                 f"{self.split} cannot be read: {error.strerror}", expected="the folder of a training run"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise UserError(
                 f"{self.split} cannot be read: {reason_of(error)}", expected="the file that train wrote"
             ) from None
@@ -173,67 +169,25 @@ class RunFolder:
                 f"{self.split} was altered: its lists no longer match their digest",
                 advice="restore the file; without it nobody knows which patches were trained on",
             )
+        newest = self.newest_record()
+        if newest is not None:
+            newest.require_data(self.split, splits.digest, stored["data_digest"])
         return splits, stored
 
 
-@contextlib.contextmanager
-def claim_run_folder(
-    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, data_digest: str
-) -> Iterator[RunFolder]:
-    """Makes a run folder, or takes up the one that is there, and holds it against other processes.
+_MOVE_AWAY = "restore it from a copy, or move it away; it holds no scores"
 
-    Args:
-      path: where.
-      config: JSON values of the config; written, since fields that do not matter to the outcome may differ.
-      changes: how `config` differs from the folder's own, in fields that matter to the outcome.
-      splits: what will be trained on.
-      data_digest: digest of the prepared data set.
 
-    Yields:
-      The folder.
+def _read_object(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON object that a start of the run wrote.
 
     Raises:
-      UserError: the folder cannot be written, is held by another process, belongs to another config, split or
-        data set, or holds something that is no run.
+      UserError: it is damaged.
     """
-    folder = RunFolder(path)
-    if changes:
-        raise UserError(
-            f"{path} was started with another config: " + "; ".join(changes),
-            advice="choose another --workdir, or go on with the old values",
-        )
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file", expected="a folder, or a path that does not exist yet")
-    # A start that was killed before it wrote config.json leaves some of these.
-    if path.exists() and not folder.config.exists():
-        beginnings = {folder.split.name, LOCK}
-        if any(entry.name not in beginnings and entry.suffix != ".part" for entry in path.iterdir()):
-            raise UserError(
-                f"{path} is not empty and has no config.json",
-                expected="a run folder, an empty folder, or a path that does not exist yet",
-                advice="choose another --workdir",
-            )
-    with contextlib.ExitStack() as stack:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(path / LOCK))
-            for part in path.glob(".*.part"):
-                part.unlink()
-            if folder.config.exists():
-                folder.require_same_data(splits, data_digest)
-            else:
-                lists = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
-                write_json(folder.split, lists)
-            # Last: a folder with a config.json has all that a resumed run looks for.
-            write_json(folder.config, config)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is training in {path}",
-                expected="one at a time",
-                advice="wait for it, or choose another --workdir",
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be written: {error.strerror}", advice="choose another --workdir"
-            ) from None
-        yield folder
+    try:
+        value = read_json(path)
+        if not isinstance(value, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {reason_of(error)}", advice=_MOVE_AWAY) from None
+    return value

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.order import steps_per_epoch
@@ -47,12 +48,13 @@ def make_schedule(
     steps = steps_per_epoch(training_patches, tile_px=tile_px, batch_size=batch_size)
     if not steps:
         raise UserError(
-            f"{training_patches} training patches in tiles of {tile_px} px do not fill a batch of {batch_size}",
+            f"{counted(training_patches, 'training patch')}, cut into tiles of {tile_px} px, do not fill a batch of"
+            f" {batch_size}",
             advice="lower --config.train.batch_size, or prepare more patches",
         )
     if training_patches * PATCH_PX**2 >= 2**32:
         raise UserError(
-            f"the training split has {training_patches:,} patches",
+            f"the training split has {counted(training_patches, 'patch')}",
             expected=f"fewer than {2**32 // PATCH_PX**2:,}, so that an epoch's pixels fit 32-bit counts",
         )
     return Schedule(

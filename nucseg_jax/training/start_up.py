@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nucseg_jax.core.stored_program import Origin
+from nucseg_jax.core.compilation_cache import Origin
 
 # Phases of a run's stopwatch, in order, and what they are called.
 _PHASES = {
@@ -13,14 +13,13 @@ _PHASES = {
     "first_step": "first step",
 }
 _ORIGINS: dict[Origin, str] = {
-    "store": "loaded",
-    "cache": "traced, then loaded",
+    "cache": "traced and loaded",
     "compiler": "compiled",
 }
 
 
 def start_up_line(total: float, seconds: Mapping[str, float], origin: Origin) -> str:
-    """Such as 'start-up  6.2 s: imports 1.8, data 0.3, weights 0.6, train step loaded 2.4, first step 0.9, other 0.2'.
+    """Returns the line, such as 'start-up  6.2 s: imports 1.8, data 0.3, ..., first step 0.9, other 0.2'.
 
     Args:
       total: age of the process.

@@ -9,6 +9,7 @@ import optax
 from flax import struct
 
 from nucseg_jax.models.layers import CONSTANTS
+from nucseg_jax.training.objective import WITH_NUCLEI
 
 
 class EpochSums(struct.PyTreeNode):
@@ -16,7 +17,8 @@ class EpochSums(struct.PyTreeNode):
 
     Attributes:
       steps: int32 [], steps taken in this epoch.
-      terms: dict of float32 [], each loss term summed over steps.
+      terms: dict of float32 [], each loss term summed over steps, and what `Objective.sums_with_nuclei` gives, summed
+        over tiles.
       counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
     """
 
@@ -127,3 +129,28 @@ def close_epoch(
     """The state between two epochs: the plateau schedule has seen the validation loss, the sums are zero."""
     _, plateau_state = plateau.update({}, state.plateau, value=validation_loss)
     return state.replace(plateau=plateau_state, epoch_sums=jax.tree.map(jnp.zeros_like, state.epoch_sums))
+
+
+def without_sums_with_nuclei(state: TrainState) -> TrainState:
+    """Returns the state as earlier versions kept it: without the sums over tiles with nuclei."""
+    terms = {name: total for name, total in state.epoch_sums.terms.items() if not name.endswith(WITH_NUCLEI)}
+    return state.replace(epoch_sums=state.epoch_sums.replace(terms=terms))
+
+
+def with_sums_unknown(state: TrainState, like: TrainState) -> TrainState:
+    """Adds the sums that a state of an earlier version lacks: 0 before an epoch's first step, else unknown, NaN.
+
+    Args:
+      state: on the mesh.
+      like: the state as it should be, of `jax.ShapeDtypeStruct` with shardings.
+    """
+    sums = state.epoch_sums
+    missing = like.epoch_sums.terms.keys() - sums.terms.keys()
+    if not missing:
+        return state
+    value = np.float32(np.nan if int(sums.steps) else 0.0)
+    added = {
+        name: jax.make_array_from_callback((), like.epoch_sums.terms[name].sharding, lambda _: value)
+        for name in missing
+    }
+    return state.replace(epoch_sums=sums.replace(terms={**sums.terms, **added}))

@@ -15,7 +15,7 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
-from nucseg_jax.training.objective import Objective
+from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
 from nucseg_jax.training.transfer import frozen_mask
@@ -51,6 +51,16 @@ class StepRecipe:
         """Names of everything that an epoch reports the mean of."""
         return (*self.objective.terms, "l2_penalty")
 
+    @property
+    def summed_names(self) -> tuple[str, ...]:
+        """Names of everything that an epoch adds up: the terms, and the sums over tiles with nuclei."""
+        return (*self.term_names, *self.objective.sum_names)
+
+    @property
+    def undefined_logs(self) -> frozenset[str]:
+        """Names of logs that are NaN in a step whose tiles hold no nucleus."""
+        return frozenset(self.objective.sum_names) - {TILES_WITH_NUCLEI}
+
 
 def train_step(
     recipe: StepRecipe,
@@ -69,7 +79,8 @@ def train_step(
 
     Returns:
       The state after the step and its logs: every term of `recipe.term_names` bare, `loss` (the objective and the
-      L2 penalty) and `gradient_norm` (of the objective, without L2), each float32 [].
+      L2 penalty), `gradient_norm` (of the objective, without L2), and the means over tiles with nuclei, NaN where
+      there is none; each float32 [].
     """
     epoch = state.step // recipe.steps_per_epoch
     image, label = augment(
@@ -79,7 +90,9 @@ def train_step(
 
     frozen = frozen_mask(state.params, recipe.frozen_stages)
 
-    def loss_of(params: Any) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array, Any]]:
+    has_nucleus = jnp.any(label > 0, axis=(1, 2))
+
+    def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, ...]]:
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
@@ -90,21 +103,21 @@ def train_step(
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
         )
-        terms = {
-            name: jnp.sum(jnp.where(batch.valid, values, 0.0)) / jnp.sum(batch.valid)
-            for name, values in recipe.objective.values(logits, label).items()
-        }
-        return recipe.objective.total(terms), (terms, logits, updated["batch_stats"])
+        values = recipe.objective.values(logits, label)
+        terms = recipe.objective.means(values, batch.valid, has_nucleus)
+        return recipe.objective.total(terms), (terms, values, logits, updated["batch_stats"])
 
-    gradient, (terms, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+    gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = recipe.optimizer.update(gradient, state.opt_state, state.params)
     updates = optax.tree.scale(state.plateau.scale, updates)
 
     mask = l2_mask(state.params, recipe.l2_scope, recipe.frozen_stages)
     terms["l2_penalty"] = l2_penalty(state.params, mask, recipe.l2)
+    sums = recipe.objective.sums_with_nuclei(values, batch.valid & has_nucleus)
     counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label), 0)
     logs = {
         **terms,
+        **{name: sums[name] / sums[TILES_WITH_NUCLEI] for name in sums if name != TILES_WITH_NUCLEI},
         "loss": recipe.objective.total(terms) + terms["l2_penalty"],
         "gradient_norm": optax.tree.norm(gradient),
     }
@@ -113,7 +126,7 @@ def train_step(
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
-        epoch_sums=state.epoch_sums.add(terms, counts),
+        epoch_sums=state.epoch_sums.add(terms | sums, counts),
     )
     return new_state, logs
 

@@ -7,17 +7,27 @@ import numpy as np
 import pytest
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.evaluate import read_patches
+from nucseg_jax.commands.evaluate import evaluate, read_patches, refuse_seen_patches
+from nucseg_jax.commands.evaluation_folder import evaluation_name
+from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.seal import sealed, unsealed
 from nucseg_jax.data.pannuke.reader import read_folds
-from nucseg_jax.data.prepared import plan_data
+from nucseg_jax.data.prepared import DataPlan, plan_data
+from nucseg_jax.data.splits import Splits
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.ops.probability import FOREGROUND_RULE
+from nucseg_jax.settings import EvalSettings
+from nucseg_jax.training.run_check import best_checkpoint
 from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import AlteredRunError
+from nucseg_jax.training.saved_checkpoints import checkpoint_paths
 
 
-def scores_of(run, split):
-    (folder,) = (run / "evaluations").glob(f"{split}-*")
+def scores_of(run, split, *asked):
+    """What the evaluation left that was asked for these fields of `eval`."""
+    (folder,) = (run / "evaluations").glob("-".join([f"{split}-*-step[0-9][0-9]", *asked]))
     return json.loads((folder / "results.json").read_text())
 
 
@@ -26,6 +36,7 @@ def test_the_test_split_scores_as_at_the_end_of_training(command_line, finished_
     assert status == 0, err
     assert "image_skip" in out
     trained = json.loads((finished_run / "results.json").read_text())
+    assert trained["test"]["foreground_rule"] == FOREGROUND_RULE
     assert scores_of(finished_run, "test")["test"] == trained["test"]
 
 
@@ -70,6 +81,7 @@ def test_another_model_is_refused(command_line, finished_run):
 def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_line, finished_run):
     """They change the scores and are said; the run's own results.json stays as it is."""
     before = (finished_run / "results.json").read_bytes()
+    earlier = scores_of(finished_run, "test")
     status, _, err = command_line.run(
         "evaluate",
         *command_line.config,
@@ -79,7 +91,9 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
         f"--workdir={finished_run}",
     )
     assert status == 0, err
-    scored = scores_of(finished_run, "test")
+    scored = scores_of(finished_run, "test", "reestimate_batch_norm=True", "compare_statistics=end")
+    # What was asked before is kept.
+    assert scores_of(finished_run, "test") == earlier
     assert scored["about"]["eval"]["reestimate_batch_norm"] is True
     assert scored["about"]["forced"] is False
     assert scored["test"]["batch_statistics"]["micro"]["dice"] > 0
@@ -107,21 +121,136 @@ def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trai
         data._replace(splits=other.splits({1: 5, 2: 50, 3: 5})).rows("validation")
 
 
-def test_a_best_checkpoint_that_is_gone_is_missed(finished_run, tmp_path):
-    """Rather than that the next best takes its place."""
-    run = tmp_path / "run"
-    shutil.copytree(finished_run, run)
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    last = max((line for line in lines if line["kind"] == "epoch"), key=lambda line: line["step"])
-    for line in lines:
-        if line["kind"] == "epoch":
-            line["validation"]["micro"]["dice"] = 0.99 if line is lines[0] or line["epoch"] == 1 else 0.1
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(UserError, match=r"(?s)is gone: its Dice in validation was 0\.9900.*put it back"):
-        load_run(run)
-    folder = RunFolder(run)
-    folder.require_best(0.99, up_to_step=last["step"])
-    folder.require_best(None, up_to_step=0)
+@pytest.fixture
+def copied(finished_run, tmp_path):
+    return RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def edited(file, *names, value):
+    """Puts a value into a JSON file, at the end of a path of names."""
+    content = json.loads(file.read_text())
+    inner = content
+    for name in names[:-1]:
+        inner = inner[name]
+    inner[names[-1]] = value
+    file.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def twice_validated(copied):
+    """A run with two scored checkpoints; that of step 28, between two validations, gets a score."""
+    for path in checkpoint_paths(copied.checkpoints):
+        record = path / "record" / "metadata"
+        values = unsealed(json.loads(record.read_text()))
+        record.write_text(json.dumps(sealed({**values, "scores": {**values["scores"], "28": 0.01}})))
+    scores = copied.checkpoints / "28" / "metrics"
+    scores.mkdir()
+    (scores / "metrics").write_text('{"score": 0.01}')
+    return copied
+
+
+@pytest.mark.parametrize("alter", ["a digit", "infinity", "exchanged", "unreadable"])
+def test_an_altered_score_changes_no_model(twice_validated, alter):
+    """Orbax's files of scores are no more than a copy of what the records have."""
+    copied, (before, notes) = twice_validated, best_checkpoint(twice_validated)
+    assert notes == []
+    files = {path.name: path / "metrics" / "metrics" for path in checkpoint_paths(copied.checkpoints)}
+    scores = {step: file.read_text() for step, file in files.items() if file.exists()}
+    assert len(scores) > 1
+    (last, other), best = list(scores)[:2], before.path.name
+    others = [step for step in scores if step != best]
+    new = {
+        "a digit": {others[0]: '{"score": 0.9999}'},
+        "infinity": {others[0]: '{"score": Infinity}'},
+        "exchanged": {last: scores[other], other: scores[last]},
+        "unreadable": {others[0]: "{"},
+    }[alter]
+    for step, text in new.items():
+        files[step].write_text(text)
+    after, notes = best_checkpoint(copied)
+    assert after.path == before.path
+    assert len(notes) == len(new)
+    assert all("was altered and is passed over: its score" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("train", "dtype", "bfloat16"),
+        ("model", "batch_norm_unbiased_variance", True),
+        ("model", "output_stride", 8),
+        ("eval", "reestimate_batch_norm", True),
+    ],
+)
+def test_an_edited_config_is_refused_wherever_it_would_change_a_number(copied, section, field, value):
+    as_trained = read_experiment_file(copied.config)
+    edited(copied.config, section, field, value=value)
+    for use in (
+        lambda: load_run(copied.path),
+        lambda: evaluate(None, copied.path, split="test", baselines=False, force=False),
+        lambda: changes_since_start(as_trained, copied),
+    ):
+        with pytest.raises(AlteredRunError, match=f"{section}.{field}: .* -> {value!r}"):
+            use()
+
+
+def test_an_edited_data_digest_lets_no_training_patch_be_scored(copied):
+    experiment = read_experiment_file(copied.config)
+    plan = plan_data(experiment.data.data_dir, experiment.splits)
+    edited(copied.split, "data_digest", value="0" * 64)
+    with pytest.raises(AlteredRunError, match=r"split\.json was altered"):
+        refuse_seen_patches(copied, plan, "train")
+
+
+def test_a_best_checkpoint_that_is_gone_is_missed(twice_validated):
+    """Rather than that the next best takes its place; also without metrics.jsonl."""
+    copied, step = twice_validated, best_checkpoint(twice_validated)[0].record.step
+    shutil.rmtree(copied.checkpoints / str(step))
+    copied.metrics.unlink()
+    with pytest.raises(UserError, match=rf"(?s)of step {step}, is gone.*put it back"):
+        load_run(copied.path)
+
+
+def test_a_run_of_an_earlier_version_is_used_and_its_scores_are_held_to_the_log(copied, capsys):
+    before = load_run(copied.path)
+    assert capsys.readouterr().err == ""
+    for path in checkpoint_paths(copied.checkpoints):
+        record = path / "record" / "metadata"
+        values = json.loads(record.read_text())
+        record.write_text(json.dumps({name: values[name] for name in ("config", "split_digest")}))
+    copied.record.unlink()
+    assert load_run(copied.path).digest() == before.digest()
+    assert capsys.readouterr().err.count("cannot be checked") == 1
+    lines = [json.loads(line) for line in copied.metrics.read_text().splitlines()]
+    first = next(line for line in lines if line["kind"] == "epoch")
+    first["validation"]["micro"]["dice"] = 0.99
+    copied.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=r"its Dice in validation was 0\.9900|0\.99 was recorded elsewhere"):
+        load_run(copied.path)
+
+
+def test_an_evaluation_is_named_by_what_was_asked():
+    own = EvalSettings(8, False, "never", 6, True)
+    plan = DataPlan(pathlib.Path(), Splits(*np.zeros((3, 0, 2), np.int32)), "d" * 64)
+
+    def name(step=8, baselines=False, plan=plan, split="test", **fields):
+        asked = dataclasses.replace(own, **fields)
+        return evaluation_name(plan, split, step, own, asked, baselines=baselines)
+
+    names = [
+        name(),
+        name(step=16),
+        name(baselines=True),
+        name(reestimate_batch_norm=True),
+        name(compare_statistics="end"),
+        name(compare_statistics="end", reestimate_batch_norm=True),
+        name(batch_size=4),
+        name(split="validation"),
+        name(plan=plan._replace(digest="e" * 64)),
+        name(plan=plan._replace(splits=Splits(*np.ones((3, 1, 2), np.int32)))),
+    ]
+    assert len(set(names)) == len(names)
+    assert name(overlays=0, time_inference=False) == names[0]
 
 
 def test_no_run_no_scores(command_line, tmp_path):

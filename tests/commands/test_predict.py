@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,13 +18,18 @@ from PIL import Image
 
 from nucseg_jax import load_run
 from nucseg_jax.commands.predict import PredictSettings, predict
-from nucseg_jax.commands.predict_inputs import find_inputs
+from nucseg_jax.commands.predict_looks import look_at
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.inference import mask_file, open_source, tissue, write_images
+from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.source import array_source
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from tests.commands.predicted_files import contents
+from tests.inference.test_regular_files import ome_tiff_with_a_plane_in
+from tests.inference.test_zarr_bounds import write_header
 
 TILE_PX = 64
 SETTINGS = PredictSettings(
@@ -53,28 +59,79 @@ def predicted(finished_run, painted_image, tmp_path_factory):
     return folder
 
 
+def make_bad_inputs(folder: pathlib.Path, good: pathlib.Path) -> dict[str, str]:
+    """Writes one of each kind that once stopped a whole `predict`, or made it wait; the reasons by name."""
+    os.mkfifo(folder / "pipe.png")
+    os.mkfifo(folder / ".pipe")
+    (folder / "to_pipe.tif").symlink_to(".pipe")
+    (folder / "device.png").symlink_to("/dev/zero")
+    (folder / "circle.png").symlink_to("circle.png")
+    (folder / "nothing.png").symlink_to("nowhere.png")
+    (folder / "folder.svs").mkdir()
+    (folder / "truncated.png").write_bytes(good.read_bytes()[:5000])
+    (folder / "empty.tif").write_bytes(b"")
+    os.mkfifo(folder / "planes.tif")
+    ome_tiff_with_a_plane_in(folder / "set.ome.tif", "planes.tif")
+    write_header(folder / "large.zarr", shape=[100_000, 100_000], chunks=[100_000, 100_000])
+    write_header(folder / "small.zarr", shape=[4000, 4000, 3], chunks=[1, 1, 1])
+    return {
+        **dict.fromkeys(("pipe.png", "to_pipe.tif", "planes.tif"), "is a pipe"),
+        "set.ome.tif": "other parts lie in 'planes.tif'",
+        "device.png": "is a device",
+        "circle.png": "in a circle",
+        "nothing.png": "does not exist",
+        "folder.svs": "it is a folder",
+        "truncated.png": "truncated",
+        "empty.tif": "empty",
+        "large.zarr": "9,537 MiB",
+        "small.zarr": "3,072,000 of them",
+    }
+
+
 def test_good_images_finish_and_bad_ones_are_listed(command_line, finished_run, painted_image, tmp_path):
-    Image.fromarray(painted_image[:80]).save(tmp_path / "good.png")
-    (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:5000])
-    (tmp_path / "empty.tif").write_bytes(b"")
+    """In one process, of which two images are good, one of them under a name of 254 bytes and with a comma.
+
+    Standard output is of an encoding that lacks its characters, and one name holds a carriage return.
+    """
+    inputs, good = tmp_path / "in[1], new", ["good.png", "切," + "片" * 82 + ".png"]
+    inputs.mkdir()
+    for name in good:
+        Image.fromarray(painted_image[:80]).save(inputs / name)
+    for companion in ("._good.png", ".DS_Store", "Thumbs.db"):
+        (inputs / companion).write_bytes(b"\0\5\x16\7")
+    reasons = make_bad_inputs(inputs, inputs / "good.png")
+    hidden = "no\rpicture\x1b[2K.png"
+    (inputs / hidden).write_bytes(b"\0" * 9)
     status, out, err = command_line.run(
         "predict",
         f"--workdir={finished_run}",
-        f"--inputs={tmp_path}/*",
+        f"--inputs={inputs}/*,{inputs / good[1]}",
         f"--out={tmp_path / 'out'}",
         f"--tile_px={TILE_PX}",
         "--overlap_px=32",
+        env={"PYTHONIOENCODING": "ascii"},
     )
     assert status == 1, err
     assert "Traceback" not in err
-    assert "say no resolution" in out
+    assert "2 images with no plausible resolution" in out
+    # Bars, which rewrite their line; the pipe gives their carriage returns as line ends.
+    assert "%|" not in out + err
+    assert r"no\rpicture\x1b[2K.png: " in out
+    assert f"{inputs / good[1]}: ".encode("ascii", "backslashreplace").decode() in out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["good.png"]
-    reasons = {pathlib.Path(entry["input"]).name: entry["reason"] for entry in summary["failed"]}
-    assert set(reasons) == {"bad.png", "empty.tif"}
-    assert "truncated" in reasons["bad.png"]
-    assert not list((tmp_path / "out").glob("*bad*"))
-    assert not list((tmp_path / "out").glob(".*.part"))
+    assert summary["foreground_rule"] == FOREGROUND_RULE
+    assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == good
+    assert all((tmp_path / "out" / name).exists() for entry in summary["images"] for name in entry["files"])
+    failed = {pathlib.Path(entry["input"]).name: entry["reason"] for entry in summary["failed"]}
+    assert set(failed) == {*reasons, hidden}
+    assert {name for name, words in reasons.items() if words not in failed[name]} == set()
+    assert all(f"{inputs / name}: " in out for name in reasons)
+    stems = [entry["files"][0].removesuffix(".mask.png") for entry in summary["images"]]
+    left = [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(tuple(stems))]
+    assert {path.name for path in left} == {
+        *("summary.json", ".lock"),
+        *(f".{stem}.journal.json" for stem in stems),
+    }
 
 
 def test_files_hold_what_the_python_interface_gives(finished_run, painted_image, predicted):
@@ -117,9 +174,9 @@ def test_the_geojson_is_what_qupath_takes(predicted):
         assert all(isinstance(value, float) for value in feature["properties"]["measurements"].values())
 
 
-@pytest.mark.parametrize("stop_at", [1, 3])
-def test_a_stopped_job_goes_on_where_it_was_and_ends_the_same(
-    stop_at, finished_run, predicted, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize(("stop_at", "is_damaged"), [(1, False), (3, True)])
+def test_a_stopped_job_goes_on_after_what_is_left_of_it_and_ends_the_same(
+    stop_at, is_damaged, finished_run, predicted, tmp_path, monkeypatch, capsys
 ):
     written = []
     write = write_images.write_journal
@@ -135,6 +192,9 @@ def test_a_stopped_job_goes_on_where_it_was_and_ends_the_same(
         with pytest.raises(KeyboardInterrupt):
             run_predict(finished_run, [predicted / "field.tif"], tmp_path)
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == set()
+    if is_damaged:
+        # Its rows would read as background.
+        (tmp_path / ".field.probability.unfinished" / "probability" / "c" / "0" / "0").unlink()
     rows = []
     monkeypatch.setattr(
         write_images,
@@ -142,22 +202,61 @@ def test_a_stopped_job_goes_on_where_it_was_and_ends_the_same(
         lambda path, journal: (write(path, journal), rows.append(journal.rows_done)),
     )
     assert run_predict(finished_run, [predicted / "field.tif"], tmp_path) == 0
-    assert min(rows) > written[-1]
+    assert (min(rows) > written[-1]) != is_damaged
     assert contents(tmp_path, "field") == contents(predicted / "out", "field")
 
 
 def test_finished_images_are_left_alone_until_something_changes(finished_run, predicted, tmp_path, capsys):
-    out = tmp_path / "out"
+    out, image = tmp_path / "out", predicted / "field.tif"
     shutil.copytree(predicted / "out", out)
     before = {path: path.stat().st_mtime_ns for path in out.iterdir() if path.name.startswith("field.")}
-    assert run_predict(finished_run, [predicted / "field.tif"], out) == 0
-    assert "1 images were finished before" in capsys.readouterr().out
+    os.utime(image)
+    assert run_predict(finished_run, [image], out) == 0
+    assert "1 image finished before" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    # An output that was emptied, and one of which a part is gone.
+    (out / "field.mask.png").write_bytes(b"")
+    (out / "field.probability.zarr" / "probability" / "c" / "0" / "0").unlink()
+    assert run_predict(finished_run, [image], out) == 0
+    assert "field.mask.png, field.probability.zarr changed or vanished" in capsys.readouterr().out
+    assert contents(out, "field") == contents(predicted / "out", "field")
     other = PredictSettings(microns_per_px=0.5, tile_px=TILE_PX, overlap_px=32, rule=NucleusRule())
-    assert run_predict(finished_run, [predicted / "field.tif"], out, other) == 0
-    summary = json.loads((out / "summary.json").read_text())
-    assert summary["images"][0]["microns_per_px"] == 0.5
-    assert summary["images"][0]["resolution_from"] == "--mpp"
+    assert run_predict(finished_run, [image], out, other) == 0
+    (entry,) = json.loads((out / "summary.json").read_text())["images"]
+    assert (entry["microns_per_px"], entry["resolution_from"], entry["notes"]) == (0.5, "--mpp", [])
+
+
+def test_an_image_that_was_replaced_by_one_of_the_same_size_and_time_is_predicted_again(
+    finished_run, painted_image, tmp_path, capsys
+):
+    """Beside images under names that no text, or no place, or another image's working files stand in the way of."""
+    for name in (".a.png", "a.png", "b.png", os.fsdecode(b"Pr\xe9p.png")):
+        Image.fromarray(painted_image[:70, :70]).save(tmp_path / name)
+    image = tmp_path / "c.tif"
+    tifffile.imwrite(image, painted_image[:70, :70], photometric="rgb")
+    before = image.stat()
+    (tmp_path / "out" / "b.geojson" / "not_empty").mkdir(parents=True)
+
+    def predicted_now() -> dict[str, dict[str, object]]:
+        assert run_predict(finished_run, [tmp_path], tmp_path / "out") == 2
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        reasons = {entry["input"]: entry["reason"] for entry in summary["failed"]}
+        assert "its outputs cannot be written" in reasons[str(tmp_path / "b.png")]
+        assert "not UTF-8" in reasons[str(tmp_path / "Pr\udce9p.png")]
+        entries = {pathlib.Path(entry["input"]).name: entry for entry in summary["images"]}
+        assert set(entries) == {".a.png", "a.png", "c.tif"}
+        assert all((tmp_path / "out" / file).exists() for each in entries.values() for file in each["files"])
+        return entries
+
+    assert predicted_now()["c.tif"]["notes"] == []
+    assert "Pr\\udce9p.png" in capsys.readouterr().out
+    tifffile.imwrite(image, np.zeros((70, 70, 3), np.uint8), photometric="rgb")
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert image.stat().st_size == before.st_size
+    (remark,) = [note for note in predicted_now()["c.tif"]["notes"] if note.startswith("all black")]
+    printed = capsys.readouterr().out
+    assert f"{image}: {remark}" in printed
+    assert "2 images finished before" in printed
 
 
 def test_a_large_image_skips_its_background_and_gets_a_pyramid(
@@ -186,18 +285,6 @@ def test_a_large_image_skips_its_background_and_gets_a_pyramid(
         np.testing.assert_array_equal(levels[1].asarray() > 0, halves)
 
 
-def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(
-    finished_run, painted_image, tmp_path, capsys
-):
-    Image.fromarray(painted_image[:70, :70]).save(tmp_path / "good.png")
-    shutil.copyfile(tmp_path / "good.png", os.fsencode(tmp_path) + b"/Pr\xe9p.png")
-    assert run_predict(finished_run, [tmp_path], tmp_path / "out") == 1
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["good.png"]
-    assert "not UTF-8" in summary["failed"][0]["reason"]
-    assert "Pr\\udce9p.png" in capsys.readouterr().out
-
-
 def test_a_slide_that_lies_in_several_files_is_predicted_once(
     finished_run, painted_image, tmp_path, monkeypatch, capsys
 ):
@@ -216,20 +303,59 @@ def test_a_slide_that_lies_in_several_files_is_predicted_once(
     assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["1.dcm", "3.dcm"]
 
 
-def test_inputs_are_checked_before_anything_runs(tmp_path):
-    for name in ("a.png", "a.tif", "b.jpg"):
-        (tmp_path / name).write_bytes(b"x")
-    out = tmp_path / "out"
-    assert [path.name for path in find_inputs([f"{tmp_path}/b*", str(tmp_path / "b.jpg")], out)] == ["b.jpg"]
-    for patterns, folder, words in (
-        ([str(tmp_path)], out, "under one name"),
-        ([f"{tmp_path}/*.svs"], out, "names no image"),
-        ([f"{tmp_path}/b.jpg"], tmp_path, "where outputs go"),
-    ):
-        with pytest.raises(UserError, match=words):
-            find_inputs(patterns, folder)
+@pytest.mark.parametrize(("power", "microns"), [(20, 0.5), (40, 0.25)])
+def test_an_objective_without_microns_is_named_and_can_set_the_scale(power, microns, tmp_path, capsys):
+    path = tmp_path / "a.tif"
+    about = f"Aperio Image Library v11|AppMag = {power}"
+    tifffile.imwrite(
+        path, np.zeros((90, 70, 3), np.uint8), photometric="rgb", description=about, metadata=None
+    )
+    for is_used in (False, True):
+        settings = dataclasses.replace(SETTINGS, mpp_from_objective=is_used)
+        look_at([path], settings, {})
+        out = capsys.readouterr().out
+        assert (f"a.tif: {power}x, usually {microns}" in out and "--mpp_from_objective" in out) != is_used
+        job = plan_job(
+            path,
+            open_source.open_source(path),
+            microns_per_px=None,
+            tile_px=TILE_PX,
+            overlap_px=32,
+            mpp_from_objective=is_used,
+        )
+        assert job.resolution.microns_per_px == (microns if is_used else 0.25)
+        assert (f"objective of {power}x" in job.resolution.found_in) == is_used
+        job.view.source.close()
+
+
+def test_notes_on_an_image_are_printed_and_kept(finished_run, painted_image, tmp_path, capsys):
+    """Bits that the header leaves out, and what the summary tells of the objective."""
+    about = "Aperio Image Library v11|AppMag = 40|MPP = 0.25"
+    dark = (painted_image[:70, :70] // 16).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", dark, photometric="rgb", description=about, metadata=None)
+    assert run_predict(finished_run, [tmp_path / "a.tif"], tmp_path / "out") == 0
+    (entry,) = json.loads((tmp_path / "out" / "summary.json").read_text())["images"]
+    assert entry["objective_power"] == 40
+    (note,) = [note for note in entry["notes"] if "levels lie within" in note]
+    assert f"a.tif: {note}" in capsys.readouterr().out
 
 
 def test_an_array_that_is_no_image_is_refused(finished_run):
     with pytest.raises(UserError, match="float"):
         load_run(finished_run).predict(np.zeros((10, 10, 3)))
+
+
+def test_a_run_that_was_scored_with_statistics_that_no_checkpoint_holds_gives_a_warning(
+    finished_run, monkeypatch
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        load_run(finished_run)
+    experiment = read_experiment_file(finished_run / "config.json")
+    scored = dataclasses.replace(experiment.settings.eval, reestimate_batch_norm=True)
+    experiment = dataclasses.replace(
+        experiment, settings=dataclasses.replace(experiment.settings, eval=scored)
+    )
+    monkeypatch.setattr("nucseg_jax.run.read_experiment_file", lambda path: experiment)
+    with pytest.warns(UserWarning, match="re-estimated batch-norm statistics"):
+        load_run(finished_run)

@@ -64,7 +64,7 @@ def test_a_release_is_prepared_and_the_second_time_found(release_dir, tmp_path, 
     assert "189,744" in first.out
     assert str(dataset_folder(tmp_path / "data")) in first.out
     assert "launch.py train --config=" in first.out
-    assert "fold 3: 100%" in first.err
+    assert "%" not in first.err
     assert {path.name for path in (tmp_path / "data").iterdir()} == LEFT_OVER
     digest = reader.data_digest(tmp_path / "data")
     assert digest in first.out
@@ -115,7 +115,7 @@ def test_a_moved_release_is_compared_by_content_and_then_known(release_dir, tmp_
     prepare(from_release(release_dir, tmp_path / "data"))
     moved = release_dir.rename(tmp_path / "moved")
     prepare(from_release(moved, tmp_path / "data"))
-    assert "compare fold 3: 100%" in capfd.readouterr().err
+    assert "%" not in capfd.readouterr().err
     prepare(from_release(moved, tmp_path / "data"))
     assert capfd.readouterr().err == ""
 
@@ -197,7 +197,7 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
         thread.join()
     shown = capfd.readouterr()
     assert "CC BY-NC-SA 4.0" in shown.out
-    assert "fold_3.zip: 100%" in shown.err
+    assert "%" not in shown.err
     prepare(source)  # Needs no server.
     assert "Already prepared (download of the official archives)" in capfd.readouterr().out
     prepare(

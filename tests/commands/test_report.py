@@ -1,10 +1,32 @@
 import csv
 import json
 
+# A container's user: no home, no entry in the password database; and a notebook's shell whose backend is not installed.
+BARE_SURROUNDINGS = """
+import os, pwd, runpy, sys
 
-def test_a_run_becomes_a_page_with_its_scores_and_its_gaps(command_line, finished_run, tmp_path):
-    status, out, err = command_line.run("report", f"--runs={finished_run}*", f"--out={tmp_path / 'report'}")
+def unknown(number):
+    raise KeyError(f"getpwuid(): uid not found: {number}")
+
+pwd.getpwuid = unknown
+for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"):
+    os.environ.pop(name, None)
+os.environ["MPLBACKEND"] = "module://ipympl.backend_nbagg"
+sys.argv = sys.argv[1:]
+sys.path[0] = os.path.dirname(sys.argv[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_run_becomes_a_page_with_its_scores_and_its_gaps_whatever_the_surroundings(
+    command_line, finished_run, tmp_path
+):
+    (tmp_path / "bare.py").write_text(BARE_SURROUNDINGS)
+    arguments = ("report", f"--runs={finished_run}*", f"--out={tmp_path / 'report'}")
+    status, out, err = command_line.run(*arguments, before=(str(tmp_path / "bare.py"),))
     assert status == 0, err
+    assert "compiled programs are not kept: HOME is not set" in err
+    assert err.count("\n") == 1
     assert "1 run, 1 finished" in out
     results = json.loads((finished_run / "results.json").read_text())
     text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

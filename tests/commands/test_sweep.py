@@ -13,12 +13,13 @@ import time
 import pytest
 
 from configs import quickstart
-from nucseg_jax.commands.sweep import SweepRun, import_submitit, list_rows
+from nucseg_jax.commands.sweep import SweepRun, import_submitit, list_rows, shown_test_dice
 from nucseg_jax.commands.sweep_local import devices_by_slot, last_error
 from nucseg_jax.commands.sweep_slurm import slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.lock import held
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
+from nucseg_jax.training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE_EPOCH = (
@@ -93,6 +94,27 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
     ]
 
 
+def test_a_list_says_once_what_several_rows_have_in_common(tmp_path, capsys):
+    def listed(*rows):
+        list_rows(read_sweep(write_sweep(tmp_path / "rows.py", *rows)), None)
+        return [line.split() for line in capsys.readouterr().out.splitlines() if "--" not in line]
+
+    rows = [Row(f"seed{seed}", {"train.seed": seed, "train.epochs": 3}) for seed in (0, 1)]
+    assert listed(*rows)[1:] == [
+        ["all", "rows:", "train.epochs=3"],
+        [],
+        ["index", "label", "train.seed"],
+        ["0", "seed0", "0"],
+        ["1", "seed1", "1"],
+    ]
+    # One row has nothing in common with others.
+    assert listed(rows[0])[1:] == [
+        [],
+        ["index", "label", "train.seed", "train.epochs"],
+        ["0", "seed0", "0", "3"],
+    ]
+
+
 @pytest.fixture
 def sweep_run(tmp_path):
     """A sweep of the quickstart whose rows are not started."""
@@ -102,6 +124,12 @@ def sweep_run(tmp_path):
     return SweepRun(sweep, experiments, tmp_path / "root", ("python", "launch.py"))
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"test": {"micro": {"dice": "x"}}}', "[" * 100_000])
+def test_a_row_whose_results_are_damaged_does_not_end_the_list(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    assert shown_test_dice(RunFolder(tmp_path)) == "damaged"
+
+
 def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
     sweep_run.claim()
     settings = sweep_run.experiments[2].settings.as_json()
@@ -109,6 +137,19 @@ def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
     sweep_run.folder(2).path.mkdir()
     sweep_run.folder(2).config.write_text(json.dumps(settings))
     with pytest.raises(UserError, match=r"fold2 was started with another config: train\.lr: 0\.5 -> 0\.001"):
+        sweep_run.claim()
+
+
+def test_submitits_pickles_lie_in_a_folder_of_this_user_alone(sweep_run):
+    """They are read again as code."""
+    sweep_run.claim()
+    assert sweep_run.submitit.stat().st_mode & 0o777 == 0o700
+    sweep_run.submitit.chmod(0o777)
+    with pytest.raises(UserError, match=r"run as code: others may write to .*\.submitit; chmod go-w"):
+        sweep_run.claim()
+    sweep_run.submitit.rename(sweep_run.root / "elsewhere")
+    sweep_run.submitit.symlink_to(sweep_run.root / "elsewhere")
+    with pytest.raises(UserError, match=r"\.submitit is a link"):
         sweep_run.claim()
 
 
@@ -134,7 +175,7 @@ def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path):
     assert process.returncode == 130, err
     assert err.strip().startswith("interrupted")
     assert "Traceback" not in out + err
-    assert (tmp_path / "fold2.log").read_text().splitlines()[-1] == "error: ended by SIGTERM"
+    assert (tmp_path / "fold2.log").read_text().splitlines()[-1].startswith("preempted (SIGTERM)")
     assert not (tmp_path / "too_many.log").exists()
     # Nobody trains in it any more.
     with held(tmp_path / "fold2" / ".lock"):

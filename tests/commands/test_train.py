@@ -8,6 +8,7 @@ from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.examples import examples_path, read_examples
+from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.training.record import read_metrics
 
 CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
@@ -18,11 +19,16 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
     results = json.loads((finished_run / "results.json").read_text())
     assert set(results) == {"train", "validation", "test"}
     for name, result in results.items():
-        assert set(result) == CONVENTIONS | {"loss", "dice_loss", "l2_penalty"}
+        assert set(result) == CONVENTIONS | {
+            *("loss", "dice_loss", "dice_loss_with_nuclei", "l2_penalty", "foreground_rule")
+        }
         assert result["loss"] == pytest.approx(result["dice_loss"] + result["l2_penalty"])
         # The table can be computed again from the per-image counts.
         counts, patches = read_per_image(per_image_path(finished_run, name))
         assert counts.compute() == {convention: result[convention] for convention in CONVENTIONS}
+        # One of the five patches has no nucleus.
+        assert result["dice_loss_with_nuclei"] == counts.mean_losses_with_nuclei()["dice_loss"]
+        assert result["dice_loss_with_nuclei"] < result["dice_loss"] - 0.05
         assert patches.shape == (5, 2)
         levels = read_levels(calibration_path(finished_run, name))
         nucleus = counts.counts[:, 0]
@@ -33,6 +39,8 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         np.testing.assert_array_equal(shown, counts.counts[examples.position])
         np.testing.assert_array_equal(np.stack([examples.fold, examples.row], 1), patches[examples.position])
         assert (finished_run / "overlays" / f"{name}.png").stat().st_size > 10_000
+    run = read_run(finished_run)
+    assert (run.faults, run.is_checked) == ((), True)
     config = json.loads((finished_run / "config.json").read_text())
     assert config["train"]["tile_px"] == 32
     environment = json.loads((finished_run / "environment.json").read_text())
@@ -46,6 +54,8 @@ def test_metrics_begin_before_the_middle_of_epoch_1_and_tell_each_epoch(finished
     lines = read_metrics(finished_run / "metrics.jsonl")
     assert lines[0]["kind"] == "train"
     assert lines[0]["step"] < STEPS_PER_EPOCH / 2
+    # A step belongs to the epoch that it ends, too.
+    assert all(line["epoch"] == -(-line["step"] // STEPS_PER_EPOCH) for line in lines)
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert [line["step"] for line in epochs] == [10, 20, 30]
     for line in epochs:

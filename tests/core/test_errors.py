@@ -1,15 +1,6 @@
-import doctest
-
 import pytest
 
-from nucseg_jax.core import errors
 from nucseg_jax.core.errors import reason_of
-
-
-def test_examples_hold():
-    outcome = doctest.testmod(errors)
-    assert outcome.attempted >= 3
-    assert outcome.failed == 0
 
 
 def test_a_reason_is_one_short_line_whatever_was_read():

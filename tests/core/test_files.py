@@ -2,13 +2,21 @@ import errno
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import is_full_disk, replaced_at_once, write_json
+from nucseg_jax.core.files import (
+    is_full_disk,
+    open_to_append,
+    own_files_explained,
+    replaced_at_once,
+    write_json,
+)
+from nucseg_jax.core.lock import held
 from nucseg_jax.core.stopwatch import Stopwatch
 
 
@@ -42,6 +50,78 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     killed = subprocess.run([sys.executable, "-c", program, str(path)], env={**os.environ, "PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+
+
+def append(path):
+    with open_to_append(path) as file:
+        file.write("ours")
+
+
+def hold(path):
+    with held(path):
+        pass
+
+
+@pytest.mark.parametrize("write", [append, hold])
+@pytest.mark.parametrize("content", ["precious", None])
+def test_nothing_is_written_through_a_link(tmp_path, write, content):
+    """In a folder that others may write to they choose what our names lead to."""
+    target, link = tmp_path / "of_somebody", tmp_path / "ours"
+    if content is not None:
+        target.write_text(content)
+    link.symlink_to(target)
+    with pytest.raises(OSError, match="ours is a link") as error:
+        write(link)
+    assert error.value.errno == errno.ELOOP
+    assert target.exists() == (content is not None)
+    assert content is None or target.read_text() == content
+
+
+def test_a_lock_keeps_what_the_file_holds(tmp_path):
+    """A second name (hard link) of another file cannot be told from a file of ours."""
+    (tmp_path / "lock").write_text("precious")
+    hold(tmp_path / "lock")
+    assert (tmp_path / "lock").read_text() == "precious"
+
+
+def test_a_link_under_the_temporary_name_is_not_written_through(tmp_path, monkeypatch):
+    target = tmp_path / "of_somebody"
+    target.write_text("precious")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    for guess in (f".a.json.{os.getpid()}.part", ".a.json.guessed.part"):
+        (tmp_path / guess).symlink_to(target)
+    with pytest.raises(FileExistsError):
+        write_json(tmp_path / "a.json", 1)
+    monkeypatch.undo()
+    write_json(tmp_path / "a.json", 1)
+    assert target.read_text() == "precious"
+    assert (tmp_path / "a.json").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    "put",
+    [lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere"), lambda path: path.symlink_to(path)],
+)
+def test_what_stands_in_the_place_of_a_file_of_ours_is_one_error(tmp_path, put):
+    put(tmp_path / "log")
+    with (
+        pytest.raises(UserError, match=r"(?s)log cannot be used: .*move it away"),
+        own_files_explained(tmp_path),
+    ):
+        open_to_append(tmp_path / "log")
+    with pytest.raises(OSError, match="log"), own_files_explained(tmp_path / "other"):
+        open_to_append(tmp_path / "log")
+
+
+def test_files_get_the_mode_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_json(tmp_path / "a.json", 1)
+        hold(tmp_path / "lock")
+        append(tmp_path / "log")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
 
 
 @pytest.mark.parametrize(

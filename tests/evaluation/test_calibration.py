@@ -1,15 +1,8 @@
-import doctest
-
 import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.evaluation import calibration
 from nucseg_jax.evaluation.calibration import calibration_path, count_levels, read_levels, write_levels
-
-
-def test_the_example_in_the_docstring():
-    assert doctest.testmod(calibration) == (0, 1)
 
 
 def test_levels_are_those_of_a_loop_and_survive_the_file(tmp_path):

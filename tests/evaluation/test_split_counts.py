@@ -98,6 +98,18 @@ def test_arrays_of_another_shape_are_refused():
         )
 
 
+@pytest.mark.parametrize("value", [-1, 2**31])
+def test_counts_that_are_none_are_refused_and_never_wrapped(value):
+    rows = split_of(4)
+    rows["counts"] = rows["counts"].astype(np.int64)
+    rows["counts"][2, 0, 1] = value
+    with pytest.raises(ValueError, match="below 0, or of 2"):
+        Counts.from_batch(**rows)
+    # What stands in padding is not looked at.
+    rows["valid"] = np.arange(4) != 2
+    assert len(Counts.from_batch(**rows).index) == 3
+
+
 def test_mean_loss_is_that_of_the_images_and_never_nan():
     loss = np.array([0.5, 0.25, 0.75], np.float32)
     rows = {**split_of(3), "losses": {"dice_loss": loss, "tversky_loss": loss + 1}}
@@ -105,6 +117,14 @@ def test_mean_loss_is_that_of_the_images_and_never_nan():
     loss[1] = np.nan
     assert Counts.from_batch(**rows).mean_losses() == {"dice_loss": None, "tversky_loss": 1.5}
     assert Counts.empty().mean_losses() == {}
+
+
+def test_mean_loss_with_nuclei_leaves_out_images_without():
+    rows = {**split_of(3), "losses": {"dice_loss": np.array([0.5, 1.0, 0.25], np.float32)}}
+    rows["counts"][:, 0] = [[1, 0, 0, 9], [0, 1, 0, 9], [0, 0, 1, 9]]
+    assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": 0.375}
+    rows["counts"][:, 0] = [0, 1, 0, 9]
+    assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": None}
 
 
 def test_works_in_a_collection_of_clu_with_arrays_of_jax():

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.faults.watched import assert_same_end
 
@@ -69,6 +70,21 @@ def test_a_disk_that_is_full_while_saving_ends_the_run_and_more_space_lets_it_go
     assert_same_end(tmp_path / "copy", finished_run)
 
 
+def test_scores_of_a_run_that_cannot_be_written_are_printed_and_then_what_is_not_kept(
+    in_own_namespace, finished_run, tmp_path
+):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    before = sorted(run.rglob("*"))
+    command = shlex.join([sys.executable, str(LAUNCH), "evaluate", f"--workdir={run}"])
+    done = in_own_namespace(f"mount --bind {run} {run} && mount -o remount,ro,bind {run}; {command}")
+    assert done.returncode == 2
+    assert "image_skip" in done.stdout
+    assert f"the scores above are not kept: {run}" in done.stderr
+    assert "Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(run.rglob("*")) == before
+
+
 def test_a_folder_that_cannot_be_written_is_refused_at_once(in_own_namespace, train, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -79,3 +95,19 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(in_own_namespace, tr
     assert "cannot be written: Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(disk.iterdir())
+
+
+def test_predict_on_a_disk_without_inodes_ends_in_one_message(in_own_namespace, finished_run, tmp_path):
+    """Its threads end before Python does: one left in the devices' code aborts the process, after the message."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    Image.new("RGB", (600, 600), (200, 120, 180)).save(tmp_path / "a.png")
+    arguments = ("predict", f"--workdir={finished_run}", f"--inputs={tmp_path / 'a.png'}", f"--out={disk}")
+    # Enough to open the image's maps and write a band of them.
+    done = in_own_namespace(
+        f"mount -t tmpfs -o size=64m,nr_inodes=18 tmpfs {disk}; ls {disk};"
+        + shlex.join([sys.executable, str(LAUNCH), *arguments, "--tile_px=64", "--overlap_px=32"])
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith(f"error: {disk} cannot be written: the disk is full: no space, no inode")
+    assert len(done.stderr.splitlines()) == 2

@@ -103,6 +103,25 @@ def test_told_to_leave_it_saves_that_step_says_so_and_ends_bit_identical(
     assert_same_end(workdir, finished_run)
 
 
+def test_told_to_leave_while_there_is_nothing_to_save_it_asks_to_be_started_again(
+    command_line, finished_run, tmp_path
+):
+    """Before the first step, and while a trained run's splits are scored."""
+    begun, trained = tmp_path / "begun", tmp_path / "trained"
+    shutil.copytree(finished_run, trained)
+    for name in ("results.json", "record.json"):
+        (trained / name).unlink()
+    for workdir, moment in ((begun, "feed      "), (trained, "scoring train, validation and test")):
+        process = command_line.start("train", *command_line.config, f"--workdir={workdir}")
+        assert any(moment in line for line in process.stdout), process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == STATUS_TO_REQUEUE, err
+        assert "preempted (SIGTERM): there was nothing new to save; rerun the same command" in err
+        assert not (workdir / "results.json").exists()
+    assert not (begun / "checkpoints").exists()
+
+
 # Every two seconds the clock is set anew: right, or an hour or four hundred days off, forwards or back.
 JUMPING = """
 import os, random, runpy, sys, time

@@ -79,7 +79,7 @@ def test_what_a_damaged_checkpoint_gives_back_was_saved(two_states, two_checkpoi
             assert not list(aside.glob("*"))
             assert len(list(folder.iterdir())) == 2
         else:
-            state, damages = outcome
+            state, _, damages = outcome
             jax.tree.map(np.testing.assert_array_equal, state, two_states[int(state.step) - 1])
             assert len(damages) == len(list(aside.glob("*"))) <= 1 + both
             assert damages or int(state.step) == 2

@@ -71,6 +71,11 @@ def test_a_piece_taller_than_the_bound_is_cut_and_not_lost():
     nuclei, found = streamed(level, [50, 100, 150], rule)
     np.testing.assert_array_equal(nuclei > 0, level > 0)
     assert max(len(each.level) for each in found) <= 100
+    # 40 px at .25 microns: of two pieces across the end of a band, the one that is taller before it is cut.
+    for first, pieces in ((10, 1), (9, 2)):
+        level[:] = 0
+        level[first:60, 5:15] = 255
+        assert sum(each.new for each in streamed(level, [50, 100, 150], rule)[1]) == pieces
 
 
 def test_touching_disks_are_parted_and_a_disk_or_an_ellipse_is_not():
@@ -135,11 +140,24 @@ def test_a_threshold_is_a_probability(threshold):
         NucleusRule(threshold=threshold)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "lowest"), [(0.0, 1), (0.3, 77), (0.5, 128), (0.8, 205), (0.9999, 255)]
+)
+def test_levels_above_the_thresholds_are_foreground(threshold, lowest):
+    rule = NucleusRule(threshold=threshold, smallest_um2=0.0)
+    assert rule.threshold_level == lowest
+    level = np.array([[lowest - 1, lowest, 0, 255]], np.uint8)
+    nuclei, _ = streamed(level, [], rule)
+    np.testing.assert_array_equal(nuclei > 0, [[False, True, False, True]])
+
+
 def test_smaller_ones_are_dropped():
     small = disks((10, 10, 2), (40, 40, 8))
     nuclei = find_nuclei(small, neck_px=1.2, smallest_px=50)
     assert nuclei.max() == 1
     assert not nuclei[10, 10]
+    # The small one has 13 pixels, and one that has as many as the bound stays.
+    assert [find_nuclei(small, neck_px=1.2, smallest_px=bound).max() for bound in (13, 14)] == [2, 1]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +189,9 @@ def test_measures_are_those_of_scikit_image(measured):
     )
     np.testing.assert_allclose(table["area_um2"], theirs["area"] * MICRONS**2)
     np.testing.assert_allclose(table["y_px"], theirs["centroid-0"] + 0.5 + 1000)
-    np.testing.assert_allclose(table["x_um"], (theirs["centroid-1"] + 0.5) * MICRONS)
+    np.testing.assert_allclose(table["x_px"], theirs["centroid-1"] + 0.5)
+    for axis in "xy":
+        np.testing.assert_allclose(table[f"{axis}_um"], table[f"{axis}_px"] * MICRONS)
     np.testing.assert_allclose(table["eccentricity"], theirs["eccentricity"], atol=1e-6)
     np.testing.assert_allclose(table["mean_probability"], theirs["intensity_mean"])
     perimeters = [perimeter_crofton(nuclei == number, directions=4) for number in range(1, nuclei.max() + 1)]

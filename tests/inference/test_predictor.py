@@ -17,7 +17,7 @@ from nucseg_jax.inference.source import RefusedImage, Source, array_source
 from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import reflected
 from nucseg_jax.models.tables import build_segmenter
-from nucseg_jax.ops.probability import nucleus_probability
+from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.training.mesh import make_mesh
 
 TILE_PX, OVERLAP_PX = 64, 32
@@ -98,6 +98,15 @@ def test_tiles_give_what_the_whole_image_gives(size, num_classes, variables):
     tiled = probability(a_job, predictor(variables, num_classes=num_classes)).sum(axis=-1)
     assert whole.std() > 0.01 or size == (1, 1)
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+class Undefined(nn.Module):
+    """Logits that are no number where a pixel is black."""
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        del train
+        return np.float32(4.0) * jax.numpy.sqrt(image[..., :1].astype(np.float32) - 1.0)
 
 
 def test_nothing_depends_on_batches_or_devices(variables):
@@ -206,6 +215,24 @@ def test_a_paper_model_sees_the_same_in_every_tile_of_a_constant_image(narrow):
     assert np.ptp(inner) < 1e-3
 
 
+@pytest.mark.parametrize("num_classes", [1, 6])
+def test_what_is_predicted_is_what_is_scored(num_classes, variables):
+    """One tile, so that nothing is blended: the mask and its classes, which the largest logit would not give."""
+    image = noise(TILE_PX, TILE_PX)
+    found = predict_job(
+        job(image), predictor(variables, num_classes=num_classes), NucleusRule(smallest_um2=0.0)
+    )
+    logits = jax.jit(lambda v, x: Local(num_classes).apply(v, x, train=False))(
+        variables[num_classes], image[None]
+    )
+    scored = np.asarray(predicted_label(logits))[0]
+    assert 0.05 < (scored > 0).mean() < 0.95
+    np.testing.assert_array_equal(found.mask, scored > 0)
+    if num_classes > 1:
+        np.testing.assert_array_equal(found.classes[found.mask], scored[scored > 0])
+        assert np.any(found.mask != (np.argmax(logits[0], axis=-1) > 0))
+
+
 def test_a_prediction_is_all_of_one_piece(variables):
     image = noise(90, 140)
     image[20:60, 20:70] = 0
@@ -219,4 +246,22 @@ def test_a_prediction_is_all_of_one_piece(variables):
     np.testing.assert_allclose(found.table["area_um2"], areas * 0.25)
     assert found.overlay().shape == image.shape
     # Nothing was made foreground that the model does not say is.
-    assert found.probability[found.mask].min() > 0.8 - 1 / 255
+    assert found.probability[found.mask].min() > np.float32(0.8)
+
+
+def test_a_model_whose_output_is_not_a_number_is_refused(variables):
+    """As background it would be an image without nuclei."""
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, variables)
+    with pytest.raises(RefusedImage, match="an image: the model's probabilities are not numbers"):
+        predict_job(job(noise(40, 40)), predictor(broken), NucleusRule())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_a_number_is_enough(value):
+    of_image = job(noise(64, 64), microns=0.25)
+    values = np.zeros((TILE_PX, TILE_PX, 1), np.float32)
+    bands = Bands(of_image, 1)
+    bands.add(Tile(of_image, 0, values))
+    values[3, 5] = value
+    with pytest.raises(RefusedImage, match="not numbers"):
+        bands.add(Tile(of_image, 0, values))

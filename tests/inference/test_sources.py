@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import struct
 import zlib
 
@@ -16,7 +17,7 @@ from nucseg_jax.inference.journal import job_key
 from nucseg_jax.inference.open_source import open_source, refused, stem
 from nucseg_jax.inference.pixels import as_rgb
 from nucseg_jax.inference.resample import ModelView, ToSourceGrid
-from nucseg_jax.inference.resolution import model_size, plausible
+from nucseg_jax.inference.resolution import microns_of, model_size, plausible
 from nucseg_jax.inference.source import RefusedImage, array_source, pyramid_overview
 
 
@@ -244,12 +245,64 @@ def test_a_slide_is_read_by_openslide(picture, tmp_path):
     # OpenSlide takes tiled TIFFs of any maker; the ending says who reads.
     with tifffile.TiffWriter(tmp_path / "a.svs") as writer:
         options = dict(tile=(32, 32), photometric="rgb", compression="zlib", metadata=None)
-        writer.write(picture, **options)
+        writer.write(picture, description="Aperio Image Library v11|AppMag = 20", **options)
         writer.write(picture[::2, ::2], subfiletype=1, **options)
     source = open_source(tmp_path / "a.svs")
     np.testing.assert_array_equal(read_all(source), picture)
     np.testing.assert_array_equal(source.read_overview(1000), picture[::2, ::2])
+    assert (source.resolution, source.objective_power) == (None, 20.0)
     source.close()
+
+
+@pytest.mark.parametrize("is_aperio", [False, True])
+@pytest.mark.parametrize("kind", ["12 bits", "four samples", "five samples", "turned", "two pictures"])
+def test_the_name_of_a_slide_changes_no_meaning_of_a_tiff(kind, is_aperio, picture, tmp_path):
+    """OpenSlide took 12 bits for 16, any fourth sample for alpha and the first picture of several."""
+    pytest.importorskip("openslide")
+    options = {"tile": (32, 32), "photometric": "rgb", "metadata": None, "extratags": []}
+    options |= {"description": "Aperio Image Library v11|MPP = 0.5"} if is_aperio else {}
+    pixels = picture
+    if kind == "12 bits":
+        pixels = picture.astype(np.uint16) * 16
+        options["extratags"] = [(281, 3, 3, (4095,) * 3, True)]
+    elif kind.endswith("samples"):
+        extra = 1 if kind == "four samples" else 2
+        pixels = np.concatenate([picture, np.zeros((*picture.shape[:2], extra), np.uint8)], axis=-1)
+        options["extrasamples"] = ["unspecified"] * extra
+    elif kind == "turned":
+        options["extratags"] = [(274, 3, 1, 6, True)]
+    for name in ("a.svs", "a.tif"):
+        with tifffile.TiffWriter(tmp_path / name) as writer:
+            writer.write(pixels, **options)
+            if kind == "two pictures":
+                writer.write(255 - pixels, **options)
+    try:
+        source = open_source(tmp_path / "a.tif")
+    except RefusedImage:
+        expected = None
+    else:
+        expected = read_all(source)
+        assert np.abs(expected.astype(int) - picture).max() <= 1
+    if expected is None or is_aperio:
+        with pytest.raises(RefusedImage):
+            open_source(tmp_path / "a.svs")
+    else:
+        np.testing.assert_array_equal(read_all(open_source(tmp_path / "a.svs")), expected)
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+def test_a_level_of_a_slide_that_was_saved_alone_has_its_own_scale_under_each_name(factor, picture, tmp_path):
+    pytest.importorskip("openslide")
+    height, width = picture.shape[0] * factor, picture.shape[1] * factor
+    about = f"Aperio Image Library v11\r\n{width}x{height} [0,0 {width}x{height}]|AppMag = 40|MPP = 0.25"
+    for name in ("a.svs", "a.tif"):
+        tifffile.imwrite(
+            tmp_path / name, picture, tile=(32, 32), photometric="rgb", description=about, metadata=None
+        )
+        source = open_source(tmp_path / name)
+        assert source.resolution.microns_per_px == pytest.approx(0.25 * factor)
+        assert source.objective_power == pytest.approx(40 / factor)
+        source.close()
 
 
 def test_of_a_pyramid_only_levels_that_can_be_decoded_whole_serve_as_overview(picture, monkeypatch):
@@ -314,6 +367,12 @@ def test_bands_come_back_to_the_sources_grid_as_the_whole_map_does(microns, begi
     for channel in range(2):
         whole = Image.fromarray(band[..., channel]).resize((130, 96), Image.Resampling.BILINEAR)
         np.testing.assert_allclose(np.concatenate(parts)[..., channel], np.asarray(whole)[begin:], atol=1e-6)
+
+
+def test_units_are_told_apart_by_case_where_that_matters():
+    known = {"mm": 1e3, "nm": 1e-3, "µm": 1.0, "Micron": 1.0, "MILLIMETER": 1e3, "Å": 1e-4, " cm ": 1e4}
+    assert {unit: microns_of(unit) for unit in known} == known
+    assert all(math.isnan(microns_of(unit)) for unit in ("Mm", "Pm", "pixel", "", None, 3))
 
 
 def test_scales_that_differ_little_are_taken_as_one():

@@ -8,12 +8,14 @@ import json
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 
 from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.job import plan_job, resumed
 from nucseg_jax.inference.journal import read_journal
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.output_files import OutputFiles
+from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.stream import End, Failed, RowEnd, infer, read_events
 from nucseg_jax.inference.write_images import write_images
@@ -80,6 +82,73 @@ def test_without_classes_nothing_speaks_of_them(tmp_path):
     assert "nuclei_by_class" not in summary
     assert summary["nuclei"] == 5
     assert "class" not in zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shaded:
+    """Probabilities at and around a threshold by the red level, shared by the classes."""
+
+    channels: int
+    threshold: float
+    batch_size: int = 4
+
+    def start(self, tiles):
+        half = 255.0 * self.threshold + np.arange(-64, 64) / 32.0
+        shades = np.concatenate([half / 255.0, np.linspace(0.0, 1.0, 126), [self.threshold] * 2])
+        shades = np.clip(shades, 0.0, 1.0).astype(np.float32)
+        shares = np.arange(1, self.channels + 1, dtype=np.float32)[::-1] / sum(range(1, self.channels + 1))
+        probability = np.zeros((self.batch_size, 64, 64, self.channels), np.float32)
+        for tile, result in zip(tiles, probability, strict=False):
+            result[:] = shades[tile[..., 0]][..., None] * shares
+        return probability
+
+
+@pytest.mark.parametrize(
+    ("channels", "threshold"), [(1, 0.0), (1, 0.4), (1, 0.5), (5, 0.5), (5, 0.3), (1, 0.8), (1, 0.9999)]
+)
+def test_nucleus_is_exactly_what_exceeds_the_threshold_also_when_resumed(tmp_path, channels, threshold):
+    """In mask, numbers, levels and the prediction in memory; levels are kept in 255ths, the threshold is not."""
+    rule = NucleusRule(threshold=threshold, smallest_um2=0.0)
+    shades = np.random.default_rng(0).permutation(308) % 256
+    image = np.repeat(
+        np.kron(shades.reshape(22, 14), np.ones((5, 5))).astype(np.uint8)[..., None], 3, axis=-1
+    )
+    model, source = Shaded(channels, threshold), array_source(image)
+    found = predict_job(job(tmp_path, "a", source), model, rule)
+    is_nucleus = found.probability > threshold
+    assert 0.05 < is_nucleus.mean() < 0.999
+    np.testing.assert_array_equal(found.nuclei > 0, is_nucleus)
+
+    def start(a_job, name, bands=None):
+        files = OutputFiles(tmp_path, name)
+        events = stopped_after(infer(read_events([a_job]), model), bands)
+        list(write_images(events, lambda job: (files, "key"), rule=rule, channels=channels))
+        return files
+
+    with pytest.raises(KeyboardInterrupt):
+        start(job(tmp_path, "b", source), "b", bands=2)
+    again = resumed(job(tmp_path, "b", source), read_journal(OutputFiles(tmp_path, "b").journal, "key").ends)
+    assert again.rows_done
+    for files in (start(job(tmp_path, "a", source), "a"), start(again, "b")):
+        store = zarr.open_group(files.probability, mode="r")
+        level = np.asarray(store["probability"])
+        np.testing.assert_array_equal(level > np.floor(255 * threshold), is_nucleus)
+        np.testing.assert_array_equal(level >= store.attrs["lowest_nucleus_level"], is_nucleus)
+        assert store.attrs["threshold"] == threshold
+        assert np.abs(level / 255.0 - found.probability).max() <= 1 / 255 + 1e-6
+        np.testing.assert_array_equal(np.asarray(store["nucleus"]) > 0, is_nucleus)
+        np.testing.assert_array_equal(np.asarray(Image.open(files.png_mask)) > 0, is_nucleus)
+        if channels > 1:
+            np.testing.assert_array_equal(np.asarray(store["class"]), 1)
+
+
+def stopped_after(events, bands):
+    for event in events:
+        yield event
+        if isinstance(event, RowEnd) and bands is not None:
+            bands -= 1
+            if not bands:
+                raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("readings", [0, 1, 3, 5])

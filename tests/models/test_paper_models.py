@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.layers import ConvBatchNormRelu
 from nucseg_jax.models.tables import build_encoder, build_segmenter
 
 
@@ -150,16 +152,51 @@ def test_the_raw_image_is_unet_efficientnets_last_skip():
     np.testing.assert_array_equal(pyramid.image, image)
 
 
+def blocks_and_dropout(encoder, decoder, rate):
+    """Names of the decoder's convolutional blocks and rates of its dropout, in the order in which they are called."""
+    depths = (1, 1, 1) if encoder == "resnet50" else (2, 1, 1, 1, 1)
+    model = build_segmenter(
+        encoder=encoder, decoder=decoder, num_classes=1, dropout=rate, encoder_depths=depths
+    )
+    called = []
+
+    def watch(call, arguments, options, context):
+        module = context.module
+        if module.path[:1] == ("decoder",) and isinstance(module, nn.Dropout | ConvBatchNormRelu):
+            called.append(round(module.rate, 6) if isinstance(module, nn.Dropout) else module.name)
+        return call(*arguments, **options)
+
+    def train(variables, image):
+        with nn.intercept_methods(watch):
+            keys = {"dropout": jax.random.key(0)}
+            return model.apply(variables, image, train=True, mutable=["batch_stats"], rngs=keys)
+
+    jax.eval_shape(train, abstract_variables(model), jax.ShapeDtypeStruct((2, 256, 256, 3), jnp.uint8))
+    return called
+
+
 @pytest.mark.parametrize(
     ("encoder", "rate", "rates"),
     [
         # Section 3.1 and Table 1: 0.7 at the bridge, 0.5 in the two deep levels, 0.2 in the two shallow ones.
-        ("resnet50", 0.7, [0.7, 0.5, 0.5, 0.2, 0.2]),
+        ("resnet50", 0.7, {"bridge": 0.7, "level1": 0.5, "level2": 0.5, "level3": 0.2, "level4": 0.2}),
         # Section 3.2 and Table 1: no bridge, 0.5 and 0.25.
-        ("efficientnet_b4", 0.5, [0.0, 0.5, 0.5, 0.25, 0.25]),
+        ("efficientnet_b4", 0.5, {"level1": 0.5, "level2": 0.5, "level3": 0.25, "level4": 0.25}),
     ],
 )
-def test_unet_dropout_rates_are_those_of_the_text(encoder, rate, rates):
-    variant = paper_model(encoder, "unet").decoder.variant
-    shares = (variant.bridge_dropout, *variant.level_dropout)
-    assert [round(share * rate, 6) for share in shares] == rates
+def test_unet_dropout_has_the_rates_of_the_text_and_stands_within_each_pair(encoder, rate, rates):
+    expected = [each for pair, share in rates.items() for each in (f"{pair}_1", share, f"{pair}_2")]
+    assert blocks_and_dropout(encoder, "unet", rate) == expected
+
+
+@pytest.mark.parametrize(("encoder", "convs"), [("resnet50", 2), ("efficientnet_b4", 4)])
+def test_deeplabv3plus_dropout_follows_the_projection_and_the_last_convolution(encoder, convs):
+    called = blocks_and_dropout(encoder, "deeplabv3plus", 0.5)
+    assert called[-(convs + 4) :] == [
+        "aspp_projection",
+        0.5,
+        "low_level",
+        *(f"decoder_{number}" for number in range(1, convs + 1)),
+        0.5,
+    ]
+    assert called.count(0.5) == 2

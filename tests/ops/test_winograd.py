@@ -52,7 +52,7 @@ def test_it_is_the_reference_also_where_tiles_stick_out(size, channels, features
 
 
 def test_in_float32_the_error_is_a_few_times_that_of_the_plain_sum():
-    """256 channels: about 2.4e-6 of the largest value, where the plain sum has 5e-7."""
+    """256 channels: 2.6e-6 of the largest value; the plain sum has 5e-7, the usual points (0, 1, -1, 2, -2) 1e-5."""
     with jax.enable_x64(True):
         wide = random_pair(2, 16, 16, 256, 64)
         expected = value_and_gradients(reference, *wide)
@@ -60,7 +60,7 @@ def test_in_float32_the_error_is_a_few_times_that_of_the_plain_sum():
     found_values = value_and_gradients(convolve_3x3_winograd, *narrow)
     for found, exact in zip(map(np.asarray, found_values), map(np.asarray, expected), strict=True):
         assert found.dtype == np.float32
-        assert np.max(np.abs(found - exact)) < 1e-5 * np.max(np.abs(exact))
+        assert np.max(np.abs(found - exact)) < 5e-6 * np.max(np.abs(exact))
 
 
 def test_large_maps_take_it_on_cpu_and_nowhere_else(monkeypatch):

@@ -13,6 +13,7 @@ from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting import examples as reporting_examples
 from nucseg_jax.reporting.examples import Examples
 from nucseg_jax.reporting.page.document import Document
@@ -200,7 +201,7 @@ def write_scores(
             split, len(patches), seed=seed, quality=quality - 0.02 * number, classes=classes
         )
         write_per_image(per_image_path(path, split), counts, patches)
-        results[split] = entry(counts, penalty)
+        results[split] = {**entry(counts, penalty), "foreground_rule": FOREGROUND_RULE}
         if complete:
             for name, gain in (("batch_statistics", 0.02), ("reestimated_statistics", 0.03)):
                 other = split_counts(split, len(patches), seed=seed, quality=quality + gain)

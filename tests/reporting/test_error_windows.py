@@ -34,6 +34,9 @@ def test_little_error_gets_no_box_and_small_pictures_get_a_smaller_one():
     wrong[5, 5:9] = True
     assert worst_windows(wrong) == []
     assert worst_windows(np.zeros((64, 64), bool), least_share=0.0) == []
+    # 4 of 16 pixels are the share of .25, and not less.
+    assert worst_windows(wrong, side=4, least_share=0.25, most=1) == [(2, 5, 4, 4)]
+    assert worst_windows(wrong, side=4, least_share=0.26) == []
     (window,) = worst_windows(np.ones((16, 20), bool), most=1)
     assert (window.top, window.left, window.side, window.wrong) == (0, 0, 16, 256)
 

@@ -1,11 +1,8 @@
-import doctest
-
 import numpy as np
 import pytest
 
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import CONVENTIONS, scores
-from nucseg_jax.reporting import table
 from nucseg_jax.reporting.table import render, results_table
 
 
@@ -19,12 +16,6 @@ def results_of(seed: int) -> dict:
         valid=np.ones(20, bool),
     )
     return {**scores(counts), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
-
-
-def test_the_example_in_the_docstring():
-    outcome = doctest.testmod(table)
-    assert outcome.failed == 0
-    assert outcome.attempted > 0
 
 
 def test_columns_are_aligned_and_undefined_is_a_dash():

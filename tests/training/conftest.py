@@ -37,7 +37,7 @@ class Small:
             self._variables(),
             self.recipe.optimizer,
             self.plateau,
-            term_names=self.recipe.term_names,
+            term_names=self.recipe.summed_names,
             counted_classes=1,
         )
         return put_state(state, make_mesh(devices))
@@ -95,7 +95,7 @@ def make_small(
     return Small(
         recipe=StepRecipe(
             model=model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_statistics)),
-            objective=Objective({"dice_loss": Term(1.0, soft_dice)}),
+            objective=Objective({"dice_loss": Term(1.0, soft_dice, is_ratio=True)}),
             optimizer=paper_optimizer(
                 lr=lr,
                 l2=l2,

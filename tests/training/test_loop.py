@@ -167,3 +167,21 @@ def test_the_first_line_comes_before_the_middle_of_the_first_epoch(patches, log_
     )
     assert schedule.steps_per_epoch == patches * 4
     assert 1 <= schedule.log_every_steps < schedule.steps_per_epoch / 2
+
+
+def test_a_log_that_may_be_undefined_is_left_out_of_a_step_and_ends_nothing():
+    toy, logged = Toy(SCHEDULE), {}
+    inner = toy.hooks()
+
+    def steps(state, batches):
+        state, logs = inner.steps(state, batches)
+        return state, {**logs, "with_nuclei": jnp.where(logs["loss"] > 3, logs["loss"], jnp.nan)}
+
+    hooks = dataclasses.replace(
+        inner, steps=steps, undefined=frozenset({"with_nuclei"}), on_logs=logged.__setitem__
+    )
+    fit(ToyState(), SCHEDULE, hooks)
+    assert {len(logs) for logs in logged.values()} == {1, 2}
+    assert all(logs.get("with_nuclei", logs["loss"]) == logs["loss"] for logs in logged.values())
+    with pytest.raises(NonFiniteLossError, match="with_nuclei"):
+        fit(ToyState(), SCHEDULE, dataclasses.replace(hooks, undefined=frozenset()))

@@ -147,5 +147,8 @@ def test_a_plateau_lowers_the_rate_as_in_keras():
         assert min(expected) == 0.1
 
 
-def test_an_improvement_below_min_delta_is_none():
-    assert scales([1.0, 0.99995, 0.99993, 0.99991], **OPTIONS)[-1] == 0.5
+@pytest.mark.parametrize("loss", [0.01, 1.0, 10.0])
+def test_min_delta_is_absolute_and_an_improvement_below_it_is_none(loss):
+    """A share of 1e-4 would be 1e-6 of the smallest of these losses, and 1e-3 of the largest."""
+    assert scales([loss, loss - 5e-5, loss - 7e-5, loss - 9e-5], **OPTIONS)[-1] == 0.5
+    assert scales([loss - 2e-4 * epoch for epoch in range(4)], **OPTIONS)[-1] == 1.0

@@ -62,6 +62,19 @@ def check(exported, state, platform, *, devices):
     assert "callback" not in text
 
 
+def check_full_precision(text):
+    """Of a step that computes in bfloat16: its float32 products, those of head and upsampling, are not TF32."""
+    products = re.findall(r"stablehlo\.(?:dot_general|convolution).*", text)
+    narrow = [line for line in products if re.search(r": \(tensor<[^>]*xbf16>", line)]
+    wide = [line for line in products if re.search(r": \(tensor<[^>]*xf32>", line)]
+    assert len(narrow) + len(wide) == len(products)
+    assert len(narrow) > 40
+    # The head's alone, C = 1: forward, and the gradients of its kernel and of its input.
+    assert sum("x1xf32>" in line for line in wide) >= 3
+    for line in wide:
+        assert len(re.findall(r"HIGHEST", line)) == 2, line
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_b4"])
 def test_a_narrow_models_step_lowers_for_it(platform, encoder):
@@ -71,6 +84,7 @@ def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     config.train.dtype = "bfloat16"
     exported, state = exported_step(config, platform, devices=8, steps=2, px=32)
     check(exported, state, platform, devices=8)
+    check_full_precision(exported.mlir_module())
     # Depthwise convolutions are left to the vendor's library there, and written out on CPU.
     grouped = re.search(r"feature_group_count = ([2-9]|\d\d)", exported.mlir_module())
     assert (grouped is not None) == (encoder == "efficientnet_b4")

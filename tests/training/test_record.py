@@ -11,7 +11,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.training.record import MetricsLog, SummaryWriter, read_metrics
+from nucseg_jax.training.record import MetricsLog, SummaryWriter, read_metrics, validation_scores
 
 
 def test_values_of_every_kind_become_strict_json(tmp_path: pathlib.Path):
@@ -74,6 +74,37 @@ def test_a_resumed_file_equals_one_never_stopped(tmp_path: pathlib.Path):
         log.truncate_after(17)
         write(log, range(18, 31))
     assert (tmp_path / "stopped.jsonl").read_bytes() == (tmp_path / "straight.jsonl").read_bytes()
+
+
+def test_lines_that_are_kept_are_kept_byte_for_byte(tmp_path: pathlib.Path):
+    """The run's record holds a digest of them."""
+    path, lines = tmp_path / "metrics.jsonl", [b'{"step":1, "loss": 1e-05}', b'{"loss":  0.10, "step": 2}']
+    path.write_bytes(b"\n".join([*lines, b'{"step": 3}', b""]))
+    with MetricsLog(path) as log:
+        log.truncate_after(2)
+    assert path.read_bytes() == b"\n".join([*lines, b""])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"step": 1e999}', b'{"step": NaN}', b"[" * 100_000, b'{"step": true}', b'{"step": 1, "step": 2}'],
+)
+def test_a_damaged_line_is_one_error_that_names_it(tmp_path: pathlib.Path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(UserError, match=r"line 2 of .*metrics\.jsonl"):
+        read_metrics(path)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 8, "kind": "epoch"}', '{"step": 8, "kind": "epoch", "validation": 3}']
+)
+def test_an_epoch_line_without_its_score_is_named(tmp_path: pathlib.Path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line + "\n")
+    assert validation_scores(path, up_to_step=7) == {}
+    with pytest.raises(UserError, match="step 8 without the Dice"):
+        validation_scores(path, up_to_step=8)
 
 
 def test_a_torn_last_line_is_dropped_without_a_restored_step(tmp_path: pathlib.Path):

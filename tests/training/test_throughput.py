@@ -53,6 +53,12 @@ def test_a_machine_that_slows_down_does_so_for_every_mode():
     assert a.median / b.median == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_share_compares_the_blocks_of_a_turn():
+    """The medians of these rates are 4 and 8; turn by turn the first is as fast, half as fast and twice as fast."""
+    one, other = (rate_of(seconds, images=8, steps=1) for seconds in ([1, 2, 4], [1, 1, 8]))
+    assert share_of(one, other) == 1.0
+
+
 def test_a_failed_mode_is_its_own_result_and_the_others_go_on():
     machine = Machine()
     work = machine.work("bad", 1.0)

@@ -9,16 +9,20 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files, vocabulary
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.pannuke.appearance import appearance
 from nucseg_jax.data.pannuke.patches import Patch
+from nucseg_jax.data.pannuke.repeats import NAMED, Place
 
 FILE_NAME = "audit.json"
+# Stands for the names of the classes where the nuclei have none: all lie in the first channel.
+NO_CLASSES = "nuclei (no classes)"
 _FORMAT = 1
 
 
@@ -28,7 +32,7 @@ class FoldAudit:
 
     Attributes:
       patches: rows.
-      nuclei: nuclei by class name.
+      nuclei: nuclei by class name; by `NO_CLASSES` alone where no fold uses another channel than the first.
       empty_patches: patches without a nucleus.
       void_patches, void_px: patches with pixels that are zero in all six channels, and those pixels.
       overlap_patches, overlap_px: patches with pixels that two classes claim, and those pixels.
@@ -37,6 +41,13 @@ class FoldAudit:
       largest_id: the largest id in the release's masks.
       tissues: patches by tissue name, all 19.
       digest: SHA-256 of the stored arrays, see the module.
+      background_overlap_patches, background_overlap_px: patches with pixels that are nucleus and background, and those
+        pixels. This and what follows is None in audits of earlier versions.
+      repeated_patches: patches with the image of an earlier patch of the fold.
+      shared_patches: patches with the image of a patch of an earlier fold.
+      bright_nuclei_patches, blue_nuclei_patches: patches whose nuclei are not darker than the rest, and patches whose
+        nuclei are darkest in blue, see `appearance`.
+      repeats: the first few of both, [[fold, index] of the earlier patch, [fold, index] of the later one].
     """
 
     patches: int
@@ -51,6 +62,13 @@ class FoldAudit:
     largest_id: int
     tissues: Mapping[str, int]
     digest: str
+    background_overlap_patches: int | None = None
+    background_overlap_px: int | None = None
+    repeated_patches: int | None = None
+    shared_patches: int | None = None
+    bright_nuclei_patches: int | None = None
+    blue_nuclei_patches: int | None = None
+    repeats: Sequence[Sequence[Sequence[int]]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +95,11 @@ class Audit:
     def patches(self) -> int:
         """Patches of all folds."""
         return sum(fold.patches for fold in self.folds.values())
+
+    @property
+    def has_classes(self) -> bool:
+        """False where nuclei lie in the first channel alone, so that nothing is known of their classes."""
+        return any(NO_CLASSES not in fold.nuclei for fold in self.folds.values())
 
     def save(self, folder: pathlib.Path) -> None:
         """Writes `audit.json` into a folder."""
@@ -108,7 +131,7 @@ def load(folder: pathlib.Path) -> Audit:
         record = json.loads(path.read_text(encoding="utf-8"))
         folds = {int(number): FoldAudit(**fold) for number, fold in record["folds"].items()}
         digests = {name: str(digest) for name, digest in record.get("files", {}).items()}
-        audit = Audit(folds, record["origin"], digests)
+        audit = Audit(without_class_names(folds), record["origin"], digests)
         if record["digest"] != audit.digest or record["format"] != _FORMAT:
             raise ValueError("digest or format do not agree with the rest")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -124,6 +147,20 @@ def load(folder: pathlib.Path) -> Audit:
 def combined_digest(fold_digests: Iterable[str]) -> str:
     """The digest of a data set from those of its folds in order."""
     return hashlib.sha256("".join(fold_digests).encode("ascii")).hexdigest()
+
+
+def without_class_names(folds: Mapping[int, FoldAudit]) -> dict[int, FoldAudit]:
+    """Counts nuclei under `NO_CLASSES` where in all folds together they lie in the first channel alone."""
+    first, *others = vocabulary.NUCLEUS_CLASSES
+    nuclei = [fold.nuclei for fold in folds.values()]
+    if any(of_fold.get(name) for of_fold in nuclei for name in others):
+        return dict(folds)
+    if not any(of_fold.get(first) for of_fold in nuclei):
+        return dict(folds)
+    return {
+        number: dataclasses.replace(fold, nuclei={NO_CLASSES: fold.nuclei[first]})
+        for number, fold in folds.items()
+    }
 
 
 class ContentDigest:
@@ -162,13 +199,34 @@ class FoldTally:
                 "overlap_px",
                 "hidden_nuclei",
                 "disconnected_nuclei",
+                "background_overlap_patches",
+                "background_overlap_px",
+                "repeated_patches",
+                "shared_patches",
+                "bright_nuclei_patches",
+                "blue_nuclei_patches",
             ),
             0,
         )
+        # The first few pairs within the fold, and with another.
+        self.repeated: list[tuple[Place, Place]] = []
+        self.shared: list[tuple[Place, Place]] = []
 
-    def add(self, patch: Patch) -> None:
-        """Counts one patch."""
+    def add(self, patch: Patch, first: Place | None = None) -> None:
+        """Counts one patch.
+
+        Args:
+          patch: the next one.
+          first: where its image was before.
+        """
         seen = patch.observations
+        look = appearance(patch.image, patch.label)
+        is_repeated = first is not None and first.fold == patch.fold
+        is_shared = first is not None and first.fold != patch.fold
+        if first is not None:
+            pairs = self.repeated if is_repeated else self.shared
+            if len(pairs) < NAMED:
+                pairs.append((first, Place(patch.fold, patch.index)))
         self._digest.add(patch.image, patch.label, patch.instance, patch.tissue)
         self._nuclei += seen.nuclei
         self._tissues[patch.tissue] += 1
@@ -182,6 +240,12 @@ class FoldTally:
             ("overlap_px", seen.overlap_px),
             ("hidden_nuclei", seen.hidden_nuclei),
             ("disconnected_nuclei", seen.disconnected_nuclei),
+            ("background_overlap_patches", int(seen.background_overlap_px > 0)),
+            ("background_overlap_px", seen.background_overlap_px),
+            ("repeated_patches", int(is_repeated)),
+            ("shared_patches", int(is_shared)),
+            ("bright_nuclei_patches", int(look is not None and look.is_bright)),
+            ("blue_nuclei_patches", int(look is not None and look.is_blue_darker)),
         ):
             self._counts[name] += amount
 
@@ -193,4 +257,5 @@ class FoldTally:
             tissues=dict(zip(vocabulary.TISSUES, self._tissues.tolist(), strict=True)),
             largest_id=self._largest_id,
             digest=self._digest.hexdigest(),
+            repeats=[[list(place) for place in pair] for pair in (*self.repeated, *self.shared)],
         )

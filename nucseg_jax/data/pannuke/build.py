@@ -1,6 +1,7 @@
 """A release to a data set that appears whole or not at all."""
 
 import contextlib
+import functools
 import io
 import pathlib
 import shutil
@@ -13,11 +14,13 @@ import tqdm
 from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.memory import available_host_bytes
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import patches, reader, release
 from nucseg_jax.data.pannuke.builder import Pannuke
+from nucseg_jax.data.pannuke.intake import Intake
 from nucseg_jax.data.pannuke.location import dataset_folder
 
 # Images hardly compress; maps take a few KB.
@@ -25,7 +28,12 @@ _BYTES_PER_PATCH = vocabulary.PATCH_PX**2 * 3
 
 
 def build(
-    release_dir: pathlib.Path, data_dir: pathlib.Path, origin: Mapping[str, Any], scratch: pathlib.Path
+    release_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    origin: Mapping[str, Any],
+    scratch: pathlib.Path,
+    *,
+    allow_duplicates: bool = False,
 ) -> audits.Audit:
     """Builds the data set in a scratch folder, reads it back, and moves it to its place in one step.
 
@@ -34,6 +42,7 @@ def build(
       data_dir: where the data set goes; none is there yet.
       origin: what the audit records.
       scratch: an empty folder on the disk of `data_dir`.
+      allow_duplicates: whether patches of one fold may be those of another.
 
     Returns:
       The audit that lies beside the data.
@@ -47,12 +56,14 @@ def build(
     needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
     if needed > free:
         raise UserError(
-            f"{num_patches:,} patches need about {needed / 1e6:,.0f} MB, and the disk of {data_dir} has"
-            f" {free / 1e6:,.0f} MB free.",
+            f"the records of {counted(num_patches, 'patch')} need about {needed / 1e6:,.0f} MB, and the disk of"
+            f" {data_dir} has {free / 1e6:,.0f} MB free.",
             expected="room for the whole data set",
             advice="free some space, or choose another --config.data.dir",
         )
-    builder = Pannuke(data_dir=str(scratch), origin=origin, show_progress=True)
+    builder = Pannuke(
+        data_dir=str(scratch), origin=origin, allow_duplicates=allow_duplicates, show_progress=True
+    )
     with _silent_tfds(), _records_in_memory():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=str(release_dir))
@@ -82,16 +93,19 @@ def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> au
     Raises:
       UserError: the release is at fault in any way.
     """
-    folds = {}
+    # A set that lies there with its duplicates was allowed to have them.
+    intake = Intake(allow_duplicates=True)
     for fold in [patches.check_fold(files) for files in release.find(release_dir)]:
-        tally = audits.FoldTally()
-        with contextlib.closing(patches.read_patches(fold)) as checked:
-            for patch in tqdm.tqdm(
-                checked, desc=f"compare fold {fold.files.fold}", total=fold.num_patches, unit=" patches"
-            ):
-                tally.add(patch)
-        folds[fold.files.fold] = tally.audit()
-    return audits.Audit(folds, origin)
+        bar = functools.partial(
+            tqdm.tqdm,
+            desc=f"compare fold {fold.files.fold}",
+            total=fold.num_patches,
+            unit=" patches",
+            disable=None,
+        )
+        for _ in intake.read(fold, bar):
+            pass
+    return audits.Audit(intake.audits(), origin)
 
 
 def _require_memory(patches_of_largest_fold: int) -> None:
@@ -99,8 +113,8 @@ def _require_memory(patches_of_largest_fold: int) -> None:
     needed, available = patches_of_largest_fold * _BYTES_PER_PATCH, available_host_bytes()
     if available is not None and needed > available:
         raise UserError(
-            f"a fold of {patches_of_largest_fold:,} patches takes about {needed / 1e6:,.0f} MB of memory while it is"
-            f" written, and {available / 1e6:,.0f} MB are available",
+            f"a fold of {counted(patches_of_largest_fold, 'patch')} takes about {needed / 1e6:,.0f} MB of memory while"
+            f" it is written, and {available / 1e6:,.0f} MB are available",
             advice="prepare on a machine with more memory; the data set can be copied",
         )
 

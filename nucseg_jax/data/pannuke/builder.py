@@ -8,7 +8,7 @@ Datasets keeps a split's records in memory up to 1,000 MiB and needs TensorFlow 
 takes about 530 MiB so, and 1,020 MiB with maps stored as they are. `build` lifts that limit where memory allows.
 """
 
-import contextlib
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +20,7 @@ import tqdm
 from nucseg_jax.core import vocabulary
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import facts, patches, release, stored_files
+from nucseg_jax.data.pannuke.intake import Intake
 
 FILE_FORMAT = "array_record"
 _PX = vocabulary.PATCH_PX
@@ -28,16 +29,15 @@ _PX = vocabulary.PATCH_PX
 class AuditMetadata(tfds.core.Metadata):
     """Carries the audit from the generator of examples to `audit.json` in the data set's folder."""
 
-    def __init__(self, origin: Mapping[str, Any]):
+    def __init__(self, origin: Mapping[str, Any], intake: Intake):
         super().__init__()
         self.origin = origin
-        self.tallies: dict[int, audits.FoldTally] = {}
+        self.intake = intake
 
     def save_metadata(self, data_dir: Any) -> None:
         """Writes `audit.json`; called by TensorFlow Datasets once every split is written."""
-        folds = {fold: tally.audit() for fold, tally in self.tallies.items()}
         folder = pathlib.Path(data_dir)
-        audits.Audit(folds, self.origin, stored_files.digests(folder)).save(folder)
+        audits.Audit(self.intake.audits(), self.origin, stored_files.digests(folder)).save(folder)
 
     def load_metadata(self, data_dir: Any) -> None:
         """Nothing is restored: `audit.load` reads the file."""
@@ -54,16 +54,23 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
     )
 
     def __init__(
-        self, *, origin: Mapping[str, Any] | None = None, show_progress: bool = False, **options: Any
+        self,
+        *,
+        origin: Mapping[str, Any] | None = None,
+        allow_duplicates: bool = False,
+        show_progress: bool = False,
+        **options: Any,
     ):
         """Makes the builder.
 
         Args:
           origin: what the audit records as the data's origin; by default, the release folder.
+          allow_duplicates: whether patches of one fold may be those of another.
           show_progress: whether to draw one bar a fold, with the number of patches known.
           **options: those of `tfds.core.GeneratorBasedBuilder`: data_dir, file_format.
         """
         self._origin = dict(origin or {"kind": "release"})
+        self._allow_duplicates = allow_duplicates
         self._show_progress = show_progress
         options.setdefault("file_format", FILE_FORMAT)
         super().__init__(**options)
@@ -87,7 +94,7 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
             license=facts.LICENSE,
             # Rows stay in the release's order, and reading them back in order is one pass.
             disable_shuffling=True,
-            metadata=AuditMetadata(self._origin),
+            metadata=AuditMetadata(self._origin, Intake(allow_duplicates=self._allow_duplicates)),
         )
 
     def _split_generators(
@@ -99,22 +106,22 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
         return {f"fold{fold.files.fold}": self._generate_examples(fold) for fold in folds}
 
     def _generate_examples(self, fold: patches.CheckedFold) -> Iterator[tuple[int, dict[str, Any]]]:
-        tally = self.info.metadata.tallies[fold.files.fold] = audits.FoldTally()
-        with contextlib.closing(patches.read_patches(fold)) as checked:
-            for patch in _with_bar(checked, fold) if self._show_progress else checked:
-                tally.add(patch)
-                yield (
-                    patch.index,
-                    {
-                        "image": patch.image,
-                        "label": patch.label,
-                        "instance": patch.instance,
-                        "tissue": patch.tissue,
-                        "fold": patch.fold,
-                        "index": patch.index,
-                    },
-                )
+        wrap = functools.partial(_with_bar, fold=fold) if self._show_progress else iter
+        for patch in self.info.metadata.intake.read(fold, wrap):
+            yield (
+                patch.index,
+                {
+                    "image": patch.image,
+                    "label": patch.label,
+                    "instance": patch.instance,
+                    "tissue": patch.tissue,
+                    "fold": patch.fold,
+                    "index": patch.index,
+                },
+            )
 
 
 def _with_bar(checked: Iterator[patches.Patch], fold: patches.CheckedFold) -> Iterator[patches.Patch]:
-    return tqdm.tqdm(checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches")
+    return tqdm.tqdm(
+        checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches", disable=None
+    )

@@ -28,6 +28,10 @@ class Observations(NamedTuple):
       hidden_nuclei: nuclei of which no pixel is left once later channels have won.
       disconnected_nuclei: nuclei that are not 8-connected in their channel.
       largest_id: the largest id of channels 0..4, 0 where there is none.
+      largest_nucleus_px: visible pixels of the largest nucleus.
+      background_px: pixels of channel 5 that are not 0.
+      background_overlap_px: those of them that a nucleus claims too.
+      background_values: the least and the largest of channel 5's values beside 0; one or none if there are no two.
     """
 
     nuclei: np.ndarray
@@ -36,6 +40,10 @@ class Observations(NamedTuple):
     hidden_nuclei: int
     disconnected_nuclei: int
     largest_id: int
+    largest_nucleus_px: int
+    background_px: int
+    background_overlap_px: int
+    background_values: tuple[int, ...]
 
 
 class Labels(NamedTuple):
@@ -101,13 +109,21 @@ def from_masks(masks: np.ndarray) -> Labels:
         disconnected = sum(_count_disconnected(masks[..., c]) for c in range(NUM_CLASSES))
     else:
         disconnected = _count_disconnected(instance)
+    is_background = masks[..., NUM_CLASSES] != 0
+    background = masks[..., NUM_CLASSES][is_background]
     observations = Observations(
         nuclei=np.bincount(claimed >> _ID_BITS, minlength=NUM_CLASSES),
-        void_px=int(np.count_nonzero((label == 0) & (masks[..., NUM_CLASSES] == 0))),
+        void_px=int(np.count_nonzero((label == 0) & ~is_background)),
         overlap_px=len(np.unique(pixel[is_covered])),
         hidden_nuclei=len(claimed) - len(visible),
         disconnected_nuclei=disconnected,
         largest_id=int(ids.max(initial=0)),
+        largest_nucleus_px=int(np.bincount(visible_rank).max(initial=0)),
+        background_px=len(background),
+        background_overlap_px=int(np.count_nonzero((label > 0) & is_background)),
+        background_values=tuple(sorted({int(background.min()), int(background.max())}))
+        if len(background)
+        else (),
     )
     return Labels(label, instance, observations)
 

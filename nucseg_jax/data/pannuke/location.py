@@ -26,7 +26,7 @@ def prepared_folder(data_dir: pathlib.Path) -> pathlib.Path:
     folder = dataset_folder(data_dir)
     if not folder.is_dir():
         raise UserError(
-            f"No data set was prepared in {data_dir}: {folder} is not there.",
+            f"No data set was prepared in {data_dir}: {folder.absolute()} is not there.",
             expected="a data set that `prepare` wrote",
             advice="run `python launch.py prepare --config=...` with the same config, or correct data.dir",
         )

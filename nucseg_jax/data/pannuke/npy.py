@@ -7,6 +7,7 @@ accepts literals only, and is bounded in length.
 
 import contextlib
 import dataclasses
+import io
 import lzma
 import math
 import pathlib
@@ -23,6 +24,19 @@ from nucseg_jax.core.errors import UserError, reason_of
 _HEADER_LIMIT_BYTES = 10_000
 # Larger reads from a zip are slower: zipfile then carries a long undecoded tail from piece to piece.
 _PIECE_BYTES = 1 << 17
+_OTHER_MAGIC = {
+    b"PK\x03\x04": "a zip archive, such as .npz",
+    b"\x89HDF": "HDF5 (.h5, .mat)",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"MATLAB": "MATLAB (.mat)",
+    b"\x1f\x8b": "gzip",
+    b"PAR1": "Parquet",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+}
 # What zipfile and its decoders raise for bytes that are not what they were.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
@@ -96,8 +110,13 @@ def _opened(member: Member) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _parse_header(stream: BinaryIO, member: Member) -> Header:
+    # What the first bytes of a file of another format that was renamed say.
     try:
-        version = np.lib.format.read_magic(stream)
+        magic = stream.read(np.lib.format.MAGIC_LEN)
+        for first, name in _OTHER_MAGIC.items():
+            if magic.startswith(first):
+                raise ValueError(f"its first bytes are those of {name}")
+        version = np.lib.format.read_magic(io.BytesIO(magic))
         parse = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
@@ -112,7 +131,7 @@ def _parse_header(stream: BinaryIO, member: Member) -> Header:
         raise UserError(
             f"{member} is not a NumPy array: {reason_of(error)}.",
             expected="a .npy file of format 1.0 or 2.0, as numpy.save writes it",
-            advice="copy or download that file again",
+            advice="copy or download that file again, or, if it has another format, save its array with numpy.save",
         ) from error
     if dtype.hasobject:
         raise UserError(

@@ -7,6 +7,7 @@ from collections.abc import Generator
 import numpy as np
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import labels, npy
 from nucseg_jax.data.pannuke.release import FoldFiles
@@ -15,6 +16,8 @@ _IMAGE_SHAPE = (vocabulary.PATCH_PX, vocabulary.PATCH_PX, 3)
 _MASKS_SHAPE = (vocabulary.PATCH_PX, vocabulary.PATCH_PX, labels.NUM_CHANNELS)
 # Ids are 32 bits wide so that a channel fits beside them in one int64.
 _LARGEST_ID = np.iinfo(np.int32).max
+# What resampling makes of an image that was scaled to 0..1 may lie a little above 1.
+_LARGEST_SCALED = 2
 _TYPES_LIMIT_BYTES = 64 << 20
 _OFFICIAL = "get the file from the official release"
 
@@ -77,12 +80,12 @@ def check_fold(files: FoldFiles) -> CheckedFold:
         files.images: _check_pixels_header(files.images, _IMAGE_SHAPE, "RGB images"),
         files.masks: _check_pixels_header(files.masks, _MASKS_SHAPE, "masks of five classes and background"),
     }
-    tissues = _read_tissues(files.types)
+    tissues = _read_tissues(files.types, files.fold)
     lengths[files.types] = len(tissues)
     if len(set(lengths.values())) > 1:
         raise UserError(
             f"The arrays of fold {files.fold} differ in length: "
-            + "; ".join(f"{length:,} rows in {member}" for member, length in lengths.items())
+            + "; ".join(f"{counted(length, 'row')} in {member}" for member, length in lengths.items())
             + ".",
             expected="one image, one mask and one tissue a patch",
             advice="take all three files from the same release",
@@ -114,9 +117,10 @@ def read_patches(fold: CheckedFold) -> Generator[Patch, None, None]:
         contextlib.closing(npy.rows(fold.files.masks)) as masks,
     ):
         for index, (image, ids, tissue) in enumerate(zip(images, masks, fold.tissues, strict=True)):
-            image_uint8 = _whole_numbers(_rounded(image), np.uint8, fold.files.images, index)
+            where = f"patch {index} of fold {fold.files.fold}"
+            image_uint8 = _whole_numbers(_rounded(image), np.uint8, fold.files.images, where)
             label, instance, observations = labels.from_masks(
-                _whole_numbers(ids, np.int32, fold.files.masks, index)
+                _whole_numbers(ids, np.int32, fold.files.masks, where)
             )
             yield Patch(fold.files.fold, index, image_uint8, label, instance, int(tissue), observations)
 
@@ -138,7 +142,7 @@ def _check_pixels_header(member: npy.Member, row_shape: tuple[int, ...], meaning
     return header.shape[0]
 
 
-def _read_tissues(member: npy.Member) -> np.ndarray:
+def _read_tissues(member: npy.Member, fold: int) -> np.ndarray:
     header = npy.read_header(member)
     if len(header.shape) != 1 or header.dtype.kind not in "US":
         raise UserError(
@@ -155,7 +159,7 @@ def _read_tissues(member: npy.Member) -> np.ndarray:
         row = int(np.flatnonzero(names == unknown[0])[0])
         raise UserError(
             f"{member} names unknown tissues: {', '.join(map(repr, unknown[:5]))}"
-            f"{' and others' if len(unknown) > 5 else ''} (first in row {row}).",
+            f"{' and others' if len(unknown) > 5 else ''} (first in patch {row} of fold {fold}).",
             expected=f"one of {', '.join(vocabulary.TISSUES)}",
             advice="write them as the release spells them",
         )
@@ -166,12 +170,12 @@ def _rounded(image: np.ndarray) -> np.ndarray:
     """Rounds fractions within 0..255, as resampled copies of the release have them; leaves all else to the check."""
     if image.dtype.kind != "f":
         return image
-    # NaN fails the comparison; a maximum of 1 means an image scaled to 0..1, which rounding would ruin.
+    # NaN fails the comparison; a maximum of about 1 means an image scaled to 0..1, which rounding would ruin.
     low, high = image.min(), image.max()
-    return np.rint(image) if low >= 0 and 1 < high <= 255 else image
+    return np.rint(image) if low >= 0 and _LARGEST_SCALED < high <= 255 else image
 
 
-def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member, index: int) -> np.ndarray:
+def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member, patch: str) -> np.ndarray:
     """Casts a row exactly, or says which value has no equal in the dtype. Always copies."""
     # A cast and a comparison see NaN, infinity, fractions and every value out of range in two passes.
     with np.errstate(invalid="ignore"):
@@ -182,11 +186,13 @@ def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member,
     if is_wrong.any():
         where = np.unravel_index(int(np.argmax(is_wrong)), row.shape)
         is_image = dtype is np.uint8
-        scaled = is_image and row.dtype.kind == "f" and 0 <= row.min() <= row.max() <= 1
+        scaled = is_image and row.dtype.kind == "f" and 0 <= row.min() <= row.max() <= _LARGEST_SCALED
         raise UserError(
-            f"{member} holds the value {row[where]} in patch {index} at row {where[0]}, column {where[1]},"
+            f"{member} holds the value {row[where]} in {patch} at row {where[0]}, column {where[1]},"
             f" channel {where[2]} ({np.count_nonzero(is_wrong):,} such values in this patch).",
             expected="numbers 0..255" if is_image else f"ids, whole numbers 0..{_LARGEST_ID:,}",
-            advice="multiply the images by 255: they seem to be scaled to 0..1" if scaled else _OFFICIAL,
+            advice="multiply the images by 255: they seem to be scaled to 0..1"
+            if scaled
+            else f"correct that patch, or {_OFFICIAL}",
         )
     return cast

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke.location import prepared_folder
 from nucseg_jax.data.pannuke.records import CHUNK, FoldRecords, StoredPatches
@@ -42,6 +43,23 @@ def data_digest(data_dir: pathlib.Path) -> str:
       UserError: nothing usable was prepared there.
     """
     return audits.load(prepared_folder(data_dir)).digest
+
+
+def require_classes(data_dir: pathlib.Path) -> None:
+    """Checks, from the audit alone, that the nuclei have classes to be trained or scored on.
+
+    Args:
+      data_dir: the folder that `prepare` was given.
+
+    Raises:
+      UserError: nothing usable was prepared there, or all nuclei lie in the first channel.
+    """
+    if not audits.load(prepared_folder(data_dir)).has_classes:
+        raise UserError(
+            f"The nuclei of the data set in {data_dir} have no classes: all lie in the first channel of the masks.",
+            expected="nuclei of several classes for a model with model.num_classes above 1",
+            advice="set --config.model.num_classes=1, or prepare masks with a channel for each class",
+        )
 
 
 def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:

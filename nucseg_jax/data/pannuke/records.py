@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core import vocabulary
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.pannuke.stored_files import damaged
 from nucseg_jax.data.patch_store import Patches
@@ -89,7 +90,7 @@ class FoldRecords:
         except Exception as error:
             raise damaged(folder, f"fold {fold} cannot be opened ({reason_of(error)})") from error
         if found != size:
-            raise damaged(folder, f"fold {fold} holds {found:,} of {size:,} patches")
+            raise damaged(folder, f"fold {fold} holds {found:,} of {counted(size, 'patch')}")
 
     def read(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """The examples of some rows, as the builder describes them; `instance` is undecoded unless asked for.

@@ -21,6 +21,8 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.pannuke.npy import Member
 
 ARRAYS = ("images", "masks", "types")
+# Other ways to store arrays, which are named where an array is missing.
+_OTHER_FORMATS = (".npz", ".h5", ".hdf5", ".tif", ".tiff", ".zarr", ".mat", ".png", ".pkl", ".pt", ".parquet")
 _FOLD_NUMBER = re.compile(r"(?:fold|part)[ _-]*(\d+)|^\W*(\d+)\W*$", re.IGNORECASE)
 _ADVICE = (
     "name the folder that holds fold_1.zip, fold_2.zip and fold_3.zip, or the folders `Fold 1`, `Fold 2` and"
@@ -75,21 +77,44 @@ def find(release_dir: pathlib.Path) -> tuple[FoldFiles, ...]:
         for array in ARRAYS
         if (fold, array) not in found
     ]
-    if not found:
-        raise UserError(
-            f"No array of the release was found in {release_dir}, in no folder below it and in no zip file.",
-            expected="images.npy, masks.npy and types.npy of folds 1, 2 and 3",
-            advice=_ADVICE,
-        )
     if missing:
+        others = _in_other_formats(files, release_dir)
+        advice = (
+            "save each array by itself as .npy: numpy.save('Fold 1/images.npy', images), and so on"
+            if others
+            else _ADVICE
+        )
+        if not found:
+            raise UserError(
+                f"No array of the release was found in {release_dir}, in no folder below it and in no zip file."
+                + others,
+                expected="images.npy, masks.npy and types.npy of folds 1, 2 and 3",
+                advice=advice,
+            )
         there = [f"fold {fold}: {member}" for (fold, _), member in sorted(found.items())]
         raise UserError(
             f"The release in {release_dir} is not complete. Not found: {', '.join(missing)}.\n"
-            "Found:\n  " + "\n  ".join(there),
+            "Found:\n  " + "\n  ".join(there) + others,
             expected="images.npy, masks.npy and types.npy of folds 1, 2 and 3",
-            advice=_ADVICE,
+            advice=advice,
         )
     return tuple(FoldFiles(fold, *(found[fold, array] for array in ARRAYS)) for fold in vocabulary.FOLDS)
+
+
+def _in_other_formats(files: Iterable[pathlib.Path], release_dir: pathlib.Path) -> str:
+    """Names the first files of other formats that may hold what is missing; empty where there are none."""
+    found: dict[pathlib.Path, str] = {}
+    for path in files:
+        relative = path.relative_to(release_dir)
+        # A Zarr array is a folder of many files.
+        for place in (relative, *relative.parents):
+            if place.suffix.casefold() in _OTHER_FORMATS:
+                found[place] = place.suffix
+    if not found:
+        return ""
+    named = ", ".join(map(str, list(found)[:3])) + (f" and {len(found) - 3:,} more" if len(found) > 3 else "")
+    kinds = " and ".join(sorted({suffix.casefold() for suffix in found.values()}))
+    return f"\nFiles of other kinds ({kinds}) are not read: {named}."
 
 
 def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -23,6 +23,7 @@ class DataSource:
       data_dir: the folder of prepared data sets, as TensorFlow Datasets calls it; pannuke/1.0.0 is below it.
       synthetic_patches_per_fold: patches in each fold, at least 5; only read where `source` is synthetic.
       synthetic_seed: seed of the drawing, at least 0; likewise.
+      allow_duplicates: whether patches of one fold may be those of another; the official archives may always.
     """
 
     source: Kind
@@ -30,6 +31,7 @@ class DataSource:
     data_dir: pathlib.Path
     synthetic_patches_per_fold: int
     synthetic_seed: int
+    allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if self.source not in KINDS:

@@ -35,6 +35,8 @@ def scratch(data_dir: pathlib.Path) -> Iterator[pathlib.Path]:
             data_dir.mkdir(parents=True, exist_ok=True)
             stack.enter_context(held(data_dir / _LOCK))
             shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_symlink():
+                folder.unlink()
             folder.mkdir(exist_ok=True)
         except BlockingIOError as error:
             raise UserError(

@@ -1,6 +1,7 @@
 """What a report page consists of, before anybody says how it looks.
 
-Texts are plain, but for `code` between backticks. Every table and figure carries the numbers it was made from.
+Texts are plain, but for `code` between backticks. They hold what runs say of themselves, which may be anything:
+`spans` reads them so that no text can be more than text. Every table and figure carries the numbers it was made from.
 """
 
 import csv
@@ -146,6 +147,18 @@ class Document:
                 raise ValueError(f"names come twice: {', '.join(sorted(repeated))}")
 
 
+def spans(text: str) -> list[tuple[bool, str]]:
+    """Splits a text into (is_code, text) in order; line breaks and other control characters become spaces.
+
+    Code stands between two single backticks; any other backtick is one of the text's own.
+
+    >>> spans("see `a|b`, not ``c")
+    [(False, 'see '), (True, 'a|b'), (False, ', not ``c')]
+    """
+    parts = _CODE.split(_CONTROL.sub(" ", text).strip())
+    return [(index % 2 == 1, part) for index, part in enumerate(parts) if part]
+
+
 def anchors(document: Document) -> list[str]:
     """A fragment identifier for every heading, in order, each once.
 
@@ -180,6 +193,9 @@ def number_columns(table: Table) -> list[bool]:
     ]
 
 
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+# Line ends of any kind, and what turns the direction of writing around.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _NUMBER = r"[-+−]?\d[\d,]*(\.\d+)?"
 UNDEFINED = "–"
 NOT_IN_OUR_COPY = "not in our copy"

@@ -20,6 +20,7 @@ from nucseg_jax.reporting.page.document import (
     anchors,
     is_number,
     number_columns,
+    spans,
 )
 from nucseg_jax.reporting.page.stylesheet import STYLESHEET
 
@@ -149,6 +150,5 @@ def _data_uri(figure: Figure) -> str:
 
 
 def _text(text: str) -> str:
-    parts = html.escape(text, quote=False).split("`")
-    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
-    return "".join(parts)
+    escaped = ((is_code, html.escape(part, quote=False)) for is_code, part in spans(text))
+    return "".join(f"<code>{part}</code>" if is_code else part for is_code, part in escaped)

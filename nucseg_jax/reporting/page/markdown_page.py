@@ -13,6 +13,7 @@ from nucseg_jax.reporting.page.document import (
     Table,
     Warn,
     number_columns,
+    spans,
 )
 
 
@@ -32,7 +33,8 @@ def _block(block: Block) -> str:
         case Warn(text):
             return f"> **Warning.** {_text(text)}"
         case Gap(missing, commands):
-            listing = "".join(f"\n>\n>     {command}" for command in commands)
+            # A name with a line break in it must not end the quote.
+            listing = "".join("\n>\n>     " + command.replace("\n", "\n>     ") for command in commands)
             return f"> **Missing.** {_text(missing)}{listing}"
         case Table():
             return _table(block)
@@ -45,7 +47,7 @@ def _block(block: Block) -> str:
 
 def _table(table: Table) -> str:
     rules = ["---:" if is_number else "---" for is_number in number_columns(table)]
-    lines = ["| " + " | ".join(map(_text, row)) + " |" for row in (table.headers, *table.rows)]
+    lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in (table.headers, *table.rows)]
     lines.insert(1, "|" + "|".join(rules) + "|")
     body = "\n".join(lines)
     return f"*{_text(table.caption)}* ([numbers](tables/{table.name}.csv))\n\n{body}"
@@ -53,7 +55,19 @@ def _table(table: Table) -> str:
 
 def _text(text: str) -> str:
     """Plain text with what Markdown would read as markup escaped; code between backticks stays as it is."""
-    parts = text.split("`")
-    parts[::2] = [re.sub(r"([\\*_|<\[\]])", r"\\\1", part) for part in parts[::2]]
-    parts[1::2] = [part.replace("|", r"\|") for part in parts[1::2]]
-    return "`".join(parts)
+    escaped = "".join(f"`{part}`" if is_code else _MARKUP.sub(r"\\\1", part) for is_code, part in spans(text))
+    return _BLOCK_MARKER.sub(r"\1\\\2", escaped)
+
+
+def _cell(text: str) -> str:
+    """The same inside a table, where a bar ends the cell in code too."""
+    return "".join(
+        "`" + part.replace("|", r"\|") + "`" if is_code and r"\|" not in part else _MARKUP.sub(r"\\\1", part)
+        for is_code, part in spans(text)
+    )
+
+
+# Emphasis, code, tables, links, HTML, quotes, entities, strikethrough and formulas, headings.
+_MARKUP = re.compile(r"([\\`*_|<>\[\]&~$#])")
+# A list begins with '-', '+', '1.' or '1)'; '=' and '-' underline a heading.
+_BLOCK_MARKER = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=]*$)")

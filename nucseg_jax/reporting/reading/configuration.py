@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
@@ -37,7 +38,7 @@ _PHRASES: Mapping[str, Callable[[Any], str]] = {
     "model.batch_norm_momentum": "momentum {:g}".format,
     "loss.l2": "L2 {:g}".format,
     "train.lr": "learning rate {:g}".format,
-    "train.epochs": "{} epochs".format,
+    "train.epochs": lambda epochs: counted(epochs, "epoch"),
     "train.tile_px": "{} px tiles".format,
     "train.batch_size": "batch {}".format,
     "train.dtype": str,
@@ -193,7 +194,7 @@ def model_name(run: Run) -> str:
     if model.get("output_stride", usual) != usual:
         parts.append(f"stride {model['output_stride']}")
     if model.get("num_classes", 1) != 1:
-        parts.append(f"{model['num_classes']} classes")
+        parts.append(f"{counted(model['num_classes'], 'class')}")
     return ", ".join(parts)
 
 

@@ -2,10 +2,12 @@
 
 import glob
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.counted import counted
+from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.paths import expand_user
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.training.run_folder import RunFolder
@@ -50,7 +52,9 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
     Raises:
       UserError: nothing matches, or nothing of it is a run.
     """
-    matches = {match for part in pattern.split(",") for match in glob.glob(part.strip(), recursive=True)}
+    matches = {
+        match for part in pattern.split(",") for match in glob.glob(expand_user(part.strip()), recursive=True)
+    }
     folders = sorted(
         pathlib.Path(match)
         for match in matches
@@ -64,8 +68,9 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
     for folder in folders:
         try:
             runs.append(read_run(folder))
-        except UserError as error:
-            left_out.append((str(folder), str(error).splitlines()[0].removeprefix(f"{folder}/")))
+        # Whatever is wrong with one run, the others are reported.
+        except Exception as error:
+            left_out.append((str(folder), reason_of(error).removeprefix(f"{folder}/")))
     if not runs:
         reasons = "".join(f"\n  {folder}: {reason}" for folder, reason in left_out)
         raise UserError(
@@ -93,17 +98,24 @@ def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, .
 
 def _are_copies(run: Run, other: Run) -> bool:
     """Whether two folders tell of one run: by their scores, or by their epochs where results.json is damaged."""
-    if run.config != other.config or run.split_digest != other.split_digest:
+    if not _agree(run.config, other.config) or run.split_digest != other.split_digest:
         return False
     if run.results is not None and other.results is not None:
         # A damaged metrics.jsonl has no epochs, one that was cut off the first of them.
-        epochs_agree = all(one == two for one, two in zip(run.epochs, other.epochs, strict=False))
-        return run.results == other.results and epochs_agree
+        epochs_agree = all(_agree(one, two) for one, two in zip(run.epochs, other.epochs, strict=False))
+        return _agree(run.results, other.results) and epochs_agree
     is_damaged = run.is_damaged(RESULTS) or other.is_damaged(RESULTS)
     return is_damaged and bool(run.epochs) and run.epochs == other.epochs
 
 
+def _agree(one: Any, other: Any) -> bool:
+    """Returns True if two JSON values are equal in all that both hold; later versions write more fields."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_agree(one[name], other[name]) for name in one.keys() & other.keys())
+    return bool(one == other)
+
+
 def _damage(copy: Run, original: Run) -> tuple[str, ...]:
     cut_off = len(copy.epochs) < len(original.epochs) and not copy.is_damaged(METRICS)
-    epochs = f"{METRICS}: {len(copy.epochs)} of the original's {len(original.epochs)} epochs"
+    epochs = f"{METRICS}: {len(copy.epochs)} of the original's {counted(len(original.epochs), 'epoch')}"
     return (*copy.faults, *([epochs] if cut_off else []))

@@ -1,34 +1,42 @@
 """Reads a run folder: whatever is whole, and in words whatever is not.
 
-Only `config.json` and `split.json` are needed. Any other file may be absent (an unfinished run, an older one) or
-damaged; the first leaves None or nothing, the second a sentence in `faults` as well.
+Only `config.json` and `split.json` are needed. Any other file may be absent (an unfinished run, an older one),
+damaged, or altered since the run's record was written; the first leaves None or nothing, the others a sentence in
+`faults` as well.
 """
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.files import require_regular_file
+from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.reporting.examples import examples_path
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
     read_config,
+    read_environment,
     read_epochs,
     read_evaluations,
-    read_json,
     read_object,
     read_timing,
 )
+from nucseg_jax.training.run_check import READ_WHEN_RESUMED, final_record
 from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import RunRecord
 
 T = TypeVar("T")
+RECORD, RESULTS = "record.json", "results.json"
 
 
 def read_run(path: pathlib.Path) -> Run:
@@ -41,8 +49,18 @@ def read_run(path: pathlib.Path) -> Run:
     if not folder.config.exists():
         raise UserError("no config.json: not the folder of a run")
     config = read_config(folder.config)
+    newest = folder.newest_record()
+    if newest is not None:
+        newest.require_config(folder.config, config)
     splits, record = folder.read_splits()
     files = _Files(path)
+    final = files.read(path, lambda _: final_record(folder), None)
+    if final is not None:
+        final.require_config(folder.config, config)
+        final.require_data(folder.split, splits.digest, record["data_digest"])
+        files.record = final
+    elif not folder.results.exists():
+        files.record = newest
     counts = {
         split: files.read(
             per_image_path(path, split),
@@ -55,19 +73,30 @@ def read_run(path: pathlib.Path) -> Run:
         split: files.read(calibration_path(path, split), read_levels, None) for split in SPLIT_NAMES
     }
     nothing: tuple[Evaluation, ...] = ()
+    scores = {} if files.record is None else files.record.scores
+
+    def own_evaluations(file: pathlib.Path) -> tuple[Evaluation, ...]:
+        found = read_evaluations(file, path)
+        for evaluation in found:
+            require_own(evaluation, scores)
+        return found
+
     evaluations = [
         evaluation
         for file in sorted(path.glob("evaluations/*/results.json"))
-        for evaluation in files.read(file, lambda file: read_evaluations(file, path), nothing)
+        for evaluation in files.read(file, own_evaluations, nothing)
     ]
     results = files.read(folder.results, lambda file: checked_results(read_json(file)), None)
+    for split in SPLIT_NAMES:
+        # Read when they are drawn.
+        files.read(examples_path(path, split), lambda _: None, None)
     run = Run(
         path=path,
         config=config,
         split_digest=splits.digest,
         data_digest=str(record["data_digest"]),
         sizes={split: len(getattr(splits, split)) for split in SPLIT_NAMES},
-        environment=files.read(folder.environment, read_object, {}),
+        environment=files.read(folder.environment, read_environment, {}),
         weights=files.read(folder.pretrained, read_object, None),
         epochs=files.read(folder.metrics, read_epochs, ()),
         results=results,
@@ -81,27 +110,49 @@ def read_run(path: pathlib.Path) -> Run:
             and evaluation.about.get("data_digest") == record["data_digest"]
         ),
         faults=tuple(files.faults),
+        is_checked=files.record is not None and files.record.is_sealed,
     )
     return dataclasses.replace(run, faults=(*run.faults, *contradictions(run)))
 
 
 class _Files:
-    """Reads files that may be absent or damaged, and keeps what was wrong with them."""
+    """Reads files that may be absent, damaged or altered, and keeps what was wrong with them.
+
+    Attributes:
+      record: what files of the run are checked against, where it has one.
+      faults: one sentence each.
+    """
 
     def __init__(self, run: pathlib.Path):
         self._run = run
+        self.record: RunRecord | None = None
         self.faults: list[str] = []
 
     def read(self, file: pathlib.Path, read: Callable[[pathlib.Path], T], otherwise: T) -> T:
-        """What `read` makes of a file; `otherwise` where it is absent, or damaged, which is noted."""
+        """Returns what `read` makes of a file; `otherwise` where it is absent, damaged or altered, which is noted."""
         if not file.exists():
             return otherwise
         try:
+            self._check(file)
             return read(file)
-        except (OSError, UserError, ValueError, KeyError, TypeError, IndexError) as error:
-            reason = reason_of(error)
-            self.faults.append(f"{file.relative_to(self._run)}: {reason.removeprefix(f'{file} ')}")
+        # Each parser raises its own on damaged files, and one run must not end the report of all.
+        except Exception as error:
+            reason = reason_of(error).removeprefix(f"{file} ").removeprefix(f"{self._run / RECORD} ")
+            name = RECORD if file == self._run else file.relative_to(self._run)
+            self.faults.append(f"{name}: {reason}")
             return otherwise
+
+    def _check(self, file: pathlib.Path) -> None:
+        """Raises AlteredRunError if a file of the run's own folder is not as it was recorded."""
+        if file != self._run:
+            require_regular_file(file)
+        record = self.record
+        if record is None or not record.is_sealed or file.parent != self._run:
+            return
+        is_finished = RESULTS in record.files
+        # An unfinished run's record has what is read when it is resumed; lines were added since.
+        if is_finished or file.name in READ_WHEN_RESUMED:
+            record.require_file(file, may_be_longer=not is_finished and file.suffix == ".jsonl")
 
 
 def _counts_of(patches: np.ndarray, classes: int | None) -> Callable[[pathlib.Path], Counts | None]:
@@ -119,25 +170,50 @@ def _counts_of(patches: np.ndarray, classes: int | None) -> Callable[[pathlib.Pa
     return read
 
 
+def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
+    """Raises ValueError if an evaluation is of another run's checkpoint; those of earlier versions do not tell.
+
+    Args:
+      evaluation: in the folder of a run.
+      scores: of the run's validations by step.
+    """
+    step, score = evaluation.about.get("checkpoint_step"), evaluation.about.get("checkpoint_score")
+    if score is not None and type(step) is int and scores and scores.get(step) != score:
+        raise ValueError(f"it is of another run: its checkpoint of step {step:,} has the score {score}")
+
+
 def contradictions(run: Run) -> list[str]:
     """Splits whose table of counts does not give the scores of results.json."""
     if run.results is None:
         return []
     faults = []
     for split, counts in run.counts.items():
-        if _differ(counts.compute(), run.results[split]):
+        computed = {**counts.compute(), **counts.mean_losses()}
+        if _differ(computed, run.results[split]):
             faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
     return faults
 
 
 def _differ(computed: Entry, written: Entry) -> bool:
-    """Whether an entry of results.json has other micro scores, of nucleus or of a class, than were computed."""
-    micro = computed["micro"]
-    if any(micro[metric] != value for metric, value in written["micro"].items() if metric in micro):
-        return True
-    classes = computed.get("classes", {})
-    return any(
-        _differ(classes[name], of_class)
-        for name, of_class in written.get("classes", {}).items()
-        if name in classes
-    )
+    """Returns True if an entry of results.json has other values than were computed, as far as it has them.
+
+    In every convention, of nucleus or of a class, and of every loss that has a column. Pooled scores are exact;
+    means may differ in the last digit from those of an earlier version.
+    """
+    for name, value in written.items():
+        if name == "classes":
+            classes = computed.get(name, {})
+            if any(_differ(classes[each], entry) for each, entry in value.items() if each in classes):
+                return True
+        elif isinstance(value, Mapping):
+            if name in computed and _differ(computed[name], value):
+                return True
+        elif name in computed and not _is_close(computed[name], value):
+            return True
+    return False
+
+
+def _is_close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.counts import Counts
 
 Entry = Mapping[str, Any]
@@ -48,7 +49,8 @@ class Run:
       counts: of every split that has its table of counts.
       calibration: int64 [256, 2] by split, pixels of background and nucleus by predicted level.
       evaluations: of the same data and split.
-      faults: what could not be read, and why.
+      faults: what could not be read or was altered, and why.
+      is_checked: whether the run recorded digests that its files were held against; those of earlier versions did not.
     """
 
     path: pathlib.Path
@@ -65,6 +67,7 @@ class Run:
     calibration: Mapping[str, np.ndarray]
     evaluations: tuple[Evaluation, ...]
     faults: tuple[str, ...]
+    is_checked: bool
 
     @property
     def seed(self) -> Any:
@@ -101,7 +104,7 @@ class Run:
         if not kind:
             return "–"
         cores = at(self.environment, "cpu_count")
-        return f"{count} x {kind}" + (f", {cores} cores" if kind == "cpu" and cores else "")
+        return f"{count} x {kind}" + (f", {counted(cores, 'core')}" if kind == "cpu" and cores else "")
 
     @property
     def command(self) -> str:

@@ -1,29 +1,44 @@
 """The files of a run folder, one by one: what each holds, if it is shaped as it should be."""
 
-import json
 import pathlib
+import re
+import shlex
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.seal import SEAL, file_digest, unsealed
+from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.scores import CONVENTIONS
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, at
 from nucseg_jax.reporting.table import OTHER_STATISTICS
 from nucseg_jax.training.record import read_metrics
 
-
-def read_json(file: pathlib.Path) -> Any:
-    """Strict JSON.
-
-    Raises:
-      ValueError: it is none.
-    """
-
-    def refuse(constant: str) -> float:
-        raise ValueError(f"{constant} is no JSON")
-
-    return json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
+# The largest float32: no loss exceeds it.
+_LARGEST_LOSS = 3.5e38
+_MOST_EPOCHS = 10**6
+_LONGEST_S = 1e9
+# What the page uses of environment.json, each where it is known.
+_ENVIRONMENT: Mapping[tuple[str, ...], type] = {
+    ("command",): str,
+    ("cpu_count",): int,
+    ("git", "commit"): str,
+    ("git", "dirty"): bool,
+    ("jax", "device_kind"): str,
+    ("jax", "device_count"): int,
+    ("started_from", "config"): str,
+    ("started_from", "overrides"): dict,
+    ("started_from", "sweep", "label"): str,
+}
+# What the name of a model is made of.
+_MODEL: Mapping[str, tuple[type, ...]] = {
+    "width": (float, int),
+    "encoder_depths": (list,),
+    "output_stride": (int,),
+    "num_classes": (int,),
+}
 
 
 def read_object(file: pathlib.Path) -> Entry:
@@ -36,6 +51,22 @@ def read_object(file: pathlib.Path) -> Entry:
     if not isinstance(value, Mapping):
         raise ValueError(f"a JSON {type(value).__name__} where an object was expected")
     return value
+
+
+def read_environment(file: pathlib.Path) -> Entry:
+    """Content of environment.json.
+
+    Raises:
+      ValueError: a value that is used is of another type.
+    """
+    environment = read_object(file)
+    for names, kind in _ENVIRONMENT.items():
+        value = at(environment, *names)
+        if type(value) not in (kind, NoneType):
+            raise ValueError(f"{'.'.join(names)} is {str(value)[:40]!r}, no {kind.__name__}")
+    # A command line that no shell takes raises ValueError.
+    shlex.split(environment.get("command") or "")
+    return environment
 
 
 def checked_results(value: Any) -> Entry:
@@ -59,10 +90,13 @@ def read_epochs(file: pathlib.Path) -> tuple[Entry, ...]:
     """
     lines = [line for line in read_metrics(file) if line.get("kind") == "epoch"]
     for line in lines:
-        if not isinstance(line.get("epoch"), int):
+        epoch = line.get("epoch")
+        if type(epoch) is not int or not 1 <= epoch <= _MOST_EPOCHS:
             raise ValueError("an epoch line without its epoch")
         for name in ("train", "validation"):
             _check_entry(line.get(name), name)
+    if len({line["epoch"] for line in lines}) < len(lines):
+        raise ValueError("an epoch has two lines")
     return tuple(sorted(lines, key=lambda line: line["epoch"]))
 
 
@@ -70,14 +104,18 @@ def read_timing(file: pathlib.Path) -> Entry:
     """Content of timing.json.
 
     Raises:
-      ValueError, KeyError, TypeError: not shaped so.
+      ValueError, KeyError, TypeError, AttributeError: not shaped so.
     """
     timing = read_object(file)
-    starts = timing["starts"]
-    if not isinstance(starts, list) or not all(isinstance(start, Mapping) for start in starts):
-        raise ValueError("its starts are no list of phases")
-    for row in timing.get("inference") or []:
-        int(row["batch_size"]), float(row["ms_per_image"])
+    starts, rows = timing["starts"], timing.get("inference") or []
+    if not isinstance(starts, list) or not isinstance(rows, list):
+        raise ValueError("its starts or inference times are no list")
+    seconds = [value for start in starts for value in start.values() if not isinstance(value, str)]
+    if not all(map(_is_time, seconds)):
+        raise ValueError("a phase without its seconds")
+    for row in rows:
+        if type(row["batch_size"]) is not int or not _is_time(row["ms_per_image"]):
+            raise ValueError("an inference time that is no number")
     return timing
 
 
@@ -85,9 +123,15 @@ def read_evaluations(file: pathlib.Path, run: pathlib.Path) -> tuple[Evaluation,
     """What one results.json below evaluations/ says of each split.
 
     Raises:
-      ValueError: it is damaged.
+      ValueError: it is damaged, or was altered.
     """
     value = read_object(file)
+    # Those of earlier versions hold no digest.
+    if SEAL in value:
+        value = unsealed(value)
+        table = file.with_name("per_image.csv")
+        if table.exists() and file_digest(table) != at(value, "files", table.name):
+            raise ValueError(f"{table.name} beside it was altered")
     about = value.get("about")
     if not isinstance(about, Mapping):
         raise ValueError("it does not say what was scored")
@@ -114,12 +158,15 @@ def read_config(file: pathlib.Path) -> Mapping[str, Mapping[str, Any]]:
         config = read_object(file)
         if not all(isinstance(fields, Mapping) for fields in config.values()):
             raise ValueError("its sections are no objects")
-        if not isinstance(at(config, "model", "encoder"), str) or not isinstance(
-            at(config, "model", "decoder"), str
-        ):
-            raise ValueError("it names no model")
+        model = config.get("model", {})
+        for name in ("encoder", "decoder"):
+            if not re.fullmatch(r"[\w.+-]{1,80}", str(model.get(name, ""))):
+                raise ValueError("it names no model")
+        for name, kinds in _MODEL.items():
+            if name in model and type(model[name]) not in kinds:
+                raise ValueError(f"model.{name} is {str(model[name])[:40]!r}")
     except (OSError, ValueError) as error:
-        raise UserError(f"config.json: {error}") from None
+        raise UserError(f"config.json: {reason_of(error)}") from None
     return config
 
 
@@ -129,10 +176,12 @@ def _check_entry(entry: Any, name: str) -> None:
         raise ValueError(f"the scores of {name} are no object")
     for key, value in entry.items():
         if key in CONVENTIONS:
-            if not isinstance(value, Mapping) or not all(map(_is_score, value.values())):
-                raise ValueError(f"{name}, {key}: not a table of numbers")
-        elif (key in ("loss", "l2_penalty") or key.endswith("_loss")) and not _is_score(value):
-            raise ValueError(f"{name}, {key}: {value!r} is no number")
+            if not isinstance(value, Mapping) or not all(_is_number(score, 0, 1) for score in value.values()):
+                raise ValueError(f"{name}, {key}: not a table of scores from 0 to 1")
+        elif (key == "l2_penalty" or key.endswith(("loss", "_with_nuclei"))) and not _is_number(
+            value, -_LARGEST_LOSS, _LARGEST_LOSS
+        ):
+            raise ValueError(f"{name}, {key}: {str(value)[:40]!r} is no number")
         elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}")
         elif key == "classes":
@@ -144,5 +193,10 @@ def _check_entry(entry: Any, name: str) -> None:
         raise ValueError(f"the scores of {name} have no convention 'micro'")
 
 
-def _is_score(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _is_number(value: Any, lowest: float, highest: float) -> bool:
+    """A finite number within limits, or None: undefined."""
+    return value is None or (type(value) in (int, float) and lowest <= value <= highest)
+
+
+def _is_time(value: Any) -> bool:
+    return value is not None and _is_number(value, 0, _LONGEST_S)

@@ -72,12 +72,6 @@ def population_deviation(values: Sequence[float | None]) -> float | None:
     return statistics.pstdev(there) if there else None
 
 
-def count(number: int, word: str) -> str:
-    """'1 run', '3 runs', '1,344 patches'."""
-    plural = {"patch": "patches", "split": "splits"}.get(word, f"{word}s")
-    return f"{number:,} {word if number == 1 else plural}"
-
-
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -9,8 +9,11 @@ from matplotlib.figure import Figure as Chart
 from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, pooled_dice
 from nucseg_jax.evaluation.per_image import class_names
 from nucseg_jax.evaluation.scores import ratios
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
+from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
+from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
     SUMMARY_COLUMNS,
@@ -63,6 +66,17 @@ def classes_blocks(part: Part) -> list[Block]:
         blocks.append(Gap(f"No per_image_{SPLIT}.csv of {listed(without)}."))
     if not tested:
         return blocks
+    runs = [run for configuration in tested for run in configuration.finished]
+    older = [run for run in runs if at(run.results, SPLIT, "foreground_rule") is None]
+    if older:
+        blocks.append(
+            Gap(
+                f"{listed([str(run.path) for run in older])}: scored by an earlier version, which took a pixel for"
+                f" nucleus where background was not the largest of all logits. The rule is now: {FOREGROUND_RULE}."
+                + (" The runs below are of both rules." if len(older) < len(runs) else ""),
+                next_command.train_again(older[0]),
+            )
+        )
     validated = scores_by_class(several, "validation")
     numbers = _numbers({SPLIT: tested, "validation": validated})
     for start, some in chunks(list(tested), MOST_LINES):

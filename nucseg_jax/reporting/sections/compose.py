@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.reporting.page.document import (
     Block,
     Bullets,
@@ -16,7 +17,6 @@ from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.sections.bars import bars_blocks
 from nucseg_jax.reporting.sections.batch_norm import batch_norm_blocks
 from nucseg_jax.reporting.sections.calibration import calibration_blocks
-from nucseg_jax.reporting.sections.cells import count
 from nucseg_jax.reporting.sections.classes import classes_blocks
 from nucseg_jax.reporting.sections.curves import curves_blocks
 from nucseg_jax.reporting.sections.density import density_blocks
@@ -89,7 +89,7 @@ def _missing(blocks: Sequence[Block]) -> list[Block]:
     return [
         Heading("What is missing", 3),
         Paragraph(
-            f"{count(len(items), 'gap')}; each stands in its place below, with the command that fills it."
+            f"{counted(len(items), 'gap')}; each stands in its place below, with the command that fills it."
         ),
         Bullets(tuple(items)),
     ]

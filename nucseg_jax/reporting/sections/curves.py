@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Chart
+from matplotlib.ticker import LogFormatter
 
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
@@ -120,6 +121,9 @@ def _draw(figure: Chart, configurations: Sequence[Configuration], metric: str, i
     if is_logarithmic:
         for axes in all_axes:
             axes.set_yscale("log")
+            # Without formulas, which charts do not draw: names of runs may hold a dollar.
+            axes.yaxis.set_major_formatter(LogFormatter())
+            axes.yaxis.set_minor_formatter(LogFormatter())
     legend_below(figure, all_axes[0], columns=3)
 
 

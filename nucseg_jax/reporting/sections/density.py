@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure as Chart
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
@@ -86,7 +87,7 @@ def _figure(part: Part, configurations: Sequence[Configuration], sheet: str) -> 
         if share is not None:
             false_positives.append(f"{configuration.name} {100 * share:.2f} %")
     empty = (
-        f" The {patches[0]} patches without a nucleus have no Dice; of their pixels, the predictions call nucleus:"
+        f" {counted(patches[0], 'patch')} without a nucleus count for no Dice; there the predictions call nucleus:"
         f" {'; '.join(false_positives)}."
         if patches[0]
         else " No patch is without a nucleus."

@@ -52,6 +52,8 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
+    # A dollar in a name is a dollar.
+    "text.parse_math": False,
     "figure.constrained_layout.h_pad": 0.06,
     "figure.constrained_layout.w_pad": 0.06,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.reporting.page.document import (
     Block,
     Gap,
@@ -16,7 +17,7 @@ from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields,
 from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.reading.paper import PROTOCOL
 from nucseg_jax.reporting.reading.run import at
-from nucseg_jax.reporting.sections.cells import count
+from nucseg_jax.training.run_record import UNCHECKED
 
 _DIGEST = 8
 
@@ -26,13 +27,13 @@ def head_blocks(found: Found, cohorts: Sequence[Cohort]) -> list[Block]:
     finished = sum(run.results is not None for run in found.runs)
     configurations = sum(len(cohort.configurations) for cohort in cohorts)
     summary = (
-        f"{count(len(found.runs), 'run')} read, {finished} finished: {count(configurations, 'configuration')}"
+        f"{counted(len(found.runs), 'run')} read, {finished} finished: {counted(configurations, 'configuration')}"
         " (runs that differ only in their seed, or in fields that change no number, are one). Every number"
         " comes from the run folders below; the CSV file named beside each table and figure says from which"
         " file."
     )
     blocks: list[Block] = [Heading("What was read"), Paragraph(summary)]
-    blocks += [Warn(text) for text in warnings(found, cohorts)]
+    blocks += [Warn(text) for text in (*warnings(found, cohorts), *unchecked(found))]
     blocks += [_runs_table(cohorts)]
     if found.left_out:
         rows = tuple(found.left_out)
@@ -72,14 +73,14 @@ def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
     commits = {run.commit for run in found.runs if run.commit != "–"}
     if len(commits) > 1:
         texts.append(
-            f"The runs were made by {len(commits)} commits of the code ({', '.join(sorted(commits))}): a"
+            f"The runs were made by {counted(len(commits), 'commit')} of the code ({', '.join(sorted(commits))}): a"
             " difference between configurations may be one between commits. CHANGELOG.md lists, under"
             " Numbers, what changed results."
         )
     changed = [str(run.path) for run in found.runs if at(run.environment, "git", "dirty")]
     if changed:
         texts.append(
-            f"{count(len(changed), 'run')} of a checkout with uncommitted changes: {', '.join(changed)}."
+            f"{counted(len(changed), 'run')} of a checkout with uncommitted changes: {', '.join(changed)}."
         )
     devices = {run.device for run in found.runs if run.device != "–"}
     if len(devices) > 1:
@@ -94,6 +95,12 @@ def warnings(found: Found, cohorts: Sequence[Cohort]) -> list[str]:
                     " results; each run counts."
                 )
     return texts
+
+
+def unchecked(found: Found) -> list[str]:
+    """The runs that kept no digests, in one sentence; none if all did."""
+    paths = [str(run.path) for run in found.runs if not run.is_checked and not run.is_damaged("record.json")]
+    return [f"{counted(len(paths), 'run')} {UNCHECKED}: {', '.join(paths)}."] if paths else []
 
 
 def describe_cohort(cohort: Cohort) -> str:

@@ -103,7 +103,8 @@ def _pictured(part: Part) -> tuple[list[Pictured], list[Block]]:
     for configuration in part.cohort.scored:
         for run in configuration.finished:
             path = examples_path(run.path, SPLIT)
-            if not path.exists():
+            # A damaged one is named at the head of the page.
+            if not path.exists() or run.is_damaged(path.name):
                 continue
             try:
                 examples = read_examples(path)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.scores import CONVENTIONS, METRICS
 from nucseg_jax.reporting.page.document import (
     NOT_IN_OUR_COPY,
@@ -21,7 +22,6 @@ from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
     SPLIT_WORDS,
-    count,
     decimal,
     mean,
     over_runs,
@@ -278,7 +278,7 @@ def _results_numbers(
             key = (configuration.name, str(run.path), "results.json", run.seed)
             rows.append((*key, split, convention, metric, value, None))
         summary = (mean(of_runs), sample_deviation(of_runs))
-        over = f"mean of {count(len(of_runs), 'run')}"
+        over = f"mean of {counted(len(of_runs), 'run')}"
         rows.append((configuration.name, "", over, "", split, convention, metric, *summary))
     return rows
 

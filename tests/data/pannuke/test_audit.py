@@ -101,6 +101,27 @@ def test_an_audit_is_read_back_as_it_was(release_dir, tmp_path):
     assert json.loads((tmp_path / "audit.json").read_text())["digest"] == audit.digest
 
 
+def test_what_an_earlier_version_did_not_count_is_not_zero(tmp_path):
+    full_size_audit().save(tmp_path)
+    record = json.loads((tmp_path / "audit.json").read_text())
+    for fold in record["folds"].values():
+        for name in (
+            "background_overlap_patches",
+            "background_overlap_px",
+            "repeated_patches",
+            "shared_patches",
+            "bright_nuclei_patches",
+            "blue_nuclei_patches",
+            "repeats",
+        ):
+            del fold[name]  # fmt: skip
+    (tmp_path / "audit.json").write_text(json.dumps(record))
+    table = audit_table.render(audits.load(tmp_path))
+    (line,) = [line for line in table.splitlines() if line.startswith("patches of another fold")]
+    assert line.split()[4:8] == ["-"] * 4
+    assert "Prepared by an earlier version" in table
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -140,3 +161,29 @@ def test_another_size_is_shown_beside_the_figures_without_a_verdict(release_dir)
     lines = table.splitlines()
     assert max(map(len, lines)) <= 100
     assert len({line.index("|") for line in lines if "|" in line}) == 1
+
+
+@pytest.mark.parametrize(
+    ("bright", "blue", "found"),
+    [
+        (0, 0, ""),
+        (2, 2, ""),
+        (0, 12, "fold 2 the nuclei are darker by more in blue than in red: the images seem to be BGR"),
+        (0, 5, "images and masks seem not to belong together"),
+        (5, 0, "In 5 of the 12 patches with nuclei of fold 2 the nuclei are not darker"),
+        (12, 12, "or the images are inverted"),
+    ],
+)
+def test_nuclei_that_do_not_look_like_nuclei_get_a_word(bright, blue, found):
+    audit = full_size_audit()
+    changed = dataclasses.replace(
+        audit.folds[2], patches=15, empty_patches=3, bright_nuclei_patches=bright, blue_nuclei_patches=blue
+    )
+    table = audit_table.render(dataclasses.replace(audit, folds={**audit.folds, 2: changed}))
+    assert (found in table) if found else ("the nuclei are" not in table)
+    few = dataclasses.replace(
+        changed, patches=2, empty_patches=0, bright_nuclei_patches=0, blue_nuclei_patches=2
+    )
+    assert "the nuclei are" not in audit_table.render(
+        dataclasses.replace(audit, folds={**audit.folds, 2: few})
+    )

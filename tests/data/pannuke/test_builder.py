@@ -101,7 +101,8 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
         from nucseg_jax.commands.prepare import prepare
         from nucseg_jax.data.pannuke.source import DataSource
         start = time.perf_counter()
-        prepare(DataSource("release", pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 5, 0))
+        data_dir, release_dir = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
+        prepare(DataSource("release", release_dir, data_dir, 5, 0, allow_duplicates=True))
         peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print("peak", peak_kib, "seconds", time.perf_counter() - start)
     """)

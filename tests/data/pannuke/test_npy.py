@@ -134,3 +134,19 @@ def test_read_whole_keeps_to_its_limit(tmp_path):
     member = as_member(tmp_path, npy_bytes(tmp_path, np.zeros(100)), zipped=False)
     with pytest.raises(UserError, match="800 bytes"):
         npy.read_whole(member, 799)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"PK\x03\x04" + bytes(100), r"a zip archive, such as \.npz"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        (b"II*\x00" + bytes(100), "TIFF"),
+        (b"\x80\x04\x95" + bytes(100), "a pickle"),
+    ],
+)
+def test_a_file_of_another_format_under_this_name_is_named(tmp_path, content, name):
+    path = tmp_path / "images.npy"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"images\.npy is not a NumPy array: .*{name}"):
+        npy.read_header(npy.Member(path))

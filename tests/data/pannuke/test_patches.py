@@ -53,13 +53,13 @@ BLANK_MASKS = np.zeros([2, 256, 256, 6], np.uint8)
         ({"masks": BLANK_MASKS.astype("S1")}, r"masks\.npy has the dtype \|S1", "float64"),
         (
             {"images": BLANK_IMAGES[:1]},
-            "differ in length: 1 rows in .*images.npy; 2 rows in .*masks",
+            "differ in length: 1 row in .*images.npy; 2 rows in .*masks",
             "one image",
         ),
         ({"types": np.array(["Skin"] * 3)}, "differ in length: .* 3 rows in .*types.npy", "one tissue"),
         (
             {"types": np.array(["Skin", "skin"])},
-            r"types\.npy names unknown tissues: 'skin' .*row 1",
+            r"types\.npy names unknown tissues: 'skin' .*patch 1 of fold 2",
             "Adrenal_gland",
         ),
         (
@@ -93,8 +93,9 @@ def test_a_value_that_is_not_of_an_image_is_named_with_its_place(release_dir, ch
     with pytest.raises(UserError) as caught:
         next(read)
     message = str(caught.value)
-    assert f"holds the value {value} in patch 1 at row 7, column 8, channel 2 (1 such" in message.replace(
-        ".0 ", " "
+    assert (
+        f"holds the value {value} in patch 1 of fold 2 at row 7, column 8, channel 2 (1 such"
+        in message.replace(".0 ", " ")
     )
     assert "images.npy" in message
     assert "Expected: numbers 0..255" in message
@@ -107,8 +108,11 @@ def test_fractions_of_a_resampled_copy_are_rounded(release_dir, change_fold):
     assert next(patches.read_patches(fold_of(release_dir))).image[0, 0].tolist() == [127, 128, 255]
 
 
-def test_images_scaled_to_one_are_recognised(release_dir, change_fold):
-    change_fold(2, images=np.full([2, 256, 256, 3], 0.25))
+@pytest.mark.parametrize("largest", [0.25, 1.0, 1.02])
+def test_images_scaled_to_one_are_recognised(release_dir, change_fold, largest):
+    """Also where resampling went a little beyond 1: rounded it would be black."""
+    image = np.linspace(0.0, largest, 256 * 256 * 3).reshape(256, 256, 3)
+    change_fold(2, images=np.stack([image, image]))
     with pytest.raises(UserError, match="multiply the images by 255"):
         next(patches.read_patches(fold_of(release_dir)))
 
@@ -121,6 +125,6 @@ def test_a_value_that_is_not_an_id_is_named_with_its_place(release_dir, change_f
     masks[0, 3, 4, 5] = value
     change_fold(2, masks=masks)
     with pytest.raises(
-        UserError, match=r"(?s)masks\.npy holds .*patch 0 at row 3, column 4, channel 5.*ids, whole"
+        UserError, match=r"(?s)masks\.npy holds .*patch 0 of fold 2 at row 3, column 4, channel 5.*ids, whole"
     ):
         next(patches.read_patches(fold_of(release_dir)))

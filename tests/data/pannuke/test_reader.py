@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -8,6 +10,8 @@ from nucseg_jax.data.pannuke import audit as audits
 from nucseg_jax.data.pannuke import labels, reader
 from nucseg_jax.data.pannuke.builder import Pannuke
 from nucseg_jax.data.pannuke.location import dataset_folder
+from nucseg_jax.data.prepared import plan_data
+from nucseg_jax.data.splits import official_splits
 from tests.data.pannuke.prepared import forget_checksums, record_file
 
 
@@ -81,3 +85,21 @@ def test_records_of_another_fold_are_noticed(data_dir):
         reader.read_folds(data_dir, [2])
     with pytest.raises(UserError, match="damaged"):
         reader.read_folds(data_dir, [1, 2, 3])
+
+
+def test_a_model_with_classes_needs_nuclei_with_classes(data_dir):
+    def splits(sizes):
+        return official_splits(sizes, number=1)
+
+    plan_data(data_dir, splits, num_classes=6)
+    folder = dataset_folder(data_dir)
+    audit = audits.load(folder)
+    # As an earlier version wrote it.
+    folds = {
+        fold: dataclasses.replace(of_fold, nuclei={**dict.fromkeys(of_fold.nuclei, 0), "Neoplastic": 5})
+        for fold, of_fold in audit.folds.items()
+    }
+    dataclasses.replace(audit, folds=folds).save(folder)
+    plan_data(data_dir, splits)
+    with pytest.raises(UserError, match=r"have no classes(?s:.*)model\.num_classes=1"):
+        plan_data(data_dir, splits, num_classes=6)

@@ -80,6 +80,24 @@ def test_what_is_missing_and_what_was_found_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["fold1.npz", "fold2.npz", "fold3.npz", "fold4.npz"], r"\.npz\).*fold1\.npz, .* and 1 more"),
+        (["Fold 1/images.npz", "Fold 1/masks.h5"], r"\.h5 and \.npz\).*Fold 1/images\.npz"),
+        (["Fold 3/images.TIF"], r"\.tif\).*Fold 3/images\.TIF"),
+        (["Fold 2/masks.zarr/c/0/0", "Fold 2/masks.zarr/zarr.json"], r"\.zarr\).*: Fold 2/masks\.zarr\."),
+    ],
+)
+@pytest.mark.parametrize("folds", [(), (1, 2)])
+def test_arrays_in_other_formats_are_named(tmp_path, names, found, folds):
+    put_folds(tmp_path, "Fold {fold}/{array}.npy", folds=folds)
+    for name in names:
+        put(tmp_path / name)
+    with pytest.raises(UserError, match=rf"(?s)Files of other kinds \({found}.*What to do: .*numpy\.save"):
+        release.find(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("prepare", "message"),
     [
         (lambda folder: None, "No array of the release was found"),
@@ -106,3 +124,11 @@ def test_a_missing_folder_and_a_file_are_told_apart(tmp_path):
         release.find(tmp_path / "nowhere")
     with pytest.raises(UserError, match="is a file"):
         release.find(tmp_path / "file")
+
+
+def test_a_file_goes_before_the_same_array_in_a_zip_that_is_needed_for_another(tmp_path):
+    put_folds(tmp_path, "Fold {fold}/{array}.npy", arrays=("images", "types"))
+    for fold in (1, 2, 3):
+        put_zip(tmp_path / f"fold_{fold}.zip", [f"{array}.npy" for array in release.ARRAYS])
+    for files in release.find(tmp_path):
+        assert (files.images.inside, files.types.inside, files.masks.inside) == ("", "", "masks.npy")

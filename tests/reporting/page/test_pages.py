@@ -69,6 +69,9 @@ class Page(html.parser.HTMLParser):
         if tag not in self.VOID:
             self._open.append(tag)
 
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+
     def handle_endtag(self, tag):
         assert self._open.pop() == tag
 
@@ -107,6 +110,40 @@ def test_markdown_tables_have_as_many_cells_as_headers_and_pictures_lie_beside()
     assert "](figures/chart.png)" in text
     assert "](tables/table.csv)" in text
     assert "<b>" not in re.sub(r"\\<", "", text).replace("<now>", "")
+
+
+HOSTILE = (
+    *(
+        "a | b",
+        "`<img src=x onerror=alert(1)>",
+        "``<script>``",
+        "<b>`</b>",
+        "a\n\n# heading",
+        "a\r\n| x | y |",
+    ),
+    *("- item", "1. item", "> quote", "===", "[a](javascript:x)", "![a](b)", "&lt;b&gt;", "$x^2$", "~~a~~"),
+    *("`a\\|b`", "a\\", "a\\`b`", "\u202egpj.exe", "*a* _b_", "\x00\x1b[31m", "`", "```\ncode", "a`b|c`d|e"),
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_run_is_called_stays_text_in_html_and_in_markdown(text):
+    """A label, class, path or value of a config may be any string; read by parsers of HTML and of GitHub's Markdown."""
+    commonmark = pytest.importorskip("markdown_it", reason="markdown-it-py is a dependency of a dependency")
+    plain = document("plain")
+    hostile = document(text)
+    shown = re.sub(r"[\s\x00-\x1f\u202e]+", " ", text).strip()
+
+    def tags(page):
+        return [tag for tag, _ in Page(page).tags if tag != "code"]
+
+    assert tags(html_page(hostile)) == tags(html_page(plain))
+    parser = commonmark.MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    rendered = parser.render(markdown_page(hostile))
+    assert tags(rendered) == tags(parser.render(markdown_page(plain)))
+    for page in (html_page(hostile), rendered):
+        read = re.sub(r"\s+", " ", "".join(Page(page).text))
+        assert read.count(shown) + read.count(shown.replace("`", "")) >= 7
 
 
 def test_columns_of_numbers_are_told_from_columns_of_words():

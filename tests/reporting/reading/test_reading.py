@@ -7,13 +7,18 @@ import pytest
 
 from configs import base, unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.reporting.sections.head import warnings
+from nucseg_jax.reporting.sections.head import unchecked, warnings
+from nucseg_jax.training.run_check import finish
+from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import RunRecord
 
 FREE = ("data.dir", "train.feed")
 
@@ -65,6 +70,16 @@ def test_a_copy_of_a_run_is_not_a_second_seed(run_folders, tmp_path):
 def cut_in_half(file: pathlib.Path) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
+
+
+def test_a_run_that_a_later_version_repeated_is_a_copy_if_all_that_both_hold_is_equal(run_folders, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(run_folders / "imagenet_0", tmp_path / name)
+        (tmp_path / name / "record.json").unlink(missing_ok=True)
+    results = json.loads((tmp_path / "b" / "results.json").read_text())
+    results["test"]["of_a_later_version"] = 1.0
+    (tmp_path / "b" / "results.json").write_text(json.dumps(results))
+    assert len(find_runs(f"{tmp_path}/*", not_in=tmp_path / "out").copies) == 1
 
 
 @pytest.mark.parametrize("damaged", ["a", "b"])
@@ -132,11 +147,24 @@ def test_a_run_that_trained_otherwise_is_no_copy(run_folders, tmp_path, is_damag
             "results.json",
             '{"train": {"micro": {}}, "validation": {"micro": {}}, "test": {"micro": {}, "classes": []}}',
         ),
+        # Scores that are none; the file is whole but for them.
+        *(
+            (
+                "results.json",
+                json.dumps({key: {"micro": {"dice": score}} for key in ("train", "validation", "test")}),
+            )
+            for score in (1.5, -0.25, True, "0.5")
+        ),
         ("metrics.jsonl", "not json\n"),
         ("metrics.jsonl", '{"step": 1, "kind": "epoch", "epoch": 1, "train": 3}\n'),
         ("timing.json", '{"starts": 3}'),
         ("timing.json", '{"starts": [], "inference": [{}]}'),
         ("environment.json", "[]"),
+        ("environment.json", '{"command": "launch.py train \'"}'),
+        ("environment.json", '{"git": {"commit": 5}}'),
+        ("metrics.jsonl", '{"step": 1e999, "kind": "epoch"}\n'),
+        ("results.json", "[" * 100_000),
+        ("timing.json", '{"starts": [{"training": -1}]}'),
         ("per_image_test.csv", "index,fold\n1,2\n"),
         ("calibration_test.csv", "level,background_pixels,nucleus_pixels\n0,1,2\n"),
         ("calibration_test.csv", "nothing"),
@@ -164,6 +192,45 @@ def test_counts_that_contradict_the_scores_are_told(one_run):
     assert "are not the 24 of split.json" in fault
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("batch8", "dice"),
+        ("batch8", "dice_std"),
+        ("tissue", "iou"),
+        ("image_skip", "accuracy"),
+        ("dice_loss",),
+    ],
+)
+def test_scores_of_every_convention_and_losses_are_held_to_the_counts(one_run, place):
+    results = json.loads((one_run / "results.json").read_text())
+    *names, last = ("test", *place)
+    inner = results
+    for name in names:
+        inner = inner[name]
+    inner[last] += 1e-6
+    (one_run / "results.json").write_text(json.dumps(results))
+    assert read_run(one_run).faults == (
+        "per_image_test.csv: its counts do not give the scores in results.json",
+    )
+
+
+def test_a_patch_of_another_tissue_contradicts_the_scores(one_run):
+    path = one_run / "per_image_test.csv"
+    header, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[3] = "Bladder"
+    path.write_text("\n".join([header, ",".join(cells), *rest]) + "\n")
+    assert "per_image_test.csv: its counts do not give the scores in results.json" in read_run(one_run).faults
+
+
+def test_runs_that_kept_no_digests_are_named_once(run_folders, tmp_path):
+    found = find_runs(str(run_folders / "*"), not_in=tmp_path)
+    (line,) = unchecked(found)
+    assert line.startswith("8 runs written by an earlier version")
+    assert all(str(run.path) in line for run in found.runs)
+
+
 def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_path):
     folder = shutil.copytree(run_folders / "classes_0", tmp_path / "run")
     header, *lines = (folder / "per_image_test.csv").read_text().splitlines()
@@ -179,6 +246,50 @@ def test_counts_of_classes_are_held_to_results_and_config_too(run_folders, tmp_p
     run = read_run(folder)
     assert "per_image_test.csv: its 6 counted classes are not the 1 of config.json" in run.faults
     assert not run.counts
+
+
+@pytest.mark.parametrize("altered", ["nothing", "score", "table"])
+def test_an_evaluation_that_was_altered_is_named(one_run, altered):
+    (file,) = one_run.glob("evaluations/*/results.json")
+    table = shutil.copy(one_run / "per_image_test.csv", file.with_name("per_image.csv"))
+    outcome = {**json.loads(file.read_text()), "files": {"per_image.csv": file_digest(table)}}
+    content = json.dumps(sealed(outcome))
+    if altered == "score":
+        dice = json.dumps(outcome["test"]["batch8"]["dice"])
+        content = content.replace(dice, "0.999", 1)
+    elif altered == "table":
+        table.write_text(table.read_text().replace("Breast", "Uterus", 1))
+    file.write_text(content)
+    run = read_run(one_run)
+    is_whole = altered == "nothing"
+    assert len(run.evaluations) == is_whole
+    assert [fault.split(":")[0] for fault in run.faults] == (
+        [] if is_whole else [str(file.relative_to(one_run))]
+    )
+
+
+@pytest.mark.parametrize(("score", "is_own"), [(0.5, True), (0.75, False), (None, True)])
+def test_an_evaluation_of_another_run_is_named(one_run, score, is_own):
+    """Of a run on the same data set and split; those of earlier versions do not hold the score."""
+    (file,) = one_run.glob("evaluations/*/results.json")
+    outcome = json.loads(file.read_text())
+    outcome["about"]["checkpoint_score"] = score
+    write_json(file, sealed(outcome))
+    results, split = (json.loads((one_run / name).read_text()) for name in ("results.json", "split.json"))
+    record = RunRecord(
+        source="",
+        step=50,
+        config=json.loads((one_run / "config.json").read_text()),
+        split_digest=split["digest"],
+        data_digest=split["data_digest"],
+        scores={50: 0.5},
+    )
+    finish(RunFolder(one_run), record, results)
+    run = read_run(one_run)
+    assert len(run.evaluations) == is_own
+    assert [fault.split(":")[0] for fault in run.faults] == (
+        [] if is_own else [str(file.relative_to(one_run))]
+    )
 
 
 def test_an_altered_split_makes_the_run_unusable(one_run):
@@ -287,6 +398,27 @@ def test_commands_keep_what_makes_runs_comparable(run_folders):
     assert words.index("--config=configs/base.py") < words.index("--config.eval.compare_statistics=end")
 
 
+def test_what_belongs_to_a_model_or_a_seed_is_no_flag_for_another(run_folders, tmp_path):
+    folder = shutil.copytree(run_folders / "imagenet_1", tmp_path / "run")
+    own = dict(
+        model__encoder="efficientnet_b4", model__decoder="unet", model__output_stride=8, model__num_classes=6,
+        model__dropout=0.9, model__drop_connect=0.9, model__width=0.25, model__encoder_depths=[1, 1],
+        loss__l2=0.125, train__seed=77, pretrained__path="elsewhere",
+    )  # fmt: skip
+    changed(folder, **own)
+    config = json.loads(unet_efficientnet_b4.get_config().to_json())
+    *_, command = next_command.train_missing(PAPER_MODELS[1], [read_run(folder)], config)
+    flags = [word for word in command.split() if word.startswith("--config.")]
+    assert flags == ["--config.train.epochs=5", "--config.pretrained.path=weights/efficientnet_b4"]
+
+
+def test_an_epoch_that_has_two_lines_is_a_fault(one_run):
+    metrics = one_run / "metrics.jsonl"
+    *lines, last = metrics.read_text().splitlines()
+    metrics.write_text("\n".join([*lines, last, last]) + "\n")
+    assert [fault for fault in read_run(one_run).faults if "an epoch has two lines" in fault]
+
+
 def test_commands_of_a_sweeps_row_hold_what_the_row_changed(one_run):
     environment = json.loads((one_run / "environment.json").read_text())
     started_from = {
@@ -314,6 +446,12 @@ def test_a_field_is_told_where_it_is_unusual(run_folders, tmp_path):
         "DeepLabV3+ ResNet-50, width 0.25, 128 px tiles",
         "DeepLabV3+ ResNet-50, width 0.5",
     ]
+
+
+def test_of_two_values_that_half_of_them_have_neither_is_usual(run_folders, tmp_path):
+    changed(shutil.copytree(run_folders / "scratch_0", tmp_path / "deeplab"), train__epochs=7)
+    changed(shutil.copytree(run_folders / "unet", tmp_path / "unet"), train__epochs=9)
+    assert names_of(tmp_path) == ["U-Net ResNet-50, 9 epochs", "DeepLabV3+ ResNet-50, 7 epochs"]
 
 
 def test_examples_read_back_and_damaged_ones_are_named(one_run):

@@ -1,6 +1,7 @@
 """Scores by class, computed again from the files of the runs in plain Python."""
 
 import csv
+import json
 import pathlib
 import shutil
 import statistics
@@ -121,6 +122,21 @@ def test_runs_without_counts_are_named_and_the_others_are_shown(run_folders, mak
     # What there is of validation stays.
     configurations = {row[0] for row in table.numbers.rows if row[4] == "validation"}
     assert configurations == {"U-Net ResNet-50, 6 classes", "DeepLabV3+ ResNet-50, 6 classes"}
+
+
+def test_runs_that_were_scored_by_the_rule_of_earlier_versions_are_named(run_folders, tmp_path):
+    for name in RUNS:
+        shutil.copytree(run_folders / name, tmp_path / name)
+    file = tmp_path / RUNS[0] / "results.json"
+    results = json.loads(file.read_text())
+    for entry in results.values():
+        del entry["foreground_rule"]
+    file.write_text(json.dumps(results))
+    _, gap, *_ = blocks_of(tmp_path / "*")
+    assert isinstance(gap, Gap)
+    assert gap.missing.startswith(f"{tmp_path / RUNS[0]}: scored by an earlier version")
+    assert gap.missing.endswith("both rules.")
+    assert RUNS[1] not in gap.missing
 
 
 def test_a_class_that_is_nowhere_has_no_score(run_folders, tmp_path):

@@ -1,15 +1,6 @@
-import doctest
-
 import pytest
 
-from nucseg_jax.reporting.sections import comparison
 from nucseg_jax.reporting.sections.comparison import MOST_FOR_ALL_PAIRS, choose_pairs
-
-
-def test_the_examples_are_true():
-    outcome = doctest.testmod(comparison)
-    assert outcome.attempted
-    assert not outcome.failed
 
 
 @pytest.mark.parametrize("number", [1, 2, MOST_FOR_ALL_PAIRS, MOST_FOR_ALL_PAIRS + 1, 12])

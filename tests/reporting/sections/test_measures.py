@@ -11,7 +11,6 @@ from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.batch_norm import BATCH, MOVING, REESTIMATED, measured
 from nucseg_jax.reporting.sections.calibration import expected_calibration_error, reliability
 from nucseg_jax.reporting.sections.cells import (
-    count,
     listed,
     over_runs,
     population_deviation,
@@ -67,11 +66,12 @@ def test_calibration_of_pixels_whose_answer_is_known():
     wrong = np.zeros((256, 2), int)
     wrong[255, 0] = wrong[0, 1] = 50
     assert expected_calibration_error(wrong) == pytest.approx(1.0)
-    # One bin, 3 of 4 pixels nucleus where .2 was said; one pixel in another, right.
+    # 3 of 4 pixels are nucleus where .2 was said; all 12 of another bin, as was said. .2 is the edge of two bins.
     one = np.zeros((256, 2), int)
     one[51] = 1, 3
-    one[255, 1] = 4
-    assert expected_calibration_error(one) == pytest.approx(0.5 * 0.55)
+    one[255, 1] = 12
+    assert expected_calibration_error(one) == pytest.approx(0.25 * 0.55)
+    assert reliability(one).share.tolist() == [0, 0, 0.25, 0, 0, 0, 0, 0, 0, 0.75]
     assert expected_calibration_error(np.zeros((256, 2), int)) is None
     bins = reliability(honest)
     assert bins.share.sum() == pytest.approx(1.0)
@@ -127,7 +127,6 @@ def test_deviations_and_words():
     assert over_runs([0.5, None]) == "0.5000"
     assert over_runs([0.25, 0.75]) == "0.5000 ± 0.3536"
     assert over_runs([None]) == over_runs([]) == "–"
-    assert count(1, "run") + ", " + count(1_344, "patch") == "1 run, 1,344 patches"
     assert [listed(list(words)) for words in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
 
 

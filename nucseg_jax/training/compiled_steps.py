@@ -1,31 +1,23 @@
-"""The programs of a run's training steps: found or compiled at their first use, and how long that took."""
+"""The compiled programs of a run's training steps, and how long the first one took."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 
+from nucseg_jax.core.compilation_cache import Origin, cached_compile
 from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.core.stored_program import LoadingProgram, Origin, StoredProgram
 from nucseg_jax.training.processes import wait_for_all
 
 
-class StepPrograms:
-    """One compiled program for each number K of steps a dispatch; that of the first is loaded at once.
+class CompiledSteps:
+    """One compiled program for each number K of steps a dispatch, compiled at its first call.
 
     Attributes:
       origin: where the first one came from; None before it ran.
     """
 
-    def __init__(self, place: Callable[[int], StoredProgram], first: int):
-        """Starts to load.
-
-        Args:
-          place: where the program of K steps is kept.
-          first: the K that is needed first.
-        """
-        self._place = place
-        self._loading = {first: LoadingProgram(place(first))}
+    def __init__(self) -> None:
+        """Compiles nothing yet."""
         self._programs: dict[int, jax.stages.Compiled] = {}
         self.origin: Origin | None = None
 
@@ -36,7 +28,7 @@ class StepPrograms:
     def run(
         self, steps: jax.stages.Wrapped, watch: Stopwatch, state: Any, source: Any, tickets: Any
     ) -> tuple[Any, dict[str, jax.Array]]:
-        """`steps(state, source, tickets)`; the very first call waits for its outcome, to be timed.
+        """Returns `steps(state, source, tickets)`; the very first call waits for its outcome, to be timed.
 
         Args:
           steps: from `compile_train_steps`.
@@ -48,8 +40,7 @@ class StepPrograms:
         if program is not None:
             return program(state, source, tickets)
         with watch.phase("program"):
-            loading = self._loading.pop(size, None) or LoadingProgram(self._place(size))
-            program, origin = loading.ready(steps, state, source, tickets)
+            program, _, origin = cached_compile(steps, state, source, tickets)
             wait_for_all("the training program")
         self._programs[size] = program
         if self.origin is not None:

@@ -1,0 +1,46 @@
+"""Paths as a user writes them: `~` is the home folder in every flag and every config field."""
+
+import os
+import pathlib
+
+from nucseg_jax.core.errors import UserError
+
+# The folder of a checkout: configs/ lies there. An installed package may lie without them.
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def expand_user(text: str) -> str:
+    """Expands a leading `~` or `~user`, as a shell does; no shell does it after the `=` of a flag.
+
+    Args:
+      text: a path or a glob pattern.
+
+    Returns:
+      The path. A `~name` of no user stays as it is: it may be a file's name, such as `~$slide.svs`.
+
+    Raises:
+      UserError: `~`, and this user has no home folder.
+
+    >>> expand_user("runs/~first")
+    'runs/~first'
+    """
+    expanded = os.path.expanduser(text)
+    if expanded == text and text.split("/", 1)[0] == "~":
+        raise UserError(
+            f"{text} names a home folder, and this user has none",
+            expected="HOME in the environment, or an entry for this user in the password database",
+            advice="write the whole path, or set HOME",
+        )
+    return expanded
+
+
+def user_path(path: str | pathlib.Path) -> pathlib.Path:
+    """Returns a path that a user gave, `~` expanded; every such path comes through here.
+
+    Args:
+      path: of a flag, a config field or an argument of the library.
+
+    Raises:
+      UserError: see `expand_user`.
+    """
+    return pathlib.Path(expand_user(str(path)))

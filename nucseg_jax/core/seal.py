@@ -1,0 +1,60 @@
+"""Digests by which altered files are found: of files, of JSON values, and of a JSON object inside itself (a seal)."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from nucseg_jax.core.files import read_file
+
+SEAL = "sha256"
+# Text, whose line ends git and editors change on the way between systems.
+_TEXT = (".json", ".jsonl", ".csv")
+
+
+def file_digest(path: pathlib.Path, size: int | None = None) -> dict[str, int | str]:
+    r"""Length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
+
+    JSON and CSV files count with \n as line ends: one that was checked out by git with \r\n is the same.
+
+    Raises:
+      OSError: it cannot be read, or is no regular file.
+    """
+    content = read_file(path)
+    if path.suffix in _TEXT:
+        content = content.replace(b"\r\n", b"\n")
+    return bytes_digest(content[:size])
+
+
+def bytes_digest(content: bytes) -> dict[str, int | str]:
+    """Length and SHA-256, as of a file with this content."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the SHA-256 of all values, under `SEAL`; the order of names does not matter.
+
+    Args:
+      values: JSON values; finite numbers, every name a string.
+
+    >>> unsealed(sealed({"step": 8}))
+    {'step': 8}
+    """
+    return {**values, SEAL: _digest(values)}
+
+
+def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values that `sealed` was given.
+
+    Raises:
+      ValueError: there is no seal, or a value differs from what was sealed.
+    """
+    rest = {name: value for name, value in values.items() if name != SEAL}
+    if values.get(SEAL) != _digest(rest):
+        raise ValueError("it does not match its own SHA-256" if SEAL in values else "its SHA-256 is missing")
+    return rest
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

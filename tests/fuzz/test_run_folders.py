@@ -1,0 +1,198 @@
+"""Damaged files of finished runs: each is named, what it holds is passed over, and the other runs are reported."""
+
+import io
+import json
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.reporting.page.document import Document, Gap
+from nucseg_jax.reporting.page.write import write_report
+from nucseg_jax.reporting.reading.configuration import make_cohorts
+from nucseg_jax.reporting.reading.find import Found, find_runs
+from nucseg_jax.reporting.reading.read_run import read_run
+from nucseg_jax.reporting.sections.compose import compose
+from nucseg_jax.training.run_check import finish
+from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_record import RunRecord
+from tests.fuzz.cases import ends_well, fuzzed
+from tests.fuzz.damage import JSON, altered, damaged
+from tests.reporting.conftest import MODELS, write_baselines, write_run
+
+# What Python's parser takes and no other, and what it ends in a RecursionError on.
+RAW = [
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"9" * 5000,
+    b"[" * 100_000,
+    b'{"a":' * 5000,
+    b'"\\ud800"',
+    b"",
+    b"null",
+]
+RAW += [b'{"starts": [{"training": 1e999}]}', b'{"command": "train \'"}', b'{"git": {"commit": ["a"]}}']
+
+
+SEEDS = range(1, 4)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> pathlib.Path:
+    """`whole` and one run for each of `SEEDS`, as an earlier version wrote them: without digests."""
+    root = tmp_path_factory.mktemp("fuzz") / "runs"
+    write_run(root / "whole", quality=0.8)
+    first = write_run(root / "1", {"train.seed": 1, "pretrained.path": "weights"})
+    write_baselines(first)
+    for seed in SEEDS[1:]:
+        other = shutil.copytree(first, root / str(seed))
+        config = json.loads((other / "config.json").read_text())
+        config["train"]["seed"] = seed
+        write_json(other / "config.json", config)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recorded(runs, tmp_path_factory) -> pathlib.Path:
+    """A finished run of this version, without its checkpoints: record.json alone tells what was written."""
+    run = shutil.copytree(runs / "1", tmp_path_factory.mktemp("recorded") / "run")
+    split = json.loads((run / "split.json").read_text())
+    record = RunRecord(
+        source="",
+        step=50,
+        config=json.loads((run / "config.json").read_text()),
+        split_digest=split["digest"],
+        data_digest=split["data_digest"],
+    )
+    finish(RunFolder(run), record, json.loads((run / "results.json").read_text()))
+    return run
+
+
+def files_of(run: pathlib.Path) -> list[str]:
+    return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
+
+
+@st.composite
+def replaced(draw: st.DrawFn, path: pathlib.Path) -> bytes:
+    """Other content for a file: damaged bytes, or valid JSON of another shape, in one line of JSON lines."""
+    content = path.read_bytes()
+    kind = draw(st.sampled_from(["bytes", "json", "altered", "raw"]))
+    if kind == "bytes" or path.suffix == ".npz":
+        return draw(damaged(content))
+    if path.suffix == ".csv":
+        lines = content.splitlines(keepends=True)
+        cells = lines[1].split(b",")
+        place = draw(st.integers(0, len(cells) - 1))
+        cells[place] = draw(st.sampled_from([b"", b"-1", b"1e999", b"9" * 400, b"nan", b"\0", b'"', b"x"]))
+        return b"".join([lines[0], b",".join(cells), *lines[2:]])
+    head, last = content.rsplit(b"\n", 2)[:2] if path.suffix == ".jsonl" else (b"", content)
+    if kind == "raw":
+        new = draw(st.sampled_from(RAW))
+    else:
+        values = json.loads(last)
+        new = json.dumps(draw(JSON) if kind == "json" else draw(altered(values))).encode()
+    return b"".join([head, b"\n", new, b"\n"]) if path.suffix == ".jsonl" else new
+
+
+def small_picture(_: Figure, file: io.BytesIO, **options: object) -> None:
+    """What is drawn is laid out no more."""
+    del options
+    Image.new("L", (8, 8)).save(file, "png")
+
+
+def report(root: pathlib.Path) -> tuple[Found, Document]:
+    """What `report` reads and writes."""
+    found = find_runs(f"{root}/*", not_in=root / "out")
+    document = compose(found, make_cohorts(found.runs, free_fields=("train.feed",)), MODELS)
+    write_report(document, root.parent / "report")
+    return found, document
+
+
+@fuzzed(cases=25)
+@given(data=st.data())
+def test_what_a_damaged_file_holds_is_read_or_named(runs, data):
+    """Of an earlier version's run, where no digest helps and the parsers have to."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = shutil.copytree(runs / "1", pathlib.Path(folder) / "run")
+        name = data.draw(st.sampled_from(files_of(run)))
+        (run / name).write_bytes(data.draw(replaced(run / name)))
+        outcome = ends_well("files of runs", lambda: read_run(run), folder=run)
+        if isinstance(outcome, UserError):
+            assert name in ("config.json", "split.json")
+        else:
+            named = {fault.split(":")[0] for fault in outcome.faults}
+            # Counts and scores may contradict each other, whichever of them was damaged.
+            contradictory = {f"per_image_{split}.csv" for split in ("train", "validation", "test")}
+            assert named <= {name} or (name in ("results.json", "config.json") and named <= contradictory)
+
+
+# A case takes two seconds: one that fails is told as it was drawn.
+@settings(fuzzed(cases=2), phases=[Phase.generate])
+@given(data=st.data())
+def test_a_run_with_any_damaged_file_is_named_and_the_others_are_reported(runs, data):
+    """One file of each run but one, in one report."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        # Most of the time would go into compressing pictures.
+        patch.setattr(Figure, "savefig", small_picture)
+        root = shutil.copytree(runs, pathlib.Path(folder) / "runs")
+        for seed in SEEDS:
+            run = root / str(seed)
+            file = run / data.draw(st.sampled_from(files_of(run)))
+            file.write_bytes(data.draw(replaced(file)))
+        outcome = ends_well("run folders", lambda: report(root), folder=root.parent)
+        assert not isinstance(outcome, UserError), outcome
+        found, document = outcome
+        by_name = {run.path.name: run for run in found.runs}
+        assert by_name["whole"].faults == ()
+        assert by_name["whole"].results is not None
+        others = [pathlib.Path(folder).name for folder, _ in found.left_out]
+        others += [pathlib.Path(copy.folder).name for copy in found.copies]
+        assert sorted([*by_name, *others]) == sorted(path.name for path in root.iterdir())
+        gaps = {block.missing for block in document.blocks if isinstance(block, Gap)}
+        assert {f"{run.path}/{fault}" for run in found.runs for fault in run.faults} <= gaps
+
+
+@fuzzed(cases=25)
+@given(data=st.data())
+def test_no_file_of_a_recorded_run_changes_unnoticed(recorded, data):
+    """Not by a bit: a file is as it was written, or named and not used; config and split are compared by value."""
+    before = read_run(recorded)
+    with tempfile.TemporaryDirectory() as folder:
+        run = shutil.copytree(recorded, pathlib.Path(folder) / "run")
+        name = data.draw(
+            st.sampled_from([*json.loads((run / "record.json").read_text())["files"], *BY_VALUE])
+        )
+        content = (run / name).read_bytes()
+        (run / name).write_bytes(data.draw(replaced(run / name)))
+        outcome = ends_well("recorded runs", lambda: read_run(run), folder=run)
+        if isinstance(outcome, UserError):
+            assert name in BY_VALUE
+            assert name in str(outcome)
+        elif (run / name).read_bytes() != content and name not in BY_VALUE:
+            assert [fault.split(":")[0] for fault in outcome.faults] == [name]
+            assert outcome.results is None or name != "results.json"
+        elif name == "record.json" and outcome.faults:
+            assert [fault.split(":")[0] for fault in outcome.faults] == [name]
+        else:
+            assert outcome.faults == ()
+            for attribute in (
+                "split_digest",
+                "data_digest",
+                "sizes",
+                "results",
+                "epochs",
+                "environment",
+                "weights",
+            ):
+                assert getattr(outcome, attribute) == getattr(before, attribute)
+
+
+BY_VALUE = ("config.json", "split.json", "record.json")
