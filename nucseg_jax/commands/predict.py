@@ -116,7 +116,7 @@ def predict_files(
     nuclei = sum(entry["nuclei"] for entry in entries)
     print(f"\n{counted(nuclei, 'nucleus')} in {counted(len(entries), 'image')}, written to {out}")
     if failures:
-        print(f"{counted(len(failures), 'image')} could not be read; {out / SUMMARY} says why")
+        print(f"{counted(len(failures), 'image')} could not be read; the reasons are in {out / SUMMARY}")
     return len(failures)
 
 
