@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 
 BATCH_SIZE, CALLS = 8, 20

@@ -24,7 +24,7 @@ import tifffile
 from nucseg_jax.commands.predict import PredictSettings, predict_files
 from nucseg_jax.core.compilation_cache import enable_compilation_cache
 from nucseg_jax.core.peak_memory import peak_bytes
-from nucseg_jax.data.pannuke.synthetic import paint_patch
+from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.predictor import Predictor
 from nucseg_jax.inference.tiles import TilePlan

@@ -14,10 +14,10 @@ from jax.sharding import Mesh
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.core.vocabulary import PATCH_PX
-from nucseg_jax.data.pannuke.source import DataSource, Kind
 from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
+from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step

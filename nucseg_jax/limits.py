@@ -3,8 +3,8 @@
 import math
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.vocabulary import PATCH_PX
-from nucseg_jax.data.pannuke.source import KINDS
+from nucseg_jax.data.sources.pannuke.source import KINDS
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.evaluation.evaluator import COMPARISONS
 from nucseg_jax.settings import Settings

@@ -13,11 +13,11 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.predictor import Predictor, make_predictor
-from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
 from nucseg_jax.training.mesh import make_mesh

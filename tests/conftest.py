@@ -51,8 +51,8 @@ def painted(tmp_path_factory) -> pathlib.Path:
     """The data folder of a prepared data set: three folds of five painted patches."""
     import tensorflow_datasets as tfds
 
-    from nucseg_jax.data.pannuke import synthetic
-    from nucseg_jax.data.pannuke.builder import Pannuke
+    from nucseg_jax.data.sources.pannuke import synthetic
+    from nucseg_jax.data.sources.pannuke.builder import Pannuke
 
     folder = tmp_path_factory.mktemp("painted")
     synthetic.write_release(folder / "release", patches_per_fold=5, seed=0)

@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOORS = [
     {"core"},
-    {"ops"},
+    {"ops", "images"},
     {"models", "data"},
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},

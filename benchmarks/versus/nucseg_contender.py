@@ -46,7 +46,7 @@ def training(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
         label=label,
         valid=np.ones(case.batch_size, bool),
         index=np.arange(case.batch_size, dtype=np.int32),
-        tissue=np.zeros(case.batch_size, np.int32),
+        group=np.zeros(case.batch_size, np.int32),
     )
     steps_per_dispatch = resolved_steps_per_dispatch(0, mesh)
     repeated = jax.tree.map(lambda leaf: np.stack([leaf] * steps_per_dispatch), batch)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import tqdm
 from clu import parameter_overview
 
-from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
 from nucseg_jax.reporting.table import render
@@ -116,7 +116,7 @@ def train_step_flops(experiment: Experiment) -> float:
         label=abstract((PATCH_PX, PATCH_PX), jnp.uint8),
         valid=abstract((), bool),
         index=abstract((), jnp.int32),
-        tissue=abstract((), jnp.int32),
+        group=abstract((), jnp.int32),
     )
     steps = compile_train_steps(recipe, make_mesh(1), fetch=lambda source, ticket: ticket)
     compiled = steps.lower(state, (), batch).compile()

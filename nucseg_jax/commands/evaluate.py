@@ -206,7 +206,7 @@ def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: Prepared
             Counts.from_batch(
                 counts=count_masks(baseline(batch.image), batch.label > 0),
                 index=batch.index,
-                tissue=batch.tissue,
+                group=batch.group,
                 losses={},
                 valid=batch.valid,
             )

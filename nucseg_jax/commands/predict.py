@@ -12,12 +12,12 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
 from nucseg_jax.core.lock import held
+from nucseg_jax.images.reader_warnings import take_warnings
+from nucseg_jax.images.resolution import check_resolution
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.output_files import OutputFiles, output_stem
 from nucseg_jax.inference.predictor import Predictor
 from nucseg_jax.inference.progress import TileProgress
-from nucseg_jax.inference.reader_warnings import take_warnings
-from nucseg_jax.inference.resolution import check_resolution
 from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.inference.write_images import write_images

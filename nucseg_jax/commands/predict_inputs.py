@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
-from nucseg_jax.inference.open_source import FOLDER_ENDINGS, ending
+from nucseg_jax.images.open_source import FOLDER_ENDINGS, ending
+from nucseg_jax.images.regular_files import is_companion
 from nucseg_jax.inference.output_files import output_stem
-from nucseg_jax.inference.regular_files import is_companion
 
 _LONGEST_PATH = 4096
 

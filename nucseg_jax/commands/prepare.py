@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke import audit as audits
-from nucseg_jax.data.pannuke import audit_table, build, facts, origin
-from nucseg_jax.data.pannuke.location import dataset_folder
-from nucseg_jax.data.pannuke.source import DataSource
-from nucseg_jax.data.pannuke.workspace import scratch
+from nucseg_jax.data.sources.pannuke import audit as audits
+from nucseg_jax.data.sources.pannuke import audit_table, build, facts, origin
+from nucseg_jax.data.sources.pannuke.source import DataSource
+from nucseg_jax.data.store.location import dataset_folder
+from nucseg_jax.data.store.workspace import scratch
 
 
 def prepare(source: DataSource) -> None:
@@ -72,7 +72,7 @@ def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Pat
         yield drawn
         print(f"The archives in {folder} are not needed any more; kept, they save the next download.")
     elif source.source == "synthetic":
-        from nucseg_jax.data.pannuke import synthetic  # Only this source needs it.
+        from nucseg_jax.data.sources.pannuke import synthetic  # Only this source needs it.
 
         synthetic.write_release(
             drawn, patches_per_fold=source.synthetic_patches_per_fold, seed=source.synthetic_seed

@@ -13,9 +13,9 @@ import numpy as np
 from nucseg_jax.commands.training_run import Run, compile_close_epoch, training_hooks
 from nucseg_jax.core.compilation_cache import Origin, cached_compile
 from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.training.checkpoint import open_checkpoints
@@ -238,5 +238,5 @@ def _random_batch(leading: tuple[int, ...], px: int) -> Batch:
         label=rng.integers(0, 2, (*leading, px, px), np.uint8),
         valid=np.ones(leading, bool),
         index=np.broadcast_to(np.arange(leading[-1], dtype=np.int32), leading),
-        tissue=np.zeros(leading, np.int32),
+        group=np.zeros(leading, np.int32),
     )

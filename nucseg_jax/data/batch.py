@@ -17,11 +17,11 @@ class Batch(struct.PyTreeNode):
       valid: bool [N], False = padding, to be ignored.
       index: int32 [N]. In training the example's number (patch and tile); in evaluation the position in the
         split's index list.
-      tissue: int32 [N], position in `vocabulary.TISSUES`.
+      group: int32 [N], position in the data set's `groups`.
     """
 
     image: Array
     label: Array
     valid: Array
     index: Array
-    tissue: Array
+    group: Array

@@ -50,7 +50,7 @@ def training_batches(
             label=np.stack([taken.label[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
             valid=np.ones(len(tops), bool),
             index=order[step],
-            tissue=taken.tissue,
+            group=taken.group,
         )
 
     yield from _one_after_another(patches, read, range(first_step, len(order)))
@@ -79,7 +79,7 @@ def evaluation_batches(
             label=taken.label,
             valid=positions < len(rows),
             index=positions.astype(np.int32),
-            tissue=taken.tissue,
+            group=taken.group,
         )
 
     yield from _one_after_another(patches, read, range(-(-len(rows) // batch_size)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 
 
 def tiles_per_patch(tile_px: int) -> int:

@@ -5,9 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 
-# Image, label and tissue.
+# Image, label and group.
 BYTES_PER_PATCH = PATCH_PX * PATCH_PX * 4 + 4
 
 
@@ -18,14 +18,14 @@ class Patches:
     Attributes:
       image: uint8 [P, 256, 256, 3], RGB.
       label: uint8 [P, 256, 256], 0 = background, 1..5 the classes of `vocabulary.NUCLEUS_CLASSES`.
-      tissue: int32 [P], position in `vocabulary.TISSUES`.
+      group: int32 [P], position in the data set's `groups`.
       fold: int32 [P], 1..3.
       index: int32 [P], row in the fold's release.
     """
 
     image: np.ndarray
     label: np.ndarray
-    tissue: np.ndarray
+    group: np.ndarray
     fold: np.ndarray
     index: np.ndarray
 
@@ -34,7 +34,7 @@ class Patches:
         return Patches(
             image=self.image[rows],
             label=self.label[rows],
-            tissue=self.tissue[rows],
+            group=self.group[rows],
             fold=self.fold[rows],
             index=self.index[rows],
         )

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.core.memory import available_host_bytes
-from nucseg_jax.data.pannuke.reader import (
+from nucseg_jax.data.patch_store import BYTES_PER_PATCH, PatchStore
+from nucseg_jax.data.splits import SPLIT_NAMES, Splits
+from nucseg_jax.data.store.reader import (
     data_digest,
     fold_sizes,
     open_folds,
     read_folds,
     require_classes,
 )
-from nucseg_jax.data.patch_store import BYTES_PER_PATCH, PatchStore
-from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 
 # Of the memory that is available: what patches may take and leave enough for everything else.
 HOST_SHARE = 0.5

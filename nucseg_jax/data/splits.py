@@ -9,7 +9,7 @@ import numpy as np
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.vocabulary import FOLDS
+from nucseg_jax.data.sources.pannuke.vocabulary import FOLDS
 
 PROTOCOLS = ("official", "paper")
 SPLIT_NAMES = ("train", "validation", "test")

@@ -26,13 +26,13 @@ class Counts(metrics.Metric):
     Attributes:
       counts: int32 [N, K, 4], TP, FP, FN, TN.
       index: int32 [N], position in the split's index list.
-      tissue: int32 [N], position in `vocabulary.TISSUES`.
+      group: int32 [N], position in the data set's `groups`.
       losses: {name: float32 [N]}, such as `dice_loss` of each image.
     """
 
     counts: np.ndarray
     index: np.ndarray
-    tissue: np.ndarray
+    group: np.ndarray
     losses: dict[str, np.ndarray]
 
     @classmethod
@@ -41,19 +41,19 @@ class Counts(metrics.Metric):
         return cls(
             counts=np.zeros((0, 1, 4), np.int32),
             index=np.zeros(0, np.int32),
-            tissue=np.zeros(0, np.int32),
+            group=np.zeros(0, np.int32),
             losses={},
         )
 
     @classmethod
-    def from_batch(cls, *, counts: Any, index: Any, tissue: Any, losses: dict[str, Any], valid: Any) -> Self:
+    def from_batch(cls, *, counts: Any, index: Any, group: Any, losses: dict[str, Any], valid: Any) -> Self:
         """The valid rows of one batch, fetched to the host.
 
         Args:
           counts: int32 [N, K, 4], from `ops.counts`; like all arguments a numpy array, or a jax.Array whose
             rows this process can read.
           index: int32 [N].
-          tissue: int32 [N].
+          group: int32 [N].
           losses: {name: float32 [N]}.
           valid: bool [N]; rows with False are padding and are left out, whatever the other arrays say there.
 
@@ -63,7 +63,7 @@ class Counts(metrics.Metric):
         """
         counts = np.asarray(counts)
         rows = np.asarray(valid, bool)
-        columns = {"index": np.asarray(index), "tissue": np.asarray(tissue)}
+        columns = {"index": np.asarray(index), "group": np.asarray(group)}
         by_name = {name: np.asarray(values) for name, values in losses.items()}
         if counts.ndim != 3 or counts.shape[-1] != 4 or not np.issubdtype(counts.dtype, np.integer):
             raise ValueError(f"counts are {counts.dtype} {counts.shape}; expected integer [N, K, 4]")
@@ -75,7 +75,7 @@ class Counts(metrics.Metric):
         return cls._sorted(
             counts[rows].astype(np.int32),
             columns["index"][rows].astype(np.int32),
-            columns["tissue"][rows].astype(np.int32),
+            columns["group"][rows].astype(np.int32),
             {name: values[rows].astype(np.float32) for name, values in by_name.items()},
         )
 
@@ -101,7 +101,7 @@ class Counts(metrics.Metric):
         return self._sorted(
             np.concatenate([self.counts, other.counts]),
             np.concatenate([self.index, other.index]),
-            np.concatenate([self.tissue, other.tissue]),
+            np.concatenate([self.group, other.group]),
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
@@ -120,7 +120,7 @@ class Counts(metrics.Metric):
 
     @classmethod
     def _sorted(
-        cls, counts: np.ndarray, index: np.ndarray, tissue: np.ndarray, losses: dict[str, np.ndarray]
+        cls, counts: np.ndarray, index: np.ndarray, group: np.ndarray, losses: dict[str, np.ndarray]
     ) -> Self:
         order = np.argsort(index, kind="stable")
         index = index[order]
@@ -130,7 +130,7 @@ class Counts(metrics.Metric):
         return cls(
             counts=counts[order],
             index=index,
-            tissue=tissue[order],
+            group=group[order],
             losses={name: values[order] for name, values in losses.items()},
         )
 

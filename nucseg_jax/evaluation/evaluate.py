@@ -24,7 +24,7 @@ class Observation(NamedTuple):
     """What a model makes of a batch, on every device and so in every process.
 
     Attributes:
-      valid, index, tissue: the batch's own.
+      valid, index, group: the batch's own.
       truth: bool [N, H, W], where its label is any nucleus.
       counts: int32 [N, K, 4], see `ops.counts`.
       losses: {name: float32 [N]}, the objective's terms.
@@ -34,7 +34,7 @@ class Observation(NamedTuple):
 
     valid: jax.Array
     index: jax.Array
-    tissue: jax.Array
+    group: jax.Array
     truth: jax.Array
     counts: jax.Array
     losses: dict[str, jax.Array]
@@ -67,7 +67,7 @@ def compile_evaluation_step(
         return Observation(
             valid=batch.valid,
             index=batch.index,
-            tissue=batch.tissue,
+            group=batch.group,
             truth=batch.label > 0,
             counts=count_pixels(logits, batch.label),
             losses=objective.values(logits, batch.label),
@@ -119,6 +119,6 @@ def evaluate(
 def _fetch(seen: Observation) -> tuple[Counts, np.ndarray]:
     seen = jax.device_get(seen._replace(nucleus=None))
     gathered = Counts.from_batch(
-        counts=seen.counts, losses=seen.losses, index=seen.index, tissue=seen.tissue, valid=seen.valid
+        counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
     )
     return gathered, count_levels(seen.level[seen.valid], seen.truth[seen.valid])

@@ -15,7 +15,7 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES, TISSUES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES, TISSUES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 
@@ -41,7 +41,7 @@ def write_per_image(path: pathlib.Path, counts: Counts, patches: np.ndarray) -> 
         "index": counts.index.tolist(),
         "fold": patches[counts.index, 0].tolist(),
         "row": patches[counts.index, 1].tolist(),
-        "tissue": [TISSUES[number] for number in counts.tissue],
+        "tissue": [TISSUES[number] for number in counts.group],
     }
     for number, name in enumerate(names):
         of_class = counts.counts[:, number]
@@ -88,7 +88,7 @@ def read_per_image(path: pathlib.Path) -> tuple[Counts, np.ndarray]:
         read = Counts.from_batch(
             counts=cells,
             index=np.array([int(line["index"]) for line in lines], np.int32),
-            tissue=np.array([TISSUES.index(line["tissue"]) for line in lines], np.int32),
+            group=np.array([TISSUES.index(line["tissue"]) for line in lines], np.int32),
             losses={
                 name: np.array([line[name] or "nan" for line in lines], np.float32)
                 for name in header

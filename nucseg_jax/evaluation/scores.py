@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 
 if TYPE_CHECKING:  # Counts.compute is `scores`, so counts.py imports this file.
     from nucseg_jax.evaluation.counts import Counts
@@ -65,16 +65,16 @@ def scores(counts: Counts) -> dict[str, Any]:
     if not 0 <= classes <= len(NUCLEUS_CLASSES):
         raise ValueError(f"counts of {classes + 1} classes; expected 1 to {len(NUCLEUS_CLASSES) + 1}")
     cells: np.ndarray = counts.counts.astype(np.int64)
-    result: dict[str, Any] = class_scores(cells[:, 0], counts.tissue)
+    result: dict[str, Any] = class_scores(cells[:, 0], counts.group)
     if classes:
         names = NUCLEUS_CLASSES[:classes]
         result["classes"] = {
-            name: class_scores(cells[:, number], counts.tissue) for number, name in enumerate(names, start=1)
+            name: class_scores(cells[:, number], counts.group) for number, name in enumerate(names, start=1)
         }
     return result
 
 
-def class_scores(counts: np.ndarray, tissue: np.ndarray) -> dict[str, Scores]:
+def class_scores(counts: np.ndarray, group: np.ndarray) -> dict[str, Scores]:
     """All conventions of one class: int64 [N, 4] and integer [N] -> {convention: {metric: value}}."""
     return {
         "micro": _means(ratios(counts.sum(axis=0, keepdims=True))),
@@ -82,7 +82,7 @@ def class_scores(counts: np.ndarray, tissue: np.ndarray) -> dict[str, Scores]:
         "image_skip": _image_skip(counts),
         "image_one": _means(ratios(counts, empty_truth=lambda false_positives: 1.0 * (false_positives == 0))),
         "batch8": _batch8(counts),
-        "tissue": _tissue(counts, tissue),
+        "tissue": _group(counts, group),
     }
 
 
@@ -120,10 +120,10 @@ def _batch8(counts: np.ndarray) -> Scores:
     return _means(groups) | {f"{metric}_std": _deviation(values) for metric, values in groups.items()}
 
 
-def _tissue(counts: np.ndarray, tissue: np.ndarray) -> Scores:
-    by_tissue = [_image_skip(counts[tissue == number]) for number in np.unique(tissue)]
+def _group(counts: np.ndarray, group: np.ndarray) -> Scores:
+    by_group = [_image_skip(counts[group == number]) for number in np.unique(group)]
     return {
-        metric: _mean(np.array([values[metric] for values in by_tissue], np.float64)) for metric in METRICS
+        metric: _mean(np.array([values[metric] for values in by_group], np.float64)) for metric in METRICS
     }
 
 

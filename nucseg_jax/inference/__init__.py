@@ -3,11 +3,7 @@
 Two grids of pixels: the source's own (full resolution, what every output is in), and the model's, at
 0.25 microns per pixel. Axes: [H, W] rows from the top, columns from the left; y down.
 
-    source           open_source -> Source, uint8 RGB by region          (picture_, tiff_, zarr_, slide_source)
-    main_picture     which picture of a file is the image, which are copies            (tiff_pictures, ngff)
-    meaning          Header -> Meaning of the samples, or refused        (tiff_header, ome_xml, channels, codestream)
-    pixels           samples and their Meaning -> uint8 RGB
-      | resample     ModelView: the same regions on the model's grid
+    images           Source, uint8 RGB by region, and ModelView: the same regions on the model's grid
       | tiles        TilePlan: which tile begins where; tissue: which tiles a slide needs
       | stream       source -> events, in order: begin, tile, row, end, failed
       | predictor    tiles -> probabilities, in full batches over all devices

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from nucseg_jax.images.resample import ToSourceGrid
+from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.blending import Blender
 from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.resample import ToSourceGrid
-from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import RowEnd, Tile
 from nucseg_jax.ops.probability import any_nucleus, levels, lowest_nucleus_level
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import shapely
 
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.measure import ANY_CLASS, COLUMNS, Table
 
 # QuPath's own colours for tumour, immune cells, stroma and necrosis; the others can be told apart from them.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nucseg_jax.images.resample import ModelView, ToSourceGrid
+from nucseg_jax.images.resolution import UNKNOWN, Resolution, check_resolution, model_size, of_objective
+from nucseg_jax.images.source import Source
 from nucseg_jax.inference.remarks import Appearance, appearance
-from nucseg_jax.inference.resample import ModelView, ToSourceGrid
-from nucseg_jax.inference.resolution import UNKNOWN, Resolution, check_resolution, model_size, of_objective
-from nucseg_jax.inference.source import Source
 from nucseg_jax.inference.tiles import TilePlan
 from nucseg_jax.inference.tissue import slide_overview, tiles_with, tissue_mask
 

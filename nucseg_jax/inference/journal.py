@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import sealed, unsealed
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.inference.content_digest import content_digest
-from nucseg_jax.inference.open_source import files_of
-from nucseg_jax.inference.regular_files import files_below
-from nucseg_jax.inference.source import RefusedImage
+from nucseg_jax.images.content_digest import content_digest
+from nucseg_jax.images.open_source import files_of
+from nucseg_jax.images.regular_files import files_below
+from nucseg_jax.images.source import RefusedImage
 
 
 class Journal(NamedTuple):

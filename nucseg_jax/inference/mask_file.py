@@ -9,8 +9,8 @@ import zarr
 from PIL import Image
 
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.inference.resolution import MICRONS
-from nucseg_jax.inference.source import LARGEST_WHOLE_PX
+from nucseg_jax.images.resolution import MICRONS
+from nucseg_jax.images.source import LARGEST_WHOLE_PX
 
 _TILE_PX = 512
 # The smallest level of a pyramid fits a screen.

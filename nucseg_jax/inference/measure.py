@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.nuclei import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 

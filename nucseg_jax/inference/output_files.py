@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from nucseg_jax.core.files import temporary_path
-from nucseg_jax.inference.open_source import stem
+from nucseg_jax.images.open_source import stem
 
 # Bytes of a name on nearly every file system, without the longest of what is put around a stem:
 # `.STEM.nuclei.parquet.0123abcd.part`.

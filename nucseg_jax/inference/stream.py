@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from nucseg_jax.images.open_source import refused
+from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.open_source import refused
 from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.tiles import reflected
 
 T = TypeVar("T")

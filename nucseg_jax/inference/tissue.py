@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nucseg_jax.inference.source import Source
+from nucseg_jax.images.source import Source
 from nucseg_jax.inference.tiles import TilePlan
 from nucseg_jax.ops.stain import optical_density
 

@@ -12,7 +12,10 @@ import numpy as np
 import zarr
 
 from nucseg_jax.core.errors import reason_of
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.images.open_source import refused
+from nucseg_jax.images.reader_warnings import take_warnings
+from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.bands import Bands, levels_and_classes
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.journal import Journal, output_digests, write_journal
@@ -21,14 +24,11 @@ from nucseg_jax.inference.measure import measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.nuclei_files import NucleiFiles, open_nuclei_files
 from nucseg_jax.inference.nucleus_stream import NucleusStream
-from nucseg_jax.inference.open_source import refused
 from nucseg_jax.inference.outlines import outlines
 from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.overlay import Overlay, save_overlay
 from nucseg_jax.inference.probability_store import ProbabilityStore, band_digest
-from nucseg_jax.inference.reader_warnings import take_warnings
 from nucseg_jax.inference.remarks import appearance, remarks
-from nucseg_jax.inference.source import RefusedImage
 from nucseg_jax.inference.stream import Begin, End, Event, Failed, RowEnd, Tile
 
 # Errors of one image's names: too long or not allowed on this file system, or a folder or link stands in their place.

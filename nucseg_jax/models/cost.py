@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.models.layers import CONSTANTS, Conv, ConvTranspose, DepthwiseConv
 
 BYTES_PER_PARAMETER = 4
+# Side of the image that Table 1 counts arithmetic for; parameters do not depend on it.
+TABLE_1_PX = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ParameterCount:
         return self.total * BYTES_PER_PARAMETER / 2**20
 
 
-def abstract_variables(model: nn.Module, *, px: int = PATCH_PX) -> dict[str, Any]:
+def abstract_variables(model: nn.Module, *, px: int = TABLE_1_PX) -> dict[str, Any]:
     """The model's variables as shapes and dtypes; computes nothing."""
     image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
     return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
@@ -55,7 +56,7 @@ def count_parameters(variables: dict[str, Any]) -> ParameterCount:
     return ParameterCount(trainable=size("params"), moving=size("batch_stats"), constant=size(CONSTANTS))
 
 
-def forward_flops(model: nn.Module, *, px: int = PATCH_PX) -> int:
+def forward_flops(model: nn.Module, *, px: int = TABLE_1_PX) -> int:
     """Floating-point operations of all convolutions on one px x px image, 2 a multiply-add.
 
     Each convolution counts as if every tap met a real pixel, whatever lowering runs; bias, batch norm,

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.core.tree import leaf_name
-from nucseg_jax.core.vocabulary import PATCH_PX
+from nucseg_jax.models.cost import TABLE_1_PX
 from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.layers import (
     CONSTANTS,
@@ -26,7 +26,7 @@ from nucseg_jax.models.layers import (
 _FILLED = {"params/bias": 0.0, "params/scale": 1.0, "batch_stats/mean": 0.0, "batch_stats/var": 1.0}
 
 
-def initial_variables(model: nn.Module, seed: int, *, px: int = PATCH_PX) -> dict[str, Any]:
+def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> dict[str, Any]:
     """What `model.init` gives, in structure, shapes and distributions, without compiling anything.
 
     Every kernel is drawn by its own name: what one layer starts from depends on no other, on no backend and on

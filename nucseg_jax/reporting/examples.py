@@ -11,7 +11,7 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.core.vocabulary import TISSUES
+from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 
@@ -26,7 +26,7 @@ class Examples(NamedTuple):
     Attributes:
       position: int32 [K], in the split's list.
       fold, row: int32 [K], which patch of the data set.
-      tissue: int32 [K], position in `vocabulary.TISSUES`.
+      group: int32 [K], position in the data set's `groups`.
       chosen: str [K], 'spread', 'best' or 'worst'; the best first, the worst first.
       image: uint8 [K, H, W, 3].
       truth: bool [K, H, W].
@@ -37,7 +37,7 @@ class Examples(NamedTuple):
     position: np.ndarray
     fold: np.ndarray
     row: np.ndarray
-    tissue: np.ndarray
+    group: np.ndarray
     chosen: np.ndarray
     image: np.ndarray
     truth: np.ndarray
@@ -65,7 +65,7 @@ class Examples(NamedTuple):
 
     def name(self, number: int) -> str:
         """'fold 3, patch 17, Breast'."""
-        return f"fold {self.fold[number]}, patch {self.row[number]}, {TISSUES[self.tissue[number]]}"
+        return f"fold {self.fold[number]}, patch {self.row[number]}, {TISSUES[self.group[number]]}"
 
 
 def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
@@ -105,7 +105,9 @@ def read_examples(path: pathlib.Path) -> Examples:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            examples = Examples(**{name: stored[name] for name in Examples._fields})
+            # Files of earlier versions call it by PanNuke's word.
+            stored_as = {"group": "tissue"} if "tissue" in stored else {}
+            examples = Examples(**{name: stored[stored_as.get(name, name)] for name in Examples._fields})
         count, height, width = examples.truth.shape
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:5], (count,))
         expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
@@ -114,8 +116,8 @@ def read_examples(path: pathlib.Path) -> Examples:
             raise ValueError("arrays of different lengths or sizes")
         if "".join(values.dtype.kind for values in examples) != _KINDS or examples.image.dtype != np.uint8:
             raise ValueError("arrays of other types")
-        if count and not 0 <= examples.tissue.min() <= examples.tissue.max() < len(TISSUES):
-            raise ValueError("a tissue without a name")
+        if count and not 0 <= examples.group.min() <= examples.group.max() < len(TISSUES):
+            raise ValueError("a group without a name")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected="a file that train wrote") from None
     # zipfile, zlib and numpy's header parser each raise their own on a damaged file.

@@ -65,7 +65,7 @@ class Drawer:
             position=positions.astype(np.int32),
             fold=patches.fold.astype(np.int32),
             row=patches.index.astype(np.int32),
-            tissue=patches.tissue.astype(np.int32),
+            group=patches.group.astype(np.int32),
             chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in wanted.items()]),
             image=patches.image,
             truth=patches.label > 0,

@@ -24,12 +24,12 @@ class DevicePatches(struct.PyTreeNode):
     Attributes:
       image: uint8 [P, 256, 256, 3].
       label: uint8 [P, 256, 256].
-      tissue: int32 [P].
+      group: int32 [P].
     """
 
     image: jax.Array
     label: jax.Array
-    tissue: jax.Array
+    group: jax.Array
 
 
 def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str) -> DevicePatches:
@@ -46,7 +46,7 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str
         parts = examples_devices(mesh)
         rows = np.resize(rows, -(-len(rows) // parts) * parts)
     taken = patches.take(rows)
-    on_host = DevicePatches(image=taken.image, label=taken.label, tissue=taken.tissue)
+    on_host = DevicePatches(image=taken.image, label=taken.label, group=taken.group)
     return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
@@ -70,7 +70,7 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         # host feed's batches (XLA drops optimization barriers on CPU before it fuses).
         valid=example >= 0,
         index=example,
-        tissue=source.tissue[patch],
+        group=source.group[patch],
     )
 
 

@@ -120,7 +120,7 @@ def dispatch_sharded(mesh: Mesh) -> Batch:
 def _batch_sharded(mesh: Mesh, *leading: None) -> Batch:
     pixels = NamedSharding(mesh, P(*leading, EXAMPLES, "space"))
     examples = NamedSharding(mesh, P(*leading, EXAMPLES))
-    return Batch(image=pixels, label=pixels, valid=examples, index=examples, tissue=examples)
+    return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples)
 
 
 def state_sharded(state: Any, mesh: Mesh) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.vocabulary import PATCH_PX
 from nucseg_jax.data.order import steps_per_epoch
+from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 
 
 @dataclasses.dataclass(frozen=True)

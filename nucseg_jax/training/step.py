@@ -74,7 +74,7 @@ def train_step(
     Args:
       recipe: what the step is bound to.
       state: before the step.
-      batch: a full training batch; `tissue` is not looked at.
+      batch: a full training batch; `group` is not looked at.
       gather: brings variables that are split over devices together for the forward pass.
 
     Returns:

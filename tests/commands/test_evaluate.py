@@ -12,9 +12,9 @@ from nucseg_jax.commands.evaluation_folder import evaluation_name
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed
-from nucseg_jax.data.pannuke.reader import read_folds
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.store.reader import read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.probability import FOREGROUND_RULE

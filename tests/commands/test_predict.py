@@ -21,15 +21,16 @@ from nucseg_jax.commands.predict import PredictSettings, predict
 from nucseg_jax.commands.predict_looks import look_at
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment_file
-from nucseg_jax.inference import mask_file, open_source, tissue, write_images
+from nucseg_jax.images import open_source
+from nucseg_jax.images.source import array_source
+from nucseg_jax.inference import mask_file, tissue, write_images
 from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.measure import COLUMNS
 from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.source import array_source
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from tests.commands.predicted_files import contents
-from tests.inference.test_regular_files import ome_tiff_with_a_plane_in
-from tests.inference.test_zarr_bounds import write_header
+from tests.images.test_regular_files import ome_tiff_with_a_plane_in
+from tests.images.test_zarr_bounds import write_header
 
 TILE_PX = 64
 SETTINGS = PredictSettings(
@@ -40,7 +41,7 @@ SETTINGS = PredictSettings(
 @pytest.fixture(scope="module")
 def painted_image() -> np.ndarray:
     """A field of painted tissue, uint8 [300, 230, 3]."""
-    from nucseg_jax.data.pannuke.synthetic import paint_patch
+    from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 
     patches = [paint_patch(0, 1, index).image for index in (10, 11)]
     return np.concatenate(patches)[:300, :230]

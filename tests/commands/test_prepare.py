@@ -20,10 +20,11 @@ from tensorflow_datasets.core import shuffle
 from nucseg_jax.commands.prepare import prepare
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke import build, facts, reader, synthetic
-from nucseg_jax.data.pannuke.location import dataset_folder
-from nucseg_jax.data.pannuke.source import SYNTHETIC_MINIMUM, DataSource
-from nucseg_jax.data.pannuke.workspace import scratch
+from nucseg_jax.data.sources.pannuke import build, facts, synthetic
+from nucseg_jax.data.sources.pannuke.source import SYNTHETIC_MINIMUM, DataSource
+from nucseg_jax.data.store import reader
+from nucseg_jax.data.store.location import dataset_folder
+from nucseg_jax.data.store.workspace import scratch
 
 LEFT_OVER = {"pannuke", ".prepare.lock"}
 
@@ -258,7 +259,7 @@ CHILD = textwrap.dedent("""
     import pathlib, sys
     from nucseg_jax.commands.prepare import prepare
     from nucseg_jax.core.errors import UserError
-    from nucseg_jax.data.pannuke.source import DataSource
+    from nucseg_jax.data.sources.pannuke.source import DataSource
     try:
         prepare(DataSource("release", pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 5, 0))
     except UserError as error:
@@ -293,7 +294,7 @@ def test_killed_at_any_moment_it_starts_again(release_dir, tmp_path):
         (
             "release",
             1,
-            "from nucseg_jax.data.pannuke import build; build._BYTES_PER_PATCH = 0",
+            "from nucseg_jax.data.sources.pannuke import build; build._BYTES_PER_PATCH = 0",
             "became full",
         ),
         ("synthetic", 10, "", "became full"),

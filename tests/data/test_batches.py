@@ -17,7 +17,7 @@ def patches() -> Patches:
     return Patches(
         image=image,
         label=image[..., 0] % 6,
-        tissue=np.arange(P, dtype=np.int32),
+        group=np.arange(P, dtype=np.int32),
         fold=np.ones(P, np.int32),
         index=np.arange(P, dtype=np.int32),
     )
@@ -57,7 +57,7 @@ def test_evaluation_sees_every_patch_once_in_order_whatever_the_batch(patches, b
     valid = np.concatenate([batch.valid for batch in batches])
     assert all(len(batch.valid) == len(batch.image) == batch_size for batch in batches)
     np.testing.assert_array_equal(np.concatenate([batch.index for batch in batches])[valid], np.arange(5))
-    np.testing.assert_array_equal(np.concatenate([batch.tissue for batch in batches])[valid], rows)
+    np.testing.assert_array_equal(np.concatenate([batch.group for batch in batches])[valid], rows)
     np.testing.assert_array_equal(
         np.concatenate([batch.image for batch in batches])[valid], patches.image[rows]
     )

@@ -46,7 +46,7 @@ class Halved(nn.Module):
 def batch_of(image, valid=None):
     numbers = np.zeros(len(image), np.int32)
     valid = np.ones(len(image), bool) if valid is None else valid
-    return Batch(image=image, label=image[..., 0], valid=valid, index=numbers, tissue=numbers)
+    return Batch(image=image, label=image[..., 0], valid=valid, index=numbers, group=numbers)
 
 
 def images(count, N=8):

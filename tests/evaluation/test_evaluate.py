@@ -44,7 +44,7 @@ def setup() -> Setup:
     patches = Patches(
         image=rng.integers(0, 256, (P, 256, 256, 3), dtype=np.uint8),
         label=rng.integers(0, 6, (P, 256, 256), dtype=np.uint8),
-        tissue=rng.integers(0, 19, P, dtype=np.int32),
+        group=rng.integers(0, 19, P, dtype=np.int32),
         fold=np.ones(P, np.int32),
         index=np.arange(P, dtype=np.int32),
     )
@@ -63,7 +63,7 @@ def seen_in(setup, *, batch_size, devices):
 def test_counts_are_those_of_each_image_alone(setup):
     found, _ = seen_in(setup, batch_size=4, devices=1)
     np.testing.assert_array_equal(found.index, np.arange(11))
-    np.testing.assert_array_equal(found.tissue, setup.patches.tissue[setup.rows])
+    np.testing.assert_array_equal(found.group, setup.patches.group[setup.rows])
     for position, row in enumerate(setup.rows):
         logits = setup.model.apply(setup.variables, setup.patches.image[row : row + 1], train=False)
         alone = count_pixels(logits, setup.patches.label[row : row + 1])

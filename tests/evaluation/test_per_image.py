@@ -16,7 +16,7 @@ def split_of(images: int, classes: int) -> tuple[Counts, np.ndarray]:
     counts = Counts.from_batch(
         counts=rng.integers(0, 3, (images, classes, 4)),
         index=np.arange(images),
-        tissue=rng.integers(0, 19, images),
+        group=rng.integers(0, 19, images),
         losses={"dice_loss": rng.random(images, np.float32), "focal_loss": rng.random(images, np.float32)},
         valid=np.ones(images, bool),
     )
@@ -42,7 +42,7 @@ def test_a_line_by_hand(tmp_path: pathlib.Path):
     counts = Counts.from_batch(
         counts=np.array([[[6, 2, 4, 88]], [[0, 0, 0, 100]]]),
         index=np.array([2, 0]),
-        tissue=np.array([3, 18]),
+        group=np.array([3, 18]),
         losses={"dice_loss": np.array([0.1, np.nan], np.float32)},
         valid=np.ones(2, bool),
     )

@@ -11,13 +11,13 @@ from nucseg_jax.evaluation.scores import CONVENTIONS, METRICS, scores
 from nucseg_jax.ops.counts import count_masks
 
 
-def split_of(cells: list, tissue: list[int] | None = None) -> Counts:
+def split_of(cells: list, group: list[int] | None = None) -> Counts:
     """Counts from [[TP, FP, FN, TN], ...] of one class, or [[[...], ...], ...] of several."""
     counts = np.array(cells, np.int32).reshape(len(cells), -1 if cells else 1, 4)
     return Counts.from_batch(
         counts=counts,
         index=np.arange(len(cells)),
-        tissue=np.array(tissue or [0] * len(cells)),
+        group=np.array(group or [0] * len(cells)),
         losses={},
         valid=np.ones(len(cells), bool),
     )
@@ -50,7 +50,7 @@ def slow_metrics(tp: int, fp: int, fn: int, tn: int, rule: str = "formula") -> d
     }
 
 
-def slow_scores(images: list[list[int]], tissue: list[int]) -> dict[str, dict[str, float | None]]:
+def slow_scores(images: list[list[int]], group: list[int]) -> dict[str, dict[str, float | None]]:
     def mean_of(rows: list[dict]) -> dict[str, float | None]:
         return {metric: slow_mean([row[metric] for row in rows]) for metric in METRICS}
 
@@ -71,8 +71,8 @@ def slow_scores(images: list[list[int]], tissue: list[int]) -> dict[str, dict[st
         "batch8": batch8,
         "tissue": mean_of(
             [
-                skip([image for image, its in zip(images, tissue, strict=True) if its == one])
-                for one in sorted(set(tissue))
+                skip([image for image, its in zip(images, group, strict=True) if its == one])
+                for one in sorted(set(group))
             ]
         ),
     }
@@ -104,7 +104,7 @@ def test_one_image_by_hand():
 def test_conventions_differ_as_they_should():
     # Dice .8 and .4, then an empty truth, once predicted empty and once not. Tissue 1 is the second image.
     images = [[4, 2, 0, 10], [1, 1, 2, 12], [0, 0, 0, 16], [0, 3, 0, 13]]
-    found = scores(split_of(images, tissue=[0, 1, 2, 0]))
+    found = scores(split_of(images, group=[0, 1, 2, 0]))
     dice = {convention: found[convention]["dice"] for convention in CONVENTIONS}
     assert dice == {
         "micro": 10 / 18,
@@ -152,8 +152,8 @@ def test_equals_a_slow_reading_of_the_definitions(seed: int):
     # Few pixels and many zeros: undefined ratios of every kind come up.
     images = (rng.integers(0, 4, (number, 4)) * rng.integers(0, 2, (number, 4))).tolist()
     images = [image if any(image) else [0, 0, 0, 1] for image in images]
-    tissue = rng.integers(0, 5, number).tolist()
-    assert_equal_scores(scores(split_of(images, tissue)), slow_scores(images, tissue))
+    group = rng.integers(0, 5, number).tolist()
+    assert_equal_scores(scores(split_of(images, group)), slow_scores(images, group))
 
 
 def test_several_classes_are_scored_each_against_the_rest():

@@ -18,7 +18,7 @@ def split_of(images: int, classes: int = 2) -> dict[str, Any]:
     return {
         "counts": rng.integers(0, 900, (images, classes, 4)).astype(np.int32),
         "index": np.arange(images, dtype=np.int32),
-        "tissue": rng.integers(0, 4, images).astype(np.int32),
+        "group": rng.integers(0, 4, images).astype(np.int32),
         "losses": {"dice_loss": rng.random(images, np.float32), "focal_loss": rng.random(images, np.float32)},
         "valid": np.ones(images, bool),
     }
@@ -86,8 +86,8 @@ def test_an_image_counted_twice_is_refused():
 
 
 def test_arrays_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="tissue"):
-        Counts.from_batch(**{**split_of(4), "tissue": np.zeros(3, np.int32)})
+    with pytest.raises(ValueError, match="group"):
+        Counts.from_batch(**{**split_of(4), "group": np.zeros(3, np.int32)})
     with pytest.raises(ValueError, match=r"expected integer \[N, K, 4\]"):
         Counts.from_batch(**{**split_of(4), "counts": np.zeros((4, 1, 4), np.float32)})
     with pytest.raises(ValueError, match="classes"):

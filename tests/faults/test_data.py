@@ -8,9 +8,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke import reader, synthetic
-from nucseg_jax.data.pannuke.builder import Pannuke
-from tests.data.pannuke.prepared import forget_checksums, record_file
+from nucseg_jax.data.sources.pannuke import synthetic
+from nucseg_jax.data.sources.pannuke.builder import Pannuke
+from nucseg_jax.data.store import reader
+from tests.data.sources.pannuke.prepared import forget_checksums, record_file
 
 
 @pytest.fixture

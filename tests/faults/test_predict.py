@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nucseg_jax.data.pannuke.synthetic import paint_patch
+from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from tests.commands.predicted_files import contents
 from tests.faults.watched import wait_until
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.open_source import open_source, refused
+from nucseg_jax.images.open_source import open_source, refused
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import JSON, altered, damaged
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke.npy import Member, read_header, read_whole, rows
+from nucseg_jax.data.sources.pannuke.npy import Member, read_header, read_whole, rows
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import NUMBERS, damaged
 

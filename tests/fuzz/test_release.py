@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucseg_jax.core.vocabulary import TISSUES
-from nucseg_jax.data.pannuke import release
-from nucseg_jax.data.pannuke.intake import Intake
-from nucseg_jax.data.pannuke.patches import check_fold, read_patches
+from nucseg_jax.data.sources.pannuke import release
+from nucseg_jax.data.sources.pannuke.intake import Intake
+from nucseg_jax.data.sources.pannuke.patches import check_fold, read_patches
+from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import damaged
 

@@ -8,7 +8,7 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.measure import COLUMNS, empty_table, measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule, find_nuclei, part
 from nucseg_jax.inference.nucleus_stream import NucleusStream

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from nucseg_jax.images.source import RefusedImage, Source, array_source
 from nucseg_jax.inference.bands import Bands
 from nucseg_jax.inference.job import plan_job, resumed
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.predictor import make_predictor
-from nucseg_jax.inference.source import RefusedImage, Source, array_source
 from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import reflected
 from nucseg_jax.models.tables import build_segmenter

@@ -10,13 +10,13 @@ import pytest
 import zarr
 from PIL import Image
 
-from nucseg_jax.core.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job, resumed
 from nucseg_jax.inference.journal import read_journal
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.prediction import predict_job
-from nucseg_jax.inference.source import array_source
 from nucseg_jax.inference.stream import End, Failed, RowEnd, infer, read_events
 from nucseg_jax.inference.write_images import write_images
 

@@ -8,7 +8,7 @@ import pytest
 
 from configs import base
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.vocabulary import TISSUES
+from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
@@ -45,7 +45,7 @@ def split_counts(split: str, patches: int, *, seed: int, quality: float, classes
     return Counts.from_batch(
         counts=np.concatenate([cells[:, None], of_classes], axis=1)[:, :classes],
         index=np.arange(patches),
-        tissue=tissue,
+        group=tissue,
         losses={"dice_loss": (1 - found).astype(np.float32)},
         valid=np.ones(patches, bool),
     )
@@ -93,7 +93,7 @@ def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> Non
         position=position,
         fold=patches[position, 0].astype(np.int32),
         row=patches[position, 1].astype(np.int32),
-        tissue=np.full(len(chosen), TISSUES.index("Breast"), np.int32),
+        group=np.full(len(chosen), TISSUES.index("Breast"), np.int32),
         chosen=np.array(chosen),
         image=image,
         truth=truth,

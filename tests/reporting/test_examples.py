@@ -16,7 +16,7 @@ from nucseg_jax.reporting.examples import (
 def examples_of(count: int) -> Examples:
     rng = np.random.default_rng(count)
     numbers = {
-        name: rng.integers(0, 9, count).astype(np.int32) for name in ("position", "fold", "row", "tissue")
+        name: rng.integers(0, 9, count).astype(np.int32) for name in ("position", "fold", "row", "group")
     }
     masks = {name: rng.random((count, 8, 8)) < 0.5 for name in ("truth", "prediction")}
     return Examples(
@@ -59,7 +59,7 @@ def test_best_and_worst_are_those_of_all_patches_with_nuclei():
     counts = Counts.from_batch(
         counts=np.array(cells, np.int32)[:, None],
         index=np.arange(5),
-        tissue=np.zeros(5, np.int32),
+        group=np.zeros(5, np.int32),
         losses={},
         valid=np.ones(5, bool),
     )

@@ -11,7 +11,7 @@ def results_of(seed: int) -> dict:
     counts = Counts.from_batch(
         counts=rng.integers(0, 900, (20, 1, 4)),
         index=np.arange(20),
-        tissue=rng.integers(0, 4, 20),
+        group=rng.integers(0, 4, 20),
         losses={"dice_loss": rng.random(20, np.float32)},
         valid=np.ones(20, bool),
     )

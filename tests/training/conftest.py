@@ -63,7 +63,7 @@ class Small:
             label=(image[..., 0] > 160).astype(np.uint8),
             valid=np.ones(N, bool),
             index=np.arange(N, dtype=np.int32),
-            tissue=np.zeros(N, np.int32),
+            group=np.zeros(N, np.int32),
         )
 
 

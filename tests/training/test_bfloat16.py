@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.pannuke.synthetic import paint_patch
+from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.tables import build_segmenter
@@ -73,7 +73,7 @@ def test_every_product_of_the_step_is_of_bfloat16_but_those_of_the_logits(encode
         label=abstract(PX, PX, dtype=jnp.uint8),
         valid=abstract(dtype=bool),
         index=abstract(dtype=jnp.int32),
-        tissue=abstract(dtype=jnp.int32),
+        group=abstract(dtype=jnp.int32),
     )
     traced = jax.make_jaxpr(step)(abstract_variables(model, px=PX), batch)
     products = 0
@@ -118,7 +118,7 @@ def test_from_one_checkpoint_both_dtypes_score_within_a_fifth_of_a_percent(small
             label=label[rows],
             valid=np.ones(8, bool),
             index=rows.astype(np.int32),
-            tissue=np.zeros(8, np.int32),
+            group=np.zeros(8, np.int32),
         )
         state, _ = step(state, put_batch(batch, make_mesh(1)))
     image, label = painted(2, 4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.batches import training_batches
-from nucseg_jax.data.pannuke import reader
+from nucseg_jax.data.store import reader
 from nucseg_jax.training.device_feed import cut_tiles, device_feed, put_patches
 from nucseg_jax.training.feed import fits_device
 from nucseg_jax.training.host_feed import host_feed

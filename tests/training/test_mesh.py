@@ -80,7 +80,7 @@ def images():
     image = blocks.repeat(8, axis=1).repeat(8, axis=2)
     numbers = np.arange(N, dtype=np.int32)
     label = (image[..., 0] > 160).astype(np.uint8)
-    return Batch(image=image, label=label, valid=np.ones(N, bool), index=numbers, tissue=numbers)
+    return Batch(image=image, label=label, valid=np.ones(N, bool), index=numbers, group=numbers)
 
 
 # A model of each decoder: transposed convolutions; dilated ones and global pooling.

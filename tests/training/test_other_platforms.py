@@ -32,7 +32,7 @@ def exported_step(config, platform, *, devices, steps, px):
         label=abstract(px, px, dtype=jnp.uint8),
         valid=abstract(dtype=bool),
         index=abstract(dtype=jnp.int32),
-        tissue=abstract(dtype=jnp.int32),
+        group=abstract(dtype=jnp.int32),
     )
     batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, dispatch_sharded(mesh))
     state = abstract_like(experiment.abstract_state(recipe), mesh)

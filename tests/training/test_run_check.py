@@ -30,8 +30,9 @@ def test_fields_that_may_differ_are_few():
     """They change no number: places, feeds, pictures and devices."""
     free = {f"{section}.{name}" for section, name in FIELDS if f"{section}.{name}:".startswith(FREE_FIELDS)}
     assert {name for name in free if not name.startswith("mesh.")} == {
-        "data.dir", "data.release_dir", "data.allow_duplicates", "train.log_every_steps", "train.checkpoint_every_steps",
-        "train.feed", "train.store", "eval.overlays", "eval.compare_statistics", "eval.time_inference",
+        "data.dir", "data.release_dir", "data.allow_duplicates", "train.log_every_steps",
+        "train.checkpoint_every_steps", "train.feed", "train.store", "eval.overlays", "eval.compare_statistics",
+        "eval.time_inference",
     }  # fmt: skip
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.pannuke.workspace import scratch
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.store.workspace import scratch
 from nucseg_jax.training.claim import LOCK, claim_run_folder
 from nucseg_jax.training.record import MetricsLog
 

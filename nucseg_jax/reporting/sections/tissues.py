@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure as Chart
 
-from nucseg_jax.core.vocabulary import TISSUES
+from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import class_scores
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
@@ -100,8 +100,8 @@ def tissues_blocks(part: Part) -> list[Block]:
 def tissue_dice(counts: Counts) -> dict[str, tuple[int, float | None]]:
     """By tissue: patches that have nuclei, and their mean Dice."""
     found = {}
-    for number in np.unique(counts.tissue):
-        of_tissue = counts.counts[counts.tissue == number, 0].astype(np.int64)
+    for number in np.unique(counts.group):
+        of_tissue = counts.counts[counts.group == number, 0].astype(np.int64)
         has_truth = of_tissue[:, 0] + of_tissue[:, 2] > 0
         scores = class_scores(of_tissue, np.zeros(len(of_tissue), np.int32))
         found[TISSUES[number]] = (int(has_truth.sum()), scores["image_skip"]["dice"])

@@ -23,13 +23,13 @@ from nucseg_jax.reporting.sections.times import inference_ms, minutes
 from nucseg_jax.reporting.sections.tissues import tissue_dice
 
 
-def counts_of(cells, tissue=0):
+def counts_of(cells, group=0):
     cells = np.array(cells)[:, None]
     number = len(cells)
     return Counts(
         counts=cells,
         index=np.arange(number),
-        tissue=np.broadcast_to(tissue, number),
+        group=np.broadcast_to(group, number),
         losses={},
     )
 

@@ -1,0 +1,1 @@
+"""Sources of patches: PanNuke, synthetic, own folders, CoNSeP, MoNuSeg."""
