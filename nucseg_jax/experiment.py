@@ -14,7 +14,9 @@ from jax.sharding import Mesh
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.data.patch_store import BYTES_PER_PATCH, Patches
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.patch_index import PatchIndex
+from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
 from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
 from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
@@ -58,8 +60,10 @@ class Experiment:
     optimizer: optax.GradientTransformation
     plateau: optax.GradientTransformationExtraArgs
 
-    def splits(self, fold_sizes: dict[int, int]) -> Splits:
-        """The three lists of patches for a data set with these folds."""
+    def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
+        """The three lists of patches of a data set."""
+        del info
+        fold_sizes = index.fold_sizes
         split = self.settings.split
         if split.protocol == "official":
             return official_splits(fold_sizes, number=split.number)
@@ -99,7 +103,7 @@ class Experiment:
         if asked != "auto":
             return cast(FeedName, asked)
         devices = list(mesh.local_devices)
-        size = len(plan.splits.train) * BYTES_PER_PATCH
+        size = len(plan.splits.train) * plan.info.bytes_per_patch
         on_each = size // examples_devices(mesh) if self.settings.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0

@@ -8,14 +8,14 @@ import pytest
 
 from configs import quickstart
 from nucseg_jax.data import prepared
-from nucseg_jax.data.patch_store import BYTES_PER_PATCH
 from nucseg_jax.data.prepared import plan_data
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.training.schedule import Schedule
 
 SCHEDULE = Schedule(epochs=1, steps_per_epoch=10, log_every_steps=5, checkpoint_every_steps=0)
 # On one CPU device: three folds of five patches, and the training fold again for the device.
-NEEDED = 20 * BYTES_PER_PATCH
+NEEDED = 20 * PANNUKE.bytes_per_patch
 
 
 def experiment(**train):

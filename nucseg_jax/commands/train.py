@@ -11,7 +11,6 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
-from nucseg_jax.data.patch_store import BYTES_PER_PATCH
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 from nucseg_jax.experiment import Experiment, read_experiment_file
@@ -184,12 +183,12 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
     """Where training patches wait, how many bytes they take, and how many steps run a dispatch."""
     train = experiment.settings.train
     count = len(plan.splits.train)
-    patches = f"{counted(count, 'training patch')}, {count * BYTES_PER_PATCH / 1e6:,.0f} MB"
+    patches = f"{counted(count, 'training patch')}, {count * plan.info.bytes_per_patch / 1e6:,.0f} MB"
     steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
     dispatch = f"{counted(steps, 'step')} a dispatch"
     if feed_name == "device":
         return f"feed      device: {patches}, {train.store} over {counted(mesh.size, 'device')}; {dispatch}"
-    return f"feed      host: {patches} read from {plan.data_dir} as they are needed; {dispatch}"
+    return f"feed      host: {patches} read from {plan.dataset.data_dir} as they are needed; {dispatch}"
 
 
 def print_results(folder: RunFolder) -> None:

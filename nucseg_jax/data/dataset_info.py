@@ -87,7 +87,7 @@ class DatasetInfo:
             )
         if len(self.classes) > LARGEST_CLASS_COUNT:
             raise UserError(
-                f"there are {len(self.classes)} classes", expected=f"at most {LARGEST_CLASS_COUNT}"
+                f"there are {counted(len(self.classes), 'class')}", expected=f"at most {LARGEST_CLASS_COUNT}"
             )
         if len(set(self.groups)) < len(self.groups):
             raise UserError("two groups of the data set have the same name", expected="a name for each group")

@@ -5,22 +5,17 @@ from typing import Protocol
 
 import numpy as np
 
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
-
-# Image, label and group.
-BYTES_PER_PATCH = PATCH_PX * PATCH_PX * 4 + 4
-
 
 @dataclasses.dataclass(frozen=True)
 class Patches:
     """P patches in memory.
 
     Attributes:
-      image: uint8 [P, 256, 256, 3], RGB.
-      label: uint8 [P, 256, 256], 0 = background, 1..5 the classes of `vocabulary.NUCLEUS_CLASSES`.
+      image: uint8 [P, S, S, 3], RGB; S = the data set's `patch_px`.
+      label: uint8 [P, S, S], 0 = background, 1..C the data set's classes, `VOID_LABEL` = not annotated.
       group: int32 [P], position in the data set's `groups`.
-      fold: int32 [P], 1..3.
-      index: int32 [P], row in the fold's release.
+      fold: int32 [P], number of the stored part, from 1; in PanNuke the fold.
+      index: int32 [P], row in that part.
     """
 
     image: np.ndarray

@@ -7,15 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.core.memory import available_host_bytes
-from nucseg_jax.data.patch_store import BYTES_PER_PATCH, PatchStore
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.patch_index import PatchIndex
+from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
-from nucseg_jax.data.store.reader import (
-    data_digest,
-    fold_sizes,
-    open_folds,
-    read_folds,
-    require_classes,
-)
+from nucseg_jax.data.store.reader import StoredDataset, open_dataset, open_folds, read_folds
 
 # Of the memory that is available: what patches may take and leave enough for everything else.
 HOST_SHARE = 0.5
@@ -25,32 +21,44 @@ class DataPlan(NamedTuple):
     """What a data set holds and who gets what; no patch is in memory yet.
 
     Attributes:
-      data_dir: the folder that `prepare` was given.
+      dataset: the prepared data set.
       splits: all three lists of (fold, row).
-      digest: of the data set's content.
     """
 
-    data_dir: pathlib.Path
+    dataset: StoredDataset
     splits: Splits
-    digest: str
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Names, sizes and scale of the data set."""
+        return self.dataset.info
+
+    @property
+    def digest(self) -> str:
+        """Digest of the data set's content."""
+        return self.dataset.digest
 
     def fits_in_memory(self, split_names: Sequence[str] = SPLIT_NAMES, *, also_bytes: int = 0) -> bool:
         """Whether what `read` would hold, and `also_bytes` beside it, fit `HOST_SHARE` of the available memory.
 
         True where the system does not say how much that is.
         """
-        sizes = fold_sizes(self.data_dir)
+        sizes = self.dataset.index.fold_sizes
         patches = sum(sizes[fold] for fold in self._folds(split_names))
         available = available_host_bytes()
-        return available is None or patches * BYTES_PER_PATCH + also_bytes <= HOST_SHARE * available
+        return available is None or patches * self.info.bytes_per_patch + also_bytes <= HOST_SHARE * available
 
     def read(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
-        """Reads the folds that the named splits touch, 262 KB of memory a patch."""
-        return PreparedData(read_folds(self.data_dir, self._folds(split_names)), self.splits)
+        """Reads the folds that the named splits touch into memory, `info.bytes_per_patch` a patch."""
+        return PreparedData(
+            read_folds(self.dataset.data_dir, self._folds(split_names)), self.splits, self.dataset
+        )
 
     def open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
         """Opens the folds that the named splits touch; patches are read when they are taken."""
-        return PreparedData(open_folds(self.data_dir, self._folds(split_names)), self.splits)
+        return PreparedData(
+            open_folds(self.dataset.data_dir, self._folds(split_names)), self.splits, self.dataset
+        )
 
     def read_or_open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
         """`read` where that fits the memory, else `open`."""
@@ -66,10 +74,17 @@ class PreparedData(NamedTuple):
     Attributes:
       patches: of every fold that was read or opened.
       splits: all three lists of (fold, row).
+      dataset: that they are of.
     """
 
     patches: PatchStore
     splits: Splits
+    dataset: StoredDataset
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Names, sizes and scale of the data set."""
+        return self.dataset.info
 
     def rows(self, split: str) -> np.ndarray:
         """Where the patches of a split lie in `patches`, int64 [P], in the order of its list.
@@ -87,18 +102,21 @@ class PreparedData(NamedTuple):
 
 
 def plan_data(
-    data_dir: pathlib.Path, make_splits: Callable[[dict[int, int]], Splits], *, num_classes: int = 1
+    data_dir: pathlib.Path,
+    make_splits: Callable[[PatchIndex, DatasetInfo], Splits],
+    *,
+    num_classes: int = 1,
 ) -> DataPlan:
-    """Plans from the data set's audit alone.
+    """Plans from what lies beside the records alone.
 
     Args:
       data_dir: the folder that `prepare` was given.
-      make_splits: fold sizes to lists.
-      num_classes: of the model; above 1 the nuclei must have classes.
+      make_splits: from the data set's patches to lists.
+      num_classes: of the model.
 
     Raises:
-      UserError: nothing usable was prepared there, it cannot be split so, or its nuclei have no classes.
+      UserError: nothing usable was prepared there, it cannot be split so, or its classes are not the model's.
     """
-    if num_classes > 1:
-        require_classes(data_dir)
-    return DataPlan(data_dir, make_splits(fold_sizes(data_dir)), data_digest(data_dir))
+    dataset = open_dataset(data_dir)
+    dataset.info.require_num_classes(num_classes)
+    return DataPlan(dataset, make_splits(dataset.index, dataset.info))

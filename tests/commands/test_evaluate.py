@@ -12,9 +12,11 @@ from nucseg_jax.commands.evaluation_folder import evaluation_name
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed
+from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.prepared import DataPlan, plan_data
-from nucseg_jax.data.splits import Splits
-from nucseg_jax.data.store.reader import read_folds
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.data.splits import Splits, official_splits
+from nucseg_jax.data.store.reader import StoredDataset, read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.probability import FOREGROUND_RULE
@@ -118,7 +120,9 @@ def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trai
     assert set(trained[:, 0]) != set(plan.splits.train[:, 0])
     assert data.splits.digest == plan.splits.digest
     with pytest.raises(KeyError, match="validation"):
-        data._replace(splits=other.splits({1: 5, 2: 50, 3: 5})).rows("validation")
+        data._replace(splits=official_splits({1: 5, 2: 50, 3: 5}, number=other.settings.split.number)).rows(
+            "validation"
+        )
 
 
 @pytest.fixture
@@ -231,7 +235,10 @@ def test_a_run_of_an_earlier_version_is_used_and_its_scores_are_held_to_the_log(
 
 def test_an_evaluation_is_named_by_what_was_asked():
     own = EvalSettings(8, False, "never", 6, True)
-    plan = DataPlan(pathlib.Path(), Splits(*np.zeros((3, 0, 2), np.int32)), "d" * 64)
+    nothing = np.zeros(0, np.int32)
+    index = PatchIndex(nothing, nothing, None, (), nothing, nothing, ())
+    dataset = StoredDataset(pathlib.Path(), PANNUKE, index, "d" * 64, np.zeros((0, 4), np.int32))
+    plan = DataPlan(dataset, Splits(*np.zeros((3, 0, 2), np.int32)))
 
     def name(step=8, baselines=False, plan=plan, split="test", **fields):
         asked = dataclasses.replace(own, **fields)
@@ -246,7 +253,7 @@ def test_an_evaluation_is_named_by_what_was_asked():
         name(compare_statistics="end", reestimate_batch_norm=True),
         name(batch_size=4),
         name(split="validation"),
-        name(plan=plan._replace(digest="e" * 64)),
+        name(plan=plan._replace(dataset=dataset._replace(digest="e" * 64))),
         name(plan=plan._replace(splits=Splits(*np.ones((3, 1, 2), np.int32)))),
     ]
     assert len(set(names)) == len(names)

@@ -67,7 +67,7 @@ def test_a_release_is_prepared_and_the_second_time_found(release_dir, tmp_path, 
     assert "launch.py train --config=" in first.out
     assert "%" not in first.err
     assert {path.name for path in (tmp_path / "data").iterdir()} == LEFT_OVER
-    digest = reader.data_digest(tmp_path / "data")
+    digest = reader.open_dataset(tmp_path / "data").digest
     assert digest in first.out
 
     prepare(from_release(release_dir, tmp_path / "data"))
@@ -80,7 +80,7 @@ def test_a_release_is_prepared_and_the_second_time_found(release_dir, tmp_path, 
 def test_synthetic_is_the_release_that_is_drawn_and_leaves_only_the_data_set(release_dir, tmp_path, capsys):
     prepare(from_synthetic(tmp_path / "a"))
     prepare(from_release(release_dir, tmp_path / "b"))
-    assert reader.data_digest(tmp_path / "a") == reader.data_digest(tmp_path / "b")
+    assert reader.open_dataset(tmp_path / "a").digest == reader.open_dataset(tmp_path / "b").digest
     assert {path.name for path in (tmp_path / "a").iterdir()} == LEFT_OVER
     prepare(from_synthetic(tmp_path / "a"))
     assert "Already prepared (synthetic, 5 patches a fold, seed 0)" in capsys.readouterr().out
@@ -91,7 +91,9 @@ def test_synthetic_is_the_release_that_is_drawn_and_leaves_only_the_data_set(rel
 def test_a_fold_of_more_records_than_tfds_keeps_in_memory_needs_no_tensorflow(tmp_path, monkeypatch):
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 1 << 20)
     prepare(from_synthetic(tmp_path / "data"))
-    assert reader.fold_sizes(tmp_path / "data") == dict.fromkeys((1, 2, 3), SYNTHETIC_MINIMUM)
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys(
+        (1, 2, 3), SYNTHETIC_MINIMUM
+    )
     monkeypatch.setattr(build, "available_host_bytes", lambda: 10**5)
     with pytest.raises(UserError, match="MB of memory while it is written"):
         prepare(from_synthetic(tmp_path / "other"))
@@ -204,7 +206,9 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
     prepare(
         from_release(release_dir, tmp_path / "data")
     )  # The same content from elsewhere is the same data set.
-    assert reader.fold_sizes(tmp_path / "data") == dict.fromkeys((1, 2, 3), SYNTHETIC_MINIMUM)
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys(
+        (1, 2, 3), SYNTHETIC_MINIMUM
+    )
 
 
 class QuietFiles(http.server.SimpleHTTPRequestHandler):
@@ -246,7 +250,7 @@ def test_what_a_killed_process_left_is_removed_before_anything_is_built(release_
     (tmp_path / "data/pannuke").rename(tmp_path / "data/.preparing/pannuke")
     prepare(from_release(release_dir, tmp_path / "data"))
     prepare(from_release(release_dir, tmp_path / "other"))
-    assert reader.data_digest(tmp_path / "data") == reader.data_digest(tmp_path / "other")
+    assert reader.open_dataset(tmp_path / "data").digest == reader.open_dataset(tmp_path / "other").digest
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(release_dir, tmp_path):
@@ -283,7 +287,7 @@ def test_killed_at_any_moment_it_starts_again(release_dir, tmp_path):
     assert not (data_dir / "pannuke").exists()
     prepare(from_release(release_dir, data_dir))
     assert {path.name for path in data_dir.iterdir()} == LEFT_OVER
-    assert reader.stored_digest(dataset_folder(data_dir)) == reader.data_digest(data_dir)
+    assert reader.stored_digest(dataset_folder(data_dir)) == reader.open_dataset(data_dir).digest
 
 
 @pytest.mark.parametrize(

@@ -1,65 +1,60 @@
 """Reads a prepared data set into arrays, in the order of fold and row."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import vocabulary
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.store.location import prepared_folder
 from nucseg_jax.data.store.records import CHUNK, FoldRecords, StoredPatches
 from nucseg_jax.data.store.stored_files import require_as_written
 
 
-def fold_sizes(data_dir: pathlib.Path) -> dict[int, int]:
-    """Patches of each fold, from the audit alone.
+@dataclasses.dataclass(frozen=True)
+class StoredDataset:
+    """A prepared data set, as far as is known without reading a patch.
+
+    Attributes:
+      data_dir: the folder that `prepare` was given.
+      info: names, sizes and scale.
+      index: where every patch comes from.
+      digest: SHA-256 of the content, 64 hexadecimal digits: what a run saw.
+      near_duplicates: int32 [D, 4], pairs of patches of two images that look the same: fold and row of one, fold and
+        row of the other.
+    """
+
+    data_dir: pathlib.Path
+    info: DatasetInfo
+    index: PatchIndex
+    digest: str
+    near_duplicates: np.ndarray
+
+
+def open_dataset(data_dir: pathlib.Path) -> StoredDataset:
+    """Opens a prepared data set; reads no patch.
 
     Args:
       data_dir: the folder that `prepare` was given.
-
-    Returns:
-      Number of patches by fold 1, 2, 3.
 
     Raises:
       UserError: nothing usable was prepared there.
     """
     audit = audits.load(prepared_folder(data_dir))
-    return {fold: audit.folds[fold].patches for fold in sorted(audit.folds)}
-
-
-def data_digest(data_dir: pathlib.Path) -> str:
-    """SHA-256 of the content, 64 hexadecimal digits, from the audit alone: what a run saw.
-
-    Args:
-      data_dir: the folder that `prepare` was given.
-
-    Returns:
-      The digest that `audit` defines.
-
-    Raises:
-      UserError: nothing usable was prepared there.
-    """
-    return audits.load(prepared_folder(data_dir)).digest
-
-
-def require_classes(data_dir: pathlib.Path) -> None:
-    """Checks, from the audit alone, that the nuclei have classes to be trained or scored on.
-
-    Args:
-      data_dir: the folder that `prepare` was given.
-
-    Raises:
-      UserError: nothing usable was prepared there, or all nuclei lie in the first channel.
-    """
-    if not audits.load(prepared_folder(data_dir)).has_classes:
-        raise UserError(
-            f"The nuclei of the data set in {data_dir} have no classes: all lie in the first channel of the masks.",
-            expected="nuclei of several classes for a model with model.num_classes above 1",
-            advice="set --config.model.num_classes=1, or prepare masks with a channel for each class",
-        )
+    info = PANNUKE if audit.has_classes else dataclasses.replace(PANNUKE, classes=())
+    sizes = {fold: audit.folds[fold].patches for fold in sorted(audit.folds)}
+    fold: np.ndarray = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
+    row: np.ndarray = np.concatenate([np.arange(size) for size in sizes.values()]).astype(np.int32)
+    nowhere: np.ndarray = np.zeros(len(fold), np.int32)
+    division = tuple(f"fold{number}" for number in fold)
+    index = PatchIndex(fold, row, None, ("",) * len(fold), nowhere, nowhere, division)
+    return StoredDataset(data_dir, info, index, audit.digest, np.zeros((0, 4), np.int32))
 
 
 def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:

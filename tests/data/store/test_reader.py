@@ -43,11 +43,13 @@ def test_patches_come_sorted_by_fold_and_row(data_dir, fold_arrays):
 
 def test_digest_and_sizes_come_from_the_audit(data_dir):
     audit = audits.load(dataset_folder(data_dir))
-    assert reader.data_digest(data_dir) == audit.digest == reader.stored_digest(dataset_folder(data_dir))
-    assert reader.fold_sizes(data_dir) == {1: 2, 2: 2, 3: 2}
+    assert (
+        reader.open_dataset(data_dir).digest == audit.digest == reader.stored_digest(dataset_folder(data_dir))
+    )
+    assert reader.open_dataset(data_dir).index.fold_sizes == {1: 2, 2: 2, 3: 2}
 
 
-@pytest.mark.parametrize("read", [lambda d: reader.read_folds(d, [1]), reader.data_digest, reader.fold_sizes])
+@pytest.mark.parametrize("read", [lambda d: reader.read_folds(d, [1]), reader.open_dataset])
 def test_without_a_data_set_the_command_that_makes_it_is_named(tmp_path, read):
     with pytest.raises(UserError, match=r"(?s)not there.*launch\.py prepare"):
         read(tmp_path)
@@ -88,8 +90,8 @@ def test_records_of_another_fold_are_noticed(data_dir):
 
 
 def test_a_model_with_classes_needs_nuclei_with_classes(data_dir):
-    def splits(sizes):
-        return official_splits(sizes, number=1)
+    def splits(index, info):
+        return official_splits(index.fold_sizes, number=1)
 
     plan_data(data_dir, splits, num_classes=6)
     folder = dataset_folder(data_dir)

@@ -58,7 +58,7 @@ def test_the_plain_builder_leaves_an_audit_and_our_reader_reads_it(release_dir, 
     build(release_dir, tmp_path / "data")
     folder = dataset_folder(tmp_path / "data")
     assert reader.stored_digest(folder) == audits.load(folder).digest
-    assert reader.fold_sizes(tmp_path / "data") == {1: 2, 2: 2, 3: 2}
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == {1: 2, 2: 2, 3: 2}
 
 
 def test_content_does_not_depend_on_zips_or_dtypes(
@@ -68,7 +68,7 @@ def test_content_does_not_depend_on_zips_or_dtypes(
     change_fold(1, images=fold_arrays(1)["images"].astype(np.float64))
     for name, folder in (("a", release_dir), ("b", tmp_path / "zips")):
         build(folder, tmp_path / name)
-    assert reader.data_digest(tmp_path / "a") == reader.data_digest(tmp_path / "b")
+    assert reader.open_dataset(tmp_path / "a").digest == reader.open_dataset(tmp_path / "b").digest
 
 
 def test_a_fault_in_the_last_patch_leaves_no_data_set(release_dir, change_fold, fold_arrays, tmp_path):
@@ -116,7 +116,7 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
     words = child.stdout.split()
     peak_mib = int(words[words.index("peak") + 1]) / 1024
     assert peak_mib < 1024
-    assert reader.fold_sizes(tmp_path / "data") == dict.fromkeys((1, 2, 3), 2722)
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys((1, 2, 3), 2722)
 
 
 def _write_repeated(archive: zipfile.ZipFile, path: pathlib.Path, name: str, num_patches: int) -> None:
