@@ -253,7 +253,7 @@ def test_an_evaluation_is_named_by_what_was_asked():
         name(compare_statistics="end", reestimate_batch_norm=True),
         name(batch_size=4),
         name(split="validation"),
-        name(plan=plan._replace(dataset=dataset._replace(digest="e" * 64))),
+        name(plan=plan._replace(dataset=dataclasses.replace(dataset, digest="e" * 64))),
         name(plan=plan._replace(splits=Splits(*np.ones((3, 1, 2), np.int32)))),
     ]
     assert len(set(names)) == len(names)
