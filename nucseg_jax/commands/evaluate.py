@@ -14,6 +14,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scorer import Scored
@@ -202,9 +203,10 @@ def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: Prepared
     """Counts of a function from images uint8 [N, H, W, 3] to masks bool [N, H, W]."""
     counts = Counts.empty()
     for batch in evaluation_batches(data.patches, data.rows(split), batch_size=8):
+        valid_px = annotated_px(batch.label, has_void=data.info.has_void)
         counts = counts.merge(
             Counts.from_batch(
-                counts=count_masks(baseline(batch.image), batch.label > 0),
+                counts=count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
                 index=batch.index,
                 group=batch.group,
                 losses={},

@@ -18,6 +18,7 @@ Conventions, from one set to a split:
     batch8      counts pooled per 8 consecutive images (the last group holds what is left), mean over groups
     tissue      mean of image_skip over the images of a tissue, then mean over tissues
 
+An image without an annotated pixel, all four counts 0, is left out of all conventions.
 0/0 is undefined: left out of every mean, the two-class mean included, and None where nothing is left. Only
 Dice and IoU under `image_zero` and `image_one` have a value there, by their rule; the two-class mean then
 takes that IoU. Nothing is ever NaN.
@@ -76,6 +77,8 @@ def scores(counts: Counts) -> dict[str, Any]:
 
 def class_scores(counts: np.ndarray, group: np.ndarray) -> dict[str, Scores]:
     """All conventions of one class: int64 [N, 4] and integer [N] -> {convention: {metric: value}}."""
+    is_annotated = counts.any(axis=1)
+    counts, group = counts[is_annotated], group[is_annotated]
     return {
         "micro": _means(ratios(counts.sum(axis=0, keepdims=True))),
         "image_zero": _means(ratios(counts, empty_truth=lambda false_positives: 0.0 * false_positives)),

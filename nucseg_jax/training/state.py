@@ -16,7 +16,7 @@ class EpochSums(struct.PyTreeNode):
     """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
 
     Attributes:
-      steps: int32 [], steps taken in this epoch.
+      steps: int32 [], steps taken in this epoch, without those in which no pixel is annotated.
       terms: dict of float32 [], each loss term summed over steps, and what `Objective.sums_with_nuclei` gives, summed
         over tiles.
       counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
@@ -35,10 +35,14 @@ class EpochSums(struct.PyTreeNode):
             counts=np.zeros((counted_classes, 4), np.uint32),
         )
 
-    def add(self, terms: dict[str, jax.Array], counts: jax.Array) -> "EpochSums":
-        """Adds one step's terms and its counts [N, K, 4]."""
+    def add(
+        self, terms: dict[str, jax.Array], counts: jax.Array, *, counted: jax.Array | None = None
+    ) -> "EpochSums":
+        """Adds one step's terms and its counts [N, K, 4]; not where `counted`, bool [], is False; None = True."""
+        if counted is not None:
+            terms = {name: jnp.where(counted, value, 0.0) for name, value in terms.items()}
         return EpochSums(
-            steps=self.steps + 1,
+            steps=self.steps + (1 if counted is None else counted.astype(jnp.int32)),
             terms={name: total + terms[name] for name, total in self.terms.items()},
             counts=self.counts + jnp.sum(counts, axis=0).astype(jnp.uint32),
         )
