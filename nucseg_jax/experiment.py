@@ -19,7 +19,6 @@ from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
 from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
@@ -69,8 +68,12 @@ class Experiment:
             return official_splits(fold_sizes, number=split.number)
         return paper_splits(fold_sizes, seed=split.seed, max_patches=split.max_patches)
 
-    def make_mesh(self) -> Mesh:
-        """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them."""
+    def make_mesh(self, patch_px: int) -> Mesh:
+        """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them.
+
+        Args:
+          patch_px: side of the whole patches that are evaluated.
+        """
         shape, train = self.settings.mesh, self.settings.train
         mesh = make_mesh(
             shape.data,
@@ -78,12 +81,12 @@ class Experiment:
             shape.space,
             batch_sizes=(train.batch_size, self.settings.eval.batch_size),
         )
-        for px in (train.tile_px, PATCH_PX):
+        for px in (train.tile_px, patch_px):
             check_rows(px, self.settings.model.output_stride, mesh)
         return mesh
 
-    def recipe(self, steps_per_epoch: int) -> StepRecipe:
-        """What the training step is bound to."""
+    def recipe(self, steps_per_epoch: int, *, has_void: bool = False) -> StepRecipe:
+        """What the training step is bound to; `has_void` is the data set's."""
         loss, train = self.settings.loss, self.settings.train
         return StepRecipe(
             model=self.model,
@@ -95,6 +98,7 @@ class Experiment:
             augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
+            has_void=has_void,
         )
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
@@ -123,6 +127,7 @@ class Experiment:
         return make(
             data.patches,
             data.rows("train"),
+            patch_px=data.info.patch_px,
             tile_px=train.tile_px,
             batch_size=train.batch_size,
             seed=train.seed,
@@ -160,8 +165,13 @@ class Experiment:
         encoder = self.model.encoder
         return load_encoder(user_path(path), self.settings.model.encoder, encoder)
 
-    def evaluator(self, mesh: Mesh) -> Evaluator:
-        """Scores and draws; holds compiled programs, so make one and keep it."""
+    def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
+        """Scores and draws; holds compiled programs, so make one and keep it.
+
+        Args:
+          mesh: where it runs.
+          has_void: of the data set that is scored.
+        """
         train, evaluation = self.settings.train, self.settings.eval
         without_dropout = self.model.without_dropout()
 
@@ -171,9 +181,11 @@ class Experiment:
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
-        step = compile_evaluation_step(self.model, objective, mesh)
+        step = compile_evaluation_step(self.model, objective, mesh, has_void=has_void)
         scorer = Scorer(step, objective, penalty, batch_size=evaluation.batch_size, mesh=mesh)
-        batch_step = compile_evaluation_step(without_dropout, objective, mesh, batch_statistics=True)
+        batch_step = compile_evaluation_step(
+            without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+        )
         return Evaluator(
             scorer=scorer,
             batch_scorer=dataclasses.replace(scorer, step=batch_step),

@@ -3,8 +3,8 @@
 import math
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.pannuke.source import KINDS
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.evaluation.evaluator import COMPARISONS
 from nucseg_jax.settings import Settings
@@ -14,8 +14,8 @@ from nucseg_jax.training.optimizer import L2_SCOPES
 
 DTYPES = ("float32", "bfloat16")
 LOSS_REDUCTIONS = ("image", "batch")
-# Parts of a patch that every output stride divides.
-TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0)
+# Every output stride divides it.
+TILE_UNIT_PX = 32
 
 
 def check_limits(settings: Settings) -> None:
@@ -32,7 +32,6 @@ def check_limits(settings: Settings) -> None:
         ("loss.l2_scope", loss.l2_scope, L2_SCOPES),
         ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
         ("train.dtype", train.dtype, DTYPES),
-        ("train.tile_px", train.tile_px, TILE_SIZES),
         ("train.feed", train.feed, FEEDS),
         ("train.store", train.store, STORES),
         ("eval.compare_statistics", evaluation.compare_statistics, COMPARISONS),
@@ -74,6 +73,11 @@ def check_limits(settings: Settings) -> None:
     ):
         if not number >= least:
             raise UserError(f"{field} is {number}", expected=f"at least {least}")
+    if train.tile_px < 1 or train.tile_px % TILE_UNIT_PX:
+        raise UserError(
+            f"train.tile_px is {train.tile_px}",
+            expected=f"a multiple of {TILE_UNIT_PX} that divides the side of the data set's patches",
+        )
     for section, values in settings.as_json().items():
         for field, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
@@ -124,4 +128,44 @@ def check_limits(settings: Settings) -> None:
             f"loss.smooth, train.adam_epsilon, train.plateau_min_delta are {loss.smooth},"
             f" {train.adam_epsilon}, {train.plateau_min_delta}",
             expected="positive numbers",
+        )
+
+
+def check_patches(settings: Settings, info: DatasetInfo) -> None:
+    """Checks that a data set's patches can be cut into the tiles that a config trains on.
+
+    Raises:
+      UserError: they cannot; it lists the sizes that fit.
+    """
+    patch_px, tile_px = info.patch_px, settings.train.tile_px
+    if patch_px % tile_px == 0:
+        return
+    fitting = [px for px in range(TILE_UNIT_PX, patch_px + 1, TILE_UNIT_PX) if patch_px % px == 0]
+    if fitting:
+        raise UserError(
+            f"train.tile_px is {tile_px}, and the patches of the data set {info.name!r} are {patch_px} px",
+            expected="one of " + ", ".join(map(str, fitting)),
+            advice=f"set --config.train.tile_px={fitting[-1]}",
+        )
+    below = patch_px // TILE_UNIT_PX * TILE_UNIT_PX
+    raise UserError(
+        f"the patches of the data set {info.name!r} are {patch_px} px, which no train.tile_px divides",
+        expected=f"patches of a multiple of {TILE_UNIT_PX} px, such as"
+        f" {' or '.join(str(px) for px in (below, below + TILE_UNIT_PX) if px)}",
+        advice="prepare the data set again with another --config.data.patch_px, into another --config.data.dir",
+    )
+
+
+def check_whole_patches(settings: Settings, info: DatasetInfo) -> None:
+    """Checks that a config's model can be given a data set's patches as they are.
+
+    Raises:
+      UserError: it cannot.
+    """
+    stride = settings.model.output_stride
+    if info.patch_px % stride:
+        raise UserError(
+            f"the patches of the data set {info.name!r} are {info.patch_px} px",
+            expected=f"patches of a multiple of {stride} px, the model's output stride",
+            advice="prepare the data set again with another --config.data.patch_px, into another --config.data.dir",
         )

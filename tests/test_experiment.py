@@ -38,7 +38,7 @@ def experiment(**train):
 def test_the_feed_that_fits_is_chosen_and_built(painted, monkeypatch, asked, available, expected):
     monkeypatch.setattr(prepared, "available_host_bytes", lambda: available)
     parts = experiment(feed=asked)
-    plan, mesh = plan_data(painted, parts.splits), parts.make_mesh()
+    plan, mesh = plan_data(painted, parts.splits), parts.make_mesh(256)
     assert parts.choose_feed(plan, mesh) == expected
     data = plan.read() if expected == "device" else plan.open()
     feed = parts.training_feed(data, mesh, SCHEDULE)
@@ -53,7 +53,7 @@ def test_both_feeds_of_an_experiment_give_the_same_examples(painted):
     for name in ("device", "host"):
         parts = experiment(feed=name, steps_per_dispatch=4)
         data = plan_data(painted, parts.splits).read()
-        feed = parts.training_feed(data, parts.make_mesh(), SCHEDULE)
+        feed = parts.training_feed(data, parts.make_mesh(256), SCHEDULE)
         sizes = []
         for tickets in feed.tickets(1, 3):
             sizes.append(len(jax.tree.leaves(tickets)[0]))

@@ -19,6 +19,7 @@ from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.limits import check_whole_patches
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
@@ -75,6 +76,7 @@ def evaluate(
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
     plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
+    check_whole_patches(trained.settings, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
 
@@ -137,10 +139,10 @@ def score_run(
     """
     settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
     experiment = dataclasses.replace(trained, settings=settings)
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(data.info.patch_px)
     only_the_first_speaks()
     best, variables = best_variables(experiment, folder, mesh)
-    evaluator = experiment.evaluator(mesh)
+    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
     print(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
         flush=True,

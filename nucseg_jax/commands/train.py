@@ -14,6 +14,7 @@ from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.limits import check_patches
 from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
@@ -44,16 +45,18 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     plan = plan_data(
         experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
     )
+    check_patches(experiment.settings, plan.info)
     settings = experiment.settings.train
     schedule = make_schedule(
         len(plan.splits.train),
         epochs=settings.epochs,
+        patch_px=plan.info.patch_px,
         tile_px=settings.tile_px,
         batch_size=settings.batch_size,
         log_every_steps=settings.log_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(plan.info.patch_px)
     only_the_first_speaks()
     weights = first_weights(experiment, RunFolder(workdir))
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
@@ -77,8 +80,8 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         with watch.phase("data"):
             data = plan.read() if feed_name == "device" else plan.open()
             feed = experiment.training_feed(data, mesh, schedule)
-        recipe = experiment.recipe(schedule.steps_per_epoch)
-        evaluator = experiment.evaluator(mesh)
+        recipe = experiment.recipe(schedule.steps_per_epoch, has_void=plan.info.has_void)
+        evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void)
         programs = CompiledSteps()
         run = Run(
             experiment,

@@ -89,9 +89,7 @@ def tversky(
     return _one_minus_ratio(overlap, overlap + wrong, smooth, images=len(logits))
 
 
-def cross_entropy(
-    logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None
-) -> jax.Array:
+def cross_entropy(logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None) -> jax.Array:
     """-log of the true class's probability, mean over pixels: binary (BCE) for one logit, else of the softmax.
 
     Args:

@@ -30,7 +30,7 @@ class Examples(NamedTuple):
       chosen: str [K], 'spread', 'best' or 'worst'; the best first, the worst first.
       image: uint8 [K, H, W, 3].
       truth: bool [K, H, W].
-      prediction: bool [K, H, W], the mask that is scored.
+      prediction: bool [K, H, W], the mask that is scored; like `truth` False in pixels that nobody annotated.
       probability: uint8 [K, H, W], of any nucleus, in 255ths.
     """
 

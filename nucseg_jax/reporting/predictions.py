@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.data.prepared import PreparedData
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, placed_batches
 from nucseg_jax.reporting.examples import (
@@ -61,6 +62,8 @@ class Drawer:
             )
             seen.append((level[valid], nucleus[valid]))
         patches = data.patches.take(rows)
+        valid_px = annotated_px(patches.label, has_void=data.info.has_void)
+        prediction = np.concatenate([nucleus for _, nucleus in seen])
         return Examples(
             position=positions.astype(np.int32),
             fold=patches.fold.astype(np.int32),
@@ -68,8 +71,9 @@ class Drawer:
             group=patches.group.astype(np.int32),
             chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in wanted.items()]),
             image=patches.image,
-            truth=patches.label > 0,
-            prediction=np.concatenate([nucleus for _, nucleus in seen]),
+            truth=nucleus_px(patches.label, valid_px),
+            # Where nobody annotated nothing is right or wrong, and neither scores nor colours say so.
+            prediction=prediction if valid_px is None else prediction & valid_px,
             probability=np.concatenate([level for level, _ in seen]),
         )
 

@@ -163,7 +163,13 @@ def test_a_non_finite_loss_names_its_step_and_no_later_state_is_saved(nan_at, st
 @pytest.mark.parametrize("log_every_steps", [1, 20, 1000])
 def test_the_first_line_comes_before_the_middle_of_the_first_epoch(patches, log_every_steps):
     schedule = make_schedule(
-        patches, epochs=1, tile_px=64, batch_size=4, log_every_steps=log_every_steps, checkpoint_every_steps=0
+        patches,
+        epochs=1,
+        patch_px=256,
+        tile_px=64,
+        batch_size=4,
+        log_every_steps=log_every_steps,
+        checkpoint_every_steps=0,
     )
     assert schedule.steps_per_epoch == patches * 4
     assert 1 <= schedule.log_every_steps < schedule.steps_per_epoch / 2

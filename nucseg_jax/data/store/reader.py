@@ -86,7 +86,8 @@ def open_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> StoredPatches:
     folder = prepared_folder(data_dir)
     audit = audits.load(folder)
     require_as_written(folder, audit.files, folds)
-    return StoredPatches(folder, {fold: audit.folds[fold].patches for fold in folds})
+    sizes = {fold: audit.folds[fold].patches for fold in folds}
+    return StoredPatches(folder, sizes, patch_px=PANNUKE.patch_px)
 
 
 def stored_digest(folder: pathlib.Path) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.data.sources.pannuke import vocabulary
 from nucseg_jax.data.store.stored_files import damaged
 
 # Records decoded at a time; what bounds the memory beside the arrays that are filled.
@@ -28,17 +27,19 @@ class StoredPatches:
       index: int32 [P], row in the fold's release.
     """
 
-    def __init__(self, folder: pathlib.Path, fold_sizes: Mapping[int, int]):
+    def __init__(self, folder: pathlib.Path, fold_sizes: Mapping[int, int], *, patch_px: int):
         """Opens the files; reads no patch.
 
         Args:
           folder: the data set's folder, pannuke/1.0.0.
           fold_sizes: patches of each fold to open.
+          patch_px: side of a patch.
 
         Raises:
           UserError: files are missing or damaged.
         """
         sizes = dict(sorted(fold_sizes.items()))
+        self._patch_px = patch_px
         self._folds = {fold: FoldRecords(folder, fold, size) for fold, size in sizes.items()}
         self.fold: np.ndarray = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
         self.index: np.ndarray = np.concatenate([np.arange(size) for size in sizes.values()]).astype(np.int32)
@@ -49,7 +50,7 @@ class StoredPatches:
         Raises:
           UserError: a record is damaged, or not the one that should lie there.
         """
-        N, px = len(rows), vocabulary.PATCH_PX
+        N, px = len(rows), self._patch_px
         taken = Patches(
             image=np.empty((N, px, px, 3), np.uint8),
             label=np.empty((N, px, px), np.uint8),
