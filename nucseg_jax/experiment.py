@@ -18,8 +18,8 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData
-from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
 from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
+from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
 from nucseg_jax.data.splits import Splits, official_splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
@@ -214,7 +214,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     settings = read_settings(config)
     check_limits(settings)
-    loss, train, transfer = settings.loss, settings.train, settings.transfer
+    data, loss, train, transfer = settings.data, settings.loss, settings.train, settings.transfer
     model = _build_model(settings)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
@@ -222,12 +222,16 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     return Experiment(
         settings=settings,
         data=DataSource(
-            source=cast(Kind, settings.data.source),
-            release_dir=user_path(settings.data.release_dir) if settings.data.release_dir else None,
-            data_dir=user_path(settings.data.dir),
-            synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
-            synthetic_seed=settings.data.synthetic_seed,
-            allow_duplicates=settings.data.allow_duplicates,
+            source=cast(Kind, data.source),
+            release_dir=user_path(data.release_dir) if data.release_dir else None,
+            data_dir=user_path(data.dir),
+            synthetic_patches_per_fold=data.synthetic_patches_per_fold,
+            synthetic_seed=data.synthetic_seed,
+            allow_duplicates=data.allow_duplicates,
+            patch_px=data.patch_px,
+            microns_per_px=data.microns_per_px,
+            image_microns_per_px=data.image_microns_per_px,
+            remainder=cast(Remainder, data.remainder),
         ),
         model=model,
         frozen_stages=frozen_stages,

@@ -11,7 +11,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.vocabulary import FOLDS
 
-PROTOCOLS = ("official", "paper")
+PROTOCOLS = ("official", "paper", "k_fold", "table")
 SPLIT_NAMES = ("train", "validation", "test")
 
 # PanNuke's three rotations: training, validation and test fold (arXiv:2003.10778, section 4).
