@@ -63,7 +63,8 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
+        plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
+        data = plan.read_or_open([split])
         print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
@@ -73,7 +74,7 @@ def evaluate(
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
-    plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
+    plan = asked.plan([split])
     if not force:
         refuse_seen_patches(folder, plan, split)
 

@@ -158,7 +158,7 @@ def _plan(cases: Sequence[Case], *, required: bool) -> tuple[DataPlan | None, st
         return None, None
     experiment = cases[0].experiment
     try:
-        plan = plan_data(experiment.data.data_dir, experiment.splits)
+        plan = plan_data(experiment.data.data_dir, experiment.splits, used=["train"], allow_duplicates=True)
         for case in cases:
             # Whether the patches fill a batch.
             make_schedule(

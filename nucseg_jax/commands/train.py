@@ -11,8 +11,9 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
-from nucseg_jax.data.prepared import DataPlan, plan_data
-from nucseg_jax.data.splits import SPLIT_NAMES, Splits
+from nucseg_jax.data.prepared import DataPlan
+from nucseg_jax.data.split_sides import groups_by_side
+from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.table import results_table
@@ -41,9 +42,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
-    plan = plan_data(
-        experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
-    )
+    plan = experiment.plan()
     settings = experiment.settings.train
     schedule = make_schedule(
         len(plan.splits.train),
@@ -70,7 +69,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             return
         folder.record_start(describe_environment(started_from))
         feed_name = experiment.choose_feed(plan, mesh)
-        announce(experiment, plan.splits, schedule, mesh, weights)
+        announce(experiment, plan, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
             write_json(folder.pretrained, weights.report.as_json())
@@ -139,13 +138,13 @@ def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
 
 
 def announce(
-    experiment: Experiment, splits: Splits, schedule: Schedule, mesh: Mesh, weights: Loaded | None
+    experiment: Experiment, plan: DataPlan, schedule: Schedule, mesh: Mesh, weights: Loaded | None
 ) -> None:
     """Says what is about to run, in a few lines."""
     model, train = experiment.settings.model, experiment.settings.train
-    sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
-    print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
+    for line in split_lines(plan, experiment.settings.split.protocol):
+        print(line)
     print(
         f"training  {counted(schedule.epochs, 'epoch')} of {counted(schedule.steps_per_epoch, 'step')},"
         f" {counted(train.batch_size, 'tile')} of {train.tile_px} px a step, learning rate {train.lr:g}"
@@ -163,6 +162,18 @@ def announce(
     if frozen:
         kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
         print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
+
+
+def split_lines(plan: DataPlan, protocol: str) -> list[str]:
+    """Returns how many patches and groups each side has, and how they came to be there."""
+    splits, info = plan.splits, plan.info
+    sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
+    lines = [f"patches   {sizes} ({protocol} split {splits.digest[:12]})"]
+    groups = groups_by_side(plan.dataset.index, splits)
+    if groups is not None and len(info.groups) > 1:
+        of = ", ".join(f"{name} {count:,}" for name, count in groups.items())
+        lines.append(f"groups    {of} of {counted(len(info.groups), info.group_noun)}")
+    return [*lines, *(f"split     {note}" for note in splits.notes)]
 
 
 def devices_line(mesh: Mesh) -> str:
