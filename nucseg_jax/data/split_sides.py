@@ -114,6 +114,16 @@ def groups_by_side(index: PatchIndex, splits: Splits) -> dict[str, int] | None:
     }
 
 
+def images_by_side(index: PatchIndex, splits: Splits) -> dict[str, list[str]]:
+    """Returns the names of the images that each side has patches of; none where images are not known."""
+    if not index.has_places:
+        return {}
+    return {
+        name: sorted({index.image[at] for at in positions(index, getattr(splits, name))})
+        for name in SPLIT_NAMES
+    }
+
+
 def positions(index: PatchIndex, pairs: np.ndarray) -> np.ndarray:
     """Returns where (fold, row) pairs [N, 2] stand in an index, int64 [N].
 
