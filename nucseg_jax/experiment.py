@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -17,9 +17,10 @@ from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.data.prepared import DataPlan, PreparedData
-from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
-from nucseg_jax.data.splits import Splits, official_splits, paper_splits
+from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
+from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
+from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
+from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
@@ -61,12 +62,42 @@ class Experiment:
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
-        del info
-        fold_sizes = index.fold_sizes
         split = self.settings.split
-        if split.protocol == "official":
-            return official_splits(fold_sizes, number=split.number)
-        return paper_splits(fold_sizes, seed=split.seed, max_patches=split.max_patches)
+        chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
+        match split.protocol:
+            case "paper":
+                return paper_splits(index.fold_sizes, seed=split.seed, max_patches=split.max_patches)
+            case "k_fold":
+                return k_fold_splits(index, info, folds=split.folds, **chosen)
+            case "table":
+                return table_splits(
+                    index,
+                    info,
+                    table=user_path(split.table),
+                    column=split.column,
+                    allow_shared_groups=split.allow_shared_groups,
+                    **chosen,
+                )
+            case _:
+                return authors_splits(index, info, allow_shared_groups=split.allow_shared_groups, **chosen)
+
+    def plan(self, used: Sequence[str] = SPLIT_NAMES) -> DataPlan:
+        """Opens the prepared data set and splits it; reads no patch.
+
+        Args:
+          used: the sides that must not be empty.
+
+        Raises:
+          UserError: nothing was prepared, it cannot be split so, its classes are not the model's, or nearly the same
+            patch stands on two sides (of what was downloaded from its authors that is known and taken).
+        """
+        return plan_data(
+            self.data.data_dir,
+            self.splits,
+            num_classes=self.settings.model.num_classes,
+            used=used,
+            allow_duplicates=self.data.allow_duplicates or self.data.source == "download",
+        )
 
     def make_mesh(self, patch_px: int) -> Mesh:
         """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them.
@@ -226,7 +257,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     settings = read_settings(config)
     check_limits(settings)
-    loss, train, transfer = settings.loss, settings.train, settings.transfer
+    data, loss, train, transfer = settings.data, settings.loss, settings.train, settings.transfer
     model = _build_model(settings)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
@@ -234,12 +265,16 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     return Experiment(
         settings=settings,
         data=DataSource(
-            source=cast(Kind, settings.data.source),
-            release_dir=user_path(settings.data.release_dir) if settings.data.release_dir else None,
-            data_dir=user_path(settings.data.dir),
-            synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
-            synthetic_seed=settings.data.synthetic_seed,
-            allow_duplicates=settings.data.allow_duplicates,
+            source=cast(Kind, data.source),
+            release_dir=user_path(data.release_dir) if data.release_dir else None,
+            data_dir=user_path(data.dir),
+            synthetic_patches_per_fold=data.synthetic_patches_per_fold,
+            synthetic_seed=data.synthetic_seed,
+            allow_duplicates=data.allow_duplicates,
+            patch_px=data.patch_px,
+            microns_per_px=data.microns_per_px,
+            image_microns_per_px=data.image_microns_per_px,
+            remainder=cast(Remainder, data.remainder),
         ),
         model=model,
         frozen_stages=frozen_stages,

@@ -4,7 +4,7 @@ import math
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.data.sources.pannuke.source import KINDS
+from nucseg_jax.data.sources.settings import KINDS, REMAINDERS
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.evaluation.evaluator import COMPARISONS
 from nucseg_jax.settings import Settings
@@ -27,8 +27,8 @@ def check_limits(settings: Settings) -> None:
     split, loss, train, evaluation = settings.split, settings.loss, settings.train, settings.eval
     for field, value, choices in (
         ("data.source", settings.data.source, KINDS),
+        ("data.remainder", settings.data.remainder, REMAINDERS),
         ("split.protocol", split.protocol, PROTOCOLS),
-        ("split.number", split.number, (1, 2, 3)),
         ("loss.l2_scope", loss.l2_scope, L2_SCOPES),
         ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
         ("train.dtype", train.dtype, DTYPES),
@@ -58,6 +58,8 @@ def check_limits(settings: Settings) -> None:
         ("mesh.data", settings.mesh.data, 0),
         ("mesh.fsdp", settings.mesh.fsdp, 1),
         ("mesh.space", settings.mesh.space, 1),
+        ("split.number", split.number, 1),
+        ("split.folds", split.folds, 0),
         ("split.seed", split.seed, 0),
         ("split.max_patches", split.max_patches, 0),
         ("loss.l2", loss.l2, 0),
@@ -114,6 +116,18 @@ def check_limits(settings: Settings) -> None:
     ):
         if not 0 <= number <= most:
             raise UserError(f"{field} is {number}", expected=f"0 to {most}")
+    if split.protocol == "table" and not (split.table and split.column):
+        raise UserError(
+            "split.protocol is table, but split.table or split.column is empty",
+            expected="a CSV file with the columns image and split.column",
+            advice="add --config.split.table=FILE --config.split.column=NAME",
+        )
+    if settings.pretrained.path and settings.pretrained.run:
+        raise UserError(
+            "pretrained.path and pretrained.run are both given",
+            expected="one of them: weights of an encoder, or a trained run with its whole model",
+            advice="leave one out, or empty it: --config.pretrained.path=",
+        )
     if not settings.data.dir:
         raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (

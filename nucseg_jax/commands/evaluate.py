@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from nucseg_jax.commands.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.commands.seen_patches import first_seen, seen_by_run
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
@@ -65,7 +65,8 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
+        plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
+        data = plan.read_or_open([split])
         print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
         print(results_table({split: {}}, score_baselines(data, split)))
         return
@@ -75,7 +76,7 @@ def evaluate(
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
-    plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
+    plan = asked.plan([split])
     check_whole_patches(trained.settings, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
@@ -175,22 +176,13 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
 
     A data set with another content is another set of patches, whatever their numbers.
     """
-    splits, record = folder.read_splits()
-    if record["data_digest"] != plan.digest:
-        return
-    asked = _pairs(plan.splits, split)
-    for used, verb in (("train", "trained on"), ("validation", "selected on")):
-        common = len(asked & _pairs(splits, used))
-        if common:
-            raise UserError(
-                f"{common:,} of the {counted(len(asked), 'patch')} of this {split} split were {verb} by {folder.path}",
-                expected="patches the run has never seen",
-                advice="choose another --split, or add --force to score them all the same",
-            )
-
-
-def _pairs(splits: Splits, name: str) -> set[tuple[int, int]]:
-    return {(int(fold), int(row)) for fold, row in getattr(splits, name)}
+    found = first_seen(seen_by_run(folder), folder.path, plan, split)
+    if found:
+        raise UserError(
+            found,
+            expected="patches the run has never seen",
+            advice="choose another --split, or add --force to score them all the same",
+        )
 
 
 def score_baselines(data: PreparedData, split: str) -> dict[str, dict[str, Any]]:

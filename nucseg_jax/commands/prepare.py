@@ -10,7 +10,7 @@ from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import audit_table, build, facts, origin
-from nucseg_jax.data.sources.pannuke.source import DataSource
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.store.location import dataset_folder
 from nucseg_jax.data.store.workspace import scratch
 

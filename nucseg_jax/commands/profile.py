@@ -163,7 +163,11 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
     plan = None
     try:
         found = plan_data(
-            experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
+            experiment.data.data_dir,
+            experiment.splits,
+            num_classes=experiment.settings.model.num_classes,
+            used=["train"],
+            allow_duplicates=True,
         )
         check_patches(experiment.settings, found.info)
         plan = found

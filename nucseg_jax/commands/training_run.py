@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from nucseg_jax.commands.first_weights import FirstWeights
 from nucseg_jax.core.files import sync_file
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
@@ -21,7 +22,6 @@ from nucseg_jax.evaluation.inference_time import time_inference
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.reporting.overlays import save_png
 from nucseg_jax.reporting.predictions import example_sheet
@@ -51,7 +51,7 @@ from nucseg_jax.training.run_record import RunRecord, digests_of
 from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import start_up_line
-from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
+from nucseg_jax.training.state import TrainState, close_epoch, with_modules
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 
@@ -68,7 +68,7 @@ class Run:
       folder: where everything is written.
       recipe: what the step is bound to.
       evaluator: scores and draws.
-      weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
+      weights: what the model starts from; None from scratch, and in a run that has a checkpoint.
       programs: compiled training steps.
       watch: wall time by phase.
       data_digest: of the prepared data set.
@@ -83,7 +83,7 @@ class Run:
     folder: RunFolder
     recipe: StepRecipe
     evaluator: Evaluator
-    weights: Loaded | None
+    weights: FirstWeights | None
     programs: CompiledSteps
     watch: Stopwatch
     data_digest: str = ""
@@ -203,7 +203,7 @@ def start_or_resume(run: Run) -> TrainState:
     if found is None:
         state = run.experiment.init_state(run.recipe)
         if run.weights is not None:
-            state = with_encoder(state, run.weights.variables)
+            state = with_modules(state, run.weights.variables)
         return put_state(state, run.mesh)
     state, record, damaged = found
     for error in damaged:

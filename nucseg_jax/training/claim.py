@@ -2,7 +2,8 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
@@ -16,7 +17,12 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def claim_run_folder(
-    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, data_digest: str
+    path: pathlib.Path,
+    config: dict[str, Any],
+    changes: list[str],
+    splits: Splits,
+    data_digest: str,
+    images: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[RunFolder]:
     """Makes a run folder, or takes up the one that is there, and holds it against other processes.
 
@@ -26,6 +32,7 @@ def claim_run_folder(
       changes: how `config` differs from the folder's own, in fields that matter to the outcome.
       splits: what will be trained on.
       data_digest: digest of the prepared data set.
+      images: names of the images on each side, where they are known.
 
     Yields:
       The folder.
@@ -61,7 +68,7 @@ def claim_run_folder(
                 folder.require_same_data(splits, data_digest)
             else:
                 lists = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
-                write_json(folder.split, lists)
+                write_json(folder.split, {**lists, "images": dict(images)} if images else lists)
             # Last: a folder with a config.json has all that a resumed run looks for.
             write_json(folder.config, config)
         except BlockingIOError:

@@ -21,6 +21,13 @@ FREE_FIELDS = (
     "data.dir:",
     "data.release_dir:",
     "data.allow_duplicates:",
+    # The digests of data and split decide.
+    "data.patch_px:",
+    "data.microns_per_px:",
+    "data.image_microns_per_px:",
+    "data.remainder:",
+    "split.table:",
+    "split.allow_shared_groups:",
     "train.log_every_steps:",
     "train.checkpoint_every_steps:",
     "train.feed:",

@@ -102,21 +102,19 @@ def init_state(
     )
 
 
-def with_encoder(state: TrainState, variables: dict[str, Any]) -> TrainState:
-    """The same state with an encoder's variables in place of its own; for a state before its first step.
+def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> TrainState:
+    """The same state with variables of some modules in place of its own; for a state before its first step.
 
     Args:
       state: its optimizer's moments stay as they are: zero.
-      variables: 'params', 'batch_stats' and maybe 'constants' of the encoder, every one it has.
+      variables: {collection: {module: tree}}, every variable that each module has, such as those of 'encoder' in
+        'params', 'batch_stats' and maybe 'constants'.
 
     Raises:
       ValueError: another structure, shape or dtype than the state's.
     """
     collections = {"params": state.params, "batch_stats": state.batch_stats, CONSTANTS: state.constants}
-    replaced = {
-        name: {**tree, "encoder": variables[name]} if name in variables else tree
-        for name, tree in collections.items()
-    }
+    replaced = {name: {**tree, **variables.get(name, {})} for name, tree in collections.items()}
     # optax and flax would take a wrong shape for broadcasting.
     jax.tree.map(_require_like, replaced, collections)
     return state.replace(**replaced)
