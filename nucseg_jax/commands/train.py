@@ -57,7 +57,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     only_the_first_speaks()
     weights = first_weights(experiment, RunFolder(workdir))
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
-    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.digest)
+    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)
     after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
     with (
         own_files_explained(workdir),
@@ -193,7 +193,7 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
 
 def print_results(folder: RunFolder) -> None:
     """Prints the table of results.json and where everything lies."""
-    print(results_table(read_results(folder)))
+    print(results_table(read_results(folder), group_noun=folder.read_info().group_noun))
     print(f"\nrun folder: {folder.path}")
     print(f"pictures:   {folder.overlays}")
     print(f"curves:     tensorboard --logdir {folder.tensorboard}")

@@ -155,6 +155,17 @@ class RunRecord:
                     advice="restore the file that train wrote; without it nobody knows which patches were trained on",
                 )
 
+    def require_presence(self, path: pathlib.Path) -> None:
+        """Raises AlteredRunError unless a file is there and as recorded, or neither there nor recorded."""
+        if path.name in self.files and not path.exists():
+            raise AlteredRunError(
+                f"{path} is missing: {self.source} has it",
+                expected=f"a file of {self.files[path.name]['bytes']:,} bytes",
+                advice="restore it from a copy",
+            )
+        if path.exists() and self.is_sealed:
+            self.require_file(path)
+
     def require_file(self, path: pathlib.Path, *, may_be_longer: bool = False) -> None:
         """Checks one file of the run folder against the record.
 

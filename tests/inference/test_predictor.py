@@ -62,6 +62,7 @@ def job(image: np.ndarray, microns: float | None = None, name: str = "an image")
         pathlib.Path(name),
         array_source(image),
         microns_per_px=microns,
+        model_microns_per_px=0.25,
         tile_px=TILE_PX,
         overlap_px=OVERLAP_PX,
     )

@@ -1,18 +1,32 @@
 """What lies in a run folder under a name of ours may have been put there by others."""
 
+import pathlib
+
+import numpy as np
 import pytest
 
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.patch_index import PatchIndex
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.data.store.workspace import scratch
 from nucseg_jax.training.claim import LOCK, claim_run_folder
 from nucseg_jax.training.record import MetricsLog
 
 
+def stored(info: DatasetInfo, digest: str = "digest") -> StoredDataset:
+    """A data set of one patch, as far as is known without reading it."""
+    one: np.ndarray = np.ones(1, np.int32)
+    index = PatchIndex(one, 0 * one, None, ("",), 0 * one, 0 * one, ("",))
+    return StoredDataset(pathlib.Path("data"), info, index, digest, np.zeros((0, 4), np.int32))
+
+
 def claim(folder):
     splits = Splits.from_json({name: [[1, 0]] for name in ("train", "validation", "test")})
-    with claim_run_folder(folder, {}, [], splits, "digest"):
+    with claim_run_folder(folder, {}, [], splits, stored(PANNUKE)):
         pass
 
 
