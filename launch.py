@@ -81,8 +81,14 @@ MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images;
 MPP_FROM_OBJECTIVE = flags.DEFINE_bool(
     "mpp_from_objective", False, "predict: without microns per pixel, 10 / the objective's power (20x = 0.5)"
 )
-TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
-OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
+TILE_PX = flags.DEFINE_integer(
+    "tile_px",
+    None,
+    "predict: side of the tiles, px at the model's scale; the patches' that the run was trained on",
+)
+OVERLAP_PX = flags.DEFINE_integer(
+    "overlap_px", None, "predict: overlap of adjacent tiles; 64 px, or half a tile where that is less"
+)
 THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: a pixel is nucleus where its probability > this")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 RUNS = flags.DEFINE_string(

@@ -18,6 +18,7 @@ from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scorer import Scored
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.limits import check_whole_patches
 from nucseg_jax.ops.counts import count_masks
@@ -26,7 +27,7 @@ from nucseg_jax.run import best_variables
 from nucseg_jax.settings import differences
 from nucseg_jax.training.processes import only_the_first_speaks
 from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_folder import RunFolder, info_changes
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
 ARCHITECTURE_FIELDS = (
@@ -68,7 +69,8 @@ def evaluate(
         plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
         data = plan.read_or_open([split])
         print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
-        print(results_table({split: {}}, score_baselines(data, split)))
+        noun = data.info.group_noun
+        print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
         return
 
     folder = RunFolder(workdir)
@@ -77,6 +79,7 @@ def evaluate(
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
     plan = asked.plan([split])
+    refuse_other_data(folder, plan, num_classes=trained.settings.model.num_classes)
     check_whole_patches(trained.settings, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
@@ -89,14 +92,14 @@ def evaluate(
     if jax.process_index():
         return
     # Before they are written: they took minutes to compute, and the folder may be another's.
-    print(results_table({split: scored.result}, tables), flush=True)
+    print(results_table({split: scored.result}, tables, group_noun=plan.info.group_noun), flush=True)
     own = evaluation_name(
         plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
     outcome = {split: scored.result, "baselines": tables, "about": about}
-    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split))
+    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split), plan.dataset)
     print(f"\nwritten to {out}")
 
 
@@ -171,6 +174,24 @@ def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFold
         )
 
 
+def refuse_other_data(folder: RunFolder, plan: DataPlan, *, num_classes: int) -> None:
+    """Raises UserError if the model's classes or scale are not those of the data set to be scored.
+
+    Void pixels and names of groups may differ: both are the scored data set's own.
+    """
+    ignored = ("groups", "has_void") if num_classes > 1 else ("classes", "groups", "has_void")
+    changes = info_changes(folder.read_info(), plan.info, ignored=ignored)
+    if changes:
+        raise UserError(
+            f"{folder.path} was trained on another kind of data than {plan.dataset.data_dir} holds: "
+            + "; ".join(changes),
+            expected="patches of the same size and scale, and for a model with classes the same classes in the same"
+            " order",
+            advice="prepare the data set again with the run's data.patch_px and data.microns_per_px, or score a"
+            " run that was trained on such data",
+        )
+
+
 def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
     """Raises UserError if patches of `split` were trained on, or chose the checkpoint.
 
@@ -188,7 +209,7 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
 def score_baselines(data: PreparedData, split: str) -> dict[str, dict[str, Any]]:
     """Every baseline on a split, as `{name: {split: {convention: {metric: value}}}}`."""
     return {
-        name: {split: baseline_counts(baseline, data, split).compute()}
+        name: {split: scores(baseline_counts(baseline, data, split), data.info)}
         for name, baseline in BASELINES.items()
     }
 

@@ -12,7 +12,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.data.split_sides import groups_by_side, images_by_side
+from nucseg_jax.data.split_sides import groups_by_side
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.limits import check_patches
@@ -57,9 +57,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     only_the_first_speaks()
     weights = first_weights(experiment, RunFolder(workdir), plan)
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
-    claim = claim_run_folder(
-        workdir, config, changes, plan.splits, plan.digest, images_by_side(plan.dataset.index, plan.splits)
-    )
+    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)
     after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
     with (
         own_files_explained(workdir),
@@ -186,7 +184,7 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
 
 def print_results(folder: RunFolder) -> None:
     """Prints the table of results.json and where everything lies."""
-    print(results_table(read_results(folder)))
+    print(results_table(read_results(folder), group_noun=folder.read_info().group_noun))
     print(f"\nrun folder: {folder.path}")
     print(f"pictures:   {folder.overlays}")
     print(f"curves:     tensorboard --logdir {folder.tensorboard}")

@@ -149,7 +149,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         if run.evaluator.drawer is not None:
             with watch.phase("pictures"):
                 examples = run.evaluator.drawer.spread(state.variables, run.data, "validation")
-                observer.on_pictures(int(state.step), example_sheet(examples))
+                observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
     def save(state: TrainState, score: float | None) -> None:
@@ -238,12 +238,16 @@ def score_best(run: Run) -> dict[str, Any]:
     path = run.folder.path
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
     for name, of_split in scored.items():
-        write_per_image(per_image_path(path, name), of_split.counts, getattr(run.data.splits, name))
+        patches, dataset = getattr(run.data.splits, name), run.data.dataset
+        write_per_image(
+            per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
+        )
         write_levels(calibration_path(path, name), of_split.levels)
         if run.evaluator.drawer is not None:
             examples = run.evaluator.drawer.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
-            save_png(run.folder.overlays / f"{name}.png", example_sheet(examples.only(SPREAD)))
+            sheet = example_sheet(examples.only(SPREAD), dataset.info)
+            save_png(run.folder.overlays / f"{name}.png", sheet)
     if run.experiment.settings.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image

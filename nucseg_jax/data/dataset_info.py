@@ -31,6 +31,8 @@ PALETTE = (
 )  # fmt: skip
 _FORMAT = 1
 _NOUN = re.compile(r"[a-z]+")
+# Columns and keys that stand beside the word for a group, in tables of counts and in results.json.
+_TAKEN_NOUNS = ("index", "fold", "row", "image", "top", "left", "micro", "classes", "loss")
 
 
 class NucleusClass(NamedTuple):
@@ -91,8 +93,11 @@ class DatasetInfo:
             )
         if len(set(self.groups)) < len(self.groups):
             raise UserError("two groups of the data set have the same name", expected="a name for each group")
-        if not _NOUN.fullmatch(self.group_noun):
-            raise UserError(f"the word for a group is {self.group_noun!r}", expected="lower-case letters")
+        if not _NOUN.fullmatch(self.group_noun) or self.group_noun in _TAKEN_NOUNS:
+            raise UserError(
+                f"the word for a group is {self.group_noun!r}",
+                expected=f"lower-case letters, and none of {', '.join(_TAKEN_NOUNS)}",
+            )
         if self.patch_px < 1 or not 0.01 <= self.microns_per_px <= 10:
             raise UserError(
                 f"patches are {self.patch_px} px of {self.microns_per_px} microns",

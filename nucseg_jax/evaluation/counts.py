@@ -12,15 +12,11 @@ the order in which batches, devices or hosts report can change a digit of the re
 import math
 from typing import Any, Self
 
-import flax.struct
 import numpy as np
-from clu import metrics
-
-from nucseg_jax.evaluation.scores import scores
+from flax import struct
 
 
-@flax.struct.dataclass
-class Counts(metrics.Metric):
+class Counts(struct.PyTreeNode):
     """Counts of N images on the host, sorted by `index`, each index once.
 
     Attributes:
@@ -79,11 +75,6 @@ class Counts(metrics.Metric):
             {name: values[rows].astype(np.float32) for name, values in by_name.items()},
         )
 
-    @classmethod
-    def from_model_output(cls, **outputs: Any) -> Self:
-        """Does the same as `from_batch`, under the name that clu uses."""
-        return cls.from_batch(**outputs)
-
     def merge(self, other: Self) -> Self:
         """The images of both.
 
@@ -104,10 +95,6 @@ class Counts(metrics.Metric):
             np.concatenate([self.group, other.group]),
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
-
-    def compute(self) -> dict[str, Any]:
-        """All conventions; see `evaluation.scores.scores`."""
-        return scores(self)
 
     def mean_losses(self) -> dict[str, float | None]:
         """Mean of each loss over the images with an annotated pixel, rounded once; None without or if not finite."""

@@ -36,5 +36,5 @@ def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
     for name, total in with_nuclei.items():
         terms[name] = total / tiles if tiles > 0 else None
     nucleus = sums.counts[:1].astype(np.int64)
-    micro = class_scores(nucleus, np.zeros(1, np.int32))["micro"]
+    micro = class_scores(nucleus, np.zeros(1, np.int32), group_noun="group")["micro"]
     return {"micro": micro, "loss": objective.total(terms) + terms["l2_penalty"], **terms}

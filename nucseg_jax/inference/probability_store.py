@@ -30,7 +30,7 @@ class ProbabilityStore:
     Attributes:
       path: the folder.
       group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
-        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability: a pixel's class where
+        for models with classes `class` uint8, the likeliest of 1..C whatever its probability: a pixel's class where
         it is nucleus. Its attributes tell the resolution, the threshold and the lowest level that is nucleus.
     """
 

@@ -51,7 +51,7 @@ def plan_of(parts, info=None):
 
 def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
     """A run folder whose checkpoints hold weights that no seed gives; that of step 4 is the best."""
-    with claim_run_folder(path, parts.settings.as_json(), [], plan.splits, plan.digest) as folder:
+    with claim_run_folder(path, parts.settings.as_json(), [], plan.splits, plan.dataset) as folder:
         if info is not None:
             info.write(path)
         state = parts.init_state(parts.recipe(1))

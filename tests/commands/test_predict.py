@@ -18,7 +18,7 @@ from PIL import Image
 
 from nucseg_jax import load_run
 from nucseg_jax.commands.predict import PredictSettings, predict
-from nucseg_jax.commands.predict_looks import look_at
+from nucseg_jax.commands.predict_looks import Grid, look_at
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.images import open_source
@@ -313,13 +313,14 @@ def test_an_objective_without_microns_is_named_and_can_set_the_scale(power, micr
     )
     for is_used in (False, True):
         settings = dataclasses.replace(SETTINGS, mpp_from_objective=is_used)
-        look_at([path], settings, {})
+        look_at([path], settings, Grid(0.25, TILE_PX, 32), {})
         out = capsys.readouterr().out
         assert (f"a.tif: {power}x, usually {microns}" in out and "--mpp_from_objective" in out) != is_used
         job = plan_job(
             path,
             open_source.open_source(path),
             microns_per_px=None,
+            model_microns_per_px=0.25,
             tile_px=TILE_PX,
             overlap_px=32,
             mpp_from_objective=is_used,

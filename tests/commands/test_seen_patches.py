@@ -33,9 +33,7 @@ def plan_of(tmp_path, train, validation, test, *, digest="d" * 64, name="ovary")
 
 
 def run_of(path, plan) -> RunFolder:
-    images = images_by_side(plan.dataset.index, plan.splits)
-    with claim_run_folder(path, {}, [], plan.splits, plan.digest, images) as folder:
-        plan.info.write(path)
+    with claim_run_folder(path, {}, [], plan.splits, plan.dataset) as folder:
         return folder
 
 

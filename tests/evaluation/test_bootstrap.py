@@ -85,7 +85,7 @@ def test_weights_and_resampled_patches_give_the_same_scores():
     for draw, of_draw in zip(rows, found.T, strict=True):
         expected = []
         for run in counts:
-            drawn = class_scores(run[draw], np.zeros(30, int))
+            drawn = class_scores(run[draw], np.zeros(30, int), group_noun="group")
             expected.append([drawn[convention][metric] for convention, metric in MEASURES])
         assert of_draw == pytest.approx(np.mean(expected, axis=0), rel=1e-12)
 

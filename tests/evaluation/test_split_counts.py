@@ -1,16 +1,16 @@
 from typing import Any
 
-import clu.metrics
-import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import scores
+
+INFO = DatasetInfo("one class", (NucleusClass("tumour", (1, 2, 3)),), ("a", "b", "c", "d"))
 
 
 def split_of(images: int, classes: int = 2) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_batch_size_and_order_change_nothing(images: int, batch_size: int, seed:
         parts.append(left.merge(right))
     together = Counts.from_batch(**whole)
     assert equal(parts[0], together)
-    assert scores(parts[0]) == scores(together)
+    assert scores(parts[0], INFO) == scores(together, INFO)
     assert parts[0].mean_losses() == together.mean_losses()
 
 
@@ -125,18 +125,3 @@ def test_mean_loss_with_nuclei_leaves_out_images_without():
     assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": 0.375}
     rows["counts"][:, 0] = [0, 1, 0, 9]
     assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": None}
-
-
-def test_works_in_a_collection_of_clu_with_arrays_of_jax():
-    @flax.struct.dataclass
-    class Evaluation(clu.metrics.Collection):
-        pixels: Counts
-
-    rows = jax.tree.map(jnp.asarray, split_of(10))
-    first, second = (
-        jax.tree.map(lambda column: column[part], rows)  # noqa: B023
-        for part in np.split(np.arange(10), 2)
-    )
-    collection = Evaluation.single_from_model_output(**first)
-    collection = collection.merge(Evaluation.single_from_model_output(**second))
-    assert collection.compute()["pixels"] == scores(Counts.from_batch(**rows))

@@ -10,7 +10,7 @@ import pytest
 import zarr
 from PIL import Image
 
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job, resumed
 from nucseg_jax.inference.journal import read_journal
@@ -44,7 +44,7 @@ def image_of_squares() -> np.ndarray:
     return image
 
 
-def write(jobs, folder, channels):
+def write(jobs, folder, channels, info=PANNUKE):
     events = infer(read_events(jobs), ByColour(channels))
     return list(
         write_images(
@@ -52,28 +52,31 @@ def write(jobs, folder, channels):
             lambda job: (OutputFiles(folder, job.path.name), "key"),
             rule=NucleusRule(),
             channels=channels,
+            info=info,
         )
     )
 
 
 def job(folder, name, source=None):
     source = source or array_source(image_of_squares())
-    return plan_job(folder / name, source, microns_per_px=0.25, tile_px=64, overlap_px=16)
+    return plan_job(
+        folder / name, source, microns_per_px=0.25, model_microns_per_px=0.25, tile_px=64, overlap_px=16
+    )
 
 
 def test_classes_are_in_every_output(tmp_path):
     (summary,) = write([job(tmp_path, "a")], tmp_path, channels=5)
-    assert summary["nuclei_by_class"] == dict.fromkeys(NUCLEUS_CLASSES, 1)
+    assert summary["nuclei_by_class"] == dict.fromkeys(PANNUKE.class_names, 1)
     store = zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
     nuclei, classes = np.asarray(store["nucleus"]), np.asarray(store["class"])
     with (tmp_path / "a.nuclei.csv").open() as file:
         rows = {int(row["nucleus"]): row for row in csv.DictReader(file)}
     for number, row in rows.items():
-        assert NUCLEUS_CLASSES[classes[nuclei == number][0] - 1] == row["class"]
+        assert PANNUKE.class_names[classes[nuclei == number][0] - 1] == row["class"]
         assert float(row["area_um2"]) == 400 * 0.25**2
     features = json.loads((tmp_path / "a.geojson").read_text())["features"]
     assert sorted(feature["properties"]["classification"]["name"] for feature in features) == sorted(
-        NUCLEUS_CLASSES
+        PANNUKE.class_names
     )
 
 
@@ -114,7 +117,7 @@ def test_nucleus_is_exactly_what_exceeds_the_threshold_also_when_resumed(tmp_pat
         np.kron(shades.reshape(22, 14), np.ones((5, 5))).astype(np.uint8)[..., None], 3, axis=-1
     )
     model, source = Shaded(channels, threshold), array_source(image)
-    found = predict_job(job(tmp_path, "a", source), model, rule)
+    found = predict_job(job(tmp_path, "a", source), model, rule, PANNUKE)
     is_nucleus = found.probability > threshold
     assert 0.05 < is_nucleus.mean() < 0.999
     np.testing.assert_array_equal(found.nuclei > 0, is_nucleus)
@@ -122,7 +125,7 @@ def test_nucleus_is_exactly_what_exceeds_the_threshold_also_when_resumed(tmp_pat
     def start(a_job, name, bands=None):
         files = OutputFiles(tmp_path, name)
         events = stopped_after(infer(read_events([a_job]), model), bands)
-        list(write_images(events, lambda job: (files, "key"), rule=rule, channels=channels))
+        list(write_images(events, lambda job: (files, "key"), rule=rule, channels=channels, info=PANNUKE))
         return files
 
     with pytest.raises(KeyboardInterrupt):
@@ -190,7 +193,9 @@ def test_a_journal_does_not_outlive_the_maps_that_it_tells_of(tmp_path):
             return event
 
         return list(
-            write_images(map(until, events), lambda job: (files, key), rule=NucleusRule(), channels=1)
+            write_images(
+                map(until, events), lambda job: (files, key), rule=NucleusRule(), channels=1, info=PANNUKE
+            )
         )
 
     for key, bands in (("x", 2), ("y", 0)):

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
-from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
+from nucseg_jax.reporting.reading.same_data import data_set_keys
 
 WEIGHTS = "pretrained.weights"
 SCRATCH = "scratch"
@@ -56,7 +58,7 @@ class Configuration:
     Attributes:
       name: model and whatever tells it from the other configurations of the report.
       model: the model's name alone.
-      paper: the paper's row it stands beside; None for other networks, narrow ones included.
+      paper: the paper's row it stands beside; None for other networks, narrow ones included, and on other data.
       runs: by seed.
       fields: values of all fields that may differ, by name.
     """
@@ -75,7 +77,7 @@ class Configuration:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cohort:
-    """Configurations on the same patches, split alike: the only ones that are compared.
+    """Configurations on one data set, split alike: the only ones that are compared.
 
     Attributes:
       split_digest, data_digest: what they share.
@@ -85,6 +87,11 @@ class Cohort:
     split_digest: str
     data_digest: str
     configurations: tuple[Configuration, ...]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Names and scale of the data set; configurations with classes name their own."""
+        return self.configurations[0].runs[0].info
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -113,13 +120,14 @@ def make_cohorts(
         {**comparable_fields(run, ignored, later_fields), WEIGHTS: name}
         for run, name in zip(runs, weights, strict=True)
     ]
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for number, run in enumerate(runs):
+    data_sets = data_set_keys(runs)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in range(len(runs)):
         key = json.dumps(all_fields[number], sort_keys=True)
-        groups.setdefault((run.split_digest, run.data_digest, key), []).append(number)
+        groups.setdefault((data_sets[number], key), []).append(number)
     told = _told_fields([all_fields[numbers[0]] for numbers in groups.values()])
-    cohorts: dict[tuple[str, str], list[Configuration]] = {}
-    for (split_digest, data_digest, _), numbers in groups.items():
+    cohorts: dict[str, list[Configuration]] = {}
+    for (data_set, _), numbers in groups.items():
         fields, members = all_fields[numbers[0]], [runs[number] for number in numbers]
         model = model_name(members[0])
         configuration = Configuration(
@@ -129,11 +137,11 @@ def make_cohorts(
             runs=tuple(sorted(members, key=lambda run: (str(run.seed), str(run.path)))),
             fields=fields,
         )
-        cohorts.setdefault((split_digest, data_digest), []).append(configuration)
-    made = [
-        Cohort(split_digest, data_digest, tuple(sorted(members, key=_order)))
-        for (split_digest, data_digest), members in cohorts.items()
-    ]
+        cohorts.setdefault(data_set, []).append(configuration)
+    made = []
+    for configurations in cohorts.values():
+        run = configurations[0].runs[0]
+        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(configurations, key=_order))))
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
@@ -212,10 +220,11 @@ def encoder_name(encoder: str) -> str:
 
 
 def paper_model(run: Run) -> PaperModel | None:
-    """The paper's model with this network, layer for layer."""
+    """The paper's model with this network, layer for layer; None on other data than the paper's."""
     model = run.config["model"]
     if (
-        model.get("width", 1) != 1
+        run.info.name != DATA_SET
+        or model.get("width", 1) != 1
         or model.get("encoder_depths")
         or model.get("num_classes", 1) != 1
         or model.get("output_stride", 16) != 16

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.reporting.reading.configuration import SCRATCH, Cohort, weights_name
-from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Part:
 
     @property
     def not_run(self) -> tuple[PaperModel, ...]:
-        """The paper's models that no finished run of the cohort has."""
+        """The paper's models that no finished run of the cohort has; none on other data than the paper's."""
+        if self.cohort.info.name != DATA_SET:
+            return ()
         present = {configuration.paper for configuration in self.cohort.scored}
         return tuple(paper for paper in PAPER_MODELS if paper not in present)
 

@@ -54,6 +54,10 @@ class Pictured(NamedTuple):
     run: Run
     examples: Examples
 
+    def name(self, number: int) -> str:
+        """Names one of its patches."""
+        return self.examples.name(number, self.run.info)
+
     @property
     def heading(self) -> str:
         """The configuration; with its seed where it has several."""
@@ -107,7 +111,7 @@ def _pictured(part: Part) -> tuple[list[Pictured], list[Block]]:
             if not path.exists() or run.is_damaged(path.name):
                 continue
             try:
-                examples = read_examples(path)
+                examples = read_examples(path, run.info)
             except UserError as error:
                 gaps.append(Gap(str(error)))
                 continue
@@ -175,9 +179,9 @@ def _sheet(
     rows, captions, words = [], [], []
     numbers: list[tuple[Value, ...]] = []
     for position in positions:
-        of_runs = [(each.examples, each.examples.at_position(position)) for each in pictured]
-        examples, number = next((kept, number) for kept, number in of_runs if number is not None)
-        pictures, texts = [examples.image[number]], [examples.name(number)]
+        of_runs = [(each, each.examples.at_position(position)) for each in pictured]
+        first, number = next((each, number) for each, number in of_runs if number is not None)
+        pictures, texts = [first.examples.image[number]], [first.name(number)]
         for each in pictured:
             own = each.examples.at_position(position)
             if own is None:
@@ -189,7 +193,7 @@ def _sheet(
             dice = examples.dice(own)
             texts.append(f"Dice {decimal(dice, 3)}" if dice is not None else "no nucleus, none predicted")
             numbers.append(_example_row(each, own))
-            words.append(f"{examples.name(own)}: {each.heading} {texts[-1]}")
+            words.append(f"{each.name(own)}: {each.heading} {texts[-1]}")
         rows.append(pictures)
         captions.append(texts)
     headings = ["tissue", *(each.heading for each in pictured)]
@@ -199,7 +203,7 @@ def _sheet(
         caption,
         f"{caption} {'; '.join(words)}.",
         _png(sheet),
-        Numbers(_COLUMNS, tuple(numbers)),
+        _numbers(numbers),
         is_photograph=True,
     )
 
@@ -215,13 +219,13 @@ def _best_and_worst(name: str, each: Pictured) -> Figure:
         examples.truth[numbers],
         examples.probability[numbers] / 255.0,
         examples.prediction[numbers],
-        [f"{reason}: {examples.name(number)}" for reason, number in chosen],
+        [f"{reason}: {each.name(number)}" for reason, number in chosen],
     )
     caption = (
         f"{each.heading}: the test patches with the highest and the lowest Dice among those that have nuclei."
     )
     words = "; ".join(
-        f"{reason}, {examples.name(number)}, Dice {decimal(examples.dice(number), 3)}"
+        f"{reason}, {each.name(number)}, Dice {decimal(examples.dice(number), 3)}"
         for reason, number in chosen
     )
     return Figure(
@@ -229,7 +233,7 @@ def _best_and_worst(name: str, each: Pictured) -> Figure:
         caption,
         f"{caption} {words}.",
         _png(sheet),
-        Numbers(_COLUMNS, tuple(_example_row(each, number) for number in numbers)),
+        _numbers([_example_row(each, number) for number in numbers]),
         is_photograph=True,
     )
 
@@ -248,7 +252,11 @@ _COLUMNS = (
     "extra_pixels",
     "missing_pixels",
     "boxes_top_left_side_wrong",
+    "image",
+    "top",
+    "left",
 )
+_PLACES = 3
 
 
 def _example_row(each: Pictured, number: int) -> tuple[Value, ...]:
@@ -269,7 +277,17 @@ def _example_row(each: Pictured, number: int) -> tuple[Value, ...]:
         int((prediction & ~truth).sum()),
         int((truth & ~prediction).sum()),
         "; ".join(" ".join(map(str, window)) for window in windows),
+        str(examples.source[number]),
+        int(examples.top[number]),
+        int(examples.left[number]),
     )
+
+
+def _numbers(rows: Sequence[tuple[Value, ...]]) -> Numbers:
+    """The numbers of patches; without the columns of places where no patch has one."""
+    if any(row[-_PLACES] for row in rows):
+        return Numbers(_COLUMNS, tuple(rows))
+    return Numbers(_COLUMNS[:-_PLACES], tuple(row[:-_PLACES] for row in rows))
 
 
 def _png(sheet: np.ndarray) -> bytes:

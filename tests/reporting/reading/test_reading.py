@@ -9,6 +9,7 @@ from configs import base, unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -456,7 +457,7 @@ def test_of_two_values_that_half_of_them_have_neither_is_usual(run_folders, tmp_
 
 def test_examples_read_back_and_damaged_ones_are_named(one_run):
     path = examples_path(one_run, "test")
-    examples = read_examples(path)
+    examples = read_examples(path, PANNUKE)
     assert list(examples.of("best")) == [5, 6]
     number = examples.at_position(9)
     truth, prediction = examples.truth[number], examples.prediction[number]
@@ -464,4 +465,4 @@ def test_examples_read_back_and_damaged_ones_are_named(one_run):
     assert examples.dice(number) == pytest.approx(expected)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="cannot be read"):
-        read_examples(path)
+        read_examples(path, PANNUKE)
