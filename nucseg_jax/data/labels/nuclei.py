@@ -97,9 +97,9 @@ class Annotation:
     ) -> Drawn:
         """Draws a window of the grid of patches.
 
-        A pixel belongs to the nucleus that holds its centre; a centre on the edge between two pixels or outlines belongs
-        to the one on its right or below. Where two outlines hold it, the later one in the file wins. What lies outside
-        the annotated image is background.
+        A pixel belongs to the nucleus that holds its centre; a centre on the edge between two pixels or outlines
+        belongs to the one on its right or below. Where two outlines hold it, the later one in the file wins. What lies
+        outside the annotated image is background.
 
         Args:
           top, left, height, width: of the window, px on the grid of patches.
