@@ -24,6 +24,7 @@ from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.source import FolderSettings, require_folder
 from nucseg_jax.data.sources.folder.survey import Surveyed, survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.images.resolution import Resolution
 
 CLASSES = tuple(
     NucleusClass(name, color)
@@ -36,7 +37,7 @@ CLASSES = tuple(
 # Published types: 1 other, 2 inflammatory, 3 healthy epithelial, 4 dysplastic or malignant epithelial, 5 fibroblast,
 # 6 muscle, 7 endothelial. The paper, and all who compare with it, score 3 and 4 as one class, and 5, 6 and 7 as one.
 _MERGED = {1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 4, 7: 4}
-_MICRONS_PER_PX = 0.25
+_RESOLUTION = Resolution(0.25, "as published: 40x")
 _HALVES = {"train": "Train", "test": "Test"}
 _ROOT = "CoNSeP"
 _LICENCE = "for research, not commercial use"
@@ -72,7 +73,7 @@ def open_consep(settings: FolderSettings) -> OpenedSource:
         [files for tiles in halves.values() for files in tiles],
         settings,
         kind="instances",
-        microns_per_px=_MICRONS_PER_PX,
+        stated=_RESOLUTION,
     )
     notes = [
         f"{_HALVES[name]}/ is not there: {' and '.join(_HALVES[each] + '/' for each in halves)} alone"

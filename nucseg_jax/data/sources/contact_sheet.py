@@ -67,14 +67,14 @@ def contact_sheet(patches: Sequence[Patch], info: DatasetInfo) -> np.ndarray:
 
 
 def outlined(patch: Patch, info: DatasetInfo, factor: int) -> np.ndarray:
-    """Draws one patch: the outermost px of each nucleus, after magnification, in its class's colour.
+    """Draws one patch: the outermost px of each nucleus in its class's colour.
 
     Returns:
       uint8 [P * factor, P * factor, 3].
     """
-    image, label, instance = (
+    image, label, line = (
         each.repeat(factor, axis=0).repeat(factor, axis=1)
-        for each in (patch.image, patch.label, patch.instance)
+        for each in (patch.image, patch.label, _edge(patch.instance))
     )
     void = label == VOID_LABEL
     rows, columns = np.indices(void.shape, sparse=True)
@@ -84,7 +84,6 @@ def outlined(patch: Patch, info: DatasetInfo, factor: int) -> np.ndarray:
     colors: np.ndarray = np.zeros((VOID_LABEL + 1, 3), np.uint8)
     for number, color in enumerate(_colors(info), start=1):
         colors[number] = color
-    line = _edge(instance)
     image[line] = colors[label[line]]
     return image
 

@@ -21,10 +21,11 @@ from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.source import FolderSettings, require_folder
 from nucseg_jax.data.sources.folder.survey import survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.images.resolution import Resolution
 
 _IMAGES, _LABELS = "tissue images", "annotations"
 _TEST = "test"
-_MICRONS_PER_PX = 0.25
+_RESOLUTION = Resolution(0.25, "as published: 40x")
 # Of an ID, such as TCGA-B0-5698-01Z-00-DX1: the project, the site and the patient.
 _PATIENT_CHARACTERS = 12
 _LICENCE = "CC BY-NC-SA 4.0"
@@ -60,9 +61,7 @@ def open_monuseg(settings: FolderSettings) -> OpenedSource:
         if not files:
             raise UserError(f"{place} holds no image", expected="the published TIFFs")
     # A patient of both parts would be on both sides of the published split.
-    surveyed = survey_images(
-        list(images.values()), settings, kind="instances", microns_per_px=_MICRONS_PER_PX
-    )
+    surveyed = survey_images(list(images.values()), settings, kind="instances", stated=_RESOLUTION)
     groups = {name: name[:_PATIENT_CHARACTERS] for name in images}
     told = [
         f"{counted(sum(each == part for each in division.values()), 'image')} of the {part}ing set"

@@ -44,7 +44,9 @@ def picture(ids: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """uint8 [H, W, 3]: dark nuclei on pink noise."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(-12, 13, (*ids.shape, 3))
-    return np.clip(np.where(ids[..., None] > 0, (90, 60, 130), (225, 170, 200)) + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.where(ids[..., None] > 0, (90, 60, 130), (225, 170, 200)) + noise, 0, 255).astype(
+        np.uint8
+    )
 
 
 def save_png(path: pathlib.Path, values: np.ndarray) -> None:

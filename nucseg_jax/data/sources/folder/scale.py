@@ -12,13 +12,13 @@ _SAME_SCALE = 0.03
 
 
 def image_resolution(
-    source: Source, *, described: float | None, setting: float, label: float | None, name: str
+    source: Source, *, stated: Resolution | None, setting: float, label: float | None, name: str
 ) -> Resolution:
     """Decides the resolution of an image.
 
     Args:
       source: the image.
-      described: of dataset.yaml; None = not given.
+      stated: of the whole data set; None = not given.
       setting: of the config; 0 = not given.
       label: of the label file; None = not given.
       name: of the image, for messages.
@@ -26,13 +26,13 @@ def image_resolution(
     Raises:
       UserError: nothing states it, or two that do differ by 3 % or more.
     """
-    stated = [
-        *([Resolution(described, "dataset.yaml")] if described is not None else ()),
+    found = [
+        *([stated] if stated is not None else ()),
         *([Resolution(setting, "data.image_microns_per_px")] if setting else ()),
         *([source.resolution] if source.resolution is not None else ()),
         *([Resolution(label, "its label file")] if label is not None else ()),
     ]
-    if not stated:
+    if not found:
         power = source.objective_power
         usual = of_objective(power).microns_per_px if power is not None else None
         raise UserError(
@@ -41,15 +41,15 @@ def image_resolution(
             expected="microns_per_px in dataset.yaml, data.image_microns_per_px, or metadata of the file",
             advice="find it in the scanner's report; 40x is usually 0.25, 20x 0.5",
         )
-    for other in stated[1:]:
-        if abs(other.microns_per_px / stated[0].microns_per_px - 1) >= _SAME_SCALE:
+    for other in found[1:]:
+        if abs(other.microns_per_px / found[0].microns_per_px - 1) >= _SAME_SCALE:
             raise UserError(
-                f"{name}: {stated[0].microns_per_px:g} microns per px by {stated[0].found_in},"
+                f"{name}: {found[0].microns_per_px:g} microns per px by {found[0].found_in},"
                 f" {other.microns_per_px:g} by {other.found_in}",
                 expected="one resolution",
                 advice="correct the one that is wrong; metadata are lost by saving the image as PNG",
             )
-    return stated[0]
+    return found[0]
 
 
 def grid_size(height: int, width: int, *, image_microns: float, grid_microns: float) -> tuple[int, int]:

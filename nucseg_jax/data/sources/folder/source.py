@@ -12,6 +12,7 @@ from nucseg_jax.data.sources.folder.layout import find_files
 from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.survey import CutSettings, survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.images.resolution import Resolution
 
 
 class FolderSettings(CutSettings, Protocol):
@@ -35,9 +36,10 @@ def open_folder(settings: FolderSettings) -> OpenedSource:
     description = read_description(folder)
     images, notes = find_files(folder)
     grouping = groups_table.read_grouping(folder, images, description.groups)
-    surveyed = survey_images(
-        images, settings, kind=description.labels, microns_per_px=description.microns_per_px
-    )
+    stated = None
+    if description.microns_per_px is not None:
+        stated = Resolution(description.microns_per_px, description_file.FILE_NAME)
+    surveyed = survey_images(images, settings, kind=description.labels, stated=stated)
     classes = class_table(surveyed, description.classes, description.unclassified)
     texts = [folder / name for name in (description_file.FILE_NAME, groups_table.FILE_NAME)]
     return open_surveyed(

@@ -98,7 +98,7 @@ class Surveyed:
 
 
 def survey_images(
-    images: Sequence[ImageFiles], settings: CutSettings, *, kind: LabelKind, microns_per_px: float | None
+    images: Sequence[ImageFiles], settings: CutSettings, *, kind: LabelKind, stated: Resolution | None
 ) -> list[Surveyed]:
     """Looks at every image and its labels.
 
@@ -106,16 +106,16 @@ def survey_images(
       images: of the data set.
       settings: patch size, scale, and what becomes of the edge.
       kind: of raster labels.
-      microns_per_px: of all images, as the data set states it; None = it does not.
+      stated: resolution of all images, as the data set states it; None = it does not.
 
     Raises:
       UserError: the first file that cannot be used, and why.
     """
-    return [_survey(files, settings, kind=kind, microns_per_px=microns_per_px) for files in images]
+    return [_survey(files, settings, kind=kind, stated=stated) for files in images]
 
 
 def _survey(
-    files: ImageFiles, settings: CutSettings, *, kind: LabelKind, microns_per_px: float | None
+    files: ImageFiles, settings: CutSettings, *, kind: LabelKind, stated: Resolution | None
 ) -> Surveyed:
     source = open_source(files.image)
     try:
@@ -127,7 +127,7 @@ def _survey(
     labels = read_labels(files, kind, height=height, width=width)
     resolution = image_resolution(
         source,
-        described=microns_per_px,
+        stated=stated,
         setting=settings.image_microns_per_px,
         label=labels.annotation.microns_per_px,
         name=str(files.image),
