@@ -26,16 +26,16 @@ def nuclei(height: int, width: int, *, seed: int = 0, axes: tuple[float, float] 
     """uint16 [height, width]: ellipses that do not touch, numbered 1..K with gaps of one."""
     rng = np.random.default_rng(seed)
     ids = np.zeros((height, width), np.uint16)
-    y, x = np.mgrid[:height, :width]
     pitch = round(2 * axes[1] + 3)
+    y, x = np.mgrid[:pitch, :pitch]
     number = 1
     for top in range(0, height - pitch + 1, pitch):
         for left in range(0, width - pitch + 1, pitch):
             a, b = rng.uniform(*axes, 2)
             angle = rng.uniform(0, np.pi)
-            dy, dx = y - top - pitch / 2 + 0.3, x - left - pitch / 2 - 0.2
+            dy, dx = y - pitch / 2 + 0.3, x - pitch / 2 - 0.2
             u, v = dy * np.cos(angle) + dx * np.sin(angle), dx * np.cos(angle) - dy * np.sin(angle)
-            ids[(u / a) ** 2 + (v / b) ** 2 < 1] = number
+            ids[top : top + pitch, left : left + pitch][(u / a) ** 2 + (v / b) ** 2 < 1] = number
             number += 2
     return ids
 
@@ -49,7 +49,8 @@ def picture(ids: np.ndarray, *, seed: int = 0) -> np.ndarray:
     )
 
 
-def save_png(path: pathlib.Path, values: np.ndarray) -> None:
+def save_picture(path: pathlib.Path, values: np.ndarray) -> None:
+    """PNG, or what else the ending of the name says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
 
