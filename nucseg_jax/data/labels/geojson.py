@@ -22,7 +22,8 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.strict_json import parse_json
 from nucseg_jax.data.labels.nuclei import Annotation
-from nucseg_jax.data.labels.outlines import Outline, outline_annotation, ring_of
+from nucseg_jax.data.labels.outline_repair import Outline
+from nucseg_jax.data.labels.outlines import outline_annotation, ring_of
 from nucseg_jax.data.labels.text_file import read_text
 
 _REGION, _IGNORE = "Region*", "Ignore*"
@@ -55,7 +56,7 @@ def read_geojson(path: pathlib.Path, image_height: int, image_width: int) -> Ann
         if isinstance(error, UserError):
             raise
         raise UserError(f"the JSON cannot be parsed: {error}", advice="export it again") from None
-    notes: Counter[str] = Counter()
+    notes: Counter[tuple[str, str]] = Counter()
     found: dict[str | None, list[Outline]] = {_REGION: [], _IGNORE: []}
     nuclei: list[Outline] = []
     for number, feature in enumerate(_features(content), start=1):
@@ -68,7 +69,7 @@ def read_geojson(path: pathlib.Path, image_height: int, image_width: int) -> Ann
         image_width,
         regions=found[_REGION],
         ignored=found[_IGNORE],
-        notes=[f"{counted(count, noun)}" for noun, count in notes.items()],
+        notes=[f"{counted(count, noun)} {rest}" for (noun, rest), count in notes.items()],
     )
 
 
@@ -88,7 +89,7 @@ def _features(content: Any) -> list[Any]:
     return features
 
 
-def _outline(feature: Any, place: str, notes: Counter[str]) -> Outline | None:
+def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outline | None:
     """The outline of a feature's nucleus, None for one without an area."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         kind = feature.get("type") if isinstance(feature, dict) else feature
@@ -107,13 +108,13 @@ def _outline(feature: Any, place: str, notes: Counter[str]) -> Outline | None:
     if kind == _CELL:
         nucleus = feature.get("nucleusGeometry", properties.get("nucleusGeometry"))
         if nucleus is None:
-            notes["cell without a nucleus, read by its own outline"] += 1
+            notes["cell", "without a nucleus, read by its own outline"] += 1
         else:
             geometry = nucleus
     name = _class_name(properties.get("classification"), place)
     polygon = _polygons(geometry, place)
     if polygon is None:
-        notes["outline with less than three vertices left out"] += 1
+        notes["outline", "with less than three vertices left out"] += 1
         return None
     return Outline(polygon, f"{place} ({name})" if name else place, name)
 

@@ -22,7 +22,8 @@ import shapely
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.labels.nuclei import Annotation
-from nucseg_jax.data.labels.outlines import Outline, outline_annotation, ring_of, valid_outlines
+from nucseg_jax.data.labels.outline_repair import Outline, valid_outlines
+from nucseg_jax.data.labels.outlines import outline_annotation, ring_of
 from nucseg_jax.data.labels.text_file import read_text
 
 # Types of regions: freehand outlines and rectangles are areas by their vertices, ellipses by their bounding box.

@@ -1,6 +1,5 @@
 """From outlines as they lie in a file to an annotation: repaired, checked against the image and each other."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,33 +9,19 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.labels.nuclei import Annotation
 from nucseg_jax.data.labels.outline_overlaps import interior_pairs
+from nucseg_jax.data.labels.outline_repair import Outline, valid_outlines
 from nucseg_jax.data.labels.outline_shapes import OutlineShapes
 from nucseg_jax.images.source import LARGEST_SIDE_PX
 
 _LEAST_VERTICES = 3
-# Repairing takes time by the square of the vertices, if they cross each other everywhere.
-_MOST_REPAIRED_VERTICES = 2_000
 # Outlines this near to the image, in shares of its longer side, are slips of a pen.
 _SLIP_SHARE = 0.02
 # An outline with as many whole outlines inside is drawn around a region.
 _LEAST_COVERED = 3
+# Rings that were repaired leave slivers beside the nucleus.
+_SLIVER_SHARE = 0.05
 # A nucleus is a small part of an image.
 _LARGE_SHARE, _LARGE_PX = 0.2, 10_000
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Outline:
-    """An outline of a file.
-
-    Attributes:
-      geometry: polygon or multipolygon, valid or not.
-      place: names it in the file, such as 'region 12'.
-      class_name: of its nucleus, None = not stated.
-    """
-
-    geometry: shapely.Geometry
-    place: str
-    class_name: str | None = None
 
 
 def ring_of(points: np.ndarray, place: str) -> np.ndarray | None:
@@ -124,38 +109,6 @@ def outline_annotation(
     )
 
 
-def valid_outlines(outlines: Sequence[Outline], notes: list[str]) -> list[Outline]:
-    """Returns the outlines with an area, those that cross themselves repaired; adds the counts of both to the notes.
-
-    Raises:
-      UserError: one that crosses itself has too many vertices to be repaired.
-    """
-    found, repaired, empty = [], 0, 0
-    is_valid = shapely.is_valid([each.geometry for each in outlines])
-    for outline, is_whole in zip(outlines, is_valid, strict=True):
-        geometry = outline.geometry
-        if not is_whole:
-            vertices = shapely.get_num_coordinates(geometry)
-            if vertices > _MOST_REPAIRED_VERTICES:
-                raise UserError(
-                    f"{outline.place} crosses itself and has {vertices:,} vertices:"
-                    f" {shapely.is_valid_reason(geometry)}",
-                    expected=f"an outline that does not, or one of at most {_MOST_REPAIRED_VERTICES:,} vertices",
-                    advice="draw it again",
-                )
-            geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
-        if geometry.area <= 0:
-            empty += 1
-            continue
-        repaired += not is_whole
-        found.append(dataclasses.replace(outline, geometry=geometry))
-    if repaired:
-        notes.append(f"{counted(repaired, 'outline')} repaired that crossed or touched themselves")
-    if empty:
-        notes.append(f"{counted(empty, 'outline')} without an area left out")
-    return found
-
-
 def _inside(outlines: list[Outline], height: int, width: int, notes: list[str]) -> list[Outline]:
     """Outlines that share an area with the image."""
     if not outlines:
@@ -220,11 +173,17 @@ def _check_pairs(outlines: list[Outline], notes: list[str]) -> None:
 
 def _note_shapes(outlines: list[Outline], image_px: int, notes: list[str]) -> None:
     geometries = [each.geometry for each in outlines]
-    pieces = int((shapely.get_num_geometries(geometries) > 1).sum())
-    if pieces:
-        notes.append(f"{counted(pieces, 'nucleus')} not in one piece")
+    if split := sum(map(_is_split, geometries)):
+        notes.append(f"{counted(split, 'nucleus')} not in one piece")
     for outline, area in zip(outlines, shapely.area(geometries), strict=True):
         if area > max(_LARGE_SHARE * image_px, _LARGE_PX):
             notes.append(
                 f"{outline.place} takes {area / image_px:.0%} of the image: make sure that it is a nucleus"
             )
+
+
+def _is_split(geometry: shapely.Geometry) -> bool:
+    """Returns True for a nucleus of several pieces that are no slivers."""
+    if shapely.get_num_geometries(geometry) == 1:
+        return False
+    return bool((shapely.area(shapely.get_parts(geometry)) > _SLIVER_SHARE * geometry.area).sum() > 1)
