@@ -122,7 +122,7 @@ def _classes(surveyed: Sequence[Surveyed], division: dict[str, str]) -> ClassTab
         )
     if any(is_published.values()):
         return _merged(surveyed)
-    table = class_table(surveyed, CLASSES, "")
+    table = class_table(surveyed, CLASSES, "", declared_in="inst_type")
     note = (
         "no nucleus has a type above 4: the types are read as merged before, 3 epithelial and 4 spindle-shaped; in the"
         " published files, 4 is malignant epithelium, and 5 to 7 occur"
@@ -137,7 +137,7 @@ def _merged(surveyed: Sequence[Surveyed]) -> ClassTable:
         for given, count in image.class_counts.items():
             counts[number[given]] += count
     told = ", ".join(
-        f"{index} {each.name} ({counts[index]:,} nuclei)" for index, each in enumerate(CLASSES, 1)
+        f"{index} {each.name} ({counted(counts[index], 'nucleus')})" for index, each in enumerate(CLASSES, 1)
     )
     note = f"the seven published types are merged to 4 classes, 3 and 4 to one and 5 to 7 to one: {told}"
     return ClassTable(CLASSES, number, (note,))

@@ -30,7 +30,11 @@ class ClassTable:
 
 
 def class_table(
-    surveyed: Sequence[Surveyed], declared: tuple[NucleusClass, ...] | None, unclassified: str
+    surveyed: Sequence[Surveyed],
+    declared: tuple[NucleusClass, ...] | None,
+    unclassified: str,
+    *,
+    declared_in: str = "dataset.yaml",
 ) -> ClassTable:
     """Decides the classes of a data set.
 
@@ -39,6 +43,7 @@ def class_table(
       declared: None = not declared: the names that labels carry, sorted; () = nuclei without classes, whatever they
         carry.
       unclassified: the class of nuclei without one; '' = there may be none where others have one.
+      declared_in: where classes are declared, for people.
 
     Raises:
       UserError: a class that is not declared, a nucleus without a class among others, or numbers without names; the
@@ -55,7 +60,7 @@ def class_table(
         )
         told = "names that the labels carry, sorted; `classes` in dataset.yaml gives them another order and colours"
     else:
-        told = "dataset.yaml"
+        told = declared_in
     if not declared:
         ignored = sorted(str(each) for each in found if each is not None and not is_any_nucleus(each))
         note = (
@@ -70,7 +75,8 @@ def class_table(
         for each, count in image.class_counts.items():
             counts[number[each]] += count
     each_told = [
-        f"{index} {each.name} ({counts[index]:,} nuclei)" for index, each in enumerate(declared, start=1)
+        f"{index} {each.name} ({counted(counts[index], 'nucleus')})"
+        for index, each in enumerate(declared, start=1)
     ]
     lines = [f"{counted(len(declared), 'class')} ({told}): {', '.join(each_told)}"]
     without = sum(count for image in surveyed for each, count in image.class_counts.items() if _is_none(each))
@@ -96,7 +102,7 @@ def _numbers(
         if _is_none(each):
             if not unclassified:
                 raise UserError(
-                    f"{_where(surveyed, each)} without a class, and others have one",
+                    f"{_where(surveyed, each)} without a class, in a data set with the classes {listed(names)}",
                     expected="a class for each nucleus",
                     advice="classify them, or name a class for them in dataset.yaml: `unclassified: other`",
                 )

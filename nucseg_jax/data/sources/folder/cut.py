@@ -1,15 +1,17 @@
 """An image and its labels, row of patches by row: memory is one strip of the image beside its labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.sources.folder.grid import PatchGrid, reflected
 from nucseg_jax.data.sources.folder.survey import Surveyed
 from nucseg_jax.data.sources.patch import Patch
 from nucseg_jax.images.open_source import open_source, refused
+from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resample import ModelView
 from nucseg_jax.images.source import RefusedImage
 
@@ -18,7 +20,12 @@ _MOST_NUCLEI = 65_535
 
 
 def patches_of(
-    surveyed: Surveyed, *, class_number: Mapping[str | int | None, int], group: int, division: str
+    surveyed: Surveyed,
+    *,
+    class_number: Mapping[str | int | None, int],
+    group: int,
+    division: str,
+    note: Callable[[str], None],
 ) -> Iterator[Patch]:
     """Gives the patches of an image, rows from the top, each from the left; those that are void all over are left out.
 
@@ -26,6 +33,7 @@ def patches_of(
       surveyed: the image.
       class_number: as `Annotation.draw` takes it.
       group, division: of the image.
+      note: is called with each sentence that only reading the pixels brought up.
 
     Raises:
       UserError: the image cannot be decoded, its files are others than when they were looked at, or a patch holds more
@@ -59,6 +67,9 @@ def patches_of(
                     left=left,
                     division=division,
                 )
+        for sentence in (*source.notes(), *take_warnings(files.image)):
+            if sentence not in surveyed.notes:
+                note(f"{files.name}: {sentence}")
     finally:
         source.close()
 
@@ -92,5 +103,8 @@ def _renumbered(number: np.ndarray, name: str) -> np.ndarray:
     is_there[0] = False
     new = np.cumsum(is_there)
     if new[-1] > _MOST_NUCLEI:
-        raise UserError(f"{name} has {new[-1]:,} nuclei in one patch", expected=f"at most {_MOST_NUCLEI:,}")
+        raise UserError(
+            f"{name} has {counted(int(new[-1]), 'nucleus')} in one patch",
+            expected=f"at most {_MOST_NUCLEI:,}",
+        )
     return np.where(is_there, new, 0).astype(np.uint16)[number]

@@ -83,6 +83,8 @@ def open_surveyed(
         citation=about.citation,
     )
 
+    notes: dict[str, None] = {}
+
     def patches() -> Iterator[Patch]:
         for image in surveyed:
             name = image.files.name
@@ -91,6 +93,7 @@ def open_surveyed(
                 class_number=classes.number,
                 group=groups.index(grouping.group[name]),
                 division=grouping.division[name],
+                note=notes.setdefault,
             )
 
     return OpenedSource(
@@ -98,6 +101,7 @@ def open_surveyed(
         origin=_origin(folder, surveyed, settings, about, more_files),
         patch_count=patch_count,
         patches=patches,
+        notes=lambda: tuple(notes),
         described=(
             *about.notes,
             *_about_images(surveyed, settings),

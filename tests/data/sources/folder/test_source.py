@@ -172,7 +172,7 @@ def test_classes_are_numbered_in_the_declared_order(tmp_path):
     assert source.info.class_names == ("stroma", "lymphocyte", "tumour")
     label = stitched(source, "label")["a.png"]
     np.testing.assert_array_equal(label, np.where(ids == first, 3, np.where(ids > 0, 2, 0)))
-    assert any("1 stroma (0 nuclei)" in line and "3 tumour (1 nuclei)" in line for line in source.described)
+    assert any("1 stroma (0 nuclei)" in line and "3 tumour (1 nucleus)" in line for line in source.described)
 
 
 def test_undeclared_names_are_sorted_and_told(tmp_path):
@@ -198,7 +198,10 @@ def test_nuclei_without_a_class_take_the_one_that_is_named_for_them(tmp_path):
     names = {**dict.fromkeys(others, "tumour"), second: "Nucleus"}
     yaml = "microns_per_px: 0.25\nclasses: [other, tumour]\n"
     write_one(tmp_path, names=names, yaml=yaml)
-    with pytest.raises(UserError, match=r"a\.geojson: 1 nucleus without a class"):
+    with pytest.raises(
+        UserError,
+        match=r"a\.geojson: 1 nucleus without a class, in a data set with the classes other, tumour",
+    ):
         open_folder(lab.Settings(tmp_path))
     (tmp_path / "dataset.yaml").write_text(yaml + "unclassified: other\n")
     label = stitched(open_folder(lab.Settings(tmp_path)), "label")["a.png"]
@@ -268,6 +271,21 @@ def test_sixteen_bits_and_pyramids_are_read_as_images_are_elsewhere(tmp_path):
         file.write(picture[::2, ::2].astype(np.uint16) * 257, tile=(64, 64), subfiletype=1, photometric="rgb")
     source = open_folder(lab.Settings(tmp_path))
     np.testing.assert_array_equal(stitched(source, "image")["a.tif"], picture)
+
+
+def test_what_only_the_pixels_show_is_told_after_they_were_read(tmp_path):
+    ids = write_one(tmp_path)
+    (tmp_path / "images" / "a.png").unlink()
+    # Twelve of sixteen bits, and the header does not state it.
+    dark = lab.picture(ids).astype(np.uint16) * 16
+    tifffile.imwrite(tmp_path / "images" / "a.tif", dark, photometric="rgb")
+    source = open_folder(lab.Settings(tmp_path))
+    assert source.notes() == ()
+    assert sum(1 for _ in source.patches()) == 6
+    (note,) = source.notes()
+    assert note.startswith("a.tif: ")
+    assert len(list(source.patches())) == 6
+    assert source.notes() == (note,)
 
 
 def test_equal_files_and_settings_have_equal_origins_and_others_have_others(tmp_path):
