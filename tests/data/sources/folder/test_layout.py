@@ -1,0 +1,88 @@
+import unicodedata
+
+import pytest
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.sources.folder.layout import find_files
+
+
+def put(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+
+
+def test_files_are_matched_by_name_whatever_their_endings(tmp_path):
+    accented = "sn\u00edmek"
+    put(
+        tmp_path,
+        *("images/b.ome.tif", "images/a.1.png", "images/C.JPG", "images/d.tif"),
+        f"images/{unicodedata.normalize('NFD', accented)}.png",
+        *("labels/b.geojson", "labels/a.1.npy", "labels/c.png", "labels/d.tif.geojson"),
+        f"labels/{unicodedata.normalize('NFC', accented)}.xml",
+        *("classes/a.1.png", "regions/C.png", "regions/d.tif.geojson"),
+    )
+    put(
+        tmp_path,
+        "images/._b.tif",
+        "images/.DS_Store",
+        "labels/Thumbs.db",
+        "labels/.hidden.png",
+        "images/notes.txt",
+    )
+    files, notes = find_files(tmp_path)
+    assert [(each.name, each.label.name) for each in files] == [
+        ("C.JPG", "c.png"),
+        ("a.1.png", "a.1.npy"),
+        ("b.ome.tif", "b.geojson"),
+        ("d.tif", "d.tif.geojson"),
+        (unicodedata.normalize("NFD", f"{accented}.png"), f"{accented}.xml"),
+    ]
+    beside = {each.name: (each.class_map, each.regions) for each in files}
+    assert beside["a.1.png"][0].name == "a.1.png"
+    assert beside["C.JPG"][1].name == "C.png"
+    assert beside["d.tif"][1].name == "d.tif.geojson"
+    assert beside["b.ome.tif"] == (None, None)
+    assert len(notes) == 1
+    assert "images/notes.txt" in notes[0]
+
+
+def test_all_images_and_labels_that_lack_each_other_stand_in_one_error(tmp_path):
+    put(
+        tmp_path,
+        "images/a.png",
+        "images/b.png",
+        "images/c.png",
+        "labels/a.png",
+        "labels/d.xml",
+        "labels/b.bmp",
+    )
+    put(tmp_path, "regions/e.png")
+    with pytest.raises(UserError) as caught:
+        find_files(tmp_path)
+    text = str(caught.value)
+    assert "2 images without a label: b.png, c.png" in text
+    assert "1 file of labels without an image: d.xml" in text
+    assert "1 file of regions without an image: e.png" in text
+    assert "not readable as labels: b.bmp" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["images/a.png", "images/a.tif", "labels/a.png"], "a.tif have the same name"),
+        (["images/a.png", "images/A.tif", "labels/a.png"], "have the same name"),
+        (["images/a.png", "labels/a.png", "labels/a.geojson"], "have the same name"),
+        (["images/a.png", "labels/a.png", "labels/a.png.geojson"], "a.png.geojson both belong to a.png"),
+        (["images/p1/a.png", "images/b.png", "labels/b.png"], "images/p1 is a folder"),
+        (["images/b.png", "labels/b.png", "labels/p1/a.png"], "labels/p1 is a folder"),
+        (["Images/a.png", "labels/a.png"], "did you mean Images"),
+        (["images/a.png", "label/a.png"], "did you mean label"),
+        (["images/a.txt", "labels/a.png"], "holds no image"),
+    ],
+)
+def test_what_could_be_meant_in_two_ways_is_refused(tmp_path, names, told):
+    put(tmp_path, *names)
+    with pytest.raises(UserError, match=told):
+        find_files(tmp_path)
