@@ -114,7 +114,7 @@ def describe_cohort(cohort: Cohort) -> str:
         "download": "PanNuke as published",
     }.get(str(source), "patches of unknown source")
     protocol = at(run.config, "split", "protocol")
-    number = f" {at(run.config, 'split', 'number')}" if protocol == "official" else ""
+    number = "" if protocol == "paper" else f" {at(run.config, 'split', 'number')}"
     anew = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
     statistics = (
         " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""
