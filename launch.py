@@ -126,9 +126,10 @@ def train_sweep(file: pathlib.Path) -> None:
     """Runs `train --sweep`: lists the rows, trains one, or has all trained; exit status 1 if some failed."""
     from nucseg_jax.commands.sweep import list_rows
     from nucseg_jax.commands.train_sweep import train_sweep
-    from nucseg_jax.sweep import read_sweep, row_experiments
+    from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
-    sweep = read_sweep(file)
+    groups = None if CONFIG.value is None else lambda: prepared_groups(config().to_dict())
+    sweep = read_sweep(file, groups)
     if LIST.value:
         if CONFIG.value is not None:
             row_experiments(sweep, config().to_dict(), started_from().overrides)

@@ -1,17 +1,22 @@
 """Where patches wait follows from memory, unless the config says so."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
 import pytest
 
 from configs import quickstart
+from nucseg_jax.commands.train import split_lines
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.data import prepared
 from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.training.schedule import Schedule
+from tests.data.indexes import make_index, patients
 
 SCHEDULE = Schedule(epochs=1, steps_per_epoch=10, log_every_steps=5, checkpoint_every_steps=0)
 # On one CPU device: three folds of five patches, and the training fold again for the device.
@@ -71,3 +76,69 @@ def test_every_augmentation_of_the_config_reaches_the_step():
     how = parts.recipe(steps_per_epoch=1).augmentation
     assert dataclasses.asdict(how) == dataclasses.asdict(parts.settings.augment)
     assert (how.hue, how.flips) == (0.25, False)
+
+
+def divided(monkeypatch, tmp_path, *, near_duplicates=(), divisions=None, **fields):
+    """The plan of a config on a data set of eight patients that lies nowhere."""
+    images = patients()
+    index, info = make_index(images, divisions=divisions)
+    pairs = np.asarray(near_duplicates, np.int32).reshape(-1, 4)
+    dataset = StoredDataset(tmp_path, info, index, "d" * 64, pairs)
+    monkeypatch.setattr(prepared, "open_dataset", lambda data_dir: dataset)
+    config = quickstart.get_config()
+    for name, value in fields.items():
+        section, field = name.split("__")
+        config[section][field] = value
+    return read_experiment(config).plan()
+
+
+def test_every_protocol_takes_its_fields_from_the_config(monkeypatch, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("image,side\n" + "\n".join(f"p{number},{number % 4}" for number in range(8)))
+    for fields, note in (
+        (
+            {"protocol": "k_fold", "folds": 4, "number": 3, "seed": 2},
+            "test is fold 3 of 4, validation fold 4",
+        ),
+        ({"protocol": "k_fold", "folds": 0, "number": 8}, "test is p7 of 8, validation p0"),
+        (
+            {"protocol": "table", "table": str(table), "column": "side", "number": 2},
+            "test is fold 1 of 4, validation fold 2",
+        ),
+    ):
+        plan = divided(monkeypatch, tmp_path, **{f"split__{name}": value for name, value in fields.items()})
+        lines = split_lines(plan, fields["protocol"])
+        assert lines[-1] == f"split     {note}"
+        assert lines[0].startswith("patches   train ")
+        assert f"({fields['protocol']} split {plan.splits.digest[:12]})" in lines[0]
+        counts = [int(number) for number in re.findall(r"\d+", lines[1])]
+        assert sum(counts[:3]) == counts[3] == 8
+    seeds = [
+        divided(monkeypatch, tmp_path, split__protocol="k_fold", split__seed=seed).splits.digest
+        for seed in (0, 1)
+    ]
+    assert seeds[0] != seeds[1]
+    plan = divided(monkeypatch, tmp_path, split__protocol="paper")
+    assert len(plan.splits.train) + len(plan.splits.validation) + len(plan.splits.test) == len(
+        plan.dataset.index.fold
+    )
+    with pytest.raises(UserError, match=r"official, and the patches .* have no divisions"):
+        divided(monkeypatch, tmp_path)
+
+
+def test_near_duplicates_are_refused_on_two_sides_unless_allowed(monkeypatch, tmp_path):
+    fields = {"split__protocol": "k_fold", "split__folds": 4}
+    splits = divided(monkeypatch, tmp_path, **fields).splits
+    pair = [*splits.train[0], *splits.test[0]]
+    with pytest.raises(UserError, match="1 pair of patches that look the same"):
+        divided(monkeypatch, tmp_path, near_duplicates=pair, **fields)
+    divided(monkeypatch, tmp_path, near_duplicates=pair, **fields, data__allow_duplicates=True)
+    divided(monkeypatch, tmp_path, near_duplicates=[*splits.train[0], *splits.train[1]], **fields)
+
+
+def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
+    divisions = {image: "test" if group == "p0" else "validation" for image, (group, _) in patients().items()}
+    table = tmp_path / "table.csv"
+    table.write_text("image,fold\n" + "\n".join(f"{image},{side}" for image, side in divisions.items()))
+    with pytest.raises(UserError, match=r"leaves a side empty: train 0, validation \d+, test \d+ patches"):
+        divided(monkeypatch, tmp_path, split__protocol="table", split__table=str(table))

@@ -72,7 +72,18 @@ def describe(experiments: Sequence[Experiment], *, as_json: bool, layers: bool) 
     headers = ("of them", "trainable", "moving", "constant", "forward GFLOP", "train step GFLOP")
     print(render(headers, details))
     print()
+    print("\n".join(dict.fromkeys(map(first_weights_line, experiments))))
     print("\n".join(RULES))
+
+
+def first_weights_line(experiment: Experiment) -> str:
+    """Returns what the config has a model start from; nothing is read."""
+    source, model = experiment.settings.pretrained, experiment.settings.model
+    if source.run:
+        return f"First weights: the whole model of the run {source.run}; its classifier if the classes are the same."
+    if source.path:
+        return f"First weights: {model.encoder} from {source.path}; decoder and head from scratch."
+    return "First weights: none; everything from scratch."
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:

@@ -3,7 +3,13 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.split_protocols import k_fold_splits
-from nucseg_jax.data.split_sides import groups_by_side, positions, require_no_near_duplicates, require_sides
+from nucseg_jax.data.split_sides import (
+    groups_by_side,
+    positions,
+    require_no_near_duplicates,
+    require_sides,
+    with_validation,
+)
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 from tests.data.indexes import make_index, patients
 
@@ -70,3 +76,15 @@ def test_an_empty_side_is_refused_if_it_is_used():
     count = len(SPLITS.test)
     with pytest.raises(UserError, match=f"train 0, validation 0, test {count} patches"):
         require_sides(splits)
+
+
+def test_about_a_fifth_of_the_patches_validates_however_unequal_the_groups_are():
+    """Of two groups the smaller one; of many the fold that is nearest to a fifth."""
+    index, info = make_index({"a.png": ("a", 95), "b.png": ("b", 5)})
+    splits = with_validation(index, info, np.zeros(100, np.int8), seed=0)
+    assert (len(splits.train), len(splits.validation)) == (95, 5)
+    index, info = make_index({f"{number}.png": (f"g{number}", 40 if number else 200) for number in range(8)})
+    splits = with_validation(index, info, np.zeros(480, np.int8), seed=0)
+    assert len(splits.validation) in (80, 120)
+    with pytest.raises(UserError, match="1 patch cannot be divided"):
+        with_validation(*make_index({"a.png": ("a", 1)}), np.zeros(1, np.int8), seed=0)

@@ -114,7 +114,7 @@ def make_cohorts(
       free_fields: fields of a config that change no number, such as 'train.feed', and sections, such as 'mesh.'.
       later_fields: what runs did whose config is older than a field, by its name.
     """
-    ignored = {*free_fields, "train.seed", "pretrained.path"}
+    ignored = {*free_fields, "train.seed", "pretrained.path", "pretrained.run"}
     weights = weights_names(runs)
     all_fields = [
         {**comparable_fields(run, ignored, later_fields), WEIGHTS: name}
@@ -162,7 +162,7 @@ def comparable_fields(
 
 
 def weights_names(runs: Sequence[Run]) -> list[str]:
-    """What each run's encoder started from, with a digest where one name stands for several contents."""
+    """Names of what each run started from, with a digest where one name stands for several contents."""
     contents: dict[tuple[str, str], set[str]] = {}
     for run in runs:
         digest = at(run.weights, "digest")
@@ -177,17 +177,24 @@ def weights_names(runs: Sequence[Run]) -> list[str]:
 
 
 def weights_name(run: Run) -> str:
-    """What the encoder started from: 'scratch', 'ImageNet', or the name of a file."""
+    """Returns what the model started from: 'scratch', 'ImageNet', the name of a file, or 'run NAME' of another run."""
+    started_from = at(run.config, "pretrained", "run")
+    if started_from:
+        return f"run {_last_part(started_from)}"
     path = at(run.config, "pretrained", "path")
     if not path:
         return SCRATCH
     name = at(run.weights, "source", "name")
     if not isinstance(name, str):
-        return f"weights {str(path).rstrip('/').rsplit('/', 1)[-1]}"
+        return f"weights {_last_part(path)}"
     official = {file.name for file in OFFICIAL_FILES.values()}
     if name in official or "imagenet" in name.lower():
         return "ImageNet"
     return f"weights {name}"
+
+
+def _last_part(path: Any) -> str:
+    return str(path).rstrip("/").rsplit("/", 1)[-1]
 
 
 def model_name(run: Run) -> str:

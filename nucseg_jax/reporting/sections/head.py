@@ -116,7 +116,7 @@ def describe_cohort(cohort: Cohort) -> str:
     if run.info.name != DATA_SET:
         data = f"{run.info.name}, patches of {run.info.patch_px} px at {run.info.microns_per_px:g} microns per pixel"
     protocol = at(run.config, "split", "protocol")
-    number = f" {at(run.config, 'split', 'number')}" if protocol in ("official", "k_fold") else ""
+    number = "" if protocol == "paper" else f" {at(run.config, 'split', 'number')}"
     anew = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
     statistics = (
         " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""

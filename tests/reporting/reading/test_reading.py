@@ -382,6 +382,22 @@ def test_other_weights_under_one_name_are_another_configuration(run_folders, tmp
     ]
 
 
+def test_a_run_from_a_run_is_a_configuration_of_its_own(run_folders, tmp_path):
+    """The same run under two paths is one; another checkpoint of it is another."""
+    shutil.copytree(run_folders / "scratch_0", tmp_path / "scratch")
+    for number, (path, digest) in enumerate(
+        (("runs/first/", "a"), ("/elsewhere/first", "a"), ("runs/first", "b"))
+    ):
+        folder = shutil.copytree(run_folders / "scratch_0", tmp_path / f"tuned_{number}")
+        changed(folder, pretrained__run=path, train__seed=number)
+        (folder / "pretrained.json").write_text(json.dumps({"run": path, "step": 8, "digest": digest * 64}))
+    assert names_of(tmp_path) == [
+        "DeepLabV3+ ResNet-50, run first aaaaaaaa",
+        "DeepLabV3+ ResNet-50, scratch",
+        "DeepLabV3+ ResNet-50, run first bbbbbbbb",
+    ]
+
+
 def test_commands_keep_what_makes_runs_comparable(run_folders):
     run = read_run(run_folders / "imagenet_1")
     config = json.loads(unet_efficientnet_b4.get_config().to_json())
@@ -404,7 +420,7 @@ def test_what_belongs_to_a_model_or_a_seed_is_no_flag_for_another(run_folders, t
     own = dict(
         model__encoder="efficientnet_b4", model__decoder="unet", model__output_stride=8, model__num_classes=6,
         model__dropout=0.9, model__drop_connect=0.9, model__width=0.25, model__encoder_depths=[1, 1],
-        loss__l2=0.125, train__seed=77, pretrained__path="elsewhere",
+        loss__l2=0.125, train__seed=77, pretrained__path="elsewhere", pretrained__run="runs/first",
     )  # fmt: skip
     changed(folder, **own)
     config = json.loads(unet_efficientnet_b4.get_config().to_json())

@@ -1,0 +1,33 @@
+r"""Your own images (README, "Your own images"): DeepLabV3+ ResNet-50 on a dozen annotated ones, by group.
+
+    python launch.py prepare --config=configs/folder.py --config.data.release_dir=FOLDER
+    python launch.py train   --config=configs/folder.py --workdir=runs/folder --config.pretrained.path=weights/resnet50
+
+Better than encoder weights is a whole trained model: --config.pretrained.run=RUN in place of the last flag.
+With classes: --config.model.num_classes=N, one more than there are. With fewer than five groups:
+--config.split.folds=0.
+
+Hardware: two CPU cores or one GPU. Time: not measured. Expected: not measured.
+"""
+
+import ml_collections
+
+from configs import deeplabv3plus_resnet50
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Few steps: less L2, quick moving statistics, and stains as they differ between laboratories."""
+    config = deeplabv3plus_resnet50.get_config()
+    config.data.source = "folder"
+    config.data.release_dir = "data"
+    config.data.dir = "data_dir/folder"
+    # Whole groups (patients, slides; without them images): three folds train, one validates, one tests.
+    config.split.protocol = "k_fold"
+    config.split.folds = 5
+    config.train.tile_px = 128
+    config.train.epochs = 30
+    config.model.batch_norm_momentum = 0.9
+    config.loss.l2 = 1e-4
+    config.augment.stain_factor = 0.1
+    config.augment.stain_offset = 0.02
+    return config
