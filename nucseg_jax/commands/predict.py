@@ -12,6 +12,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
 from nucseg_jax.core.lock import held
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
 from nucseg_jax.inference.job import Job
@@ -70,15 +71,13 @@ def predict_files(
     settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px)
     if settings.microns_per_px is not None:
         check_resolution(settings.microns_per_px, model_microns_per_px=grid.microns_per_px)
-    has_classes = run.experiment.settings.model.num_classes > 1
     about: dict[str, Any] = {
         "checkpoint_step": run.checkpoint_step,
         "model_digest": run.digest(),
         "settings": dataclasses.asdict(settings),
         "foreground_rule": FOREGROUND_RULE,
         "batch_norm_statistics": "moving",
-        "model_microns_per_px": grid.microns_per_px,
-        "classes": {each.name: list(each.color) for each in run.info.classes} if has_classes else {},
+        **data_facts(run.info, num_classes=run.experiment.settings.model.num_classes),
     }
     predictor = run.predictor(tile_px=tile_px, batch_size=batch_size)
     print(
@@ -124,6 +123,15 @@ def predict_files(
     if failures:
         print(f"{counted(len(failures), 'image')} could not be read; the reasons are in {out / SUMMARY}")
     return len(failures)
+
+
+def data_facts(info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
+    """Facts of the data set that a model was trained on which its outputs depend on, as JSON values.
+
+    The classes' order is that of labels, so that they are a list.
+    """
+    classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
+    return {"model_microns_per_px": info.microns_per_px, "classes": classes if num_classes > 1 else []}
 
 
 @contextlib.contextmanager

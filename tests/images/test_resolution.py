@@ -57,3 +57,12 @@ def test_a_scale_at_which_a_nucleus_is_a_dot_is_refused():
     for microns in (0.049, 1.01, 4.0, math.nan):
         with pytest.raises(UserError, match="a finer level"):
             check_resolution(microns, model_microns_per_px=0.25)
+
+
+@pytest.mark.parametrize("model", [0.01, 0.25, 1.0, 4.0])
+def test_an_image_at_the_model_s_own_scale_can_always_be_used(model):
+    for factor in (0.975, 1.0, 1.025):
+        check_resolution(factor * model, model_microns_per_px=model)
+        assert model_size(1000, 500, factor * model, model_microns_per_px=model) == (1000, 500)
+    with pytest.raises(UserError, match=f"trained at {model:g}"):
+        check_resolution(1.1 * max(model, 1.0), model_microns_per_px=model)

@@ -10,6 +10,7 @@ import pytest
 import zarr
 from PIL import Image
 
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job, resumed
@@ -78,6 +79,50 @@ def test_classes_are_in_every_output(tmp_path):
     assert sorted(feature["properties"]["classification"]["name"] for feature in features) == sorted(
         PANNUKE.class_names
     )
+
+
+def test_names_and_colours_are_those_of_the_data_set(tmp_path):
+    classes = (NucleusClass("Tumour cell", (9, 8, 7)), NucleusClass("stroma", (1, 2, 3)))
+    toy = DatasetInfo("toy", classes, ("a", "b"), microns_per_px=0.5)
+    (summary,) = write([job(tmp_path, "a")], tmp_path, channels=2, info=toy)
+    # Of the five squares' green levels, 0, 2 and 4 are the first class.
+    assert summary["nuclei_by_class"] == {"Tumour cell": 3, "stroma": 2}
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    found = [feature["properties"]["classification"] for feature in features]
+    assert found.count({"name": "Tumour cell", "color": [9, 8, 7]}) == 3
+    assert found.count({"name": "stroma", "color": [1, 2, 3]}) == 2
+    with (tmp_path / "a.nuclei.csv").open() as file:
+        assert sorted(row["class"] for row in csv.DictReader(file)) == ["Tumour cell"] * 3 + ["stroma"] * 2
+    with Image.open(tmp_path / "a.overlay.png") as picture:
+        lines = {color for _, color in picture.convert("RGB").getcolors(10**6)}
+    assert {(9, 8, 7), (1, 2, 3)} <= lines
+    whole = predict_job(job(tmp_path, "a"), ByColour(2), NucleusRule(), toy)
+    whole.write_geojson(tmp_path / "b.geojson")
+    again = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert [feature["properties"]["classification"] for feature in again] == found
+    assert (whole.overlay() == np.array([9, 8, 7])).all(axis=-1).sum() == 3 * 76
+
+
+def test_the_models_grid_is_of_its_own_scale(tmp_path):
+    """What is magnified is told by the model's own microns, whatever they are."""
+    source = array_source(image_of_squares())
+    for model in (0.25, 0.5, 1.0):
+        same, coarse, unknown = (
+            plan_job(
+                tmp_path / "a",
+                source,
+                microns_per_px=microns,
+                model_microns_per_px=model,
+                tile_px=64,
+                overlap_px=16,
+            )
+            for microns in (model, model / 2, None)
+        )
+        assert (same.plan.height, same.plan.width) == (150, 170)
+        assert (coarse.plan.height, coarse.plan.width) == (75, 85)
+        assert (unknown.plan.height, unknown.resolution.microns_per_px) == (150, model)
+        assert unknown.resolution.is_unknown
+        assert not same.resolution.is_unknown
 
 
 def test_without_classes_nothing_speaks_of_them(tmp_path):

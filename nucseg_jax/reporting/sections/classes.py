@@ -32,7 +32,6 @@ from nucseg_jax.reporting.sections.drawing import (
     MOST_LINES,
     chart,
     chunks,
-    literal,
     wrapped,
 )
 from nucseg_jax.reporting.sections.part import Part
@@ -245,7 +244,7 @@ def _draw(figure: Chart, scores: Mapping[Configuration, Sequence[ClassScores]]) 
             if np.isfinite([each.low, each.high]).all():
                 axes.plot([each.low, each.high], [y, y], color=INK, lw=1.2, marker="|", markersize=6)
             axes.text(1.015, y, f"{dice:.3f}", va="center_baseline", fontsize=9)
-    axes.set_yticks(middles, [literal(f"{each.label} ({each.patches})") for each in classes])
+    axes.set_yticks(middles, [f"{each.label} ({each.patches})" for each in classes])
     axes.set_ylim(middles[-1] + len(scores) / 2 + 0.2, -len(scores) / 2 - 0.2)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.linspace(0, 1, 6))

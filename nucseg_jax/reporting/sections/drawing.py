@@ -128,15 +128,6 @@ def panel_rows(number: int, *, columns: int = 2) -> int:
     return -(-number // min(columns, max(number, 1)))
 
 
-def literal(text: str) -> str:
-    r"""The text as matplotlib has to be given it, which takes what stands between dollar signs for mathematics.
-
-    >>> literal("a$b")
-    'a\\$b'
-    """
-    return text.replace("$", r"\$")
-
-
 def wrapped(text: str, *, width_in: float, size_pt: float = 10, bold: bool = False) -> str:
     """The text with line breaks, so that it fits a width."""
     # Of DejaVu Sans, which matplotlib brings along: glyphs are wider than those of most fonts.

@@ -11,7 +11,7 @@ from nucseg_jax.evaluation.scores import class_scores
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.sections.cells import decimal, listed, mean
-from nucseg_jax.reporting.sections.drawing import LOOKS, MOST_LINES, chart, chunks, literal, wrapped
+from nucseg_jax.reporting.sections.drawing import LOOKS, MOST_LINES, chart, chunks, wrapped
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
@@ -145,7 +145,7 @@ def _draw(
             markersize=7,
             label=wrapped(configuration.name, width_in=5.6, size_pt=9),
         )
-    axes.set_yticks(range(len(means)), [literal(label) for label in labels])
+    axes.set_yticks(range(len(means)), labels)
     axes.set_ylim(len(means) - 0.5, -0.5)
     axes.set_xlabel("mean Dice of patches with nuclei")
     axes.margins(x=0.08)

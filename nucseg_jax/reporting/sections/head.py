@@ -122,10 +122,11 @@ def describe_cohort(cohort: Cohort) -> str:
         " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""
     )
     caution = " by patch at random, so that slides may fall on both sides" if protocol == "paper" else ""
+    papers = f" (the paper: {PROTOCOL})" if run.info.name == DATA_SET else ""
     return (
         f"{data}; {protocol} split{number}{caution}; {sizes} patches to train, validate"
         f" and test. Data `{cohort.data_digest[:_DIGEST]}`, split `{cohort.split_digest[:_DIGEST]}`. Training:"
-        f" {_protocol(cohort)} (the paper: {PROTOCOL}).{statistics}"
+        f" {_protocol(cohort)}{papers}.{statistics}"
     )
 
 

@@ -17,7 +17,7 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.paper import CITATION, PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import CITATION, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
@@ -193,7 +193,7 @@ def references(rows: Sequence[Sequence[str]]) -> frozenset[int]:
 
 def _papers(part: Part) -> list[PaperModel]:
     present = {configuration.paper for configuration in part.cohort.scored}
-    return [paper for paper in PAPER_MODELS if paper in present or paper in part.not_run]
+    return [paper for paper in part.papers if paper in present or paper in part.not_run]
 
 
 def _conventions_table(part: Part, split: str) -> list[Block]:
