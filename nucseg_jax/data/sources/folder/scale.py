@@ -4,7 +4,7 @@ Those that state one must agree; none is guessed.
 """
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.images.resolution import MODEL_MICRONS_PER_PX, Resolution, model_size, of_objective
+from nucseg_jax.images.resolution import Resolution, of_objective
 from nucseg_jax.images.source import Source
 
 # As for whole images: scanners' 40x is 0.243 to 0.253.
@@ -50,15 +50,3 @@ def image_resolution(
                 advice="correct the one that is wrong; metadata are lost by saving the image as PNG",
             )
     return found[0]
-
-
-def grid_size(height: int, width: int, *, image_microns: float, grid_microns: float) -> tuple[int, int]:
-    """Height and width of an image on the patches' grid; its own size if the scales differ by less than 3 %.
-
-    >>> grid_size(1000, 500, image_microns=0.5, grid_microns=0.25)
-    (2000, 1000)
-    >>> grid_size(1000, 500, image_microns=0.252, grid_microns=0.25)
-    (1000, 500)
-    """
-    # `model_size` knows one grid; only the ratio of both scales counts.
-    return model_size(height, width, image_microns / grid_microns * MODEL_MICRONS_PER_PX)

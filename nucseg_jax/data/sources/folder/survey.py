@@ -16,10 +16,10 @@ from nucseg_jax.data.labels.annotation import Drawn, LabelKind
 from nucseg_jax.data.sources.folder.grid import PatchGrid, Remainder
 from nucseg_jax.data.sources.folder.image_labels import ImageLabels, read_labels
 from nucseg_jax.data.sources.folder.layout import ImageFiles
-from nucseg_jax.data.sources.folder.scale import grid_size, image_resolution
+from nucseg_jax.data.sources.folder.scale import image_resolution
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
-from nucseg_jax.images.resolution import Resolution
+from nucseg_jax.images.resolution import Resolution, model_size
 
 
 class CutSettings(Protocol):
@@ -132,9 +132,7 @@ def _survey(
         label=labels.annotation.microns_per_px,
         name=str(files.image),
     )
-    size = grid_size(
-        height, width, image_microns=resolution.microns_per_px, grid_microns=settings.microns_per_px
-    )
+    size = model_size(height, width, resolution.microns_per_px, model_microns_per_px=settings.microns_per_px)
     grid = PatchGrid(*size, settings.patch_px, settings.remainder)
     if not grid.tops or not grid.lefts:
         raise UserError(
