@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.data import prepared
 from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
@@ -71,3 +72,12 @@ def test_every_augmentation_of_the_config_reaches_the_step():
     how = parts.recipe(steps_per_epoch=1).augmentation
     assert dataclasses.asdict(how) == dataclasses.asdict(parts.settings.augment)
     assert (how.hue, how.flips) == (0.25, False)
+
+
+def test_the_rows_of_whole_patches_are_split_evenly_whatever_their_size():
+    config = quickstart.get_config()
+    config.mesh.space = 4
+    parts = read_experiment(config)
+    assert parts.make_mesh(256).shape["space"] == parts.make_mesh(512).shape["space"] == 4
+    with pytest.raises(UserError, match="an image of 160 px has 10 rows"):
+        parts.make_mesh(160)
