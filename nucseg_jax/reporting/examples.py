@@ -17,7 +17,7 @@ from nucseg_jax.evaluation.scores import ratios
 
 SPREAD, BEST, WORST = "spread", "best", "worst"
 # Of numpy's kinds of types, one letter a field.
-_KINDS = "iiiiUubbu"
+_KINDS = "iiiiUubbub"
 
 
 class Examples(NamedTuple):
@@ -32,6 +32,7 @@ class Examples(NamedTuple):
       truth: bool [K, H, W].
       prediction: bool [K, H, W], the mask that is scored; like `truth` False in pixels that nobody annotated.
       probability: uint8 [K, H, W], of any nucleus, in 255ths.
+      void: bool [K, H, W], pixels that nobody annotated.
     """
 
     position: np.ndarray
@@ -43,6 +44,7 @@ class Examples(NamedTuple):
     truth: np.ndarray
     prediction: np.ndarray
     probability: np.ndarray
+    void: np.ndarray
 
     def of(self, reason: str) -> np.ndarray:
         """The numbers of those chosen for a reason, in order."""
@@ -107,10 +109,13 @@ def read_examples(path: pathlib.Path) -> Examples:
         with np.load(path, allow_pickle=False) as stored:
             # Files of earlier versions call it by PanNuke's word.
             stored_as = {"group": "tissue"} if "tissue" in stored else {}
-            examples = Examples(**{name: stored[stored_as.get(name, name)] for name in Examples._fields})
+            arrays = {name: stored[stored_as.get(name, name)] for name in Examples._fields if name != "void"}
+            # In data sets of earlier versions every pixel is annotated.
+            arrays["void"] = stored["void"] if "void" in stored else np.zeros_like(arrays["truth"])
+        examples = Examples(**arrays)
         count, height, width = examples.truth.shape
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:5], (count,))
-        expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
+        expected |= dict.fromkeys(("truth", "prediction", "probability", "void"), (count, height, width))
         expected["image"] = (count, height, width, 3)
         if {name: values.shape for name, values in examples._asdict().items()} != expected:
             raise ValueError("arrays of different lengths or sizes")

@@ -75,6 +75,7 @@ class Drawer:
             # Where nobody annotated nothing is right or wrong, and neither scores nor colours say so.
             prediction=prediction if valid_px is None else prediction & valid_px,
             probability=np.concatenate([level for level, _ in seen]),
+            void=np.zeros_like(prediction) if valid_px is None else ~valid_px,
         )
 
 
@@ -86,4 +87,5 @@ def example_sheet(examples: Examples) -> np.ndarray:
         examples.probability / 255.0,
         examples.prediction,
         [examples.name(number) for number in range(len(examples.position))],
+        void=examples.void,
     )

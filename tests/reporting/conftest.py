@@ -99,6 +99,7 @@ def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> Non
         truth=truth,
         prediction=prediction,
         probability=np.where(prediction, 225, 12).astype(np.uint8),
+        void=np.zeros_like(truth),
     )
     reporting_examples.write_examples(path, kept)
 

@@ -237,6 +237,8 @@ def test_a_split_scores_as_its_annotated_pixels_alone(classes):
             assert found.result[name] == pytest.approx(value, rel=1e-4), name
     # Pictures show no error, no nucleus and no Dice of a pixel that nobody annotated.
     assert not (drawn.truth | drawn.prediction)[with_nothing == VOID_LABEL].any()
+    np.testing.assert_array_equal(drawn.void, with_nothing == VOID_LABEL)
+    assert not expected_drawn.void.any()
     np.testing.assert_array_equal(drawn.truth[kept][:, :, ::2], expected_drawn.truth)
     assert drawn.dice(4) is None
     assert [drawn.dice(k) for k in np.flatnonzero(kept)] == [expected_drawn.dice(k) for k in range(7)]
