@@ -62,7 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.decoder = "deeplabv3plus"
     # Of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for deeplabv3plus_dilated.
     model.output_stride = 16
-    # 1 = nucleus or not (the paper); 6 = background and PanNuke's five classes.
+    # 1 = nucleus or not (the paper); else background and each class of the data set, 6 for PanNuke's five.
     model.num_classes = 1
     # Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.
     model.dropout = 0.7
@@ -126,7 +126,8 @@ def get_config() -> ml_collections.ConfigDict:
     train.epochs = 120
     train.batch_size = 8
     train.lr = 1e-4
-    # Side of the square tiles patches are cut into; 256 = whole patches.
+    # Side of the square tiles that patches are cut into: a multiple of 32 that divides a patch; 256 = PanNuke's whole
+    # patches.
     train.tile_px = 256
     # Of initial weights, order, augmentation and dropout.
     train.seed = 0
@@ -181,7 +182,7 @@ def get_config() -> ml_collections.ConfigDict:
     augment.noise_sd = 0.0
 
     evaluation = config.eval = ml_collections.ConfigDict()
-    # Whole 256 px patches a batch; no score depends on it.
+    # Whole patches a batch; no score depends on it.
     evaluation.batch_size = 8
     # Batch norm's statistics estimated anew on the training tiles before every evaluation; the paper uses the
     # moving ones, which lag behind the weights while strong L2 still shrinks them.

@@ -142,3 +142,12 @@ def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
     table.write_text("image,fold\n" + "\n".join(f"{image},{side}" for image, side in divisions.items()))
     with pytest.raises(UserError, match=r"leaves a side empty: train 0, validation \d+, test \d+ patches"):
         divided(monkeypatch, tmp_path, split__protocol="table", split__table=str(table))
+
+
+def test_the_rows_of_whole_patches_are_split_evenly_whatever_their_size():
+    config = quickstart.get_config()
+    config.mesh.space = 4
+    parts = read_experiment(config)
+    assert parts.make_mesh(256).shape["space"] == parts.make_mesh(512).shape["space"] == 4
+    with pytest.raises(UserError, match="an image of 160 px has 10 rows"):
+        parts.make_mesh(160)

@@ -17,7 +17,7 @@ from nucseg_jax.evaluation.scores import ratios
 
 SPREAD, BEST, WORST = "spread", "best", "worst"
 # Of numpy's kinds of types, one letter a field.
-_KINDS = "iiiiUUiiubbu"
+_KINDS = "iiiiUUiiubbub"
 _PER_PATCH = 8
 
 
@@ -35,6 +35,7 @@ class Examples(NamedTuple):
       truth: bool [K, H, W].
       prediction: bool [K, H, W], the mask that is scored; like `truth` False in pixels that nobody annotated.
       probability: uint8 [K, H, W], of any nucleus, in 255ths.
+      void: bool [K, H, W], pixels that nobody annotated.
     """
 
     position: np.ndarray
@@ -49,6 +50,7 @@ class Examples(NamedTuple):
     truth: np.ndarray
     prediction: np.ndarray
     probability: np.ndarray
+    void: np.ndarray
 
     def of(self, reason: str) -> np.ndarray:
         """The numbers of those chosen for a reason, in order."""
@@ -124,10 +126,12 @@ def read_examples(path: pathlib.Path, info: DatasetInfo) -> Examples:
         if "source" not in arrays:
             nowhere: np.ndarray = np.zeros(len(arrays["position"]), np.int32)
             arrays |= {"source": np.full(len(nowhere), ""), "top": nowhere, "left": nowhere}
+        # In data sets of earlier versions every pixel is annotated.
+        arrays.setdefault("void", np.zeros_like(arrays["truth"]))
         examples = Examples(**{name: arrays[name] for name in Examples._fields})
         count, height, width = examples.truth.shape
         expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:_PER_PATCH], (count,))
-        expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
+        expected |= dict.fromkeys(("truth", "prediction", "probability", "void"), (count, height, width))
         expected["image"] = (count, height, width, 3)
         if {name: values.shape for name, values in examples._asdict().items()} != expected:
             raise ValueError("arrays of different lengths or sizes")

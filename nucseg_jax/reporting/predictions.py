@@ -81,6 +81,7 @@ class Drawer:
             # Where nobody annotated nothing is right or wrong, and neither scores nor colours say so.
             prediction=prediction if valid_px is None else prediction & valid_px,
             probability=np.concatenate([level for level, _ in seen]),
+            void=np.zeros_like(prediction) if valid_px is None else ~valid_px,
         )
 
 
@@ -92,4 +93,5 @@ def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
         examples.probability / 255.0,
         examples.prediction,
         [examples.name(number, info) for number in range(len(examples.position))],
+        void=examples.void,
     )

@@ -119,6 +119,7 @@ def write_examples(
         truth=truth,
         prediction=prediction,
         probability=np.where(prediction, 225, 12).astype(np.uint8),
+        void=np.zeros_like(truth),
     )
     reporting_examples.write_examples(path, kept)
 

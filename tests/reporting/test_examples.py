@@ -20,7 +20,7 @@ def examples_of(count: int) -> Examples:
         name: rng.integers(0, 9, count).astype(np.int32)
         for name in ("position", "fold", "row", "group", "top", "left")
     }
-    masks = {name: rng.random((count, 8, 8)) < 0.5 for name in ("truth", "prediction")}
+    masks = {name: rng.random((count, 8, 8)) < 0.5 for name in ("truth", "prediction", "void")}
     return Examples(
         **numbers,
         **masks,
@@ -41,6 +41,16 @@ def test_round_trip_and_choice(tmp_path):
         assert found.dtype == expected.dtype
     np.testing.assert_array_equal(read.only("best").image, examples.image[examples.chosen == "best"])
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_earlier_versions_have_every_pixel_annotated(tmp_path):
+    path = examples_path(tmp_path, "test")
+    older = examples_of(3)._asdict()
+    del older["void"]
+    np.savez_compressed(path, **older)
+    read = read_examples(path)
+    assert not read.void.any()
+    np.testing.assert_array_equal(read.truth, older["truth"])
 
 
 def test_a_damaged_file_is_named(tmp_path):

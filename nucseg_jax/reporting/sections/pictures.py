@@ -24,9 +24,11 @@ from nucseg_jax.reporting.overlays import (
     MISSING,
     PREDICTION_LINE,
     TRUTH_LINE,
+    VOID_LEGEND,
     error_overlay,
     outline_overlay,
     prediction_sheet,
+    shaded,
 )
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading import next_command
@@ -176,7 +178,7 @@ def _sheet(
     legend: Sequence[tuple[str, tuple[int, int, int]]],
 ) -> Figure:
     """Patches downwards; the tissue, then each model's overlay to the right."""
-    rows, captions, words = [], [], []
+    rows, captions, words, has_void = [], [], [], False
     numbers: list[tuple[Value, ...]] = []
     for position in positions:
         of_runs = [(each, each.examples.at_position(position)) for each in pictured]
@@ -189,14 +191,18 @@ def _sheet(
                 texts.append("not kept by this run")
                 continue
             examples = each.examples
-            pictures.append(overlay(examples.image[own], examples.truth[own], examples.prediction[own]))
+            drawn = overlay(examples.image[own], examples.truth[own], examples.prediction[own])
+            pictures.append(shaded(drawn, examples.void[own]))
+            has_void = has_void or bool(examples.void[own].any())
             dice = examples.dice(own)
-            texts.append(f"Dice {decimal(dice, 3)}" if dice is not None else "no nucleus, none predicted")
+            nothing = "not annotated" if examples.void[own].all() else "no nucleus, none predicted"
+            texts.append(f"Dice {decimal(dice, 3)}" if dice is not None else nothing)
             numbers.append(_example_row(each, own))
             words.append(f"{each.name(own)}: {each.heading} {texts[-1]}")
         rows.append(pictures)
         captions.append(texts)
     headings = ["tissue", *(each.heading for each in pictured)]
+    legend = (*legend, *VOID_LEGEND) if has_void else legend
     sheet = contact_sheet(rows, headings=headings, captions=captions, legend=legend)
     return Figure(
         name,
@@ -220,6 +226,7 @@ def _best_and_worst(name: str, each: Pictured) -> Figure:
         examples.probability[numbers] / 255.0,
         examples.prediction[numbers],
         [f"{reason}: {each.name(number)}" for reason, number in chosen],
+        void=examples.void[numbers],
     )
     caption = (
         f"{each.heading}: the test patches with the highest and the lowest Dice among those that have nuclei."
