@@ -76,7 +76,7 @@ def contact_sheet(
         for column, text in enumerate((caption,) if isinstance(caption, str) else caption):
             at = (_MARGIN_PX + column * (width + _GAP_PX), top + row * pitch + height + _GAP_PX // 2)
             room = size[0] - at[0] - _MARGIN_PX if isinstance(caption, str) else width
-            draw.text(at, _shortened(text, caption_font, room), fill=_FAINT, font=caption_font)
+            draw.text(at, shortened(text, caption_font, room), fill=_FAINT, font=caption_font)
     _draw_legend(draw, legend, caption_font, right=size[0] - _MARGIN_PX, top=top + len(rows) * pitch)
     return np.asarray(sheet)
 
@@ -93,7 +93,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
     return lines
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """The text, or its beginning and its longer end with dots between, so that it fits a width."""
     kept = len(text)
     short = text
