@@ -38,7 +38,7 @@ _OLD_IDS = {
     "TMACoreObject": "tmaCore",
     "PathRootObject": "root",
 }
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN, _LONGEST_NAME = 60, 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -134,7 +134,7 @@ def _class_name(classification: Any, place: str) -> str | None:
         classification = names if names is None or isinstance(names, str) else _joined(names, place)
     if classification is None or classification == "":
         return None
-    if not isinstance(classification, str):
+    if not isinstance(classification, str) or len(classification) > _LONGEST_NAME:
         raise UserError(f"{place} has the classification {_shown(classification)}", expected="a name")
     return classification
 

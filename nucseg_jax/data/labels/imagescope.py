@@ -34,6 +34,7 @@ _NO_AREAS = {"3", "4", "5"}
 # The attribute that ImageScope gives to every layer.
 _DESCRIPTION = "Description"
 _LONGEST_NAME = 100
+_MOST_DEPTH = 64
 
 
 @dataclasses.dataclass
@@ -145,6 +146,11 @@ class _Reader:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Takes an element; those that are not of the format are passed over, with all inside."""
         self._open.append(tag)
+        if len(self._open) > _MOST_DEPTH:
+            raise UserError(
+                f"the XML is nested deeper than {_MOST_DEPTH} levels",
+                expected="Annotations of Aperio ImageScope",
+            )
         if len(self._open) == 1:
             if tag != "Annotations":
                 raise UserError(f"the XML is of {tag[:100]!r}", expected="Annotations of Aperio ImageScope")

@@ -8,6 +8,8 @@ inst_centroid  [K, 2], optional: x, y of each nucleus; checked against inst_map
 
 import dataclasses
 import pathlib
+import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.io
@@ -26,6 +28,7 @@ _USED = ("inst_map", "inst_type", "type_map", "inst_centroid")
 _CENTROID_TOLERANCE_PX = 2.0
 # Published centroids of single nuclei may be off; those of another order of nuclei all are.
 _LARGEST_SHARE_OFF = 0.05
+_MOST_NAMES, _LONGEST_NAME = 10, 60
 _PLACE_ADVICE = "write inst_type and inst_centroid in the order of the sorted ids of inst_map"
 
 
@@ -43,10 +46,17 @@ def read_mat(path: pathlib.Path, image_height: int, image_width: int) -> Annotat
         raise UserError(
             "the file is of MATLAB 7.3 (HDF5), which is not read", advice="save it with save(..., '-v7')"
         )
+    with warnings.catch_warnings():
+        # SciPy warns where a number format or a second variable of one name is not understood, and reads on.
+        warnings.simplefilter("error", UserWarning)
+        return _annotation(path, image_height, image_width)
+
+
+def _annotation(path: pathlib.Path, image_height: int, image_width: int) -> Annotation:
     shapes = {name: shape for name, shape, _ in scipy.io.whosmat(str(path), appendmat=False)}
     if "inst_map" not in shapes:
         raise UserError(
-            f"it holds no inst_map, but {', '.join(sorted(shapes)[:10]) or 'nothing'}",
+            f"it holds no inst_map, but {_listed(shapes) or 'nothing'}",
             expected="inst_map: the id of a nucleus for each pixel",
         )
     for name in ("inst_map", "type_map"):
@@ -64,11 +74,14 @@ def read_mat(path: pathlib.Path, image_height: int, image_width: int) -> Annotat
     classes, notes = _classes(variables, number, ids)
     if "inst_centroid" in variables:
         notes += _check_centroids(variables["inst_centroid"], number, ids)
-    unused = sorted(set(shapes) - set(_USED))
-    if unused:
-        notes.append(f"variables that are not read: {', '.join(unused[:10])}")
+    if unused := set(shapes) - set(_USED):
+        notes.append(f"variables that are not read: {_listed(unused)}")
     annotation = of_instances(number, ids, classes)
     return dataclasses.replace(annotation, notes=(*annotation.notes, *notes))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(name[:_LONGEST_NAME] for name in sorted(names)[:_MOST_NAMES])
 
 
 def _numbers(name: str, values: object) -> np.ndarray:

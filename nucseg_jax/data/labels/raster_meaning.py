@@ -31,6 +31,8 @@ LabelKind = Literal["auto", "instances", "mask", "classes"]
 
 _MOST_CLASSES_OF_AUTO = 20
 _LEAST_SHARE_IN_ONE_PIECE = 0.9
+# Ids up to this are looked up, larger ones searched for.
+_LARGEST_TABLE = 1 << 24
 # Masks of nuclei cover less, even in lymphoid tissue; masks whose nuclei are 0 cover more.
 _DENSE_SHARE = 0.65
 
@@ -67,11 +69,15 @@ def numbered(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       number: int32 [H, W], 0..K.
       sorted_ids: [K], the id of each number.
     """
-    found, number = np.unique(ids, return_inverse=True)
-    number = number.reshape(ids.shape).astype(np.int32)
-    if found.size and found[0] == 0:
-        return number, found[1:]
-    return number + np.int32(1), found
+    found = np.unique(ids)
+    found = found[found != 0]
+    if not found.size or int(found[-1]) >= _LARGEST_TABLE:
+        number: np.ndarray = np.searchsorted(found, ids, side="right").astype(np.int32)
+    else:
+        table: np.ndarray = np.zeros(int(found[-1]) + 1, np.int32)
+        table[found.astype(np.intp)] = np.arange(1, len(found) + 1)
+        number = table[ids.astype(np.intp)]
+    return number, found
 
 
 def of_instances(

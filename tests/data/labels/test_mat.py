@@ -126,3 +126,16 @@ def test_a_tile_of_consep_is_read_as_it_was_written(shared, tmp_path):
         np.testing.assert_array_equal(result.instance > 0, ids > 0)
         assert annotation.nucleus_count == len(np.unique(ids)) - 1
         assert (np.unique(ids)[1:][result.instance[ids > 0] - 1] == ids[ids > 0]).all()
+
+
+def test_long_names_do_not_fill_the_message_and_doubtful_numbers_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"holds no inst_map, but a{60}\n") as caught:
+        scipy.io.savemat(tmp_path / "a.mat", {"a" * 5000: np.zeros((40, 60))}, format="4")
+        read(tmp_path / "a.mat", 40, 60)
+    assert len(str(caught.value)) < 1000
+    scipy.io.savemat(tmp_path / "a.mat", {"inst_map": np.zeros((40, 60))}, format="4")
+    content = (tmp_path / "a.mat").read_bytes()
+    # The thousands of the first word are the format of numbers: 3 is VAX G-float.
+    (tmp_path / "a.mat").write_bytes((3000).to_bytes(4, "little") + content[4:])
+    with pytest.raises(UserError, match="VAX G-float"):
+        read(tmp_path / "a.mat", 40, 60)
