@@ -13,6 +13,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data import prepared
 from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.training.schedule import Schedule
@@ -78,10 +79,10 @@ def test_every_augmentation_of_the_config_reaches_the_step():
     assert (how.hue, how.flips) == (0.25, False)
 
 
-def divided(monkeypatch, tmp_path, *, near_duplicates=(), divisions=None, **fields):
+def divided(monkeypatch, tmp_path, *, near_duplicates=(), used=SPLIT_NAMES, **fields):
     """The plan of a config on a data set of eight patients that lies nowhere."""
     images = patients()
-    index, info = make_index(images, divisions=divisions)
+    index, info = make_index(images)
     pairs = np.asarray(near_duplicates, np.int32).reshape(-1, 4)
     dataset = StoredDataset(tmp_path, info, index, "d" * 64, pairs)
     monkeypatch.setattr(prepared, "open_dataset", lambda data_dir: dataset)
@@ -89,7 +90,7 @@ def divided(monkeypatch, tmp_path, *, near_duplicates=(), divisions=None, **fiel
     for name, value in fields.items():
         section, field = name.split("__")
         config[section][field] = value
-    return read_experiment(config).plan()
+    return read_experiment(config).plan(used)
 
 
 def test_every_protocol_takes_its_fields_from_the_config(monkeypatch, tmp_path):
@@ -142,6 +143,8 @@ def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
     table.write_text("image,fold\n" + "\n".join(f"{image},{side}" for image, side in divisions.items()))
     with pytest.raises(UserError, match=r"leaves a side empty: train 0, validation \d+, test \d+ patches"):
         divided(monkeypatch, tmp_path, split__protocol="table", split__table=str(table))
+    # `evaluate` uses one alone.
+    divided(monkeypatch, tmp_path, used=["test"], split__protocol="table", split__table=str(table))
 
 
 def test_the_rows_of_whole_patches_are_split_evenly_whatever_their_size():
