@@ -119,15 +119,16 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
             patches = tqdm.tqdm(
                 patches, desc="prepare", total=opened.patch_count, unit=" patches", disable=None
             )
-        # TensorFlow Datasets exhausts one split after another, so that all take from one stream.
+        # TensorFlow Datasets exhausts one split after another, so that all take from one stream. A bar gives a new one
+        # each time it is asked, and the first to end closes the bar's.
+        stream = iter(patches)
         return {
-            f"fold{part}": self._generate_examples(patches, part, size) for part, size in enumerate(sizes, 1)
+            f"fold{part}": self._generate_examples(stream, part, size) for part, size in enumerate(sizes, 1)
         }
 
     def _generate_examples(
-        self, patches: Iterator[Patch], part: int, size: int
+        self, stream: Iterator[Patch], part: int, size: int
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        stream = iter(patches)
         for row in range(size):
             patch = next(stream)
             self.info.metadata.tally.add(part, row, patch)

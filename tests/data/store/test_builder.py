@@ -14,8 +14,8 @@ from nucseg_jax.data.store.location import NUCLEI, dataset_folder
 from tests.data.store.opened import INFO, draw_patch, open_drawn, with_patches
 
 
-def build(opened, data_dir):
-    Nuclei(opened, data_dir=data_dir).download_and_prepare()
+def build(opened, data_dir, **options):
+    Nuclei(opened, data_dir=data_dir, **options).download_and_prepare()
     return dataset_folder(data_dir, NUCLEI)
 
 
@@ -26,11 +26,14 @@ def require_equal(found: Patches, expected):
         assert found.group[row] == patch.group
 
 
-def test_patches_come_back_with_their_places_from_parts_of_a_bounded_size(tmp_path, monkeypatch):
+@pytest.mark.parametrize("show_progress", [False, True])
+def test_patches_come_back_with_their_places_from_parts_of_a_bounded_size(
+    tmp_path, monkeypatch, show_progress
+):
     monkeypatch.setattr(builder, "PART_BYTES", builder.record_bytes(64) * 3)
     info = dataclasses.replace(INFO, has_void=True)
     opened = open_drawn(8, info)
-    folder = build(opened, tmp_path)
+    folder = build(opened, tmp_path, show_progress=show_progress)
     expected = list(opened.patches())
     dataset = reader.open_dataset(tmp_path)
     assert dataset.index.fold_sizes == {1: 2, 2: 3, 3: 3}
