@@ -106,9 +106,11 @@ TRACE = flags.DEFINE_string("trace", None, "profile: a folder for a trace that T
 # Commands import what they need when they are called, so that help and errors in flags come at once.
 def prepare() -> None:
     """Runs `prepare`."""
+    from nucseg_jax.commands.next_command import Invocation
     from nucseg_jax.commands.prepare import prepare
 
-    prepare(config_experiment().data)
+    experiment = config_experiment()
+    prepare(experiment.data, Invocation(sys.argv, experiment.settings.model.num_classes))
 
 
 def train() -> None:

@@ -56,9 +56,9 @@ def test_without_a_data_set_the_command_that_makes_it_is_named(tmp_path, read):
 
 
 @pytest.mark.parametrize("folds", [[], [0], [1, 4], [2, 2]])
-def test_folds_that_do_not_exist_are_refused(tmp_path, folds):
+def test_folds_that_do_not_exist_are_refused(data_dir, folds):
     with pytest.raises(ValueError, match=r"some of \(1, 2, 3\)"):
-        reader.read_folds(tmp_path, folds)
+        reader.read_folds(data_dir, folds)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from nucseg_jax.data.sources.pannuke.appearance import appearance
+from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 
-REAL = pathlib.Path(__file__).parents[4] / "shared" / "data"
+REAL = pathlib.Path(__file__).parents[3] / "shared" / "data"
 
 
 def looks(images, labels):

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nucseg_jax.data.dataset_info import VOID_LABEL
+
 
 class Appearance(NamedTuple):
     """The look of one patch's nuclei.
@@ -28,7 +30,7 @@ def appearance(image: np.ndarray, label: np.ndarray) -> Appearance | None:
 
     Args:
       image: uint8 [H, W, 3], RGB.
-      label: uint8 [H, W], 0 = background.
+      label: uint8 [H, W], 0 = background; pixels of `VOID_LABEL` are left out.
 
     Returns:
       The look of the nuclei; None where a patch has no nucleus, or nothing else.
@@ -38,12 +40,12 @@ def appearance(image: np.ndarray, label: np.ndarray) -> Appearance | None:
     >>> appearance(image, np.array([[1, 1], [0, 0]], np.uint8))
     Appearance(is_bright=False, is_blue_darker=False)
     """
-    is_nucleus = (label > 0).ravel()
-    count = int(np.count_nonzero(is_nucleus))
-    if not 0 < count < is_nucleus.size:
+    is_nucleus, is_rest = ((label > 0) & (label != VOID_LABEL)).ravel(), (label == 0).ravel()
+    count, rest = int(np.count_nonzero(is_nucleus)), int(np.count_nonzero(is_rest))
+    if not count or not rest:
         return None
     # By far the fastest sums, and exact: whole numbers below 2^24 in patches of 256 px.
     pixels: np.ndarray = image.reshape(-1, 3).astype(np.float32)
-    inside, outside = (part.astype(np.float32) @ pixels for part in (is_nucleus, ~is_nucleus))
-    darker = outside / (is_nucleus.size - count) - inside / count
+    inside, outside = (part.astype(np.float32) @ pixels for part in (is_nucleus, is_rest))
+    darker = outside / rest - inside / count
     return Appearance(bool(darker.sum() <= 0), bool(darker[2] > darker[0]))
