@@ -29,8 +29,7 @@ def write_index(folder: pathlib.Path, index: PatchIndex, info: DatasetInfo) -> N
     groups = [info.groups[group] for group in index.group.tolist()]
     # The writer of Python 3.11 leaves a carriage return unquoted, and its reader ends the line there.
     has_returns = any("\r" in name for name in {*groups, *index.image, *index.division})
-    quoting = csv.QUOTE_ALL if has_returns else csv.QUOTE_MINIMAL
-    table = csv.writer(text, lineterminator="\n", quoting=quoting)
+    table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if has_returns else csv.QUOTE_MINIMAL)
     table.writerow(_COLUMNS)
     table.writerows(
         zip(
