@@ -70,7 +70,7 @@ def digest_of_source(opened: OpenedSource, scratch: pathlib.Path) -> str:
 
 
 class SpreadSample:
-    """Keeps a few patches, spread over a stream: of each stretch the first one with a nucleus, else its first.
+    """Keeps a few patches of a stream: one of each stretch, drawn from those with a nucleus if it has any.
 
     Attributes:
       patches: those kept.
@@ -84,16 +84,21 @@ class SpreadSample:
 
     @property
     def patches(self) -> list[Patch]:
-        """What was kept, in order."""
+        """The patches kept, in order."""
         return [patch for _, patch in sorted(self._kept.items())]
 
     def taken_from(self, patches: Iterator[Patch]) -> Iterator[Patch]:
-        """Gives the patches on as they pass by."""
+        """Gives the patches on as they pass by; the same ones are kept each time."""
+        drawn = np.random.default_rng(0)
+        seen: dict[int, int] = {}
         for position, patch in enumerate(patches):
             stretch = position * self._stretches // self._count
-            kept = self._kept.get(stretch)
-            if kept is None or (not kept.instance.any() and patch.instance.any()):
-                self._kept[stretch] = patch
+            if patch.instance.any():
+                seen[stretch] = seen.get(stretch, 0) + 1
+                if drawn.random() * seen[stretch] < 1:  # Each with the same probability in the end.
+                    self._kept[stretch] = patch
+            else:
+                self._kept.setdefault(stretch, patch)
             yield patch
 
 
