@@ -116,7 +116,7 @@ def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outli
     if polygon is None:
         notes["outline", "with less than three vertices left out"] += 1
         return None
-    return Outline(polygon, f"{place} ({name})" if name else place, name)
+    return Outline(polygon, f"{place} ({name})" if name else place, name, is_detected=kind != _READ[0])
 
 
 def _object_type(feature: dict[str, Any], properties: dict[str, Any]) -> Any:

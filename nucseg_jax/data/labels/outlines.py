@@ -16,7 +16,7 @@ from nucseg_jax.images.source import LARGEST_SIDE_PX
 _LEAST_VERTICES = 3
 # Outlines this near to the image, in shares of its longer side, are slips of a pen.
 _SLIP_SHARE = 0.02
-# An outline with as many whole outlines inside is drawn around a region.
+# An outline with as many whole outlines inside is drawn around a region; one of a person with a detection inside, too.
 _LEAST_COVERED = 3
 # Rings that were repaired leave slivers beside the nucleus.
 _SLIVER_SHARE = 0.05
@@ -161,12 +161,17 @@ def _check_pairs(outlines: list[Outline], notes: list[str]) -> None:
     around, inside = np.concatenate([pairs, pairs[:, ::-1]]).T
     is_covered = shapely.covers(geometries[around], geometries[inside])
     covered = np.bincount(around[is_covered], minlength=len(outlines))
-    if covered.max() >= _LEAST_COVERED:
-        most = int(covered.argmax())
+    is_detected: np.ndarray = np.array([each.is_detected for each in outlines])
+    # QuPath keeps the region that it searched as an annotation around its detections.
+    is_region = is_covered & ~is_detected[around] & is_detected[inside]
+    is_around = (covered >= _LEAST_COVERED) | (np.bincount(around[is_region], minlength=len(outlines)) > 0)
+    if is_around.any():
+        most = int(np.where(is_around, covered, 0).argmax())
         raise UserError(
             f"{outlines[most].place} lies around {counted(int(covered[most]), 'other outline')}",
             expected="an outline for each nucleus",
-            advice="delete outlines of regions and tissue, or give the annotated region the class 'Region*' in QuPath",
+            advice="delete outlines of regions and tissue, or of the nuclei that it replaces; the annotated region gets"
+            " the class 'Region*' in QuPath",
         )
     notes.append(f"{counted(len(pairs), 'pair')} of outlines overlap: the later one in the file wins")
 
