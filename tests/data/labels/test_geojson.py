@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -184,3 +185,21 @@ def test_an_annotation_around_a_detection_is_no_nucleus(tmp_path):
     assert read_features(tmp_path, *beside).nucleus_count == 3
     named = feature(shapely.box(0, 0, 40, 40), "Region*")
     assert read_features(tmp_path, named, found).nucleus_count == 1
+
+
+@pytest.mark.parametrize("name", ["Region*", "Ignore*"])
+@pytest.mark.parametrize(
+    ("ring", "reason"),
+    [
+        ([[0, 0], [9, 9], [0, 0]], "less than three vertices"),
+        ([[0, 0], [9, 9], [5, 5], [0, 0]], "no area in the image"),
+        ([[-9, -9], [-1, -9], [-1, -1], [-9, -9]], "no area in the image"),
+        ([[300, 0], [310, 0], [310, 10], [300, 0]], "lies outside the image"),
+    ],
+)
+def test_a_region_that_is_lost_is_refused(tmp_path, name, ring, reason):
+    """Without it, everything would be annotated."""
+    region = polygon(ring)
+    region["properties"]["classification"] = {"name": name}
+    with pytest.raises(UserError, match=f"feature 2 \\({re.escape(name)}\\) .*{reason}"):
+        read_features(tmp_path, feature(BOX), region)
