@@ -113,10 +113,14 @@ def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outli
             geometry = nucleus
     name = _class_name(properties.get("classification"), place)
     polygon = _polygons(geometry, place)
+    if polygon is None and name in (_REGION, _IGNORE):
+        raise UserError(
+            f"{place} ({name}) has less than three vertices", advice="draw the region again, or delete it"
+        )
     if polygon is None:
         notes["outline", "with less than three vertices left out"] += 1
         return None
-    return Outline(polygon, f"{place} ({name})" if name else place, name)
+    return Outline(polygon, f"{place} ({name})" if name else place, name, is_detected=kind != _READ[0])
 
 
 def _object_type(feature: dict[str, Any], properties: dict[str, Any]) -> Any:

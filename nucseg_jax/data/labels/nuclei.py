@@ -99,7 +99,8 @@ class Annotation:
 
         A pixel belongs to the nucleus that holds its centre; a centre on the edge between two pixels or outlines
         belongs to the one on its right or below. Where two outlines hold it, the later one in the file wins. What lies
-        outside the annotated image is background.
+        outside the annotated image is background. Call it from one thread only: outlines are prepared at
+        their first use.
 
         Args:
           top, left, height, width: of the window, px on the grid of patches.

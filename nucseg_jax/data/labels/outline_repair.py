@@ -23,11 +23,13 @@ class Outline:
       geometry: polygon or multipolygon, valid or not.
       place: names it in the file, such as 'region 12'.
       class_name: of its nucleus, None = not stated.
+      is_detected: a program found it, as QuPath's detections and cells.
     """
 
     geometry: shapely.Geometry
     place: str
     class_name: str | None = None
+    is_detected: bool = False
 
 
 def valid_outlines(outlines: Sequence[Outline], notes: list[str]) -> list[Outline]:

@@ -16,7 +16,7 @@ from nucseg_jax.images.source import LARGEST_SIDE_PX
 _LEAST_VERTICES = 3
 # Outlines this near to the image, in shares of its longer side, are slips of a pen.
 _SLIP_SHARE = 0.02
-# An outline with as many whole outlines inside is drawn around a region.
+# An outline with as many whole outlines inside is drawn around a region; one of a person with a detection inside, too.
 _LEAST_COVERED = 3
 # Rings that were repaired leave slivers beside the nucleus.
 _SLIVER_SHARE = 0.05
@@ -75,24 +75,23 @@ def outline_annotation(
     Raises:
       UserError: an outline far outside the image, copies of one with different classes, or one around many others.
     """
-    told = list(notes)
-    outlines = valid_outlines(outlines, told)
-    outlines = _inside(outlines, image_height, image_width, told)
-    outlines = _distinct(outlines, told)
-    _check_pairs(outlines, told)
-    _note_shapes(outlines, image_height * image_width, told)
-    void_notes: list[str] = []
-    regions, ignored = valid_outlines(regions, void_notes), valid_outlines(ignored, void_notes)
+    all_notes = list(notes)
+    outlines = valid_outlines(outlines, all_notes)
+    outlines = _inside(outlines, image_height, image_width, all_notes)
+    outlines = _distinct(outlines, all_notes)
+    _check_pairs(outlines, all_notes)
+    _note_shapes(outlines, image_height * image_width, all_notes)
+    regions = _whole_regions(regions, image_height, image_width, all_notes)
+    ignored = _whole_regions(ignored, image_height, image_width, all_notes)
     if regions:
         annotated = shapely.union_all([each.geometry for each in regions])
         shapely.prepare(annotated)
         is_inside = shapely.intersects(annotated, [each.geometry for each in outlines])
-        told.append(f"{counted(len(regions), 'region')} annotated: everything outside is not")
+        all_notes.append(f"{counted(len(regions), 'region')} annotated: everything outside is not")
         if (outside := len(outlines) - int(is_inside.sum())) > 0:
-            told.append(f"{counted(outside, 'nucleus')} outside of all regions, and not used")
+            all_notes.append(f"{counted(outside, 'nucleus')} outside of all regions, and not used")
     if ignored:
-        told.append(f"{counted(len(ignored), 'region')} ignored")
-    told += void_notes
+        all_notes.append(f"{counted(len(ignored), 'region')} ignored")
     shapes = OutlineShapes(
         tuple(each.geometry for each in outlines),
         tuple(each.geometry for each in regions),
@@ -105,8 +104,23 @@ def outline_annotation(
         tuple(each.class_name for each in outlines),
         has_void=bool(regions or ignored),
         microns_per_px=microns_per_px,
-        notes=tuple(told),
+        notes=tuple(all_notes),
     )
+
+
+def _whole_regions(outlines: Sequence[Outline], height: int, width: int, notes: list[str]) -> list[Outline]:
+    """Returns regions, repaired.
+
+    Raises:
+      UserError: one has no area in the image; without it, other pixels would be annotated.
+    """
+    ignored_notes: list[str] = []
+    kept = _inside(valid_outlines(outlines, notes), height, width, ignored_notes)
+    places = {each.place for each in kept}
+    for each in outlines:
+        if each.place not in places:
+            raise UserError(f"{each.place} has no area in the image", advice="draw it again, or delete it")
+    return kept
 
 
 def _inside(outlines: list[Outline], height: int, width: int, notes: list[str]) -> list[Outline]:
@@ -161,12 +175,17 @@ def _check_pairs(outlines: list[Outline], notes: list[str]) -> None:
     around, inside = np.concatenate([pairs, pairs[:, ::-1]]).T
     is_covered = shapely.covers(geometries[around], geometries[inside])
     covered = np.bincount(around[is_covered], minlength=len(outlines))
-    if covered.max() >= _LEAST_COVERED:
-        most = int(covered.argmax())
+    is_detected: np.ndarray = np.array([each.is_detected for each in outlines])
+    # QuPath keeps the region that it searched as an annotation around its detections.
+    is_region = is_covered & ~is_detected[around] & is_detected[inside]
+    is_around = (covered >= _LEAST_COVERED) | (np.bincount(around[is_region], minlength=len(outlines)) > 0)
+    if is_around.any():
+        most = int(np.where(is_around, covered, 0).argmax())
         raise UserError(
             f"{outlines[most].place} lies around {counted(int(covered[most]), 'other outline')}",
             expected="an outline for each nucleus",
-            advice="delete outlines of regions and tissue, or give the annotated region the class 'Region*' in QuPath",
+            advice="delete outlines of regions and tissue, or of the nuclei that it replaces; the annotated region gets"
+            " the class 'Region*' in QuPath",
         )
     notes.append(f"{counted(len(pairs), 'pair')} of outlines overlap: the later one in the file wins")
 

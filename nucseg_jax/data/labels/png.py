@@ -56,7 +56,7 @@ def read_png(path: pathlib.Path, image_height: int, image_width: int) -> np.ndar
         if colour_type == _PALETTE:
             require_ordered_palette(values, _palette(picture))
     if values.ndim != 2:
-        raise UserError(f"its pixels are {values.shape[2:]} samples", expected="one number for each pixel")
+        raise UserError(f"its pixels have the shape {values.shape[2:]}", expected="one number for each pixel")
     if colour_type == _GREY and bits in (2, 4):
         # Pillow stretches the levels to 0..255.
         values = values // (255 // ((1 << bits) - 1))

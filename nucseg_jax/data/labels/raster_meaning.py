@@ -123,7 +123,7 @@ def _decided(values: np.ndarray, nonzero: list[int]) -> LabelKind:
             return "instances"
     shown = ", ".join(map(str, nonzero[:5])) + (", ..." if len(nonzero) > 5 else "")
     raise UserError(
-        f"the labels have {len(nonzero):,} values beside 0 ({shown}): they could be ids of nuclei or classes",
+        f"the labels have {counted(len(nonzero), 'value')} beside 0 ({shown}): they could be ids of nuclei or classes",
         expected="a statement of what they are",
         advice="set `labels: instances`, `labels: classes` or `labels: mask` in dataset.yaml",
     )
@@ -132,7 +132,7 @@ def _decided(values: np.ndarray, nonzero: list[int]) -> LabelKind:
 def _of_mask(values: np.ndarray, nonzero: list[int]) -> Annotation:
     if len(nonzero) > 1:
         raise UserError(
-            f"the mask has {len(nonzero):,} values beside 0, from {nonzero[0]} to {nonzero[-1]}",
+            f"the mask has {counted(len(nonzero), 'value')} beside 0, from {nonzero[0]} to {nonzero[-1]}",
             expected="two values, 0 and another",
             advice="save it without grey edges, or set `labels: instances` or `labels: classes` in dataset.yaml",
         )

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import tifffile
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.labels.palette import require_ordered_palette
 from nucseg_jax.data.labels.raster import require_size
@@ -59,7 +60,7 @@ def _require_numbers(page: tifffile.TiffPage) -> None:
     advice = "save ids, classes or a mask as a TIFF of one channel"
     if page.samplesperpixel != 1 or page.axes != "YX":
         raise UserError(
-            f"its pixels are {page.samplesperpixel} samples, axes {page.axes}",
+            f"its pixels are {counted(int(page.samplesperpixel), 'sample')}, axes {page.axes}",
             expected="one number for each pixel",
             advice=advice,
         )

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -171,3 +172,34 @@ def test_rings_without_three_vertices_are_left_out_and_counted(tmp_path):
     )
     assert annotation.nucleus_count == 1
     assert annotation.notes == ("3 outlines with less than three vertices left out",)
+
+
+def test_an_annotation_around_a_detection_is_no_nucleus(tmp_path):
+    """QuPath exports the rectangle that was searched beside what was found in it."""
+    found = feature(BOX, kind="detection")
+    for searched in (feature(shapely.box(0, 0, 40, 40)), feature(BOX.buffer(1, join_style="mitre"), "Tumor")):
+        for features in ([searched, found], [found, searched]):
+            with pytest.raises(UserError, match=r"lies around 1 other outline"):
+                read_features(tmp_path, *features)
+    beside = [found, feature(shapely.box(15, 20, 30, 30)), feature(shapely.box(12, 22, 14, 24))]
+    assert read_features(tmp_path, *beside).nucleus_count == 3
+    named = feature(shapely.box(0, 0, 40, 40), "Region*")
+    assert read_features(tmp_path, named, found).nucleus_count == 1
+
+
+@pytest.mark.parametrize("name", ["Region*", "Ignore*"])
+@pytest.mark.parametrize(
+    ("ring", "reason"),
+    [
+        ([[0, 0], [9, 9], [0, 0]], "less than three vertices"),
+        ([[0, 0], [9, 9], [5, 5], [0, 0]], "no area in the image"),
+        ([[-9, -9], [-1, -9], [-1, -1], [-9, -9]], "no area in the image"),
+        ([[300, 0], [310, 0], [310, 10], [300, 0]], "lies outside the image"),
+    ],
+)
+def test_a_region_that_is_lost_is_refused(tmp_path, name, ring, reason):
+    """Without it, everything would be annotated."""
+    region = polygon(ring)
+    region["properties"]["classification"] = {"name": name}
+    with pytest.raises(UserError, match=f"feature 2 \\({re.escape(name)}\\) .*{reason}"):
+        read_features(tmp_path, feature(BOX), region)

@@ -116,6 +116,15 @@ def test_areas_and_centroids_are_those_of_the_nuclei_at_another_scale(tmp_path, 
         assert np.hypot(y.mean() + 0.5 - centre[0] * scale, x.mean() + 0.5 - centre[1] * scale) < 0.5
 
 
+@pytest.mark.parametrize("scale", [(0.5, 0.25), (1.0, 1.0), (2.0, 3.0), (0.3, 1.7)])
+def test_a_pixel_is_drawn_by_its_centre_alone(scale):
+    y, x = (3 + 0.5) / scale[0], (5 + 0.5) / scale[1]
+    dot = shapely.box(x - 0.01, y - 0.01, x + 0.01, y + 0.01)
+    annotation = Annotation(OutlineShapes((dot,), (), (), 100, 100), (None,))
+    result = annotation.draw(0, 0, 9, 9, scale_y=scale[0], scale_x=scale[1], class_number={})
+    assert np.argwhere(result.instance).tolist() == [[3, 5]]
+
+
 def test_scales_of_rows_and_columns_are_not_exchanged():
     number = np.zeros((10, 20), np.int32)
     number[2:4, 10:15] = 1

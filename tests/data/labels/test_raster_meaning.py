@@ -70,6 +70,13 @@ def test_an_empty_annotation_is_legal(kind):
         assert not drawn(annotation, 4, 6, {"a": 1}).instance.any()
 
 
+def test_pieces_of_different_classes_that_touch_are_two_nuclei():
+    values = np.array([[1, 1, 2, 2], [0, 1, 2, 0], [2, 0, 0, 1]], np.uint8)
+    annotation = raster_annotation(values, "classes")
+    assert annotation.classes == (1, 2, 2, 1)
+    np.testing.assert_array_equal(drawn(annotation, 3, 4, {1: 1, 2: 2}).label, values)
+
+
 def test_auto_reads_many_single_pieces_or_high_numbers_as_ids():
     for values in (spots(21), spots(3) * np.uint16(100)):
         assert raster_annotation(values, "auto").notes[0].startswith("the numbers are read as ids of")
