@@ -152,14 +152,20 @@ def _named_files(
     """Files of a sub-folder by key, and those whose endings are not read."""
     entries = visible_entries(folder / name)
     for path in entries:
-        if path.is_dir() and not (name == IMAGES and path.name.lower().endswith(open_source.FOLDER_ENDINGS)):
+        if path.is_dir() and not (name == IMAGES and _belongs_to_an_image(path)):
             raise UserError(
                 f"{path} is a folder",
                 expected=f"files in {folder / name}, none in folders below it",
                 advice="move the files up; which patient or slide an image is of stands in groups.csv",
             )
     known = [path for path in entries if stem(path) is not None]
-    return _by_key(known, stem), [path for path in entries if stem(path) is None]
+    return _by_key(known, stem), [path for path in entries if stem(path) is None and not path.is_dir()]
+
+
+def _belongs_to_an_image(folder: pathlib.Path) -> bool:
+    """Whether a folder is an image (Zarr), or holds the pixels of the .mrxs file beside it."""
+    is_image = folder.name.lower().endswith(open_source.FOLDER_ENDINGS)
+    return is_image or folder.with_name(f"{folder.name}.mrxs").exists()
 
 
 def _by_key(
