@@ -15,7 +15,6 @@ from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.data.labels.annotation import LABEL_ENDINGS
 from nucseg_jax.images import open_source
 from nucseg_jax.images.regular_files import is_companion
-from nucseg_jax.images.source import RefusedImage
 
 IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
 _MOST_NAMED = 5
@@ -163,7 +162,7 @@ def _named_files(
 
 
 def _belongs_to_an_image(folder: pathlib.Path) -> bool:
-    """Whether a folder is an image (Zarr), or holds the pixels of the .mrxs file beside it."""
+    """Returns True for a folder that is an image (Zarr), or holds the pixels of the .mrxs file beside it."""
     is_image = folder.name.lower().endswith(open_source.FOLDER_ENDINGS)
     return is_image or folder.with_name(f"{folder.name}.mrxs").exists()
 
@@ -234,18 +233,3 @@ def _matched(
         ImageFiles(images[key], files[LABELS], files.get(CLASSES), files.get(REGIONS))
         for key, files in sorted(of_image.items(), key=lambda item: images[item[0]].name)
     ]
-
-
-def files_of(each: ImageFiles) -> list[pathlib.Path]:
-    """All files that an image and its labels lie in, those below folders too.
-
-    Raises:
-      RefusedImage: one of them is no regular file, and which.
-    """
-    files = []
-    for path in each.paths:
-        try:
-            files += open_source.files_of(path)
-        except UserError as error:
-            raise RefusedImage(f"{path}: {error}") from None
-    return files
