@@ -74,6 +74,7 @@ def open_consep(settings: FolderSettings) -> OpenedSource:
         settings,
         kind="instances",
         stated=_RESOLUTION,
+        is_published=True,
     )
     notes = [
         f"{_HALVES[name]}/ is not there: {' and '.join(_HALVES[each] + '/' for each in halves)} alone"

@@ -44,7 +44,7 @@ def contact_sheet(patches: Sequence[Patch], info: DatasetInfo) -> np.ndarray:
         raise ValueError("a contact sheet needs at least one patch")
     factor = max(1, math.ceil(_SMALLEST_SIDE_PX / info.patch_px))
     side = info.patch_px * factor
-    columns = min(len(patches), max(1, math.ceil(math.sqrt(len(patches) * 1.5))))
+    columns = min(len(patches), math.ceil(math.sqrt(len(patches))))
     rows = -(-len(patches) // columns)
     width = 2 * _MARGIN_PX + columns * (side + _GAP_PX) - _GAP_PX
     font = ImageFont.load_default(_TEXT_PX)

@@ -25,6 +25,7 @@ from nucseg_jax.images.resolution import Resolution
 
 _IMAGES, _LABELS = "tissue images", "annotations"
 _TEST = "test"
+# That of 40x; single annotations state what the scanner of their slide had, by which nobody resamples.
 _RESOLUTION = Resolution(0.25, "as published: 40x")
 # Of an ID, such as TCGA-B0-5698-01Z-00-DX1: the project, the site and the patient.
 _PATIENT_CHARACTERS = 12
@@ -61,7 +62,9 @@ def open_monuseg(settings: FolderSettings) -> OpenedSource:
         if not files:
             raise UserError(f"{place} holds no image", expected="the published TIFFs")
     # A patient of both parts would be on both sides of the published split.
-    surveyed = survey_images(list(images.values()), settings, kind="instances", stated=_RESOLUTION)
+    surveyed = survey_images(
+        list(images.values()), settings, kind="instances", stated=_RESOLUTION, is_published=True
+    )
     groups = {name: name[:_PATIENT_CHARACTERS] for name in images}
     told = [
         f"{counted(sum(each == part for each in division.values()), 'image')} of the {part}ing set"

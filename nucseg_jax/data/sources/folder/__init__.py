@@ -8,6 +8,7 @@ class_names   classes that labels carry and that are declared -> classes of the 
 image_labels  label, class map and regions of an image -> instance and label of any window
 grid          size of an image -> places of its patches
 cut           image and labels -> patches
+described     what was understood -> sentences for a person
 opening       all of these -> OpenedSource
 source        `open_folder`
 """

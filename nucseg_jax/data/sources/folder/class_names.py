@@ -86,7 +86,7 @@ def class_table(
 
 
 def is_any_nucleus(each: GivenClass) -> bool:
-    """Whether a class only tells that something is a nucleus, as outlines of a model without classes do."""
+    """Returns True for a class that names any nucleus, as outlines of a model without classes have it."""
     return isinstance(each, str) and NucleusClass(each, (0, 0, 0)).column == NUCLEUS
 
 

@@ -36,7 +36,7 @@ class PatchGrid:
 
     @property
     def is_exact(self) -> bool:
-        """Whether patches cover the image and nothing else."""
+        """True where patches cover the image and nothing else."""
         return self.height % self.patch_px == 0 == self.width % self.patch_px
 
     @property

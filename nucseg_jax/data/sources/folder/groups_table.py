@@ -130,8 +130,9 @@ def _of_images(
     path: pathlib.Path, names: Sequence[str], entries: Sequence[str], values: Sequence[str]
 ) -> dict[str, str]:
     """The value of each image, by its name; entries name it with or without its ending."""
-    by_key = {key_of(name): name for name in names}
-    by_key |= {key_of(str(image_stem(pathlib.Path(name)))): name for name in names}
+    by_key = {key_of(str(image_stem(pathlib.Path(name)))): name for name in names}
+    # A whole name goes before the stem of another: 'a.png' beside 'a.png.tif'.
+    by_key |= {key_of(name): name for name in names}
     found: dict[str, str] = {}
     for entry, value in zip(entries, values, strict=True):
         name = by_key.get(key_of(entry))

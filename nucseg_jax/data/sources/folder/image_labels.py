@@ -34,7 +34,7 @@ class ImageLabels:
 
     @property
     def may_be_void(self) -> bool:
-        """Whether `draw` can give `VOID_LABEL`."""
+        """True where `draw` can give `VOID_LABEL`."""
         return self.regions is not None or any(each.has_void for each in (self.annotation, *self.masks))
 
     def draw(

@@ -15,7 +15,6 @@ from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.data.labels.annotation import LABEL_ENDINGS
 from nucseg_jax.images import open_source
 from nucseg_jax.images.regular_files import is_companion
-from nucseg_jax.images.source import RefusedImage
 
 IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
 _MOST_NAMED = 5
@@ -152,14 +151,20 @@ def _named_files(
     """Files of a sub-folder by key, and those whose endings are not read."""
     entries = visible_entries(folder / name)
     for path in entries:
-        if path.is_dir() and not (name == IMAGES and path.name.lower().endswith(open_source.FOLDER_ENDINGS)):
+        if path.is_dir() and not (name == IMAGES and _belongs_to_an_image(path)):
             raise UserError(
                 f"{path} is a folder",
                 expected=f"files in {folder / name}, none in folders below it",
                 advice="move the files up; which patient or slide an image is of stands in groups.csv",
             )
     known = [path for path in entries if stem(path) is not None]
-    return _by_key(known, stem), [path for path in entries if stem(path) is None]
+    return _by_key(known, stem), [path for path in entries if stem(path) is None and not path.is_dir()]
+
+
+def _belongs_to_an_image(folder: pathlib.Path) -> bool:
+    """Returns True for a folder that is an image (Zarr), or holds the pixels of the .mrxs file beside it."""
+    is_image = folder.name.lower().endswith(open_source.FOLDER_ENDINGS)
+    return is_image or folder.with_name(f"{folder.name}.mrxs").exists()
 
 
 def _by_key(
@@ -228,18 +233,3 @@ def _matched(
         ImageFiles(images[key], files[LABELS], files.get(CLASSES), files.get(REGIONS))
         for key, files in sorted(of_image.items(), key=lambda item: images[item[0]].name)
     ]
-
-
-def files_of(each: ImageFiles) -> list[pathlib.Path]:
-    """All files that an image and its labels lie in, those below folders too.
-
-    Raises:
-      RefusedImage: one of them is no regular file, and which.
-    """
-    files = []
-    for path in each.paths:
-        try:
-            files += open_source.files_of(path)
-        except UserError as error:
-            raise RefusedImage(f"{path}: {error}") from None
-    return files

@@ -2,24 +2,25 @@
 
 import dataclasses
 import pathlib
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.folder.class_names import ClassTable
 from nucseg_jax.data.sources.folder.cut import patches_of
+from nucseg_jax.data.sources.folder.described import (
+    about_images,
+    about_labels,
+    about_patches,
+    about_single_images,
+)
 from nucseg_jax.data.sources.folder.groups_table import Grouping
-from nucseg_jax.data.sources.folder.layout import files_of, label_ending, listed
+from nucseg_jax.data.sources.folder.layout import ImageFiles
 from nucseg_jax.data.sources.folder.survey import CutSettings, Surveyed
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
-
-# Sentences on single images; the rest is counted.
-_MOST_NOTES = 20
-_NUMBER = re.compile(r"\d[\d,.]*")
+from nucseg_jax.images import open_source
+from nucseg_jax.images.source import RefusedImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +105,12 @@ def open_surveyed(
         notes=lambda: tuple(notes),
         described=(
             *about.notes,
-            *_about_images(surveyed, settings),
-            *_about_labels(surveyed),
+            *about_images(surveyed, settings),
+            *about_labels(surveyed),
             *classes.described,
-            *_about_patches(surveyed, settings, patch_count),
+            *about_patches(surveyed, settings, patch_count),
             *grouping.described,
-            *_about_single_images(surveyed),
+            *about_single_images(surveyed),
         ),
     )
 
@@ -121,7 +122,7 @@ def _origin(
     about: About,
     more_files: Sequence[pathlib.Path],
 ) -> Mapping[str, Any]:
-    files = [*more_files, *(path for image in surveyed for path in files_of(image.files))]
+    files = [*more_files, *(path for image in surveyed for path in _files_of(image.files))]
     return {
         "kind": about.kind,
         "release_dir": str(folder.resolve()),
@@ -135,81 +136,16 @@ def _origin(
     }
 
 
-def _about_images(surveyed: Sequence[Surveyed], settings: CutSettings) -> list[str]:
-    """A sentence for each kind of image: size, scale, and what becomes of them."""
-    kinds = Counter(
-        (image.height, image.width, image.resolution, image.grid.height, image.grid.width)
-        for image in surveyed
-    )
-    lines = []
-    for (height, width, resolution, grid_height, grid_width), count in kinds.most_common():
-        scaled = (
-            f"resampled to {grid_height:,} x {grid_width:,} px at {settings.microns_per_px:g}"
-            if (grid_height, grid_width) != (height, width)
-            else f"taken as {settings.microns_per_px:g}"
-        )
-        lines.append(
-            f"{counted(count, 'image')} of {height:,} x {width:,} px at {resolution.microns_per_px:g} microns"
-            f" ({resolution.found_in}), {scaled}"
-        )
-    return _first(lines, "size")
+def _files_of(each: ImageFiles) -> list[pathlib.Path]:
+    """All files that an image and its labels lie in, those below folders too.
 
-
-def _about_labels(surveyed: Sequence[Surveyed]) -> list[str]:
-    endings = Counter(label_ending(image.files.label) for image in surveyed)
-    nuclei = sum(sum(image.class_counts.values()) for image in surveyed)
-    told = ", ".join(f"{count:,} {ending}" for ending, count in sorted(endings.items()))
-    lines = [f"{counted(nuclei, 'nucleus')} in labels ({told})"]
-    for count, what in (
-        (sum(image.files.class_map is not None for image in surveyed), "class map"),
-        (sum(image.files.regions is not None for image in surveyed), "file"),
-    ):
-        if count:
-            lines.append(f"{counted(count, what)}" + (" of annotated regions" if what == "file" else ""))
-    empty = [image.files.label.name for image in surveyed if not image.class_counts]
-    if empty:
-        lines.append(f"without any nucleus, so background all over: {listed(empty)}")
-    return lines
-
-
-def _about_patches(surveyed: Sequence[Surveyed], settings: CutSettings, patch_count: int) -> list[str]:
-    lines = [
-        f"{counted(patch_count, 'patch')} of {settings.patch_px} px at {settings.microns_per_px:g} microns"
-    ]
-    inexact = [image for image in surveyed if not image.grid.is_exact]
-    if inexact and settings.remainder == "drop":
-        pixels = sum(image.grid.height * image.grid.width for image in inexact)
-        dropped = sum(image.grid.dropped_share * image.grid.height * image.grid.width for image in inexact)
-        lines.append(
-            f"{round(dropped):,} px ({dropped / pixels:.1%}) of {counted(len(inexact), 'image')} at the lower and right"
-            " edge fill no patch and are left out"
-        )
-    elif inexact:
-        lines.append(
-            f"patches of {counted(len(inexact), 'image')} reach over the lower or right edge: the image is reflected"
-            " there, and the label is void"
-        )
-    all_void = sum(int((~image.has_patch).sum()) for image in surveyed)
-    if all_void:
-        lines.append(f"{counted(all_void, 'patch')} left out: void all over")
-    return lines
-
-
-def _about_single_images(surveyed: Sequence[Surveyed]) -> list[str]:
-    """Sentences on single images; of those that differ in numbers only, the first."""
-    alike: dict[str, list[str]] = {}
-    for image in surveyed:
-        for note in image.notes:
-            alike.setdefault(_NUMBER.sub("#", note), []).append(f"{image.files.name}: {note}")
-    return _first(
-        [
-            notes[0] + (f" (and {counted(len(notes) - 1, 'image')} like it)" if len(notes) > 1 else "")
-            for notes in alike.values()
-        ],
-        "note",
-    )
-
-
-def _first(lines: Sequence[str], noun: str) -> list[str]:
-    more = len(lines) - _MOST_NOTES
-    return [*lines[:_MOST_NOTES], *([f"and {counted(more, noun)} more"] if more > 0 else ())]
+    Raises:
+      RefusedImage: one of them is no regular file, and which.
+    """
+    files = []
+    for path in each.paths:
+        try:
+            files += open_source.files_of(path)
+        except UserError as error:
+            raise RefusedImage(f"{path}: {error}") from None
+    return files

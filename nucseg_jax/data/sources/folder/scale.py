@@ -12,13 +12,20 @@ _SAME_SCALE = 0.03
 
 
 def image_resolution(
-    source: Source, *, stated: Resolution | None, setting: float, label: float | None, name: str
+    source: Source,
+    *,
+    stated: Resolution | None,
+    is_published: bool = False,
+    setting: float,
+    label: float | None,
+    name: str,
 ) -> Resolution:
     """Decides the resolution of an image.
 
     Args:
       source: the image.
       stated: of the whole data set; None = not given.
+      is_published: `stated` is true whatever single files state, as everybody reads a published data set.
       setting: of the config; 0 = not given.
       label: of the label file; None = not given.
       name: of the image, for messages.
@@ -29,9 +36,10 @@ def image_resolution(
     found = [
         *([stated] if stated is not None else ()),
         *([Resolution(setting, "data.image_microns_per_px")] if setting else ()),
-        *([source.resolution] if source.resolution is not None else ()),
-        *([Resolution(label, "its label file")] if label is not None else ()),
     ]
+    if not is_published:
+        found += [source.resolution] if source.resolution is not None else []
+        found += [Resolution(label, "its label file")] if label is not None else []
     if not found:
         power = source.objective_power
         usual = of_objective(power).microns_per_px if power is not None else None

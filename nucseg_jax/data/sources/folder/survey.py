@@ -98,7 +98,12 @@ class Surveyed:
 
 
 def survey_images(
-    images: Sequence[ImageFiles], settings: CutSettings, *, kind: LabelKind, stated: Resolution | None
+    images: Sequence[ImageFiles],
+    settings: CutSettings,
+    *,
+    kind: LabelKind,
+    stated: Resolution | None,
+    is_published: bool = False,
 ) -> list[Surveyed]:
     """Looks at every image and its labels.
 
@@ -107,15 +112,21 @@ def survey_images(
       settings: patch size, scale, and what becomes of the edge.
       kind: of raster labels.
       stated: resolution of all images, as the data set states it; None = it does not.
+      is_published: `stated` is true whatever single files state.
 
     Raises:
       UserError: the first file that cannot be used, and why.
     """
-    return [_survey(files, settings, kind=kind, stated=stated) for files in images]
+    return [_survey(files, settings, kind=kind, stated=stated, is_published=is_published) for files in images]
 
 
 def _survey(
-    files: ImageFiles, settings: CutSettings, *, kind: LabelKind, stated: Resolution | None
+    files: ImageFiles,
+    settings: CutSettings,
+    *,
+    kind: LabelKind,
+    stated: Resolution | None,
+    is_published: bool,
 ) -> Surveyed:
     source = open_source(files.image)
     try:
@@ -128,6 +139,7 @@ def _survey(
     resolution = image_resolution(
         source,
         stated=stated,
+        is_published=is_published,
         setting=settings.image_microns_per_px,
         label=labels.annotation.microns_per_px,
         name=str(files.image),

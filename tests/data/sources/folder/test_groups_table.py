@@ -38,6 +38,12 @@ def test_a_table_names_images_with_or_without_ending_in_any_order(tmp_path, text
     assert grouping.division == {"a.png": "train", "b.tif": "test"}
 
 
+def test_a_whole_name_goes_before_the_stem_of_another(tmp_path):
+    (tmp_path / "groups.csv").write_text("image,group\na.png,p1\na.png.tif,p2\n")
+    images = [ImageFiles(pathlib.Path(name), pathlib.Path(name)) for name in ("a.png", "a.png.tif")]
+    assert read_grouping(tmp_path, images, {}).group == {"a.png": "p1", "a.png.tif": "p2"}
+
+
 def test_a_group_in_two_divisions_is_told(tmp_path):
     grouping = read(tmp_path, "image,group,division\na,p1,train\nb,p1,test\n")
     assert any("in more than one division: 1 group: p1" in line for line in grouping.described)

@@ -48,6 +48,20 @@ def test_files_are_matched_by_name_whatever_their_endings(tmp_path):
     assert "images/notes.txt" in notes[0]
 
 
+def test_folders_that_belong_to_an_image_are_no_folders_of_images(tmp_path):
+    put(
+        tmp_path,
+        "images/a.zarr/.zattrs",
+        "images/b.mrxs",
+        "images/b/Data0000.dat",
+        "labels/a.png",
+        "labels/b.xml",
+    )
+    files, notes = find_files(tmp_path)
+    assert [each.name for each in files] == ["a.zarr", "b.mrxs"]
+    assert not notes
+
+
 def test_all_images_and_labels_that_lack_each_other_stand_in_one_error(tmp_path):
     put(
         tmp_path,

@@ -34,13 +34,14 @@ def stitched(source: OpenedSource, field: str) -> dict[str, np.ndarray]:
     return found
 
 
-def write_lab(folder, *, side=300, microns=0.5) -> dict[str, np.ndarray]:
-    """Three images of known nuclei, labelled as an instance-id TIFF, GeoJSON and ImageScope XML."""
-    ids = {f"{name}.png": lab.nuclei(side, side - 7, seed=seed) for seed, name in enumerate("abc")}
+def write_lab(folder, *, side=300, microns=0.5, names="abc") -> dict[str, np.ndarray]:
+    """Images of known nuclei, labelled as instance-id TIFFs, but b as GeoJSON and c as ImageScope XML."""
+    ids = {f"{name}.png": lab.nuclei(side, side - 7, seed=seed) for seed, name in enumerate(names)}
     for name, its in ids.items():
         lab.save_picture(folder / "images" / name, lab.picture(its))
     (folder / "labels").mkdir()
-    tifffile.imwrite(folder / "labels" / "a.tif", ids["a.png"].astype(np.uint32))
+    for name in set(names) - {"b", "c"}:
+        tifffile.imwrite(folder / "labels" / f"{name}.tif", ids[f"{name}.png"].astype(np.uint32))
     lab.write_geojson(folder / "labels" / "b.geojson", ids["b.png"])
     lab.write_xml(folder / "labels" / "c.xml", ids["c.png"], microns_per_px=microns)
     (folder / "dataset.yaml").write_text(f"microns_per_px: {microns}\n")
@@ -75,8 +76,8 @@ def test_areas_and_centroids_of_every_format_are_kept_at_the_scale_of_the_patche
 
 
 @pytest.mark.long
-def test_areas_and_centroids_of_large_images(tmp_path):
-    check_lab(tmp_path, side=1000)
+def test_areas_and_centroids_of_twelve_images_of_1000_px(tmp_path):
+    check_lab(tmp_path, side=1000, names="abcdefghijkl")
 
 
 def test_images_are_those_of_the_whole_resampled_image_reflected_beyond_its_edges(tmp_path):
