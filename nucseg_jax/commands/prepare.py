@@ -3,6 +3,7 @@
 from nucseg_jax.commands.next_command import Invocation, train_command
 from nucseg_jax.commands.prepare_images import prepare_images
 from nucseg_jax.commands.prepare_pannuke import prepare_pannuke
+from nucseg_jax.core.counted import counted
 from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.sources.table import SOURCES
 
@@ -25,4 +26,10 @@ def prepare(source: DataSource, invocation: Invocation | None = None) -> None:
     print(f"Data set: {prepared.folder}\nContent:  SHA-256 {prepared.digest}")
     if prepared.contact_sheet is not None:
         print(f"Look at:  {prepared.contact_sheet}")
+    if invocation is not None and invocation.num_classes == 1 and prepared.info.classes:
+        classes = counted(len(prepared.info.classes), "class")
+        print(
+            "Classes:  this config tells nucleus from background alone; for the"
+            f" {classes} add --config.model.num_classes={len(prepared.info.classes) + 1}"
+        )
     print(f"Next:     {train_command(invocation, prepared.info)}")
