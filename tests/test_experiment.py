@@ -141,7 +141,7 @@ def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
     divisions = {image: "test" if group == "p0" else "validation" for image, (group, _) in patients().items()}
     table = tmp_path / "table.csv"
     table.write_text("image,fold\n" + "\n".join(f"{image},{side}" for image, side in divisions.items()))
-    with pytest.raises(UserError, match=r"leaves a side empty: train 0, validation \d+, test \d+ patches"):
+    with pytest.raises(UserError, match=r"leaves a side without a patch: train 0, validation \d+, test \d+"):
         divided(monkeypatch, tmp_path, split__protocol="table", split__table=str(table))
     # `evaluate` uses one alone.
     divided(monkeypatch, tmp_path, used=["test"], split__protocol="table", split__table=str(table))

@@ -49,6 +49,8 @@ def prepare_images(source: DataSource, open_source: Open) -> PreparedDataset:
             from nucseg_jax.data.sources.contact_sheet import contact_sheet  # Only here, with its fonts.
 
             audit = build(opened, source.data_dir, scratch_folder, draw_sheet=contact_sheet)
+        for note in opened.notes():
+            print(f"  {note}")
     facts = read_facts(folder)
     print(f"\n{audit_table.render(audit, facts.info, facts.index)}\n")
     sheet = folder / CONTACT_SHEET

@@ -147,7 +147,7 @@ def require_sides(splits: Splits, names: Sequence[str] = SPLIT_NAMES) -> None:
         return
     sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
     raise UserError(
-        f"the split leaves a side empty: {sizes} patches",
+        f"the split leaves a side without a patch: {sizes}",
         expected=f"patches to {' and '.join(names)}",
         advice="choose another --config.split.number or --config.split.protocol",
     )

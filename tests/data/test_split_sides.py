@@ -74,7 +74,7 @@ def test_an_empty_side_is_refused_if_it_is_used():
     splits = Splits(nothing, nothing, SPLITS.test)
     require_sides(splits, ["test"])
     count = len(SPLITS.test)
-    with pytest.raises(UserError, match=f"train 0, validation 0, test {count} patches"):
+    with pytest.raises(UserError, match=f"train 0, validation 0, test {count}"):
         require_sides(splits)
 
 

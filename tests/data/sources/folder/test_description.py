@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from nucseg_jax.core.errors import UserError
@@ -78,3 +80,14 @@ def test_other_names_of_the_file_are_not_passed_over(tmp_path):
     (tmp_path / "dataset.yml").write_text("name: a")
     with pytest.raises(UserError, match=r"dataset\.yml is not read"):
         read_description(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.mkdir [ran]", "!!python/name:os.mkdir", "!!python/module:os"]
+)
+def test_tags_of_python_make_no_object(tag, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset.yaml").write_text(f"name: {tag}\n")
+    with contextlib.suppress(UserError):
+        assert isinstance(read_description(tmp_path).name, str)
+    assert not (tmp_path / "ran").exists()
