@@ -146,11 +146,21 @@ def check_limits(settings: Settings) -> None:
 
 
 def check_patches(settings: Settings, info: DatasetInfo) -> None:
-    """Checks that a data set's patches can be cut into the tiles that a config trains on.
+    """Checks that a data set's patches are those of a config, and can be cut into the tiles that it trains on.
 
     Raises:
-      UserError: they cannot; it lists the sizes that fit.
+      UserError: they are not; or they cannot, and it lists the sizes that fit.
     """
+    for field, value, stored in (
+        ("patch_px", settings.data.patch_px, info.patch_px),
+        ("microns_per_px", settings.data.microns_per_px, info.microns_per_px),
+    ):
+        if value != stored:
+            raise UserError(
+                f"data.{field} is {value}, and the data set {info.name!r} was prepared with {stored}",
+                expected="the data set that the config describes",
+                advice=f"set --config.data.{field}={stored}, or prepare again into another --config.data.dir",
+            )
     patch_px, tile_px = info.patch_px, settings.train.tile_px
     if patch_px % tile_px == 0:
         return

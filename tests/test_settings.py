@@ -4,6 +4,7 @@ import pytest
 
 from configs import (
     base,
+    consep,
     deeplabv3plus_dilated_resnet50,
     deeplabv3plus_efficientnet_b4,
     deeplabv3plus_resnet50,
@@ -20,6 +21,7 @@ from nucseg_jax.settings import differences, later_fields, read_settings
 
 CONFIGS = [
     base,
+    consep,
     quickstart,
     unet_resnet50,
     unet_efficientnet_b4,
