@@ -119,7 +119,7 @@ def _write_image(
             source.height,
             source.width,
             microns_per_px=microns,
-            has_classes=channels > 1,
+            class_names=info.class_names if channels > 1 else (),
             rule=rule,
         )
     colors = class_colors(info)

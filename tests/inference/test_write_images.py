@@ -96,6 +96,8 @@ def test_names_and_colours_are_those_of_the_data_set(tmp_path):
     with Image.open(tmp_path / "a.overlay.png") as picture:
         lines = {color for _, color in picture.convert("RGB").getcolors(10**6)}
     assert {(9, 8, 7), (1, 2, 3)} <= lines
+    store = zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
+    assert store.attrs["classes"] == ["Tumour cell", "stroma"]
     whole = predict_job(job(tmp_path, "a"), ByColour(2), NucleusRule(), toy)
     whole.write_geojson(tmp_path / "b.geojson")
     again = json.loads((tmp_path / "b.geojson").read_text())["features"]
