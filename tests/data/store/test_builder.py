@@ -58,10 +58,8 @@ def test_no_void_pixel_means_no_void(tmp_path):
     assert not reader.open_dataset(tmp_path).info.has_void
 
 
-@pytest.mark.parametrize(
-    ("count", "px", "parts"), [(1, 256, 1), (1213, 256, 1), (1214, 256, 2), (3, 8192, 3)]
-)
-def test_parts_hold_256_mib_and_every_patch(count, px, parts):
+@pytest.mark.parametrize(("count", "px", "parts"), [(1, 256, 1), (606, 256, 1), (607, 256, 2), (3, 8192, 3)])
+def test_parts_hold_128_mib_and_every_patch(count, px, parts):
     sizes = builder.part_sizes(count, px)
     assert len(sizes) == parts
     assert sum(sizes) == count
