@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.appearance import appearance
+from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 
 REAL = pathlib.Path(__file__).parents[3] / "shared" / "data"
@@ -44,3 +45,12 @@ def test_a_patch_of_one_kind_has_no_look():
     image = np.zeros((4, 4, 3), np.uint8)
     assert appearance(image, np.zeros((4, 4), np.uint8)) is None
     assert appearance(image, np.ones((4, 4), np.uint8)) is None
+
+
+def test_pixels_nobody_annotated_have_no_look():
+    images, labels = painted()
+    for image, label in zip(images, labels, strict=True):
+        darkened, unknown = image.copy(), label.copy()
+        darkened[:100], unknown[:100] = 0, VOID_LABEL
+        assert appearance(darkened, unknown) == appearance(image[100:], label[100:])
+    assert appearance(images[0], np.full((256, 256), VOID_LABEL, np.uint8)) is None

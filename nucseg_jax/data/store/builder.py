@@ -4,7 +4,8 @@
 
 The writer of TensorFlow Datasets keeps a split's records in memory, so patches are stored as splits fold1, fold2, ...
 of a bounded size, in the order in which the source gives them. Images are stored as they are (BYTES) and both maps
-compressed (ZLIB).
+compressed (ZLIB). Memory stays the same from the second part on; 6,000 patches of 256 px peak at 690 MiB, when the last
+parts are read back (`benchmarks/prepare.py --sources store --patches 6000`).
 """
 
 import math
@@ -24,7 +25,7 @@ from nucseg_jax.data.store import index_file, stored_files
 from nucseg_jax.data.store.tally import Tally
 
 FILE_FORMAT = "array_record"
-PART_BYTES = 256 << 20
+PART_BYTES = 128 << 20
 
 
 def record_bytes(patch_px: int) -> int:
@@ -35,8 +36,8 @@ def record_bytes(patch_px: int) -> int:
 def part_sizes(patch_count: int, patch_px: int) -> list[int]:
     """Patches of each part: as few parts as hold `PART_BYTES` of records at most, of nearly the same size.
 
-    >>> part_sizes(4000, 256)
-    [1000, 1000, 1000, 1000]
+    >>> part_sizes(1500, 256)
+    [500, 500, 500]
     """
     largest = max(1, PART_BYTES // record_bytes(patch_px))
     parts = math.ceil(patch_count / largest)
