@@ -4,6 +4,7 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.settings import KINDS, PANNUKE_KINDS, DataSource
+from nucseg_jax.data.sources.table import SOURCES
 
 HERE = pathlib.Path("data")
 
@@ -46,3 +47,8 @@ def test_patches_that_nobody_cuts_cannot_be_cut_otherwise(kind, field, value):
 def test_sizes_that_cannot_be_are_refused(field, value):
     with pytest.raises(UserError, match=rf"data\.{field}"):
         source("folder", **{field: value})
+
+
+def test_every_kind_has_a_row_in_the_table_of_sources():
+    assert tuple(SOURCES) == KINDS
+    assert {kind for kind, opens in SOURCES.items() if opens is None} == set(PANNUKE_KINDS)
