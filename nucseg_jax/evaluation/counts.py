@@ -12,11 +12,15 @@ the order in which batches, devices or hosts report can change a digit of the re
 import math
 from typing import Any, Self
 
+import flax.struct
 import numpy as np
-from flax import struct
+from clu import metrics
+
+from nucseg_jax.evaluation.scores import Scores, class_scores
 
 
-class Counts(struct.PyTreeNode):
+@flax.struct.dataclass
+class Counts(metrics.Metric):
     """Counts of N images on the host, sorted by `index`, each index once.
 
     Attributes:
@@ -75,6 +79,11 @@ class Counts(struct.PyTreeNode):
             {name: values[rows].astype(np.float32) for name, values in by_name.items()},
         )
 
+    @classmethod
+    def from_model_output(cls, **outputs: Any) -> Self:
+        """Does the same as `from_batch`, under the name that clu uses."""
+        return cls.from_batch(**outputs)
+
     def merge(self, other: Self) -> Self:
         """The images of both.
 
@@ -95,6 +104,10 @@ class Counts(struct.PyTreeNode):
             np.concatenate([self.group, other.group]),
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
+
+    def compute(self) -> dict[str, Scores]:
+        """Computes nucleus against background in every convention; `scores.scores` adds the classes by name."""
+        return class_scores(self.counts[:, 0].astype(np.int64), self.group, group_noun="group")
 
     def mean_losses(self) -> dict[str, float | None]:
         """Mean of each loss over the images with an annotated pixel, rounded once; None without or if not finite."""

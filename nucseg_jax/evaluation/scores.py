@@ -25,14 +25,18 @@ Dice and IoU under `image_zero` and `image_one` have a value there, by their rul
 takes that IoU. Nothing is ever NaN.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.evaluation.counts import Counts
+
+if TYPE_CHECKING:  # Counts.compute is of this file, so counts.py imports it.
+    from nucseg_jax.evaluation.counts import Counts
 
 Scores = dict[str, float | None]
 

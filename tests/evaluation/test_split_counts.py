@@ -1,6 +1,9 @@
 from typing import Any
 
+import clu.metrics
+import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,3 +128,20 @@ def test_mean_loss_with_nuclei_leaves_out_images_without():
     assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": 0.375}
     rows["counts"][:, 0] = [0, 1, 0, 9]
     assert Counts.from_batch(**rows).mean_losses_with_nuclei() == {"dice_loss": None}
+
+
+def test_works_in_a_collection_of_clu_with_arrays_of_jax():
+    @flax.struct.dataclass
+    class Evaluation(clu.metrics.Collection):
+        pixels: Counts
+
+    rows = jax.tree.map(jnp.asarray, split_of(10))
+    first, second = (
+        jax.tree.map(lambda column: column[part], rows)  # noqa: B023
+        for part in np.split(np.arange(10), 2)
+    )
+    collection = Evaluation.single_from_model_output(**first)
+    collection = collection.merge(Evaluation.single_from_model_output(**second))
+    everything = scores(Counts.from_batch(**rows), INFO)
+    del everything["classes"]
+    assert collection.compute()["pixels"] == everything
