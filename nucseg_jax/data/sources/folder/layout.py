@@ -1,7 +1,7 @@
 """Which files of a lab's folder belong together.
 
 images/NAME.ext, labels/NAME.ext2; where they exist classes/NAME.ext2 (class maps) and regions/NAME.ext2 (what is
-annotated). Names are compared without case and in one Unicode form, as file systems may.
+annotated), dataset.yaml and groups.csv. Names are compared without case and in one Unicode form, as file systems may.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from nucseg_jax.data.labels.annotation import LABEL_ENDINGS
 from nucseg_jax.images import open_source
 from nucseg_jax.images.regular_files import is_companion
 
-IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
+FOLDERS = IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
+TEXTS = DESCRIPTION, GROUPS = "dataset.yaml", "groups.csv"
 _MOST_NAMED = 5
 
 
@@ -54,8 +55,8 @@ def find_files(folder: pathlib.Path) -> tuple[list[ImageFiles], tuple[str, ...]]
       The images in the order of their names; sentences on files that are passed over.
 
     Raises:
-      UserError: images/ or labels/ is missing or empty, holds a folder or two files of one name, an image has no label
-        or any other file no image.
+      UserError: images/ or labels/ is missing or empty, holds a folder or two files of one name, an image has no label,
+        any other file no image, or an optional folder or file seems to be misspelt.
     """
     images, ignored = _named_files(folder, IMAGES, image_stem)
     labels, ignored_labels = _named_files(folder, LABELS, label_stem)
@@ -69,15 +70,30 @@ def find_files(folder: pathlib.Path) -> tuple[list[ImageFiles], tuple[str, ...]]
             found[optional], more = _named_files(folder, optional, label_stem)
             ignored_labels += more
     files = _matched(folder, found, ignored_labels)
-    passed_over = [*ignored, *ignored_labels]
-    notes = (
-        (
-            f"passed over, for their endings: {listed([str(path.relative_to(folder)) for path in passed_over])}",
-        )
-        if passed_over
-        else ()
-    )
-    return files, notes
+    notes = [
+        f"passed over, for their {what}: {listed([str(path.relative_to(folder)) for path in paths])}"
+        for what, paths in (("names", _unknown_entries(folder)), ("endings", [*ignored, *ignored_labels]))
+        if paths
+    ]
+    return files, tuple(notes)
+
+
+def _unknown_entries(folder: pathlib.Path) -> list[pathlib.Path]:
+    """What lies beside the folders and files that are read.
+
+    Raises:
+      UserError: one of them seems to be what is optional and not there.
+    """
+    absent = [name for name in (CLASSES, REGIONS, *TEXTS) if not (folder / name).exists()]
+    unknown = [path for path in visible_entries(folder) if path.name not in (*FOLDERS, *TEXTS)]
+    for path in unknown:
+        if meant := did_you_mean(path.name.lower(), absent):
+            raise UserError(
+                f"{path} is not read{meant}",
+                expected="beside images/ and labels/, if anything, " + ", ".join((CLASSES, REGIONS, *TEXTS)),
+                advice="rename it, or move it elsewhere",
+            )
+    return unknown
 
 
 def pair_files(

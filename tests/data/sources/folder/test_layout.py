@@ -100,3 +100,19 @@ def test_what_could_be_meant_in_two_ways_is_refused(tmp_path, names, told):
     put(tmp_path, *names)
     with pytest.raises(UserError, match=told):
         find_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["Regions/a.png", "region/a.png", "Classes/a.png", "dataset.yml", "Groups.csv", "group.csv"]
+)
+def test_a_misspelt_optional_name_is_refused(tmp_path, name):
+    put(tmp_path, "images/a.png", "labels/a.png", name)
+    with pytest.raises(UserError, match=f"{name.split('/')[0]} is not read; did you mean"):
+        find_files(tmp_path)
+
+
+def test_what_else_lies_in_the_folder_is_told(tmp_path):
+    put(tmp_path, "images/a.png", "labels/a.png", "regions/a.png", "regions_old/a.png", "README.txt")
+    files, notes = find_files(tmp_path)
+    assert len(files) == 1
+    assert notes == ("passed over, for their names: README.txt, regions_old",)
