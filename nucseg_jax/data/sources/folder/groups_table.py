@@ -16,7 +16,14 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import read_file
 from nucseg_jax.core.nearest import did_you_mean
-from nucseg_jax.data.sources.folder.layout import DESCRIPTION, ImageFiles, image_stem, key_of, listed
+from nucseg_jax.data.sources.folder.layout import (
+    DESCRIPTION,
+    ImageFiles,
+    image_stem,
+    key_of,
+    listed,
+    require_one_line,
+)
 from nucseg_jax.data.sources.folder.layout import GROUPS as FILE_NAME
 
 _IMAGE, _GROUP, _DIVISION = "image", "group", "division"
@@ -152,14 +159,18 @@ def _of_images(
             f"{path} lacks {counted(len(missing), 'image')}: {listed(missing)}",
             expected="every image of the folder",
         )
-    _require_one_spelling(path, values)
+    _require_plain(path, values)
     return found
 
 
-def _require_one_spelling(path: pathlib.Path, values: Sequence[str]) -> None:
-    """Raises UserError for names that differ in case, spaces or Unicode form: one patient could be on two sides."""
+def _require_plain(path: pathlib.Path, values: Sequence[str]) -> None:
+    """Raises UserError for names that differ in case, spaces or Unicode form alone, and for more lines than one.
+
+    A group that is spelt in two ways, such as a patient, could be on two sides.
+    """
     first: dict[str, str] = {}
     for value in values:
+        require_one_line(value, f"{path}: a group or division")
         other = first.setdefault(" ".join(key_of(value).split()), value)
         if other != value:
             raise UserError(

@@ -19,6 +19,8 @@ from nucseg_jax.images.regular_files import is_companion
 FOLDERS = IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
 TEXTS = DESCRIPTION, GROUPS = "dataset.yaml", "groups.csv"
 _MOST_NAMED = 5
+# Control characters, and separators of lines and paragraphs.
+_BREAKS = {"Cc", "Zl", "Zp"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +145,7 @@ def visible_entries(folder: pathlib.Path) -> list[pathlib.Path]:
     """Entries of a folder in order, without hidden ones and what systems keep beside a user's files.
 
     Raises:
-      UserError: it is no folder, cannot be listed, or a name in it is not UTF-8.
+      UserError: it is no folder, cannot be listed, or a name in it is not UTF-8 or holds control characters.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -158,7 +160,19 @@ def visible_entries(folder: pathlib.Path) -> list[pathlib.Path]:
             path.name.encode()
         except UnicodeEncodeError:
             raise UserError(f"{str(path)!a}: the name is not UTF-8", advice="rename it") from None
+        require_one_line(path.name, f"the name of a file in {folder}")
     return kept
+
+
+def require_one_line(text: str, what: str) -> None:
+    """Raises UserError for line breaks, tabs and terminals' sequences, which would alter tables and logs.
+
+    Args:
+      text: a name.
+      what: it names, for messages.
+    """
+    if any(unicodedata.category(character) in _BREAKS for character in text):
+        raise UserError(f"{what} is {text[:80]!a}", expected="no line breaks and other control characters")
 
 
 def _named_files(

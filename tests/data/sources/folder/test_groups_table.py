@@ -79,6 +79,7 @@ def test_groups_of_dataset_yaml_and_divisions_of_the_table_go_together(tmp_path)
             r"'M\\xfcller' and 'Mu\\u0308ller' are the same",
         ),
         ("image,division\na,train\nb,Train\n", {}, "'train' and 'Train' are the same"),
+        ('image,group\na,"p1\np2"\nb,p3\n', {}, r"a group or division is 'p1\\np2'"),
         (None, {"a": "p1", "b": "P1"}, "dataset.yaml: 'p1' and 'P1' are the same"),
         (None, {"a": "p1", "c": "p2"}, "dataset.yaml: there is no image 'c'"),
         (None, {"a": "p1", "a.png": "p2", "b": "p1"}, "dataset.yaml: a.png stands there twice"),

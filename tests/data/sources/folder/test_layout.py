@@ -116,3 +116,11 @@ def test_what_else_lies_in_the_folder_is_told(tmp_path):
     files, notes = find_files(tmp_path)
     assert len(files) == 1
     assert notes == ("passed over, for their names: README.txt, regions_old",)
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\rb.png", "a\tb.png", "\x1b[31ma.png", "a\u2028b.png"])
+def test_names_of_several_lines_are_refused_as_they_are_written(tmp_path, name):
+    put(tmp_path, f"images/{name}", f"labels/{name}")
+    with pytest.raises(UserError) as caught:
+        find_files(tmp_path)
+    assert ascii(name) in str(caught.value)

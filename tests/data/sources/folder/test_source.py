@@ -450,6 +450,10 @@ HOSTILE: dict[str, tuple[Callable, str]] = {
         ),
         r"images/a\.png",
     ),
+    "class of two lines": (
+        lambda folder: write_one(folder, names=dict.fromkeys(np.unique(IDS).tolist(), "tumour\n")),
+        r"a class is 'tumour\\n'",
+    ),
     "image that is to be turned": (
         lambda folder: (
             (folder / "images" / "a.png").unlink(),
