@@ -5,6 +5,7 @@ annotated), dataset.yaml and groups.csv. Names are compared without case and in 
 """
 
 import dataclasses
+import difflib
 import pathlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,9 @@ from nucseg_jax.images.regular_files import is_companion
 FOLDERS = IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
 TEXTS = DESCRIPTION, GROUPS = "dataset.yaml", "groups.csv"
 _MOST_NAMED = 5
+# Likeness of names by `difflib`, from which one is the other misspelt: `class` for `classes`, not `folds.csv` for
+# `groups.csv`.
+_MISSPELT = 0.8
 # Control characters, and separators of lines and paragraphs.
 _BREAKS = {"Cc", "Zl", "Zp"}
 
@@ -89,9 +93,10 @@ def _unknown_entries(folder: pathlib.Path) -> list[pathlib.Path]:
     absent = [name for name in (CLASSES, REGIONS, *TEXTS) if not (folder / name).exists()]
     unknown = [path for path in visible_entries(folder) if path.name not in (*FOLDERS, *TEXTS)]
     for path in unknown:
-        if meant := did_you_mean(path.name.lower(), absent):
+        meant = difflib.get_close_matches(path.name.lower(), absent, 1, _MISSPELT)
+        if meant:
             raise UserError(
-                f"{path} is not read{meant}",
+                f"{path} is not read; did you mean {meant[0]}?",
                 expected="beside images/ and labels/, if anything, " + ", ".join((CLASSES, REGIONS, *TEXTS)),
                 advice="rename it, or move it elsewhere",
             )

@@ -103,7 +103,7 @@ def test_what_could_be_meant_in_two_ways_is_refused(tmp_path, names, told):
 
 
 @pytest.mark.parametrize(
-    "name", ["Regions/a.png", "region/a.png", "Classes/a.png", "dataset.yml", "Groups.csv", "group.csv"]
+    "name", ["Regions/a.png", "region/a.png", "class/a.png", "dataset.yml", "Groups.csv", "group.csv"]
 )
 def test_a_misspelt_optional_name_is_refused(tmp_path, name):
     put(tmp_path, "images/a.png", "labels/a.png", name)
@@ -113,9 +113,10 @@ def test_a_misspelt_optional_name_is_refused(tmp_path, name):
 
 def test_what_else_lies_in_the_folder_is_told(tmp_path):
     put(tmp_path, "images/a.png", "labels/a.png", "regions/a.png", "regions_old/a.png", "README.txt")
+    put(tmp_path, "folds.csv", "class_maps/a.png")
     files, notes = find_files(tmp_path)
     assert len(files) == 1
-    assert notes == ("passed over, for their names: README.txt, regions_old",)
+    assert notes == ("passed over, for their names: README.txt, class_maps, folds.csv, regions_old",)
 
 
 @pytest.mark.parametrize("name", ["a\nb.png", "a\rb.png", "a\tb.png", "\x1b[31ma.png", "a\u2028b.png"])
