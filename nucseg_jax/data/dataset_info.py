@@ -10,6 +10,7 @@ It lies as `dataset.json` beside the records and in every run folder:
 import dataclasses
 import pathlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class NucleusClass(NamedTuple):
         >>> NucleusClass("Spindle-shaped", (0, 0, 0)).column
         'spindle_shaped'
         """
-        return re.sub(r"[\W_]+", "_", self.name.lower()).strip("_")
+        return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", self.name.lower())).strip("_")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@
         classification  {name} or {names}, or absent; names are joined by ': '
 
 By QuPath's convention the classes 'Region*' and 'Ignore*' are no nuclei: regions mark what is annotated, everything
-outside is not; what is ignored is not annotated either.
+outside is not; what is ignored is not annotated either. No other class that ends in '*' is one of nuclei there: it is
+refused.
 """
 
 import pathlib
@@ -113,6 +114,12 @@ def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outli
             geometry = nucleus
     name = _class_name(properties.get("classification"), place)
     polygon = _polygons(geometry, place)
+    if name and name.endswith("*") and name not in (_REGION, _IGNORE):
+        raise UserError(
+            f"{place} has the class {_shown(name)}, which in QuPath is none of nuclei, for its '*'",
+            expected=f"classes of nuclei, {_REGION} for what is annotated, {_IGNORE} for what is not",
+            advice="delete it, or classify it otherwise",
+        )
     if polygon is None and name in (_REGION, _IGNORE):
         raise UserError(
             f"{place} ({name}) has less than three vertices", advice="draw the region again, or delete it"

@@ -53,6 +53,8 @@ class Annotation:
       height, width: px of the label file where it is a raster; None for outlines, which have no size.
       has_void: there are regions that nobody annotated.
       microns_per_px: of the image, as the label file states it; None = it does not.
+      mask_value: of a raster without a stated kind and with several nuclei, read as a mask: the value that stands for
+        them; None elsewhere.
       notes: sentences that a person should read, such as '37 nuclei are not in one piece'.
     """
 
@@ -62,6 +64,7 @@ class Annotation:
     width: int | None = None
     has_void: bool = False
     microns_per_px: float | None = None
+    mask_value: int | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ Pieces are 8-connected. `auto` decides as follows, in this order:
 The notes of the annotation state the reading, whichever it was.
 """
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -50,10 +51,14 @@ def raster_annotation(values: np.ndarray, kind: LabelKind) -> Annotation:
     values = whole_numbers(values)
     found = np.unique(values)
     nonzero = [int(value) for value in found[found != 0]]
+    is_declared = kind != "auto"
     if kind == "auto":
         kind = _decided(values, nonzero)
     if kind == "mask":
-        return _of_mask(values, nonzero)
+        mask = _of_mask(values, nonzero)
+        if is_declared or mask.nucleus_count < 2:  # A single nucleus is the same as a mask and as an id.
+            return mask
+        return dataclasses.replace(mask, mask_value=nonzero[0])
     if kind == "classes":
         return _of_classes(values, nonzero)
     return of_instances(*numbered(values))

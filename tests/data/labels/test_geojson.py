@@ -65,7 +65,7 @@ def test_the_nucleus_of_a_cell_is_read_and_not_the_cell(tmp_path):
         ({"name": "Tumor: Positive", "colorRGB": -3670016}, "Tumor: Positive"),
         ({"names": ["Tumor", "Positive"], "color": [200, 0, 0]}, "Tumor: Positive"),
         ("Tumor", "Tumor"),
-        ({"name": "Necrosis*"}, "Necrosis*"),
+        ({"name": "Necrosis"}, "Necrosis"),
     ],
 )
 def test_classes_keep_the_names_that_qupath_writes(tmp_path, classification, name):
@@ -136,6 +136,8 @@ RING = [[0, 0], [9, 0], [9, 9], [0, 0]]
         ({**polygon(), "geometry": {"type": "Polygon"}}, "the coordinates None"),
         ({**polygon(RING), "properties": {"classification": {"name": 3}}}, "the name 3"),
         ({**polygon(RING), "properties": {"classification": 3}}, "the classification 3"),
+        (feature(BOX, "Necrosis*"), "feature 1 has the class 'Necrosis*'"),
+        (feature(BOX, "ignore*"), "feature 1 has the class 'ignore*'"),
         (feature(shapely.box(300, 20, 310, 30), "Tumor"), "feature 1 (Tumor) lies outside the image"),
     ],
 )

@@ -40,6 +40,14 @@ def test_connected_pieces_of_a_mask_are_nuclei_and_the_notes_state_it(values, ki
     assert "connected pieces are read as 2 nuclei" in annotation.notes[0]
     expected = np.where(np.arange(5)[:, None] < 4, MASK, MASK * 2)
     np.testing.assert_array_equal(drawn(annotation, 5, 5).instance, expected)
+    assert annotation.mask_value == (int(values.max()) if kind == "auto" else None)
+
+
+def test_one_undeclared_nucleus_may_have_any_number():
+    for number in (1, 57, 70_000):
+        annotation = raster_annotation(spots(1).astype(np.int32) * number, "auto")
+        assert annotation.nucleus_count == 1
+        assert annotation.mask_value is None
 
 
 def test_classes_give_a_nucleus_for_each_piece_and_void():

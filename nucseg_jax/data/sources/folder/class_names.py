@@ -8,7 +8,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.data.dataset_info import NUCLEUS, PALETTE, NucleusClass
-from nucseg_jax.data.sources.folder.layout import listed
+from nucseg_jax.data.sources.folder.layout import listed, require_one_line
 from nucseg_jax.data.sources.folder.survey import Surveyed
 
 GivenClass = str | int | None
@@ -46,8 +46,8 @@ def class_table(
       declared_in: where classes are declared, for people.
 
     Raises:
-      UserError: a class that is not declared, a nucleus without a class among others, or numbers without names; the
-        message names the file.
+      UserError: a class that is not declared, a nucleus without a class among others, numbers without names, or a name
+        of several lines; the message names the file.
     """
     found = {each for image in surveyed for each in image.class_counts}
     if declared is None:
@@ -61,6 +61,8 @@ def class_table(
         told = "names that the labels carry, sorted; `classes` in dataset.yaml gives them another order and colours"
     else:
         told = declared_in
+    for named in declared:
+        require_one_line(named.name, "a class")
     if not declared:
         ignored = sorted(str(each) for each in found if each is not None and not is_any_nucleus(each))
         note = (

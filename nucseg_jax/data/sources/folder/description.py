@@ -24,9 +24,9 @@ from nucseg_jax.core.files import read_file
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.data.dataset_info import PALETTE, NucleusClass
 from nucseg_jax.data.labels.annotation import LabelKind
+from nucseg_jax.data.sources.folder.layout import DESCRIPTION as FILE_NAME
 from nucseg_jax.images.resolution import COARSEST, FINEST
 
-FILE_NAME = "dataset.yaml"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LARGEST_BYTES = 1 << 20
 _LONGEST_SHOWN = 80
@@ -63,8 +63,6 @@ def read_description(folder: pathlib.Path) -> Description:
       UserError: it cannot be read, or holds a key or a value that is not understood.
     """
     path = folder / FILE_NAME
-    if (folder / "dataset.yml").exists():
-        raise UserError(f"{folder / 'dataset.yml'} is not read", expected=FILE_NAME, advice="rename it")
     if not path.exists() and not path.is_symlink():
         return Description()
     values = _read(path)

@@ -16,10 +16,16 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import read_file
 from nucseg_jax.core.nearest import did_you_mean
-from nucseg_jax.data.sources.folder.description import FILE_NAME as DESCRIPTION
-from nucseg_jax.data.sources.folder.layout import ImageFiles, image_stem, key_of, listed
+from nucseg_jax.data.sources.folder.layout import (
+    DESCRIPTION,
+    ImageFiles,
+    image_stem,
+    key_of,
+    listed,
+    require_one_line,
+)
+from nucseg_jax.data.sources.folder.layout import GROUPS as FILE_NAME
 
-FILE_NAME = "groups.csv"
 _IMAGE, _GROUP, _DIVISION = "image", "group", "division"
 _DELIMITERS = (",", ";", "\t")
 
@@ -48,8 +54,8 @@ def read_grouping(folder: pathlib.Path, images: Sequence[ImageFiles], groups: Ma
       groups: of dataset.yaml; empty = none.
 
     Raises:
-      UserError: the table cannot be read, names an image twice or one that is not there, lacks one, or groups stand in
-        both files.
+      UserError: the table cannot be read, names an image twice or one that is not there, lacks one, spells a group in
+        two ways, or groups stand in both files.
     """
     path = folder / FILE_NAME
     columns = _read_columns(path) if path.exists() or path.is_symlink() else {}
@@ -153,4 +159,22 @@ def _of_images(
             f"{path} lacks {counted(len(missing), 'image')}: {listed(missing)}",
             expected="every image of the folder",
         )
+    _require_plain(path, values)
     return found
+
+
+def _require_plain(path: pathlib.Path, values: Sequence[str]) -> None:
+    """Raises UserError for names that differ in case, spaces or Unicode form alone, and for more lines than one.
+
+    A group that is spelt in two ways, such as a patient, could be on two sides.
+    """
+    first: dict[str, str] = {}
+    for value in values:
+        require_one_line(value, f"{path}: a group or division")
+        other = first.setdefault(" ".join(key_of(value).split()), value)
+        if other != value:
+            raise UserError(
+                f"{path}: {other!a} and {value!a} are the same name but for case, spaces or Unicode form",
+                expected="one spelling for one group or division",
+                advice="write both in the same way, or give them names that differ in letters or digits",
+            )

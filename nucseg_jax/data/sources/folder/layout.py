@@ -1,10 +1,11 @@
 """Which files of a lab's folder belong together.
 
 images/NAME.ext, labels/NAME.ext2; where they exist classes/NAME.ext2 (class maps) and regions/NAME.ext2 (what is
-annotated). Names are compared without case and in one Unicode form, as file systems may.
+annotated), dataset.yaml and groups.csv. Names are compared without case and in one Unicode form, as file systems may.
 """
 
 import dataclasses
+import difflib
 import pathlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,14 @@ from nucseg_jax.data.labels.annotation import LABEL_ENDINGS
 from nucseg_jax.images import open_source
 from nucseg_jax.images.regular_files import is_companion
 
-IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
+FOLDERS = IMAGES, LABELS, CLASSES, REGIONS = "images", "labels", "classes", "regions"
+TEXTS = DESCRIPTION, GROUPS = "dataset.yaml", "groups.csv"
 _MOST_NAMED = 5
+# Likeness of names by `difflib`, from which one is the other misspelt: `class` for `classes`, not `folds.csv` for
+# `groups.csv`.
+_MISSPELT = 0.8
+# Control characters, and separators of lines and paragraphs.
+_BREAKS = {"Cc", "Zl", "Zp"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +61,8 @@ def find_files(folder: pathlib.Path) -> tuple[list[ImageFiles], tuple[str, ...]]
       The images in the order of their names; sentences on files that are passed over.
 
     Raises:
-      UserError: images/ or labels/ is missing or empty, holds a folder or two files of one name, an image has no label
-        or any other file no image.
+      UserError: images/ or labels/ is missing or empty, holds a folder or two files of one name, an image has no label,
+        any other file no image, or an optional folder or file seems to be misspelt.
     """
     images, ignored = _named_files(folder, IMAGES, image_stem)
     labels, ignored_labels = _named_files(folder, LABELS, label_stem)
@@ -69,15 +76,31 @@ def find_files(folder: pathlib.Path) -> tuple[list[ImageFiles], tuple[str, ...]]
             found[optional], more = _named_files(folder, optional, label_stem)
             ignored_labels += more
     files = _matched(folder, found, ignored_labels)
-    passed_over = [*ignored, *ignored_labels]
-    notes = (
-        (
-            f"passed over, for their endings: {listed([str(path.relative_to(folder)) for path in passed_over])}",
-        )
-        if passed_over
-        else ()
-    )
-    return files, notes
+    notes = [
+        f"passed over, for their {what}: {listed([str(path.relative_to(folder)) for path in paths])}"
+        for what, paths in (("names", _unknown_entries(folder)), ("endings", [*ignored, *ignored_labels]))
+        if paths
+    ]
+    return files, tuple(notes)
+
+
+def _unknown_entries(folder: pathlib.Path) -> list[pathlib.Path]:
+    """What lies beside the folders and files that are read.
+
+    Raises:
+      UserError: one of them seems to be what is optional and not there.
+    """
+    absent = [name for name in (CLASSES, REGIONS, *TEXTS) if not (folder / name).exists()]
+    unknown = [path for path in visible_entries(folder) if path.name not in (*FOLDERS, *TEXTS)]
+    for path in unknown:
+        meant = difflib.get_close_matches(path.name.lower(), absent, 1, _MISSPELT)
+        if meant:
+            raise UserError(
+                f"{path} is not read; did you mean {meant[0]}?",
+                expected="beside images/ and labels/, if anything, " + ", ".join((CLASSES, REGIONS, *TEXTS)),
+                advice="rename it, or move it elsewhere",
+            )
+    return unknown
 
 
 def pair_files(
@@ -127,7 +150,7 @@ def visible_entries(folder: pathlib.Path) -> list[pathlib.Path]:
     """Entries of a folder in order, without hidden ones and what systems keep beside a user's files.
 
     Raises:
-      UserError: it is no folder, cannot be listed, or a name in it is not UTF-8.
+      UserError: it is no folder, cannot be listed, or a name in it is not UTF-8 or holds control characters.
     """
     try:
         entries = sorted(folder.iterdir())
@@ -142,7 +165,19 @@ def visible_entries(folder: pathlib.Path) -> list[pathlib.Path]:
             path.name.encode()
         except UnicodeEncodeError:
             raise UserError(f"{str(path)!a}: the name is not UTF-8", advice="rename it") from None
+        require_one_line(path.name, f"the name of a file in {folder}")
     return kept
+
+
+def require_one_line(text: str, what: str) -> None:
+    """Raises UserError for line breaks, tabs and terminals' sequences, which would alter tables and logs.
+
+    Args:
+      text: a name.
+      what: it names, for messages.
+    """
+    if any(unicodedata.category(character) in _BREAKS for character in text):
+        raise UserError(f"{what} is {text[:80]!a}", expected="no line breaks and other control characters")
 
 
 def _named_files(

@@ -55,6 +55,7 @@ class Surveyed:
       class_counts: nuclei by class as the label gives it: a name, a number, or None.
       has_patch: bool [rows, columns] of the grid; False for patches that are void all over.
       has_void: whether a patch has void pixels.
+      mask_value: see `Annotation`.
       notes: sentences on this image.
     """
 
@@ -67,6 +68,7 @@ class Surveyed:
     class_counts: Mapping[str | int | None, int]
     has_patch: np.ndarray
     has_void: bool
+    mask_value: int | None
     notes: tuple[str, ...]
 
     @property
@@ -117,7 +119,27 @@ def survey_images(
     Raises:
       UserError: the first file that cannot be used, and why.
     """
-    return [_survey(files, settings, kind=kind, stated=stated, is_published=is_published) for files in images]
+    surveyed = [
+        _survey(files, settings, kind=kind, stated=stated, is_published=is_published) for files in images
+    ]
+    _require_one_mask_value(surveyed)
+    return surveyed
+
+
+def _require_one_mask_value(surveyed: Sequence[Surveyed]) -> None:
+    """Raises UserError if masks that nobody declared differ in their value: it could be a class, or an id."""
+    first: dict[int, Surveyed] = {}
+    for image in surveyed:
+        if image.mask_value is not None:
+            first.setdefault(image.mask_value, image)
+    if len(first) > 1:
+        (value, one), (other_value, other), *_ = first.items()
+        raise UserError(
+            f"the only value beside 0 is {value} in {one.files.label} and {other_value} in {other.files.label}: they"
+            " could be masks, ids of nuclei or classes",
+            expected="a statement of what they are",
+            advice="set `labels: mask`, `labels: instances` or `labels: classes` in dataset.yaml",
+        )
 
 
 def _survey(
@@ -134,6 +156,13 @@ def _survey(
             notes = [*source.notes(), *take_warnings(files.image)]
     finally:
         source.close()
+    if source.is_turned:
+        raise UserError(
+            f"{files.image} is to be turned (EXIF orientation), which some programs do and others do not: which way up"
+            " its labels were drawn is not known",
+            expected="an upright image",
+            advice="save it as PNG the way up that its labels have",
+        )
     height, width = source.height, source.width
     labels = read_labels(files, kind, height=height, width=width)
     resolution = image_resolution(
@@ -163,6 +192,7 @@ def _survey(
         class_counts=Counter(labels.annotation.classes),
         has_patch=np.ones((len(grid.tops), len(grid.lefts)), bool),
         has_void=not grid.is_exact and grid.remainder == "reflect",
+        mask_value=labels.annotation.mask_value,
         notes=(*notes, *labels.notes),
     )
     return _with_void(surveyed, labels) if labels.may_be_void else surveyed

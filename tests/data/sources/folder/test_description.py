@@ -76,12 +76,6 @@ def test_what_is_not_understood_is_refused_with_file_and_key(tmp_path, text, tol
         read(tmp_path, text)
 
 
-def test_other_names_of_the_file_are_not_passed_over(tmp_path):
-    (tmp_path / "dataset.yml").write_text("name: a")
-    with pytest.raises(UserError, match=r"dataset\.yml is not read"):
-        read_description(tmp_path)
-
-
 @pytest.mark.parametrize(
     "tag", ["!!python/object/apply:os.mkdir [ran]", "!!python/name:os.mkdir", "!!python/module:os"]
 )

@@ -100,3 +100,28 @@ def test_what_could_be_meant_in_two_ways_is_refused(tmp_path, names, told):
     put(tmp_path, *names)
     with pytest.raises(UserError, match=told):
         find_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["Regions/a.png", "region/a.png", "class/a.png", "dataset.yml", "Groups.csv", "group.csv"]
+)
+def test_a_misspelt_optional_name_is_refused(tmp_path, name):
+    put(tmp_path, "images/a.png", "labels/a.png", name)
+    with pytest.raises(UserError, match=f"{name.split('/')[0]} is not read; did you mean"):
+        find_files(tmp_path)
+
+
+def test_what_else_lies_in_the_folder_is_told(tmp_path):
+    put(tmp_path, "images/a.png", "labels/a.png", "regions/a.png", "regions_old/a.png", "README.txt")
+    put(tmp_path, "folds.csv", "class_maps/a.png")
+    files, notes = find_files(tmp_path)
+    assert len(files) == 1
+    assert notes == ("passed over, for their names: README.txt, class_maps, folds.csv, regions_old",)
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\rb.png", "a\tb.png", "\x1b[31ma.png", "a\u2028b.png"])
+def test_names_of_several_lines_are_refused_as_they_are_written(tmp_path, name):
+    put(tmp_path, f"images/{name}", f"labels/{name}")
+    with pytest.raises(UserError) as caught:
+        find_files(tmp_path)
+    assert ascii(name) in str(caught.value)

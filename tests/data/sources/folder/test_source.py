@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import shapely
 import tifffile
+from PIL import Image
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
@@ -324,6 +325,12 @@ def _rewrite(folder, name: str, change: Callable[[bytes], bytes]) -> None:
     path.write_bytes(change(path.read_bytes()))
 
 
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    return exif
+
+
 def _write_xml(folder, text: str) -> None:
     (folder / "labels" / "a.geojson").unlink()
     (folder / "labels" / "a.xml").write_text(text)
@@ -442,6 +449,25 @@ HOSTILE: dict[str, tuple[Callable, str]] = {
             folder, "images/a.png", lambda data: data[:16] + struct.pack(">II", 400_000, 400_000) + data[24:]
         ),
         r"images/a\.png",
+    ),
+    "class of two lines": (
+        lambda folder: write_one(folder, names=dict.fromkeys(np.unique(IDS).tolist(), "tumour\n")),
+        r"a class is 'tumour\\n'",
+    ),
+    "image that is to be turned": (
+        lambda folder: (
+            (folder / "images" / "a.png").unlink(),
+            Image.fromarray(lab.picture(IDS)).save(folder / "images" / "a.jpg", exif=_turned()),
+        ),
+        r"images/a\.jpg is to be turned",
+    ),
+    "masks of two values": (
+        lambda folder: (
+            _save_label(folder, np.where(IDS, 1, 0).astype(np.uint8)),
+            lab.save_picture(folder / "images" / "b.png", lab.picture(IDS)),
+            lab.save_picture(folder / "labels" / "b.png", np.where(IDS, 2, 0).astype(np.uint8)),
+        ),
+        r"1 in .*labels/a\.tif and 2 in .*labels/b\.png",
     ),
     "link to nowhere": (
         lambda folder: (
