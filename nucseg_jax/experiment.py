@@ -20,6 +20,7 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
 from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
+from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
@@ -66,6 +67,7 @@ class Experiment:
         chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
         match split.protocol:
             case "paper":
+                require_patches_alone(index, info, allow_shared_groups=split.allow_shared_groups)
                 return paper_splits(index.fold_sizes, seed=split.seed, max_patches=split.max_patches)
             case "k_fold":
                 return k_fold_splits(index, info, folds=split.folds, **chosen)

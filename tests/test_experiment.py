@@ -119,7 +119,9 @@ def test_every_protocol_takes_its_fields_from_the_config(monkeypatch, tmp_path):
         for seed in (0, 1)
     ]
     assert seeds[0] != seeds[1]
-    plan = divided(monkeypatch, tmp_path, split__protocol="paper")
+    with pytest.raises(UserError, match=r"pieces of \d+ images: each would stand on all sides"):
+        divided(monkeypatch, tmp_path, split__protocol="paper")
+    plan = divided(monkeypatch, tmp_path, split__protocol="paper", split__allow_shared_groups=True)
     assert len(plan.splits.train) + len(plan.splits.validation) + len(plan.splits.test) == len(
         plan.dataset.index.fold
     )

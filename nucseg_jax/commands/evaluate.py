@@ -193,10 +193,7 @@ def refuse_other_data(folder: RunFolder, plan: DataPlan, *, num_classes: int) ->
 
 
 def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
-    """Raises UserError if patches of `split` were trained on, or chose the checkpoint.
-
-    A data set with another content is another set of patches, whatever their numbers.
-    """
+    """Raises UserError if patches of `split` were trained on, or chose the checkpoint."""
     found = first_seen(seen_by_run(folder), folder.path, plan, split)
     if found:
         raise UserError(

@@ -14,9 +14,8 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.tree import leaf_name
-from nucseg_jax.data.dataset_info import DatasetInfo, read_info
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
@@ -121,7 +120,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
     # Every device holds all of the weights on this mesh, whatever the config's is.
     step, on_devices = best_variables(trained, folder, make_mesh())
     variables = jax.tree.map(np.asarray, on_devices)
-    before, now = read_info(path) or PANNUKE, plan.info
+    before, now = folder.read_info(), plan.info
     old, new = _outputs(trained, before), _outputs(experiment, now)
     classifier = f"classifier kept: {', '.join(new)}"
     loaded = variables

@@ -2,6 +2,9 @@
 
 The seen patches of a run are JSON values: for each data set `{"data_set": name, "data_digest": ..., "train": [[fold,
 row], ...], "validation": [...], "images": {"train": [...], "validation": [...]}}`, the images where they are known.
+
+In the same data set patches are told by their numbers. In one of the same name and other content, such as the same
+images with corrected labels, they are told by the names of their images.
 """
 
 import pathlib
@@ -10,9 +13,7 @@ from typing import Any
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.dataset_info import read_info
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.split_sides import images_by_side, shortened
 from nucseg_jax.training.run_folder import RunFolder
 
@@ -29,20 +30,16 @@ def seen_by_run(folder: RunFolder) -> list[dict[str, Any]]:
     splits, record = folder.read_splits()
     lists = splits.as_json()
     own = {
-        "data_set": (read_info(folder.path) or PANNUKE).name,
+        "data_set": folder.read_info().name,
         "data_digest": record["data_digest"],
         **{side: lists[side] for side, _, _ in _HARMFUL},
         "images": record.get("images", {}),
     }
-    earlier = folder.read_pretrained().get("seen", []) if folder.pretrained.exists() else []
-    return [own, *earlier]
+    return [own, *folder.read_pretrained().get("seen", [])]
 
 
 def require_unseen(seen: Sequence[Mapping[str, Any]], path: pathlib.Path, plan: DataPlan) -> None:
     """Raises UserError if a run has trained on what a later one validates or tests on, or selected on its test side.
-
-    In the same data set patches are told by their numbers. In one of the same name and other content, such as the
-    same images with corrected labels, they are told by the names of their images.
 
     Args:
       seen: see `seen_by_run`.
@@ -50,17 +47,9 @@ def require_unseen(seen: Sequence[Mapping[str, Any]], path: pathlib.Path, plan: 
       plan: of the later run.
     """
     for before in seen:
-        is_same = before["data_digest"] == plan.digest
-        if not is_same and before["data_set"] != plan.info.name:
-            continue
         for side, verb, later_sides in _HARMFUL:
             for later in later_sides:
-                common = (
-                    _common_patches(before[side], plan, later)
-                    if is_same
-                    else _common_images(before.get("images", {}).get(side, ()), plan, later)
-                )
-                if common:
+                if common := _common(before, side, plan, later):
                     raise UserError(
                         f"{path} was {verb} {common}, which would stand on the {later} side here: scores would be of"
                         " what the model has seen",
@@ -76,17 +65,23 @@ def first_seen(seen: Sequence[Mapping[str, Any]], path: pathlib.Path, plan: Data
     Args:
       seen: see `seen_by_run`.
       path: the run.
-      plan: of the data set; those of another content are other patches.
+      plan: of the data set that is to be scored.
       split: name of the side.
     """
     for number, before in enumerate(seen):
-        if before["data_digest"] != plan.digest:
-            continue
+        by = f"a run that {path} started from" if number else path
         for side, verb, _ in _HARMFUL:
-            common = _common_patches(before[side], plan, split)
-            if common:
-                by = f"a run that {path} started from" if number else path
-                return f"{common} of this {split} split were {verb} by {by}"
+            if common := _common(before, side, plan, split):
+                return f"{by} was {verb} {common} of this {split} split"
+    return ""
+
+
+def _common(before: Mapping[str, Any], side: str, plan: DataPlan, later: str) -> str:
+    """Describes what of a later side was seen on an earlier one; '' if nothing was."""
+    if before["data_digest"] == plan.digest:
+        return _common_patches(before[side], plan, later)
+    if before["data_set"] == plan.info.name:
+        return _common_images(before.get("images", {}).get(side, ()), plan, later)
     return ""
 
 

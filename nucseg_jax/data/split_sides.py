@@ -105,6 +105,21 @@ def require_groups_apart(index: PatchIndex, info: DatasetInfo, side: np.ndarray,
     )
 
 
+def require_patches_alone(index: PatchIndex, info: DatasetInfo, *, allow_shared_groups: bool) -> None:
+    """Raises UserError if patches were cut from images that are known, so that chance would put one on two sides.
+
+    Of PanNuke they are not, and the paper drew its patches so.
+    """
+    if index.has_places and not allow_shared_groups:
+        raise UserError(
+            f"split.protocol is paper, which draws single patches, and those of the data set {info.name} are pieces of"
+            f" {counted(len(set(index.image)), 'image')}: each would stand on all sides",
+            expected=f"each {info.group_noun} on one side, so that scores are of what training never saw",
+            advice="choose --config.split.protocol=k_fold, which keeps them whole, or add"
+            " --config.split.allow_shared_groups=True",
+        )
+
+
 def groups_by_side(index: PatchIndex, splits: Splits) -> dict[str, int] | None:
     """Returns how many groups each side has patches of; None where groups are not known."""
     if index.group is None:

@@ -158,12 +158,13 @@ class RunFolder:
         return timing
 
     def read_pretrained(self) -> dict[str, Any]:
-        """Content of pretrained.json.
+        """Content of pretrained.json; empty where there is none.
 
         Raises:
-          UserError: it is damaged.
+          UserError: it is damaged, or was altered, added or removed since: the newest record has another.
         """
-        return _read_object(self.pretrained)
+        self._require_as_recorded(self.pretrained)
+        return _read_object(self.pretrained) if self.pretrained.exists() else {}
 
     def read_info(self) -> DatasetInfo:
         """Reads the description of the data set that the run was started on; PanNuke's where it has none.
@@ -171,10 +172,13 @@ class RunFolder:
         Raises:
           UserError: it is damaged, or was altered, added or removed since: the newest record has another.
         """
+        self._require_as_recorded(self.dataset)
+        return dataset_info.read_info(self.path) or PANNUKE
+
+    def _require_as_recorded(self, path: pathlib.Path) -> None:
         newest = self.newest_record()
         if newest is not None:
-            newest.require_presence(self.dataset)
-        return dataset_info.read_info(self.path) or PANNUKE
+            newest.require_presence(path)
 
     def read_splits(self) -> tuple[Splits, dict[str, Any]]:
         """The lists the run was started with, and the rest of split.json.

@@ -47,7 +47,7 @@ def test_patches_that_were_trained_or_selected_on_are_refused_unless_forced(comm
     for split, verb in (("train", "trained on"), ("validation", "selected on")):
         status, _, err = command_line.run("evaluate", f"--workdir={finished_run}", f"--split={split}")
         assert status == 2
-        assert f"5 of the 5 patches of this {split} split were {verb}" in err
+        assert f"was {verb} 5 of the 5 patches of this {split} split" in err
     # Another rotation's test fold is this run's validation fold.
     status, _, err = command_line.run(
         "evaluate",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -22,8 +23,9 @@ from nucseg_jax.training.checkpoint import open_checkpoints, save_checkpoint
 from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.placement import put_state
+from nucseg_jax.training.run_check import READ_WHEN_RESUMED
 from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.training.run_record import RunRecord, digests_of
 from nucseg_jax.training.state import with_modules
 
 NAMES = ("tumour", "lymphocyte", "stroma", "debris", "other")
@@ -54,6 +56,7 @@ def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
     with claim_run_folder(path, parts.settings.as_json(), [], plan.splits, plan.dataset) as folder:
         if info is not None:
             info.write(path)
+            write_json(folder.pretrained, {"seen": [], "digest": "of an encoder"})
         state = parts.init_state(parts.recipe(1))
         scores: dict[int, float] = {}
         with open_checkpoints(folder.checkpoints) as checkpoints:
@@ -61,7 +64,9 @@ def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
                 moved = jax.tree.map(lambda value, by=number + 1: value + np.float32(by), state.params)
                 now = put_state(state.replace(step=np.int32(step), params=moved), make_mesh(1))
                 record = RunRecord(
-                    "", step, parts.settings.as_json(), plan.splits.digest, plan.digest, scores=dict(scores)
+                    *("", step, parts.settings.as_json(), plan.splits.digest, plan.digest),
+                    scores=dict(scores),
+                    files=digests_of(path, READ_WHEN_RESUMED),
                 )
                 scores[step] = 0.9 - 0.1 * number
                 save_checkpoint(checkpoints, now, record.as_json(), scores[step])
@@ -130,6 +135,27 @@ def test_the_classifier_is_kept_for_the_same_classes_only(
     assert not np.array_equal(
         state.params["encoder"]["conv1_conv"]["kernel"], fresh.params["encoder"]["conv1_conv"]["kernel"]
     )
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "pretrained.json"])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_run_whose_classes_or_past_are_not_as_recorded_is_no_start(
+    painted, trained_on_classes, tmp_path, name, is_gone
+):
+    """With the names in another order every class would be taken for another one, and kept."""
+    run = tmp_path / "run"
+    shutil.copytree(trained_on_classes, run)
+    parts = experiment(painted, model__num_classes=6, pretrained__run=str(run), data__allow_duplicates=True)
+    plan = plan_of(parts, OTHER_NAMES)
+    assert first_weights(parts, RunFolder(tmp_path / "new"), plan) is not None
+    if is_gone:
+        (run / name).unlink()
+    elif name == "dataset.json":
+        OTHER_NAMES.write(run)
+    else:
+        write_json(run / name, {"seen": []})
+    with pytest.raises(UserError, match=rf"{name} (is missing|was altered)"):
+        first_weights(parts, RunFolder(tmp_path / "new"), plan)
 
 
 def test_another_scale_is_told(painted, trained, tmp_path):

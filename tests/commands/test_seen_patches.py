@@ -63,9 +63,9 @@ def test_patches_of_one_data_set_are_told_by_their_numbers(tmp_path, now, messag
         with pytest.raises(UserError, match=message.format("2 of the 2 patches")):
             require_unseen(seen, folder.path, later)
         if "test side" in message:
-            with pytest.raises(UserError, match=r"2 of the 2 patches of this test split were \w+ on by"):
+            with pytest.raises(UserError, match=r"was \w+ on 2 of the 2 patches of this test split"):
                 refuse_seen_patches(folder, later, "test")
-    with pytest.raises(UserError, match=r"trained on by a run that .*second started from"):
+    with pytest.raises(UserError, match=r"a run that .*second started from was trained on"):
         refuse_seen_patches(second, plan_of(tmp_path, "", "", "a"), "test")
 
 
@@ -78,9 +78,13 @@ def test_images_with_other_labels_are_the_same_images(tmp_path, now, message):
     corrected = plan_of(tmp_path, *now, digest="e" * 64)
     if message is None:
         require_unseen(seen, folder.path, corrected)
+        refuse_seen_patches(folder, corrected, "test")
         return
     with pytest.raises(UserError, match=message.format(r"1 image of the same name \([ab]\.png\)")):
         require_unseen(seen, folder.path, corrected)
+    if "test side" in message:
+        with pytest.raises(UserError, match=r"on 1 image of the same name \([ab]\.png\) of this test split"):
+            refuse_seen_patches(folder, corrected, "test")
 
 
 def test_images_are_kept_where_they_are_known(tmp_path):
