@@ -1,10 +1,10 @@
 """The command line of nucseg_jax: python launch.py COMMAND --config=configs/NAME.py [flags].
 
 Commands:
-  prepare   brings the data set into the form that training reads
+  prepare   checks PanNuke, CoNSeP, MoNuSeg or your own images and labels, and writes what training reads
   train     trains, validates and tests a model; the same command again resumes; --sweep: many of them
   evaluate  scores a trained model, or baselines, on a split
-  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
+  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again resumes
   export    the model of a run as a StableHLO program that needs only JAX, for CPU, CUDA and TPU
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
@@ -110,7 +110,9 @@ def prepare() -> None:
     from nucseg_jax.commands.prepare import prepare
 
     experiment = config_experiment()
-    prepare(experiment.data, Invocation(sys.argv, experiment.settings.model.num_classes))
+    split = experiment.settings.split
+    folds = split.folds if split.protocol == "k_fold" else 0
+    prepare(experiment.data, Invocation(sys.argv, experiment.settings.model.num_classes, folds))
 
 
 def train() -> None:

@@ -3,6 +3,9 @@
 import numpy as np
 import skimage.measure
 
+# A share of the nuclei, above which ids seem to mean something else; in PanNuke it is one in a thousand.
+MOST_DISCONNECTED = 0.2
+
 
 def count_disconnected(ids: np.ndarray) -> int:
     """Counts the ids of a map, integer [H, W] with 0 = background, that lie in more than one 8-connected piece.

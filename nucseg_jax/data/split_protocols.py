@@ -91,7 +91,7 @@ def k_fold_splits(index: PatchIndex, info: DatasetInfo, *, folds: int, number: i
     if folds == 1 or folds > len(groups) or len(groups) < 2:
         raise UserError(
             f"split.folds is {folds}, and the data set {info.name} has {counted(len(groups), info.group_noun)}",
-            expected=f"2 to {len(groups)}, or 0 for each {info.group_noun} by itself"
+            expected=f"{'2' if len(groups) == 2 else f'2 to {len(groups)}'}, or 0 for each {info.group_noun} by itself"
             if len(groups) > 1
             else f"2 {info.group_noun}s at least, since none may be on two sides",
             advice="set --config.split.folds, or divide by --config.split.protocol=table",

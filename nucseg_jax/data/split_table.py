@@ -10,6 +10,7 @@ import io
 import pathlib
 from collections.abc import Iterator
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import read_file
 from nucseg_jax.core.nearest import did_you_mean
@@ -25,6 +26,8 @@ _LOOKALIKES = {
     *("nan", "na", "n/a", "null"),
 }
 _SHOWN = 10
+# More unknown entries than these are counted.
+_MOST_SPELLED = 3
 
 
 def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: DatasetInfo) -> list[str]:
@@ -50,7 +53,7 @@ def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: Dataset
     units, unit_of = _units(index, info)
     names = _Names(units, index, info)
     value_of: dict[str, tuple[str, int]] = {}
-    faults, entries = [], list(_entries(path, column))
+    faults, unknown, entries = [], [], list(_entries(path, column))
     is_by_side = any(value in SPLIT_NAMES for _, _, value in entries)
     for line, entry, value in entries:
         is_right = value in SPLIT_NAMES if is_by_side else value and value.casefold() not in _LOOKALIKES
@@ -60,11 +63,14 @@ def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: Dataset
         found, fault = names.find(entry)
         if fault:
             faults.append(f"line {line}: {fault}")
+        if not found and not fault:
+            unknown.append((line, entry))
         for unit in found:
             if unit in value_of:
                 faults.append(f"line {line}: {unit} stands on line {value_of[unit][1]} too")
             else:
                 value_of[unit] = (value, line)
+    faults = [*_unknown(unknown, len(entries), names), *faults]
     missing = [unit for unit in units if unit not in value_of]
     faults += [f"{unit} of the data set is missing" for unit in missing]
     if faults:
@@ -73,7 +79,8 @@ def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: Dataset
             f"{path} does not divide the data set {info.name}: {'; '.join(faults[:_SHOWN])}{more}",
             expected=f"a line for each {names.noun} of the data set, with train, validation or test, or with its"
             f" fold, in the column {column}",
-            advice="correct the file, or name another with --config.split.table",
+            advice="correct the file, name another with --config.split.table, prepare the images that are not there, or"
+            " divide by --config.split.protocol=k_fold",
         )
     return [value_of[unit][0] for unit in unit_of]
 
@@ -93,8 +100,23 @@ def _units(index: PatchIndex, info: DatasetInfo) -> tuple[list[str], list[str]]:
     return sorted(set(groups)), groups
 
 
+def _unknown(entries: list[tuple[int, str]], count: int, names: "_Names") -> list[str]:
+    """Describes the entries, line and text, that stand for nothing, of `count`: each, or many in one sentence."""
+    if len(entries) <= _MOST_SPELLED:
+        return [
+            f"line {line}: {entry!r} is no image or group of the data set{did_you_mean(entry, names.known)}"
+            for line, entry in entries
+        ]
+    # Images that were not prepared, rather than names that were misspelled.
+    listed = ", ".join(repr(entry) for _, entry in entries[:_MOST_SPELLED])
+    return [
+        f"{len(entries):,} of its {count:,} entries are no image or group of the data set, which has"
+        f" {counted(len(names.units), names.noun)}: {listed} and {len(entries) - _MOST_SPELLED:,} more"
+    ]
+
+
 class _Names:
-    """What an entry may stand for."""
+    """Names that an entry may be: images, their stems and beginnings, groups."""
 
     def __init__(self, units: list[str], index: PatchIndex, info: DatasetInfo):
         self.units = units
@@ -111,16 +133,20 @@ class _Names:
                 for group, unit in sorted(pairs):
                     self.by_group.setdefault(group, []).append(unit)
 
+    @property
+    def known(self) -> list[str]:
+        """Names of images, with and without endings, and of groups."""
+        return [*self.units, *self.by_stem, *self.by_group]
+
     def find(self, entry: str) -> tuple[list[str], str]:
-        """Returns the units that an entry stands for, or none and why."""
+        """Returns the units that an entry stands for; none and '' if it is unknown, none and why if it is ambiguous."""
         if entry in self.units:
             return [entry], ""
         meanings = [found for found in (self.by_stem.get(entry), self.by_group.get(entry)) if found]
         begun = [unit for unit in self.units if self._begins(unit, entry)]
         candidates = meanings or ([begun] if begun else [])
         if not candidates:
-            known = [*self.units, *self.by_stem, *self.by_group]
-            return [], f"{entry!r} is no image or group of the data set{did_you_mean(entry, known)}"
+            return [], ""
         found = candidates[0]
         is_clear = all(each == found for each in candidates) and (
             len(found) == 1 or found == self.by_group.get(entry)

@@ -18,9 +18,10 @@ import PIL.Image
 import pytest
 
 from nucseg_jax.commands import prepare as command
-from nucseg_jax.commands.next_command import Invocation
+from nucseg_jax.commands.next_command import Invocation, train_command
 from nucseg_jax.commands.prepare import prepare
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.store import build, reader
 from nucseg_jax.data.store.location import NUCLEI, dataset_folder
@@ -237,6 +238,13 @@ def test_killed_at_any_moment_it_starts_again(given, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == LEFT_OVER
     folder = dataset_folder(tmp_path, NUCLEI)
     assert reader.stored_digest(folder) == json.loads((folder / "audit.json").read_text())["digest"]
+
+
+@pytest.mark.parametrize(("folds", "added"), [(0, ""), (2, ""), (3, " --config.split.folds=0")])
+def test_the_next_command_makes_each_group_a_fold_where_there_are_too_few(folds, added):
+    info = DatasetInfo("ovary", groups=("patient1", "patient2"))
+    command = train_command(Invocation(("launch.py", "prepare", "--config=my.py"), 1, folds), info)
+    assert command == f"python launch.py train --config=my.py{added} --workdir=runs/first"
 
 
 @pytest.mark.parametrize(

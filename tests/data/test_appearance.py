@@ -54,3 +54,11 @@ def test_pixels_nobody_annotated_have_no_look():
         darkened[:100], unknown[:100] = 0, VOID_LABEL
         assert appearance(darkened, unknown) == appearance(image[100:], label[100:])
     assert appearance(images[0], np.full((256, 256), VOID_LABEL, np.uint8)) is None
+
+
+def test_sums_over_large_patches_are_exact():
+    """Of one colour nothing is darker than the rest; 32 bits hold the sums of 256 px and no more."""
+    label = np.zeros((1000, 1000), np.uint8)
+    label[:, :7] = 1
+    for colour in ((201, 203, 205), (77, 99, 251)):
+        assert appearance(np.full((1000, 1000, 3), colour, np.uint8), label) == (True, False)

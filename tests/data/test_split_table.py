@@ -66,6 +66,19 @@ def test_every_fault_is_named_with_its_line(tmp_path, lines, faults):
         assert fault in str(caught.value)
 
 
+def test_a_table_of_many_more_images_than_were_prepared_is_one_sentence(tmp_path):
+    """A published table beside a part of the data set: no spelling is proposed, and nothing else is hidden."""
+    index, info = make_index(IMAGES)
+    lines = [f"x,{image},{fold}" for image, fold in FOLD.items() if image != "s1.png"]
+    path = write(tmp_path, *lines, *[f"x,TCGA-{number}-01Z,1" for number in range(26)])
+    with pytest.raises(UserError) as caught:
+        read_table(path, "fold", index, info)
+    assert (
+        "26 of its 30 entries are no image or group of the data set, which has 5 images: 'TCGA-0-01Z', 'TCGA-1-01Z',"
+        " 'TCGA-2-01Z' and 23 more; s1.png of the data set is missing"
+    ) in str(caught.value)
+
+
 def test_missing_images_are_named(tmp_path):
     index, info = make_index(IMAGES)
     with pytest.raises(

@@ -21,9 +21,10 @@ from nucseg_jax.data.sources.folder.layout import (
     visible_entries,
 )
 from nucseg_jax.data.sources.folder.opening import About, open_surveyed
-from nucseg_jax.data.sources.folder.source import FolderSettings, require_folder
+from nucseg_jax.data.sources.folder.source import require_folder
 from nucseg_jax.data.sources.folder.survey import Surveyed, survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 CLASSES = tuple(
@@ -47,7 +48,7 @@ _CITATION = (
 )
 
 
-def open_consep(settings: FolderSettings) -> OpenedSource:
+def open_consep(settings: DataSource) -> OpenedSource:
     """Opens the folder that holds CoNSeP's Train/ and Test/, or one of them; each tile is a group.
 
     Files with any of the types 5 to 7 are the published ones with seven classes, which are merged to four; files

@@ -5,6 +5,7 @@ not; the test set is ID.tif and ID.xml side by side in 'MoNuSegTestData'.
 """
 
 import pathlib
+from collections import Counter
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -18,9 +19,10 @@ from nucseg_jax.data.sources.folder.layout import (
     visible_entries,
 )
 from nucseg_jax.data.sources.folder.opening import About, open_surveyed
-from nucseg_jax.data.sources.folder.source import FolderSettings, require_folder
+from nucseg_jax.data.sources.folder.source import require_folder
 from nucseg_jax.data.sources.folder.survey import survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 _IMAGES, _LABELS = "tissue images", "annotations"
@@ -37,7 +39,7 @@ _CITATION = (
 )
 
 
-def open_monuseg(settings: FolderSettings) -> OpenedSource:
+def open_monuseg(settings: DataSource) -> OpenedSource:
     """Opens the folder that holds MoNuSeg's training set, its test set, or both; a patient is a group.
 
     Raises:
@@ -61,16 +63,13 @@ def open_monuseg(settings: FolderSettings) -> OpenedSource:
             images[each.name], division[each.name] = each, part
         if not files:
             raise UserError(f"{place} holds no image", expected="the published TIFFs")
-    # A patient of both parts would be on both sides of the published split.
     surveyed = survey_images(
         list(images.values()), settings, kind="instances", stated=_RESOLUTION, is_published=True
     )
     groups = {name: name[:_PATIENT_CHARACTERS] for name in images}
-    told = [
-        f"{counted(sum(each == part for each in division.values()), 'image')} of the {part}ing set"
-        if part == "train"
-        else f"{counted(sum(each == part for each in division.values()), 'image')} of the test set"
-        for part in dict.fromkeys(division.values())
+    described = [
+        f"{counted(count, 'image')} of the {'test' if part == _TEST else 'training'} set"
+        for part, count in Counter(division.values()).items()
     ]
     return open_surveyed(
         folder,
@@ -81,7 +80,7 @@ def open_monuseg(settings: FolderSettings) -> OpenedSource:
         grouping=Grouping(
             groups,
             division,
-            (*told, f"{counted(len(set(groups.values())), 'patient')}, each a group"),
+            (*described, f"{counted(len(set(groups.values())), 'patient')}, each a group"),
         ),
     )
 

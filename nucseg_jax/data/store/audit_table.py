@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.appearance import suspicion
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
+from nucseg_jax.data.pieces import MOST_DISCONNECTED
 from nucseg_jax.data.store.audit import Audit, counted_classes
 
 # More groups, such as patients, are counted and not listed.
 _MOST_GROUPS = 40
 _MOST_PAIRS = 5
-# Shares of nuclei, and of patches with nuclei, above which labels seem to mean something else.
-_MOST_BROKEN = 0.2
-_MOST_UNLIKELY = 0.2
-_FEW_PATCHES = 2
 
 
 def render(audit: Audit, info: DatasetInfo, index: PatchIndex) -> str:
@@ -78,7 +76,7 @@ def _warnings(audit: Audit, info: DatasetInfo) -> list[str]:
         warnings.append("No patch has a nucleus.")
     elif absent := [name for name in counted_classes(info) if not nuclei[name]]:
         warnings.append(f"No nucleus has the class {' or '.join(absent)}.")
-    if (broken := audit.total("disconnected_nuclei")) > _MOST_BROKEN * total:
+    if (broken := audit.total("disconnected_nuclei")) > MOST_DISCONNECTED * total:
         warnings.append(
             f"{broken:,} of {counted(total, 'nucleus')} lie in several pieces: the labels seem to hold classes, or one"
             " number for many nuclei."
@@ -88,15 +86,15 @@ def _warnings(audit: Audit, info: DatasetInfo) -> list[str]:
             f"{mixed:,} of {counted(total, 'nucleus')} have pixels of several classes; they are counted by most of"
             " their pixels, and trained as they are."
         )
-    most = max(_FEW_PATCHES, _MOST_UNLIKELY * patches)
     bright, blue = audit.total("bright_nuclei_patches"), audit.total("blue_nuclei_patches")
     of_patches = f"of {counted(patches, 'patch')} with nuclei"
-    if blue > max(most, patches / 2) and bright <= most:
+    suspected = suspicion(bright, blue, patches)
+    if suspected == "bgr":
         warnings.append(
             f"In {blue:,} {of_patches} the nuclei are darker by more in blue than in red: the images seem to be BGR,"
             " not RGB."
         )
-    elif max(bright, blue) > most:
+    elif suspected == "mismatch":
         warnings.append(
             f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
             " than in red: labels seem to be shifted, turned or of other images, or the images are inverted."

@@ -45,12 +45,3 @@ def prepared_name(data_dir: pathlib.Path) -> str:
             advice="move one of the two folders to another data folder, and name it as data.dir",
         )
     return names[0]
-
-
-def prepared_folder(data_dir: pathlib.Path) -> pathlib.Path:
-    """The folder of the records of the one data set there.
-
-    Raises:
-      UserError: as `prepared_name`.
-    """
-    return dataset_folder(data_dir, prepared_name(data_dir))

@@ -1,7 +1,8 @@
 """The files of the builder `Nuclei`."""
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,8 @@ from nucseg_jax.data.dataset_info import read_info
 from nucseg_jax.data.store import index_file
 from nucseg_jax.data.store.audit import ContentDigest, combined_digest, load_audit
 from nucseg_jax.data.store.layout import Example, Layout, StoredFacts
+from nucseg_jax.data.store.location import NUCLEI
 from nucseg_jax.data.store.stored_files import damaged, require_unaltered
-
-NAME = "nuclei"
 
 
 def read_facts(folder: pathlib.Path) -> StoredFacts:
@@ -42,11 +42,10 @@ def read_facts(folder: pathlib.Path) -> StoredFacts:
     )
 
 
-def describe_origin(origin: dict | object) -> str:
-    """An origin in a few words, for a person."""
-    values = origin if isinstance(origin, dict) else {}
-    place = f" in {values['release_dir']}" if values.get("release_dir") else ""
-    return f"{values.get('kind', 'a source that was not recorded')}{place}"
+def describe_origin(origin: Mapping[str, Any]) -> str:
+    """Describes an origin in a few words, for a person."""
+    place = f" in {origin['release_dir']}" if origin.get("release_dir") else ""
+    return f"{origin.get('kind', 'a source that was not recorded')}{place}"
 
 
 def digest_of(parts: Iterable[Iterator[Example]], facts: StoredFacts) -> str:
@@ -67,4 +66,4 @@ def digest_of(parts: Iterable[Iterator[Example]], facts: StoredFacts) -> str:
     return combined_digest(digests, info)
 
 
-NUCLEI = Layout(NAME, "group", read_facts, digest_of)
+NUCLEI_LAYOUT = Layout(NUCLEI, "group", read_facts, digest_of)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.sources.folder.layout import label_ending, listed
-from nucseg_jax.data.sources.folder.survey import CutSettings, Surveyed
+from nucseg_jax.data.sources.folder.survey import Surveyed
+from nucseg_jax.data.sources.settings import DataSource
 
 # Sentences on single images; the rest is counted.
 _MOST_NOTES = 20
 _NUMBER = re.compile(r"\d[\d,.]*")
 
 
-def about_images(surveyed: Sequence[Surveyed], settings: CutSettings) -> list[str]:
+def about_images(surveyed: Sequence[Surveyed], settings: DataSource) -> list[str]:
     """Gives a sentence for each kind of image: size, scale, and what becomes of them."""
     kinds = Counter(
         (image.height, image.width, image.resolution, image.grid.height, image.grid.width)
@@ -21,11 +22,11 @@ def about_images(surveyed: Sequence[Surveyed], settings: CutSettings) -> list[st
     )
     lines = []
     for (height, width, resolution, grid_height, grid_width), count in kinds.most_common():
-        scaled = (
-            f"resampled to {grid_height:,} x {grid_width:,} px at {settings.microns_per_px:g}"
-            if (grid_height, grid_width) != (height, width)
-            else f"taken as {settings.microns_per_px:g}"
-        )
+        scaled = "not resampled"
+        if (grid_height, grid_width) != (height, width):
+            scaled = f"resampled to {grid_height:,} x {grid_width:,} px at {settings.microns_per_px:g}"
+        elif resolution.microns_per_px != settings.microns_per_px:
+            scaled = f"read as {settings.microns_per_px:g}"
         lines.append(
             f"{counted(count, 'image')} of {height:,} x {width:,} px at {resolution.microns_per_px:g} microns"
             f" ({resolution.found_in}), {scaled}"
@@ -39,19 +40,17 @@ def about_labels(surveyed: Sequence[Surveyed]) -> list[str]:
     nuclei = sum(sum(image.class_counts.values()) for image in surveyed)
     told = ", ".join(f"{count:,} {ending}" for ending, count in sorted(endings.items()))
     lines = [f"{counted(nuclei, 'nucleus')} in labels ({told})"]
-    for count, what in (
-        (sum(image.files.class_map is not None for image in surveyed), "class map"),
-        (sum(image.files.regions is not None for image in surveyed), "file"),
-    ):
-        if count:
-            lines.append(f"{counted(count, what)}" + (" of annotated regions" if what == "file" else ""))
+    if class_maps := sum(image.files.class_map is not None for image in surveyed):
+        lines.append(counted(class_maps, "class map"))
+    if regions := sum(image.files.regions is not None for image in surveyed):
+        lines.append(f"{counted(regions, 'file')} of annotated regions")
     empty = [image.files.label.name for image in surveyed if not image.class_counts]
     if empty:
         lines.append(f"without any nucleus, so background all over: {listed(empty)}")
     return lines
 
 
-def about_patches(surveyed: Sequence[Surveyed], settings: CutSettings, patch_count: int) -> list[str]:
+def about_patches(surveyed: Sequence[Surveyed], settings: DataSource, patch_count: int) -> list[str]:
     """Counts patches, and tells what became of edges and of patches that nobody annotated."""
     lines = [
         f"{counted(patch_count, 'patch')} of {settings.patch_px} px at {settings.microns_per_px:g} microns"

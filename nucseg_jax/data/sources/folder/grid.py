@@ -1,11 +1,10 @@
 """Places of the patches of an image: a grid from its upper left corner, and what becomes of the remainder."""
 
 import dataclasses
-from typing import Literal
 
 import numpy as np
 
-Remainder = Literal["reflect", "drop"]
+from nucseg_jax.data.sources.settings import Remainder
 
 
 @dataclasses.dataclass(frozen=True)

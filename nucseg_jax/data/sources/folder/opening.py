@@ -17,8 +17,9 @@ from nucseg_jax.data.sources.folder.described import (
 )
 from nucseg_jax.data.sources.folder.groups_table import Grouping
 from nucseg_jax.data.sources.folder.layout import ImageFiles
-from nucseg_jax.data.sources.folder.survey import CutSettings, Surveyed
+from nucseg_jax.data.sources.folder.survey import Surveyed
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import RefusedImage
 
@@ -44,7 +45,7 @@ class About:
 def open_surveyed(
     folder: pathlib.Path,
     surveyed: Sequence[Surveyed],
-    settings: CutSettings,
+    settings: DataSource,
     *,
     about: About,
     classes: ClassTable,
@@ -118,7 +119,7 @@ def open_surveyed(
 def _origin(
     folder: pathlib.Path,
     surveyed: Sequence[Surveyed],
-    settings: CutSettings,
+    settings: DataSource,
     about: About,
     more_files: Sequence[pathlib.Path],
 ) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """A lab's own folder of images and labels as a data set."""
 
 import pathlib
-from typing import Protocol
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.folder import description as description_file
@@ -10,23 +9,16 @@ from nucseg_jax.data.sources.folder.class_names import class_table
 from nucseg_jax.data.sources.folder.description import read_description
 from nucseg_jax.data.sources.folder.layout import find_files
 from nucseg_jax.data.sources.folder.opening import About, open_surveyed
-from nucseg_jax.data.sources.folder.survey import CutSettings, survey_images
+from nucseg_jax.data.sources.folder.survey import survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 
-class FolderSettings(CutSettings, Protocol):
-    """The fields of a `DataSource` that a source of images and labels depends on."""
-
-    @property
-    def release_dir(self) -> pathlib.Path | None:
-        """Holds the images."""
-
-
-def open_folder(settings: FolderSettings) -> OpenedSource:
+def open_folder(settings: DataSource) -> OpenedSource:
     """Opens a folder that holds images/ and labels/, and may hold classes/, regions/, dataset.yaml and groups.csv.
 
-    All headers and labels are read and matched before this returns; see `DATASETS` in the README for the layout.
+    All headers and labels are read and matched before this returns; README's section "Your own images" has the layout.
 
     Raises:
       UserError: a file is missing, superfluous or not understood, sizes or resolutions contradict each other, a class

@@ -6,40 +6,20 @@ Labels are read whole, one image at a time; of the images, only headers.
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.labels.annotation import Drawn, LabelKind
-from nucseg_jax.data.sources.folder.grid import PatchGrid, Remainder
+from nucseg_jax.data.sources.folder.grid import PatchGrid
 from nucseg_jax.data.sources.folder.image_labels import ImageLabels, read_labels
 from nucseg_jax.data.sources.folder.layout import ImageFiles
 from nucseg_jax.data.sources.folder.scale import image_resolution
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import Resolution, model_size
-
-
-class CutSettings(Protocol):
-    """The fields of a `DataSource` that patches depend on."""
-
-    @property
-    def patch_px(self) -> int:
-        """Side of a patch."""
-
-    @property
-    def microns_per_px(self) -> float:
-        """Scale of the patches."""
-
-    @property
-    def image_microns_per_px(self) -> float:
-        """Scale of the images; 0 = not given."""
-
-    @property
-    def remainder(self) -> Remainder:
-        """Fate of an edge that fills no patch."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +81,7 @@ class Surveyed:
 
 def survey_images(
     images: Sequence[ImageFiles],
-    settings: CutSettings,
+    settings: DataSource,
     *,
     kind: LabelKind,
     stated: Resolution | None,
@@ -144,7 +124,7 @@ def _require_one_mask_value(surveyed: Sequence[Surveyed]) -> None:
 
 def _survey(
     files: ImageFiles,
-    settings: CutSettings,
+    settings: DataSource,
     *,
     kind: LabelKind,
     stated: Resolution | None,

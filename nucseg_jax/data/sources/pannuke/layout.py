@@ -21,7 +21,7 @@ from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import origin
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.data.store import index_file, stored_files
+from nucseg_jax.data.store import index_file, location, stored_files
 from nucseg_jax.data.store.layout import Example, Layout, StoredFacts
 from nucseg_jax.data.store.stored_files import damaged, require_unaltered
 
@@ -103,4 +103,4 @@ def _index(audit: audits.Audit, tissue: np.ndarray | None) -> PatchIndex:
     return PatchIndex(fold, row, tissue, ("",) * len(fold), nowhere, nowhere, division)
 
 
-PANNUKE_LAYOUT = Layout("pannuke", "tissue", read_facts, digest_of)
+PANNUKE_LAYOUT = Layout(location.PANNUKE, "tissue", read_facts, digest_of)
