@@ -124,9 +124,7 @@ def groups_by_side(index: PatchIndex, splits: Splits) -> dict[str, int] | None:
     """Returns how many groups each side has patches of; None where groups are not known."""
     if index.group is None:
         return None
-    return {
-        name: len(np.unique(index.group[positions(index, getattr(splits, name))])) for name in SPLIT_NAMES
-    }
+    return {name: len(np.unique(index.group[index.positions(getattr(splits, name))])) for name in SPLIT_NAMES}
 
 
 def images_by_side(index: PatchIndex, splits: Splits) -> dict[str, list[str]]:
@@ -134,26 +132,9 @@ def images_by_side(index: PatchIndex, splits: Splits) -> dict[str, list[str]]:
     if not index.has_places:
         return {}
     return {
-        name: sorted({index.image[at] for at in positions(index, getattr(splits, name))})
+        name: sorted({index.image[at] for at in index.positions(getattr(splits, name))})
         for name in SPLIT_NAMES
     }
-
-
-def positions(index: PatchIndex, pairs: np.ndarray) -> np.ndarray:
-    """Returns where (fold, row) pairs [N, 2] stand in an index, int64 [N].
-
-    Raises:
-      KeyError: one does not.
-    """
-    keys, asked = _keys(index.fold, index.row), _keys(pairs[:, 0], pairs[:, 1])
-    found = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    if not np.array_equal(keys[found], asked):
-        raise KeyError("a patch that the data set does not have")
-    return found
-
-
-def _keys(fold: np.ndarray, row: np.ndarray) -> np.ndarray:
-    return fold.astype(np.int64) << 32 | row.astype(np.int64)
 
 
 def require_sides(splits: Splits, names: Sequence[str] = SPLIT_NAMES) -> None:
@@ -180,8 +161,8 @@ def require_no_near_duplicates(index: PatchIndex, splits: Splits, near_duplicate
         return
     side = np.full(len(index.fold), -1)
     for number, name in enumerate(SPLIT_NAMES):
-        side[positions(index, getattr(splits, name))] = number
-    first, second = positions(index, near_duplicates[:, :2]), positions(index, near_duplicates[:, 2:])
+        side[index.positions(getattr(splits, name))] = number
+    first, second = index.positions(near_duplicates[:, :2]), index.positions(near_duplicates[:, 2:])
     apart = np.flatnonzero((side[first] != side[second]) & (side[first] >= 0) & (side[second] >= 0))
     if not len(apart):
         return

@@ -7,14 +7,13 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
-from nucseg_jax.data.split_sides import positions
 from nucseg_jax.data.splits import SPLIT_NAMES
 from tests.data.indexes import make_index, patients
 
 
 def sides(index, splits):
     """The side of each patch, by name; every patch stands on one, once."""
-    found = [(int(at), name) for name in SPLIT_NAMES for at in positions(index, getattr(splits, name))]
+    found = [(int(at), name) for name in SPLIT_NAMES for at in index.positions(getattr(splits, name))]
     assert sorted(at for at, _ in found) == list(range(len(index.fold)))
     return np.array([name for _, name in sorted(found)])
 

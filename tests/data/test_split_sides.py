@@ -5,7 +5,6 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.split_protocols import k_fold_splits
 from nucseg_jax.data.split_sides import (
     groups_by_side,
-    positions,
     require_no_near_duplicates,
     require_sides,
     with_validation,
@@ -25,11 +24,11 @@ def pair(one, other):
 def test_positions_find_every_patch_whatever_the_order():
     order = np.random.default_rng(0).permutation(len(INDEX.fold))
     pairs = np.stack([INDEX.fold, INDEX.row], axis=1)
-    np.testing.assert_array_equal(positions(INDEX, pairs[order]), order)
+    np.testing.assert_array_equal(INDEX.positions(pairs[order]), order)
     with pytest.raises(KeyError):
-        positions(INDEX, np.array([[1, 7]]))
+        INDEX.positions(np.array([[1, 7]]))
     with pytest.raises(KeyError):
-        positions(INDEX, np.array([[99, 0]]))
+        INDEX.positions(np.array([[99, 0]]))
 
 
 def test_groups_are_counted_by_side():
@@ -52,7 +51,7 @@ def test_patches_that_look_the_same_are_refused_on_two_sides(one, other):
     message = str(caught.value)
     assert message.startswith("1 pair of patches")
     for name, where in ((one, 0), (other, -1)):
-        at = positions(INDEX, getattr(SPLITS, name)[[where]])[0]
+        at = INDEX.positions(getattr(SPLITS, name)[[where]])[0]
         assert f"{INDEX.image[at]} at row {INDEX.top[at]}, column 0 ({name})" in message
     assert "data.allow_duplicates=True" in message
 
