@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -197,7 +198,7 @@ def _require_same_network(trained: Experiment, experiment: Experiment, path: pat
     raise UserError(
         "\n".join(lines),
         expected="a run with the same encoder, decoder, output stride, width and depths",
-        advice=" ".join(f"--config.model.{name}={getattr(theirs, name)}" for name in _NETWORK)
+        advice=shlex.join(f"--config.model.{name}={getattr(theirs, name)}" for name in _NETWORK)
         + " describes the network of the run",
     )
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure as Chart
 
-from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, pooled_dice
+from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, of_annotated_patches, pooled_dice
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
@@ -28,10 +28,12 @@ from nucseg_jax.reporting.sections.comparison import LEVEL, counted_runs
 from nucseg_jax.reporting.sections.drawing import (
     FAINT,
     INK,
+    LABEL_IN,
     LOOKS,
     MOST_LINES,
     chart,
     chunks,
+    fitted,
     wrapped,
 )
 from nucseg_jax.reporting.sections.part import Part
@@ -104,9 +106,9 @@ def scores_by_class(
     if not counted:
         return {}
     # [runs, patches, classes, 4] each.
-    cells = [
-        np.stack([run.counts[split].counts for run in runs]).astype(np.int64) for runs in counted.values()
-    ]
+    cells = of_annotated_patches(
+        [np.stack([run.counts[split].counts for run in runs]).astype(np.int64) for runs in counted.values()]
+    )
     found = bootstrap_intervals(
         lambda weights: np.concatenate([pooled_dice(counts, weights) for counts in cells]),
         patches=cells[0].shape[1],
@@ -244,7 +246,9 @@ def _draw(figure: Chart, scores: Mapping[Configuration, Sequence[ClassScores]]) 
             if np.isfinite([each.low, each.high]).all():
                 axes.plot([each.low, each.high], [y, y], color=INK, lw=1.2, marker="|", markersize=6)
             axes.text(1.015, y, f"{dice:.3f}", va="center_baseline", fontsize=9)
-    axes.set_yticks(middles, [f"{each.label} ({each.patches})" for each in classes])
+    axes.set_yticks(
+        middles, [f"{fitted(each.label, width_in=LABEL_IN)} ({each.patches})" for each in classes]
+    )
     axes.set_ylim(middles[-1] + len(scores) / 2 + 0.2, -len(scores) / 2 - 0.2)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.linspace(0, 1, 6))

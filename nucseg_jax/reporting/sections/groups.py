@@ -11,7 +11,7 @@ from nucseg_jax.evaluation.scores import class_scores
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.sections.cells import decimal, listed, mean
-from nucseg_jax.reporting.sections.drawing import LOOKS, MOST_LINES, chart, chunks, wrapped
+from nucseg_jax.reporting.sections.drawing import LABEL_IN, LOOKS, MOST_LINES, chart, chunks, fitted, wrapped
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
@@ -65,7 +65,7 @@ def groups_blocks(part: Part) -> list[Block]:
         sheet = "" if start == 0 else f"_sheet_{start // MOST_LINES + 1}"
         names = [configuration.name for configuration in some]
         means = {group: [mean(values[group].get(name, [])) for name in names] for group in groups}
-        labels = [f"{words(group, info)} ({patches[group]})" for group in groups]
+        labels = [f"{fitted(words(group, info), width_in=LABEL_IN)} ({patches[group]})" for group in groups]
         blocks.append(
             Figure(
                 part.file(f"{noun}s{sheet}"),
