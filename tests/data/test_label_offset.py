@@ -32,8 +32,10 @@ def test_labels_on_their_nuclei_are_well_and_void_counts_for_nothing():
     label = (IDS > 0).astype(np.uint8)
     assert found(label) is None
     image = PICTURE.copy()
-    # Were void a nucleus, it would lie on this dark band only if it were moved down.
-    label[30:PX], image[50:PX] = VOID_LABEL, 0
+    # Were void a nucleus, it would leave the white for the black if it were moved down.
+    for top in (0, PX, 2 * PX):
+        label[top + 10 : top + 86] = VOID_LABEL
+        image[top + 10 : top + 26], image[top + 26 : top + 86] = 255, 0
     assert found(label, image=image) is None
     assert found(np.roll(label, 6, 1), image=image) == (0, -6)
 
