@@ -72,6 +72,8 @@ class Audit:
       uncompared_patches: patches with too little contrast, or a repeated texture, to be compared.
       origin: what it was prepared from, as JSON values; `kind` is the name of the source.
       files: SHA-256 of every other file that is read, by name.
+      label_offsets: images whose labels would fit better elsewhere, and by how many rows and columns, see
+        `label_offset`.
     """
 
     parts: Mapping[int, PartAudit]
@@ -81,6 +83,7 @@ class Audit:
     uncompared_patches: int
     origin: Mapping[str, Any]
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    label_offsets: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
     @property
     def patches(self) -> int:

@@ -99,7 +99,23 @@ def _warnings(audit: Audit, info: DatasetInfo) -> list[str]:
             f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
             " than in red: labels seem to be shifted, turned or of other images, or the images are inverted."
         )
+    if audit.label_offsets:
+        warnings += [
+            f"Labels of {counted(len(audit.label_offsets), 'image')} would fit the nuclei better if they were moved;"
+            " they seem to be shifted, turned or of another image:",
+            *(
+                f"  {name}: {_way(rows, columns)}"
+                for name, (rows, columns) in list(audit.label_offsets.items())[:_MOST_PAIRS]
+            ),
+        ]
+        if (more := len(audit.label_offsets) - _MOST_PAIRS) > 0:
+            warnings.append(f"  and {more:,} more; audit.json has them all")
     return warnings
+
+
+def _way(rows: int, columns: int) -> str:
+    ways = ((rows, "down", "up"), (columns, "to the right", "to the left"))
+    return ", ".join(f"{abs(px)} px {there if px > 0 else back}" for px, there, back in ways if px)
 
 
 def _near_duplicates(audit: Audit, index: PatchIndex) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo
+from nucseg_jax.data.label_offset import LabelOffset
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.pieces import count_disconnected
 from nucseg_jax.data.sources.patch import Patch
@@ -32,6 +33,8 @@ class Tally:
         self._parts: dict[int, _PartTally] = {}
         self._rows: list[tuple[int, int, int, str, int, int, str]] = []
         self._names: dict[str, str] = {}
+        self._offset, self._offset_of = LabelOffset(info.patch_px), ""
+        self._offsets: dict[str, list[int]] = {}
 
     def add(self, part: int, row: int, patch: Patch) -> None:
         """Counts the next patch.
@@ -55,6 +58,16 @@ class Tally:
         self._parts.setdefault(part, _PartTally(self._info)).add(patch, counts, place)
         self._rows.append((part, row, int(patch.group), *place[1:]))
         self._comparison.add(patch.image, name)
+        if name != self._offset_of:
+            self._end_image(name)
+        self._offset.add(patch.image, patch.label, len(counts) - 1)
+
+    def _end_image(self, next_name: str) -> None:
+        """Looks whether the labels of an image lie on its nuclei, once all of its patches were added."""
+        found = self._offset.found(self._info.microns_per_px)
+        if found is not None:
+            self._offsets[self._offset_of] = list(found)
+        self._offset, self._offset_of = LabelOffset(self._info.patch_px), next_name
 
     @property
     def info(self) -> DatasetInfo:
@@ -82,6 +95,7 @@ class Tally:
         """
         parts = {number: part.audit() for number, part in self._parts.items()}
         alike = self._comparison.finish()
+        self._end_image("")
         return Audit(
             parts=parts,
             images=len(self._names),
@@ -92,6 +106,7 @@ class Tally:
             uncompared_patches=alike.left_out,
             origin=dict(origin),
             files=dict(digests),
+            label_offsets=self._offsets,
         )
 
 

@@ -1,5 +1,8 @@
 import dataclasses
 
+import numpy as np
+
+from nucseg_jax.data.store.audit import load_audit
 from nucseg_jax.data.store.audit_table import render
 from nucseg_jax.data.store.tally import Tally
 from tests.data.store.opened import INFO, draw_patch
@@ -34,3 +37,22 @@ def test_many_groups_are_counted_and_not_listed(tmp_path):
     assert "  and 10 more; patches.csv has them all" in text
     assert "p039" in text
     assert "p040" not in text
+
+
+def test_an_image_whose_labels_lie_beside_its_nuclei_is_named(tmp_path):
+    """It is one of three: the share of odd patches is small, as where one label was exchanged."""
+    tally = Tally(INFO, tmp_path)
+    for position in range(60):
+        patch = draw_patch(position, per_image=20)
+        if patch.image_name == "slide 1.png":
+            # Six px to the left, so that six to the right is the way back.
+            moved = {name: np.roll(getattr(patch, name), -6, 1) for name in ("label", "instance")}
+            patch = dataclasses.replace(patch, **moved)
+        tally.add(1, position, patch)
+    audit = tally.audit({}, {})
+    assert dict(audit.label_offsets) == {"slide 1.png": [0, 6]}
+    audit.save(tmp_path)
+    assert load_audit(tmp_path) == audit
+    text = render(audit, INFO, tally.index())
+    assert "Labels of 1 image would fit the nuclei better" in text
+    assert "  slide 1.png: 6 px to the right\n" in text + "\n"

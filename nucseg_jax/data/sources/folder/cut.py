@@ -17,6 +17,8 @@ from nucseg_jax.images.source import RefusedImage
 
 # Patches keep numbers of nuclei as uint16.
 _MOST_NUCLEI = 65_535
+# White of 9 to 15 bits in a file of 16 is no brighter; no stained section is as dark all over.
+_DARK = 128
 
 
 def patches_of(
@@ -36,8 +38,8 @@ def patches_of(
       note: is called with each sentence that only reading the pixels brought up.
 
     Raises:
-      UserError: the image cannot be decoded, its files are others than when they were looked at, or a patch holds more
-        nuclei than can be numbered.
+      UserError: the image cannot be decoded or is dark all over, its files are others than when they were looked at, or
+        a patch holds more nuclei than can be numbered.
     """
     files, grid, side = surveyed.files, surveyed.grid, surveyed.grid.patch_px
     labels = surveyed.read_labels()
@@ -46,12 +48,14 @@ def patches_of(
         if (source.height, source.width) != (surveyed.height, surveyed.width):
             raise RefusedImage(f"{files.image} changed while it was read", advice="rerun the same command")
         view = ModelView(source, grid.height, grid.width)
+        brightest = 0
         for row, top in enumerate(grid.tops):
             if not surveyed.has_patch[row].any():
                 continue
             drawn = surveyed.draw(labels, top, class_number=class_number)
             with refused(files.image):
                 image = _read_reflected(view, grid, top)
+            brightest = max(brightest, int(image.max()))
             label, number = _extended(grid, drawn.label, drawn.instance)
             for column, left in enumerate(grid.lefts):
                 if not surveyed.has_patch[row, column]:
@@ -67,6 +71,12 @@ def patches_of(
                     left=left,
                     division=division,
                 )
+        if brightest <= _DARK:
+            raise UserError(
+                f"{files.image}: its brightest value is {brightest} of 255",
+                expected="stained tissue on a light ground",
+                advice="if fewer bits are used than the file states, such as 12 of 16, save it with the full range",
+            )
         for sentence in (*source.notes(), *take_warnings(files.image)):
             if sentence not in surveyed.notes:
                 note(f"{files.name}: {sentence}")

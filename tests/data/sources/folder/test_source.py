@@ -278,9 +278,9 @@ def test_sixteen_bits_and_pyramids_are_read_as_images_are_elsewhere(tmp_path):
 def test_what_only_the_pixels_show_is_told_after_they_were_read(tmp_path):
     ids = write_one(tmp_path)
     (tmp_path / "images" / "a.png").unlink()
-    # Twelve of sixteen bits, and the header does not state it.
-    dark = lab.picture(ids).astype(np.uint16) * 16
-    tifffile.imwrite(tmp_path / "images" / "a.tif", dark, photometric="rgb")
+    # A few of 65,536 levels, in the middle.
+    pale = 140 * 257 + lab.picture(ids).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "images" / "a.tif", pale, photometric="rgb")
     source = open_folder(lab.Settings(tmp_path))
     assert source.notes() == ()
     assert sum(1 for _ in source.patches()) == 6
@@ -288,6 +288,19 @@ def test_what_only_the_pixels_show_is_told_after_they_were_read(tmp_path):
     assert note.startswith("a.tif: ")
     assert len(list(source.patches())) == 6
     assert source.notes() == (note,)
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 15])
+def test_fewer_bits_than_the_file_states_are_refused(tmp_path, bits):
+    ids = write_one(tmp_path)
+    (tmp_path / "images" / "a.png").unlink()
+    picture = lab.picture(ids).astype(np.uint32)
+    picture[0] = 255
+    dark = (picture * ((1 << bits) - 1) // 255).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "images" / "a.tif", dark, photometric="rgb")
+    source = open_folder(lab.Settings(tmp_path))
+    with pytest.raises(UserError, match=r"images/a\.tif: its brightest value is \d+ of 255"):
+        list(source.patches())
 
 
 def test_equal_files_and_settings_have_equal_origins_and_others_have_others(tmp_path):
