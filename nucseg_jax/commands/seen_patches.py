@@ -41,8 +41,8 @@ def seen_by_run(folder: RunFolder) -> list[dict[str, Any]]:
 def require_unseen(seen: Sequence[Mapping[str, Any]], path: pathlib.Path, plan: DataPlan) -> None:
     """Raises UserError if a run has trained on what a later one validates or tests on, or selected on its test side.
 
-    In the same data set patches are told by their numbers. In one of the same name and other content, such as the
-    same images with corrected labels, they are told by the names of their images.
+    In the same data set patches are compared by their numbers. In one of the same name and other content, such as the
+    same images with corrected labels, they are compared by the names of their images.
 
     Args:
       seen: see `seen_by_run`.
@@ -91,9 +91,9 @@ def first_seen(seen: Sequence[Mapping[str, Any]], path: pathlib.Path, plan: Data
 
 
 def _common_patches(pairs: Any, plan: DataPlan, later: str) -> str:
-    asked = _pairs(getattr(plan.splits, later).tolist())
-    common = _pairs(pairs) & asked
-    return f"{len(common):,} of the {counted(len(asked), 'patch')}" if common else ""
+    of_side = _pairs(getattr(plan.splits, later).tolist())
+    common = _pairs(pairs) & of_side
+    return f"{len(common):,} of the {counted(len(of_side), 'patch')}" if common else ""
 
 
 def _common_images(images: Any, plan: DataPlan, later: str) -> str:
