@@ -52,7 +52,7 @@ def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
 
 
 def facts_path(out: pathlib.Path) -> pathlib.Path:
-    """Where the names beside a program go: 'model.stablehlo.json'."""
+    """Returns the path of the names beside a program: 'model.stablehlo.json'."""
     return out.with_name(f"{out.name}.json")
 
 

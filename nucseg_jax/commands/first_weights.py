@@ -1,4 +1,4 @@
-"""Where a model's first weights come from: a converted encoder, or a trained run's whole model."""
+"""First weights of a model: a converted encoder's, or those of a trained run's whole model."""
 
 import dataclasses
 import os
@@ -157,7 +157,7 @@ def _refuse_itself(path: pathlib.Path, folder: RunFolder) -> None:
 
 
 def _outputs(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:
-    """What the logits stand for."""
+    """Returns the names of the logits."""
     if experiment.settings.model.num_classes == 1:
         return ("nucleus",)
     return ("background", *info.class_names)
@@ -171,7 +171,7 @@ def _require_same_network(trained: Experiment, experiment: Experiment, path: pat
         for name in _NETWORK
         if getattr(theirs, name) != getattr(ours, name)
     ]
-    stored, wanted = (
+    stored, expected = (
         {
             name: tuple(leaf.shape)
             for name, leaf in _leaves(abstract_variables(each.model))
@@ -179,12 +179,12 @@ def _require_same_network(trained: Experiment, experiment: Experiment, path: pat
         }
         for each in (trained, experiment)
     )
-    missing = wanted.keys() - stored.keys()
-    extra = stored.keys() - wanted.keys()
+    missing = expected.keys() - stored.keys()
+    extra = stored.keys() - expected.keys()
     mis_shaped = [
-        f"{name} {stored[name]} instead of {wanted[name]}"
-        for name in sorted(wanted.keys() & stored.keys())
-        if stored[name] != wanted[name]
+        f"{name} {stored[name]} instead of {expected[name]}"
+        for name in sorted(expected.keys() & stored.keys())
+        if stored[name] != expected[name]
     ]
     if not (differing or missing or extra or mis_shaped):
         return

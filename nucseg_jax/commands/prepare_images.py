@@ -109,7 +109,7 @@ def _require_equal(audit: Audit, opened: OpenedSource, source: DataSource, folde
 
 
 def _differs_in_files_alone(there: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether all settings are equal, so that only content can tell."""
+    """Returns True if all settings are equal, so that only the content can tell."""
     where = (_FILES, "release_dir")
     return {name: there[name] for name in there if name not in where} == {
         name: given[name] for name in given if name not in where
@@ -117,7 +117,7 @@ def _differs_in_files_alone(there: Mapping[str, Any], given: Mapping[str, Any]) 
 
 
 def _is_gone(audit: Audit, source: DataSource) -> bool:
-    """Whether the data set came from this very folder, and the folder has been removed since."""
+    """Returns True if the data set came from this very folder, and the folder has been removed since."""
     return (
         audit.origin.get("kind") == source.source
         and source.release_dir is not None

@@ -31,7 +31,7 @@ def prepare_pannuke(source: DataSource) -> PreparedDataset:
         print(f"Already prepared ({origin.describe(audit.origin)}); nothing to do.")
     else:
         print(f"Preparing patches: {origin.describe_source(source)}.")
-        wanted = origin.of_source(source)  # Looks for the release before anything is made.
+        expected = origin.of_source(source)  # Looks for the release before anything is made.
         with (
             scratch(source.data_dir) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,
@@ -39,7 +39,7 @@ def prepare_pannuke(source: DataSource) -> PreparedDataset:
             audit = build.build(
                 release_dir,
                 source.data_dir,
-                wanted,
+                expected,
                 scratch_folder,
                 # The archives are the ones their authors published; what they share is named.
                 allow_duplicates=source.allow_duplicates or source.source == "download",
@@ -50,7 +50,7 @@ def prepare_pannuke(source: DataSource) -> PreparedDataset:
 
 @contextlib.contextmanager
 def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder of the release that a source stands for: fetched or painted (then `drawn`), or named."""
+    """The folder of the release that a source stands for: downloaded or synthetic (then `drawn`), or named."""
     if source.source == "download":
         folder = source.data_dir / "downloads"
         print(f"\nLicence of the data: {facts.LICENSE}\n\n{facts.CITATION}\n")
@@ -76,7 +76,7 @@ def _release_of(source: DataSource, drawn: pathlib.Path) -> Iterator[pathlib.Pat
         )
         yield drawn
     else:
-        assert source.release_dir is not None  # DataSource saw to it.
+        assert source.release_dir is not None  # DataSource requires it.
         yield source.release_dir
 
 
@@ -85,8 +85,8 @@ def _require_equal(audit: audits.Audit, source: DataSource) -> audits.Audit:
     if origin.is_gone(audit.origin, source):
         print(f"{source.release_dir} is not there any more; the data set prepared from it is.")
         return audit
-    wanted = origin.of_source(source)
-    if audit.origin == wanted:
+    expected = origin.of_source(source)
+    if audit.origin == expected:
         return audit
     difference = ""
     if origin.may_be_equal(audit.origin, source):
@@ -95,10 +95,10 @@ def _require_equal(audit: audits.Audit, source: DataSource) -> audits.Audit:
             scratch(source.data_dir) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,
         ):
-            given = build.audit_of_release(release_dir, wanted)
+            given = build.audit_of_release(release_dir, expected)
         if given.digest == audit.digest:
             if audit.origin["kind"] == source.source:
-                audit = dataclasses.replace(audit, origin=wanted)
+                audit = dataclasses.replace(audit, origin=expected)
                 audit.save(dataset_folder(source.data_dir))  # The next time need not read it again.
             return audit
         differing = [

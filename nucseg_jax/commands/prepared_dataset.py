@@ -1,4 +1,4 @@
-"""What is told of a data set once it is prepared."""
+"""A prepared data set, and the refusal of another one in its place."""
 
 import pathlib
 from typing import NamedTuple
@@ -47,7 +47,7 @@ def require_no_other(data_dir: pathlib.Path, name: str, expected: str) -> None:
 def another_data_set(
     folder: pathlib.Path, described: str, patches: int, expected: str, difference: str = ""
 ) -> UserError:
-    """What a user is told where another data set lies in the place of the one to prepare."""
+    """Returns the error for another data set in the place of the one to prepare."""
     return UserError(
         f"{folder} holds another data set: {described}, {counted(patches, 'patch')}.{difference}",
         expected=expected,

@@ -86,9 +86,9 @@ def _common(before: Mapping[str, Any], side: str, plan: DataPlan, later: str) ->
 
 
 def _common_patches(pairs: Any, plan: DataPlan, later: str) -> str:
-    asked = _pairs(getattr(plan.splits, later).tolist())
-    common = _pairs(pairs) & asked
-    return f"{len(common):,} of the {counted(len(asked), 'patch')}" if common else ""
+    of_side = _pairs(getattr(plan.splits, later).tolist())
+    common = _pairs(pairs) & of_side
+    return f"{len(common):,} of the {counted(len(of_side), 'patch')}" if common else ""
 
 
 def _common_images(images: Any, plan: DataPlan, later: str) -> str:

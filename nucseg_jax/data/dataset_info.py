@@ -46,10 +46,15 @@ class NucleusClass(NamedTuple):
     def column(self) -> str:
         """The name in columns of tables: lower case, every other character a letter, a digit or '_'.
 
-        >>> NucleusClass("Spindle-shaped", (0, 0, 0)).column
-        'spindle_shaped'
+        A sign at the end of a word is written out, since it is all that parts two classes of a marker.
+
+        >>> [NucleusClass(name, (0, 0, 0)).column for name in ("Spindle-shaped", "CD3+", "CD3- T cell")]
+        ['spindle_shaped', 'cd3_positive', 'cd3_negative_t_cell']
         """
-        return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", self.name.lower())).strip("_")
+        name = unicodedata.normalize("NFC", self.name.lower())
+        for sign, word in ((r"\+", " positive"), (r"[-\N{MINUS SIGN}]", " negative")):
+            name = re.sub(rf"(?<=\w){sign}(?!\w)", word, name)
+        return re.sub(r"[\W_]+", "_", name).strip("_")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_facts(exported: "ExportedModel", info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
-    """What whoever calls the program has to know about its images and its channels, as JSON values.
+    """Describes the images and channels of the program to its callers, as JSON values.
 
     Args:
       exported: the program.

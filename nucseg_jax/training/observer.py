@@ -97,7 +97,7 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: f
 
     def loss(entry: dict[str, Any]) -> str:
         bare = entry.get(f"dice_loss{WITH_NUCLEI}")
-        return shown(entry["loss"]) + ("" if bare is None else f" ({shown(bare)} with nuclei)")
+        return shown(entry["loss"]) + ("" if bare is None else f" (Dice loss {shown(bare)} with nuclei)")
 
     train, validation = values["train"], values["validation"]
     parts = [

@@ -1,4 +1,4 @@
-"""From a label file to its nuclei, by the ending of its name."""
+"""Reads the nuclei of a label file, by the ending of its name."""
 
 import dataclasses
 import pathlib

@@ -69,7 +69,7 @@ class Annotation:
 
     @property
     def nucleus_count(self) -> int:
-        """How many nuclei there are; numbers go from 1 to this."""
+        """The count of nuclei; numbers go from 1 to this."""
         return len(self.classes)
 
     @property
@@ -84,7 +84,7 @@ class Annotation:
 
     @property
     def unclassified_count(self) -> int:
-        """How many nuclei have no class; all of them in an annotation without classes."""
+        """The count of nuclei without a class; all of them in an annotation without classes."""
         return self.classes.count(None)
 
     def draw(

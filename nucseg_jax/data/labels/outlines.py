@@ -1,4 +1,4 @@
-"""From outlines as they lie in a file to an annotation: repaired, checked against the image and each other."""
+"""Makes an annotation of outlines as they lie in a file: repaired, checked against the image and each other."""
 
 from collections.abc import Sequence
 

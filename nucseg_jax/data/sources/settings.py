@@ -1,4 +1,4 @@
-"""Where the data come from and where they are prepared: all that `prepare` has to be told."""
+"""Settings of `prepare`: the source of the data and the folder that they are prepared in."""
 
 import dataclasses
 import pathlib
@@ -39,7 +39,7 @@ class DataSource:
       patch_px: side of a patch.
       microns_per_px: of the patches, which is the model's scale.
       image_microns_per_px: of the images, where neither they nor dataset.yaml say it; 0 = not given.
-      remainder: what becomes of the edge of an image that fills no patch: reflect = a patch filled up with its
+      remainder: treatment of an image's edge that fills no patch: reflect = a patch filled up with its
         reflection, drop = left out.
     """
 

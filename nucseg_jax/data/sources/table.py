@@ -28,7 +28,7 @@ def _open_monuseg(source: DataSource) -> OpenedSource:
     return open_monuseg(source)
 
 
-# None: a release of PanNuke, fetched, given or painted, which has a builder of its own.
+# None: a release of PanNuke, downloaded, given or synthetic, which has its own builder.
 SOURCES: Mapping[str, Open | None] = {
     "download": None,
     "release": None,

@@ -1,4 +1,4 @@
-"""What a data set of the builder `Nuclei` holds: counts by part and a digest of its content, kept in `audit.json`.
+"""Audit of a data set of the builder `Nuclei`: counts by part and a digest of its content, kept in `audit.json`.
 
 The digest of a part is the SHA-256 over, for each patch in order: image, label, instance (uint16, little-endian), and
 as a line of JSON the name of its group, its image, top, left and division. The digest of the data set is the SHA-256
@@ -96,11 +96,11 @@ class Audit:
         return {number: part.patches for number, part in sorted(self.parts.items())}
 
     def total(self, name: str) -> int:
-        """Sum of a count over all parts."""
+        """Returns the sum of a count over all parts."""
         return sum(getattr(part, name) for part in self.parts.values())
 
     def totals(self, name: str) -> dict[str, int]:
-        """Sums of counts by name over all parts, names in the order in which they come."""
+        """Returns sums of counts by name over all parts, names in the order in which they come."""
         sums: dict[str, int] = {}
         for _, part in sorted(self.parts.items()):
             for key, count in getattr(part, name).items():
@@ -155,7 +155,7 @@ class ContentDigest:
 
 
 def combined_digest(part_digests: Iterable[str], info: DatasetInfo) -> str:
-    """The digest of a data set from those of its parts in order."""
+    """Computes the digest of a data set from those of its parts in order."""
     meaning = {
         "classes": info.class_names,
         "groups": info.groups,
@@ -168,5 +168,5 @@ def combined_digest(part_digests: Iterable[str], info: DatasetInfo) -> str:
 
 
 def counted_classes(info: DatasetInfo) -> tuple[str, ...]:
-    """Names that nuclei are counted by, in the order of labels from 1."""
+    """Returns the names that nuclei are counted by, in the order of labels from 1."""
     return info.class_names or (NUCLEUS,)

@@ -1,4 +1,4 @@
-"""From an opened source to a data set that appears whole or not at all."""
+"""Builds a data set from an opened source; it appears complete or not at all."""
 
 import contextlib
 import dataclasses

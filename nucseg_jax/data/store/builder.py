@@ -29,12 +29,12 @@ PART_BYTES = 128 << 20
 
 
 def record_bytes(patch_px: int) -> int:
-    """Memory of a patch's record: the image, and an eighth of both maps, which compress to less."""
+    """Returns the bytes of a patch's record in memory: image, and an eighth of both maps, which compress to less."""
     return patch_px**2 * 3 + patch_px**2 * 3 // 8
 
 
 def part_sizes(patch_count: int, patch_px: int) -> list[int]:
-    """Patches of each part: as few parts as hold `PART_BYTES` of records at most, of nearly the same size.
+    """Returns the patches of each part: as few parts as hold `PART_BYTES` of records at most, of nearly the same size.
 
     >>> part_sizes(1500, 256)
     [500, 500, 500]
@@ -150,7 +150,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
 
 def announced_patches(opened: OpenedSource) -> Iterator[Patch]:
-    """The patches of a source, as many as it announced.
+    """Yields the patches of a source, as many as it announced.
 
     Raises:
       UserError: there are fewer, or more.

@@ -1,4 +1,4 @@
-"""Where a prepared data set lies below its data folder, as TensorFlow Datasets lays it out."""
+"""Location of a prepared data set below its data folder, as TensorFlow Datasets lays it out."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ VERSION = "1.0.0"
 
 
 def dataset_folder(data_dir: pathlib.Path, name: str = PANNUKE) -> pathlib.Path:
-    """The folder of the records of a builder, whether it is there or not.
+    """Returns the folder of a builder's records, whether it is there or not.
 
     >>> dataset_folder(pathlib.Path("data")).as_posix()
     'data/pannuke/1.0.0'
@@ -20,12 +20,12 @@ def dataset_folder(data_dir: pathlib.Path, name: str = PANNUKE) -> pathlib.Path:
 
 
 def names_in(data_dir: pathlib.Path) -> list[str]:
-    """The builders that have a data set in a data folder."""
+    """Returns the builders that have a data set in a data folder."""
     return [name for name in NAMES if dataset_folder(data_dir, name).is_dir()]
 
 
 def prepared_name(data_dir: pathlib.Path) -> str:
-    """The builder of the data set in a data folder.
+    """Returns the builder of the data set in a data folder.
 
     Raises:
       UserError: nothing was prepared there, or two data sets were.

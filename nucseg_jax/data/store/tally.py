@@ -80,7 +80,7 @@ class Tally:
         return combined_digest((part.digest for part in self._parts.values()), self._info)
 
     def index(self) -> PatchIndex:
-        """Where every patch that was added comes from."""
+        """Returns the origin of every patch that was added."""
         fold, row, group, image, top, left, division = zip(*self._rows, strict=True)
         numbers = (np.array(values, np.int32) for values in (fold, row, group, top, left))
         fold, row, group, top, left = numbers

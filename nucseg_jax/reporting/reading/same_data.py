@@ -1,4 +1,4 @@
-"""Which runs stand on one data set: the same patches, split alike, under the same names and at the same scale."""
+"""Groups runs by their data set: the same patches, split alike, under the same names and at the same scale."""
 
 import json
 from collections.abc import Sequence

@@ -107,7 +107,7 @@ def groups_blocks(part: Part) -> list[Block]:
 
 
 def group_dice(counts: Counts, info: DatasetInfo) -> dict[str, tuple[int, float | None]]:
-    """By group: patches that have nuclei, and their mean Dice."""
+    """Returns by group the patches that have nuclei, and their mean Dice."""
     found = {}
     for number in np.unique(counts.group):
         of_group = counts.counts[counts.group == number, 0].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which files of a lab's folder belong together.
+"""Matches the files of a lab's folder by name.
 
 images/NAME.ext, labels/NAME.ext2; where they exist classes/NAME.ext2 (class maps) and regions/NAME.ext2 (what is
 annotated), dataset.yaml and groups.csv. Names are compared without case and in one Unicode form, as file systems may.

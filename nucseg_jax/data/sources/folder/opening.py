@@ -1,4 +1,4 @@
-"""From images that were looked at to an `OpenedSource`: description, origin and patches; every source ends here."""
+"""Makes an `OpenedSource` of surveyed images: description, origin and patches; every source ends here."""
 
 import dataclasses
 import pathlib
@@ -52,12 +52,12 @@ def open_surveyed(
     grouping: Grouping,
     more_files: Sequence[pathlib.Path] = (),
 ) -> OpenedSource:
-    """Opens images that were looked at.
+    """Opens surveyed images.
 
     Args:
       folder: holds all files.
       surveyed: the images, in the order of their patches.
-      settings: that they were looked at with.
+      settings: that they were surveyed with.
       about: the data set.
       classes: of its nuclei.
       grouping: of its images.
