@@ -147,7 +147,7 @@ def fitted(text: str, *, width_in: float, size_pt: float = 9) -> str:
     """The text, or as much of its two ends as fits a width: names of files differ at either.
 
     >>> fitted("x" * 200, width_in=0.5, size_pt=9)
-    'xx…xx'
+    'xxx…xx'
     """
     if _length_in(text, size_pt) <= width_in:
         return text
