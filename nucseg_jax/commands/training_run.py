@@ -168,7 +168,8 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         is_first = run.programs.origin is None
         result = run.programs.run(train_steps, watch, state, run.feed.source, tickets)
         if is_first and run.programs.origin is not None:
-            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin))
+            count = len(next(iter(result[1].values())))
+            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin), count)
         return result
 
     return Hooks(

@@ -39,9 +39,10 @@ class RunObserver:
         """Records what a new run is."""
         self._summaries.write_hparams(config)
 
-    def on_started(self, account: str) -> None:
-        """Says where the time before the first step went."""
+    def on_started(self, account: str, steps: int) -> None:
+        """Prints where the time before the first steps went, which are done by now."""
         self._progress.line(account)
+        self._progress.started(steps)
 
     def on_step(self, step: int) -> None:
         """Moves the bar."""
