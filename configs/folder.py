@@ -8,8 +8,7 @@ Better than the encoder's weights is a whole trained model: --config.pretrained.
 With classes: --config.model.num_classes=N, one more than there are. With fewer than five groups:
 --config.split.folds=0.
 
-Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy CPU cores. Expected: README, "Your own
-images".
+Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy cores. Expected: see README.
 """
 
 import ml_collections
