@@ -4,11 +4,13 @@ import copy
 import importlib
 import pathlib
 import re
+import shutil
 
 import pytest
 
 from configs import deeplabv3plus_resnet50, paper
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.settings import differences, read_settings
 from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments, with_overrides
 
@@ -140,6 +142,11 @@ def test_rows_that_follow_from_groups_need_a_data_set_that_has_some(sweep_of, pa
             read_sweep(tmp_path / "sweep.py", lambda: GROUPS)
     values = config()
     values["data"]["dir"] = str(painted)
+    assert set(prepared_groups(values)) <= set(PANNUKE.groups)
+    older = shutil.copytree(painted, tmp_path / "older")
+    for name in ("dataset.json", "patches.csv", "checksums.json"):
+        (older / "pannuke" / "1.0.0" / name).unlink()
+    values["data"]["dir"] = str(older)
     with pytest.raises(UserError, match="tissue of each patch: an earlier version prepared it"):
         prepared_groups(values)
     values["data"]["dir"] = str(tmp_path / "nothing")

@@ -48,7 +48,7 @@ def test_files_of_earlier_versions_have_every_pixel_annotated(tmp_path):
     older = examples_of(3)._asdict()
     del older["void"]
     np.savez_compressed(path, **older)
-    read = read_examples(path)
+    read = read_examples(path, PANNUKE)
     assert not read.void.any()
     np.testing.assert_array_equal(read.truth, older["truth"])
 
