@@ -1,10 +1,10 @@
 """The command line of nucseg_jax: python launch.py COMMAND --config=configs/NAME.py [flags].
 
 Commands:
-  prepare   brings the data set into the form that training reads
+  prepare   checks PanNuke, CoNSeP, MoNuSeg or your own images and labels, and writes what training reads
   train     trains, validates and tests a model; the same command again resumes; --sweep: many of them
   evaluate  scores a trained model, or baselines, on a split
-  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again goes on
+  predict   nuclei of images and slides: masks, outlines for QuPath, tables; the same command again resumes
   export    the model of a run as a StableHLO program that needs only JAX, for CPU, CUDA and TPU
   describe  parameters and arithmetic of a model: its row of the paper's Table 1; without --config all four rows
   convert   pretrained encoder weights of Keras, torchvision or timm into what pretrained.path takes
@@ -81,8 +81,14 @@ MPP = flags.DEFINE_float("mpp", None, "predict: microns per pixel of all images;
 MPP_FROM_OBJECTIVE = flags.DEFINE_bool(
     "mpp_from_objective", False, "predict: without microns per pixel, 10 / the objective's power (20x = 0.5)"
 )
-TILE_PX = flags.DEFINE_integer("tile_px", 256, "predict: side of the tiles at 0.25 microns per pixel")
-OVERLAP_PX = flags.DEFINE_integer("overlap_px", 64, "predict: by which neighbouring tiles overlap")
+TILE_PX = flags.DEFINE_integer(
+    "tile_px",
+    None,
+    "predict: side of the tiles, px at the model's scale; the patches' that the run was trained on",
+)
+OVERLAP_PX = flags.DEFINE_integer(
+    "overlap_px", None, "predict: overlap of adjacent tiles; 64 px, or half a tile where that is less"
+)
 THRESHOLD = flags.DEFINE_float("threshold", 0.5, "predict: a pixel is nucleus where its probability > this")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "predict: tiles at once; no result depends on it")
 RUNS = flags.DEFINE_string(
@@ -100,9 +106,13 @@ TRACE = flags.DEFINE_string("trace", None, "profile: a folder for a trace that T
 # Commands import what they need when they are called, so that help and errors in flags come at once.
 def prepare() -> None:
     """Runs `prepare`."""
+    from nucseg_jax.commands.next_command import Invocation
     from nucseg_jax.commands.prepare import prepare
 
-    prepare(config_experiment().data)
+    experiment = config_experiment()
+    split = experiment.settings.split
+    folds = split.folds if split.protocol == "k_fold" else 0
+    prepare(experiment.data, Invocation(sys.argv, experiment.settings.model.num_classes, folds))
 
 
 def train() -> None:
@@ -120,9 +130,10 @@ def train_sweep(file: pathlib.Path) -> None:
     """Runs `train --sweep`: lists the rows, trains one, or has all trained; exit status 1 if some failed."""
     from nucseg_jax.commands.sweep import list_rows
     from nucseg_jax.commands.train_sweep import train_sweep
-    from nucseg_jax.sweep import read_sweep, row_experiments
+    from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
-    sweep = read_sweep(file)
+    groups = None if CONFIG.value is None else lambda: prepared_groups(config().to_dict())
+    sweep = read_sweep(file, groups)
     if LIST.value:
         if CONFIG.value is not None:
             row_experiments(sweep, config().to_dict(), started_from().overrides)

@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 
-BATCH_SIZE, CALLS = 8, 20
+BATCH_SIZE, PATCH_PX, CALLS = 8, 256, 20
 KINDS = {
     "nothing": Augmentation(),
     "flips, quarter turns": Augmentation(flips=True, quarter_turns=True),

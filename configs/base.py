@@ -12,27 +12,47 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
 
     data = config.data = ml_collections.ConfigDict()
-    # download: the three official archives. release: a folder that has them, zipped or unpacked.
-    # synthetic: painted patches in the same layout, for trying things out.
+    # PanNuke: download (its three archives), release (a folder that has them, zipped or unpacked), synthetic
+    # (painted patches in the same layout, for trying things out). Your own images and labels: folder. As
+    # published: consep, monuseg.
     data.source = "download"
-    # Folder of the release; only looked at when source = release.
+    # Folder of the images, for every source but download and synthetic.
     data.release_dir = ""
     # Where the prepared data set lies (a TFDS data_dir).
     data.dir = "data_dir"
     # Size and seed of the painted data set; only looked at when source = synthetic.
     data.synthetic_patches_per_fold = 40
     data.synthetic_seed = 0
-    # Lets `prepare` take a release with the same image in two folds, which it refuses otherwise.
+    # Lets `prepare` take a release with the same image in two folds, and `train` a split with nearly the same
+    # patch on two sides; both are refused otherwise.
     data.allow_duplicates = False
+    # Side of the patches that images are cut into, and their scale, which is the model's; PanNuke's are 256 at 0.25.
+    data.patch_px = 256
+    data.microns_per_px = 0.25
+    # Scale of the images, where neither they nor dataset.yaml state it; 0 = they do.
+    data.image_microns_per_px = 0.0
+    # The edge of an image that fills no patch: reflect (a patch filled up with its reflection) or drop.
+    data.remainder = "reflect"
 
     split = config.split = ml_collections.ConfigDict()
-    # official: whole folds. paper: 64/16/20 % of all patches at random, so slides are on both sides.
+    # official: the authors' own division; PanNuke's is by whole folds. paper: 64/16/20 % of all patches at random,
+    # so slides are on both sides. k_fold: whole groups (patients, slides, tissues) dealt into folds. table: as a CSV
+    # file has it.
     split.protocol = "official"
-    # official: 1, 2 or 3; rotation of the folds (1 trains on fold 1, validates on 2, tests on 3).
+    # From 1. PanNuke: 1 trains on fold 1, validates on 2, tests on 3; 2 swaps the first two, 3 the outer two. k_fold
+    # and tables of folds: the test fold; the next one validates, the rest trains.
     split.number = 1
-    # paper: seed of the shuffle, and how many patches to keep (0 = all; the paper has 6,716).
+    # Seed of the shuffle (paper), of the folds (k_fold), of the validation groups where a division names none.
     split.seed = 0
+    # paper: how many patches to keep (0 = all; the paper has 6,716).
     split.max_patches = 0
+    # k_fold: how many folds; 0 = each group is one, in the order of names (leave one group out).
+    split.folds = 5
+    # table: a CSV file with the columns `image` and `column`: train, validation and test, or names of folds.
+    split.table = ""
+    split.column = "fold"
+    # table, official: lets patches of one group train and test, which is refused otherwise.
+    split.allow_shared_groups = False
 
     model = config.model = ml_collections.ConfigDict()
     # resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7.
@@ -42,7 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.decoder = "deeplabv3plus"
     # Of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for deeplabv3plus_dilated.
     model.output_stride = 16
-    # 1 = nucleus or not (the paper); 6 = background and PanNuke's five classes.
+    # 1 = nucleus or not (the paper); else background and each class of the data set, 6 for PanNuke's five.
     model.num_classes = 1
     # Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.
     model.dropout = 0.7
@@ -61,6 +81,9 @@ def get_config() -> ml_collections.ConfigDict:
     pretrained = config.pretrained = ml_collections.ConfigDict()
     # Orbax checkpoint of encoder weights; '' = from scratch. The paper starts from ImageNet.
     pretrained.path = ""
+    # Folder of a trained run: the whole model starts from its best checkpoint, but for a classifier of other classes.
+    # Not with pretrained.path.
+    pretrained.run = ""
 
     transfer = config.transfer = ml_collections.ConfigDict()
     # The last encoder stage that training leaves alone, with all before it: conv1 to conv5 in ResNets; stem, block1
@@ -103,7 +126,8 @@ def get_config() -> ml_collections.ConfigDict:
     train.epochs = 120
     train.batch_size = 8
     train.lr = 1e-4
-    # Side of the square tiles patches are cut into; 256 = whole patches.
+    # Side of the square tiles that patches are cut into: a multiple of 32 that divides a patch; 256 = PanNuke's whole
+    # patches.
     train.tile_px = 256
     # Of initial weights, order, augmentation and dropout.
     train.seed = 0
@@ -158,7 +182,7 @@ def get_config() -> ml_collections.ConfigDict:
     augment.noise_sd = 0.0
 
     evaluation = config.eval = ml_collections.ConfigDict()
-    # Whole 256 px patches a batch; no score depends on it.
+    # Whole patches a batch; no score depends on it.
     evaluation.batch_size = 8
     # Batch norm's statistics estimated anew on the training tiles before every evaluation; the paper uses the
     # moving ones, which lag behind the weights while strong L2 still shrinks them.

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import jax
@@ -17,10 +17,11 @@ from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.data.prepared import DataPlan, PreparedData
-from nucseg_jax.data.sources.pannuke.source import DataSource, Kind
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
-from nucseg_jax.data.splits import Splits, official_splits, paper_splits
+from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
+from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
+from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
+from nucseg_jax.data.split_sides import require_patches_alone
+from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
@@ -62,15 +63,50 @@ class Experiment:
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
-        del info
-        fold_sizes = index.fold_sizes
         split = self.settings.split
-        if split.protocol == "official":
-            return official_splits(fold_sizes, number=split.number)
-        return paper_splits(fold_sizes, seed=split.seed, max_patches=split.max_patches)
+        chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
+        match split.protocol:
+            case "paper":
+                require_patches_alone(index, info, allow_shared_groups=split.allow_shared_groups)
+                return paper_splits(index.fold_sizes, seed=split.seed, max_patches=split.max_patches)
+            case "k_fold":
+                return k_fold_splits(index, info, folds=split.folds, **chosen)
+            case "table":
+                return table_splits(
+                    index,
+                    info,
+                    table=user_path(split.table),
+                    column=split.column,
+                    allow_shared_groups=split.allow_shared_groups,
+                    **chosen,
+                )
+            case _:
+                return authors_splits(index, info, allow_shared_groups=split.allow_shared_groups, **chosen)
 
-    def make_mesh(self) -> Mesh:
-        """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them."""
+    def plan(self, used: Sequence[str] = SPLIT_NAMES) -> DataPlan:
+        """Opens the prepared data set and splits it; reads no patch.
+
+        Args:
+          used: the sides that must not be empty.
+
+        Raises:
+          UserError: nothing was prepared, it cannot be split so, its classes are not the model's, or nearly the same
+            patch stands on two sides (of what was downloaded from its authors that is known and taken).
+        """
+        return plan_data(
+            self.data.data_dir,
+            self.splits,
+            num_classes=self.settings.model.num_classes,
+            used=used,
+            allow_duplicates=self.data.allow_duplicates or self.data.source == "download",
+        )
+
+    def make_mesh(self, patch_px: int) -> Mesh:
+        """The device mesh; asks JAX for its devices, and checks batch sizes and rows against them.
+
+        Args:
+          patch_px: side of the whole patches that are evaluated.
+        """
         shape, train = self.settings.mesh, self.settings.train
         mesh = make_mesh(
             shape.data,
@@ -78,12 +114,12 @@ class Experiment:
             shape.space,
             batch_sizes=(train.batch_size, self.settings.eval.batch_size),
         )
-        for px in (train.tile_px, PATCH_PX):
+        for px in (train.tile_px, patch_px):
             check_rows(px, self.settings.model.output_stride, mesh)
         return mesh
 
-    def recipe(self, steps_per_epoch: int) -> StepRecipe:
-        """What the training step is bound to."""
+    def recipe(self, steps_per_epoch: int, *, has_void: bool = False) -> StepRecipe:
+        """What the training step is bound to; `has_void` is the data set's."""
         loss, train = self.settings.loss, self.settings.train
         return StepRecipe(
             model=self.model,
@@ -95,6 +131,7 @@ class Experiment:
             augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
+            has_void=has_void,
         )
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
@@ -123,6 +160,7 @@ class Experiment:
         return make(
             data.patches,
             data.rows("train"),
+            patch_px=data.info.patch_px,
             tile_px=train.tile_px,
             batch_size=train.batch_size,
             seed=train.seed,
@@ -160,8 +198,13 @@ class Experiment:
         encoder = self.model.encoder
         return load_encoder(user_path(path), self.settings.model.encoder, encoder)
 
-    def evaluator(self, mesh: Mesh) -> Evaluator:
-        """Scores and draws; holds compiled programs, so make one and keep it."""
+    def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
+        """Scores and draws; holds compiled programs, so make one and keep it.
+
+        Args:
+          mesh: where it runs.
+          has_void: of the data set that is scored.
+        """
         train, evaluation = self.settings.train, self.settings.eval
         without_dropout = self.model.without_dropout()
 
@@ -171,9 +214,11 @@ class Experiment:
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
-        step = compile_evaluation_step(self.model, objective, mesh)
+        step = compile_evaluation_step(self.model, objective, mesh, has_void=has_void)
         scorer = Scorer(step, objective, penalty, batch_size=evaluation.batch_size, mesh=mesh)
-        batch_step = compile_evaluation_step(without_dropout, objective, mesh, batch_statistics=True)
+        batch_step = compile_evaluation_step(
+            without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+        )
         return Evaluator(
             scorer=scorer,
             batch_scorer=dataclasses.replace(scorer, step=batch_step),
@@ -214,7 +259,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     settings = read_settings(config)
     check_limits(settings)
-    loss, train, transfer = settings.loss, settings.train, settings.transfer
+    data, loss, train, transfer = settings.data, settings.loss, settings.train, settings.transfer
     model = _build_model(settings)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
@@ -222,12 +267,16 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     return Experiment(
         settings=settings,
         data=DataSource(
-            source=cast(Kind, settings.data.source),
-            release_dir=user_path(settings.data.release_dir) if settings.data.release_dir else None,
-            data_dir=user_path(settings.data.dir),
-            synthetic_patches_per_fold=settings.data.synthetic_patches_per_fold,
-            synthetic_seed=settings.data.synthetic_seed,
-            allow_duplicates=settings.data.allow_duplicates,
+            source=cast(Kind, data.source),
+            release_dir=user_path(data.release_dir) if data.release_dir else None,
+            data_dir=user_path(data.dir),
+            synthetic_patches_per_fold=data.synthetic_patches_per_fold,
+            synthetic_seed=data.synthetic_seed,
+            allow_duplicates=data.allow_duplicates,
+            patch_px=data.patch_px,
+            microns_per_px=data.microns_per_px,
+            image_microns_per_px=data.image_microns_per_px,
+            remainder=cast(Remainder, data.remainder),
         ),
         model=model,
         frozen_stages=frozen_stages,

@@ -3,8 +3,8 @@
 import math
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.sources.pannuke.source import KINDS
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.sources.settings import KINDS, REMAINDERS
 from nucseg_jax.data.splits import PROTOCOLS
 from nucseg_jax.evaluation.evaluator import COMPARISONS
 from nucseg_jax.settings import Settings
@@ -14,8 +14,8 @@ from nucseg_jax.training.optimizer import L2_SCOPES
 
 DTYPES = ("float32", "bfloat16")
 LOSS_REDUCTIONS = ("image", "batch")
-# Parts of a patch that every output stride divides.
-TILE_SIZES = tuple(px for px in (32, 64, 128, 256) if PATCH_PX % px == 0)
+# Every output stride divides it.
+TILE_UNIT_PX = 32
 
 
 def check_limits(settings: Settings) -> None:
@@ -27,12 +27,11 @@ def check_limits(settings: Settings) -> None:
     split, loss, train, evaluation = settings.split, settings.loss, settings.train, settings.eval
     for field, value, choices in (
         ("data.source", settings.data.source, KINDS),
+        ("data.remainder", settings.data.remainder, REMAINDERS),
         ("split.protocol", split.protocol, PROTOCOLS),
-        ("split.number", split.number, (1, 2, 3)),
         ("loss.l2_scope", loss.l2_scope, L2_SCOPES),
         ("loss.reduce", loss.reduce, LOSS_REDUCTIONS),
         ("train.dtype", train.dtype, DTYPES),
-        ("train.tile_px", train.tile_px, TILE_SIZES),
         ("train.feed", train.feed, FEEDS),
         ("train.store", train.store, STORES),
         ("eval.compare_statistics", evaluation.compare_statistics, COMPARISONS),
@@ -59,6 +58,8 @@ def check_limits(settings: Settings) -> None:
         ("mesh.data", settings.mesh.data, 0),
         ("mesh.fsdp", settings.mesh.fsdp, 1),
         ("mesh.space", settings.mesh.space, 1),
+        ("split.number", split.number, 1),
+        ("split.folds", split.folds, 0),
         ("split.seed", split.seed, 0),
         ("split.max_patches", split.max_patches, 0),
         ("loss.l2", loss.l2, 0),
@@ -74,6 +75,11 @@ def check_limits(settings: Settings) -> None:
     ):
         if not number >= least:
             raise UserError(f"{field} is {number}", expected=f"at least {least}")
+    if train.tile_px < 1 or train.tile_px % TILE_UNIT_PX:
+        raise UserError(
+            f"train.tile_px is {train.tile_px}",
+            expected=f"a multiple of {TILE_UNIT_PX} that divides the side of the data set's patches",
+        )
     for section, values in settings.as_json().items():
         for field, value in values.items():
             if isinstance(value, float) and not math.isfinite(value):
@@ -110,6 +116,18 @@ def check_limits(settings: Settings) -> None:
     ):
         if not 0 <= number <= most:
             raise UserError(f"{field} is {number}", expected=f"0 to {most}")
+    if split.protocol == "table" and not (split.table and split.column):
+        raise UserError(
+            "split.protocol is table, but split.table or split.column is empty",
+            expected="a CSV file with the columns image and split.column",
+            advice="add --config.split.table=FILE --config.split.column=NAME",
+        )
+    if settings.pretrained.path and settings.pretrained.run:
+        raise UserError(
+            "pretrained.path and pretrained.run are both given",
+            expected="one of them: weights of an encoder, or a trained run with its whole model",
+            advice="leave one out, or empty it: --config.pretrained.path=",
+        )
     if not settings.data.dir:
         raise UserError("data.dir is empty", expected="the folder of the prepared data set")
     for field, number in (
@@ -124,4 +142,54 @@ def check_limits(settings: Settings) -> None:
             f"loss.smooth, train.adam_epsilon, train.plateau_min_delta are {loss.smooth},"
             f" {train.adam_epsilon}, {train.plateau_min_delta}",
             expected="positive numbers",
+        )
+
+
+def check_patches(settings: Settings, info: DatasetInfo) -> None:
+    """Checks that a data set's patches are those of a config, and can be cut into the tiles that it trains on.
+
+    Raises:
+      UserError: they are not; or they cannot, and it lists the sizes that fit.
+    """
+    for field, value, stored in (
+        ("patch_px", settings.data.patch_px, info.patch_px),
+        ("microns_per_px", settings.data.microns_per_px, info.microns_per_px),
+    ):
+        if value != stored:
+            raise UserError(
+                f"data.{field} is {value}, and the data set {info.name!r} was prepared with {stored}",
+                expected="the data set that the config describes",
+                advice=f"set --config.data.{field}={stored}, or prepare again into another --config.data.dir",
+            )
+    patch_px, tile_px = info.patch_px, settings.train.tile_px
+    if patch_px % tile_px == 0:
+        return
+    fitting = [px for px in range(TILE_UNIT_PX, patch_px + 1, TILE_UNIT_PX) if patch_px % px == 0]
+    if fitting:
+        raise UserError(
+            f"train.tile_px is {tile_px}, and the patches of the data set {info.name!r} are {patch_px} px",
+            expected="one of " + ", ".join(map(str, fitting)),
+            advice=f"set --config.train.tile_px={fitting[-1]}",
+        )
+    below = patch_px // TILE_UNIT_PX * TILE_UNIT_PX
+    raise UserError(
+        f"the patches of the data set {info.name!r} are {patch_px} px, which no train.tile_px divides",
+        expected=f"patches of a multiple of {TILE_UNIT_PX} px, such as"
+        f" {' or '.join(str(px) for px in (below, below + TILE_UNIT_PX) if px)}",
+        advice="prepare the data set again with another --config.data.patch_px, into another --config.data.dir",
+    )
+
+
+def check_whole_patches(settings: Settings, info: DatasetInfo) -> None:
+    """Checks that a config's model can be given a data set's patches as they are.
+
+    Raises:
+      UserError: it cannot.
+    """
+    stride = settings.model.output_stride
+    if info.patch_px % stride:
+        raise UserError(
+            f"the patches of the data set {info.name!r} are {info.patch_px} px",
+            expected=f"patches of a multiple of {stride} px, the model's output stride",
+            advice="prepare the data set again with another --config.data.patch_px, into another --config.data.dir",
         )

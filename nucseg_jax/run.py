@@ -12,22 +12,19 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job
 from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.predictor import Predictor, make_predictor
-from nucseg_jax.inference.tiles import check_tiles
+from nucseg_jax.inference.tiles import check_tiles, default_overlap
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder
 
-# The size of the patches that models are trained on. The paper's look at the whole tile through image pooling, so that
-# another size is another image to them.
-TILE_PX = 256
-OVERLAP_PX = 64
 BATCH_SIZE = 8
 
 
@@ -38,6 +35,7 @@ class Run:
     Attributes:
       path: the run folder.
       experiment: its config and parts.
+      info: of the data set that it was trained on: names and colours of classes, size and scale of patches.
       checkpoint_step: of the best checkpoint.
       variables: of the model, on the devices.
       mesh: all devices.
@@ -45,6 +43,7 @@ class Run:
 
     path: pathlib.Path
     experiment: Experiment
+    info: DatasetInfo
     checkpoint_step: int
     variables: dict[str, Any]
     mesh: Mesh
@@ -56,8 +55,8 @@ class Run:
         *,
         microns_per_px: float | None = None,
         rule: NucleusRule | None = None,
-        tile_px: int = TILE_PX,
-        overlap_px: int = OVERLAP_PX,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Prediction:
         """Finds the nuclei of an image of any size that fits into memory.
@@ -66,9 +65,9 @@ class Run:
 
         Args:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
-          microns_per_px: of the image, .05 to 1; None = 0.25, the model's own.
+          microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
           rule: what counts as a nucleus; None = the defaults.
-          tile_px, overlap_px: on the model's grid; see `inference.tiles`.
+          tile_px, overlap_px: on the model's grid; see `inference.tiles`. None = as `tiles` has it.
           batch_size: tiles that the devices take at once; no result depends on it beyond rounding.
 
         Returns:
@@ -77,15 +76,34 @@ class Run:
         Raises:
           UserError: an image, resolution or tile size that cannot be used, and why.
         """
-        check_tiles(tile_px, overlap_px, self.experiment.model.encoder.output_stride)
+        tile_px, overlap_px = self.tiles(tile_px, overlap_px)
         job = plan_job(
             pathlib.Path("the image"),
             array_source(np.asarray(image)),
             microns_per_px=microns_per_px,
+            model_microns_per_px=self.info.microns_per_px,
             tile_px=tile_px,
             overlap_px=overlap_px,
         )
-        return predict_job(job, self.predictor(tile_px=tile_px, batch_size=batch_size), rule or NucleusRule())
+        predictor = self.predictor(tile_px=tile_px, batch_size=batch_size)
+        return predict_job(job, predictor, rule or NucleusRule(), self.info)
+
+    def tiles(self, tile_px: int | None = None, overlap_px: int | None = None) -> tuple[int, int]:
+        """Size and overlap of tiles, px on the model's grid.
+
+        Args:
+          tile_px: None = the side of the patches that the run was trained on. The paper's models look at the whole tile
+            through image pooling, so that another size is another image to them.
+          overlap_px: None = 64, or half a tile where that is less.
+
+        Raises:
+          UserError: a size or an overlap in which the model cannot be laid over an image.
+        """
+        tile = self.info.patch_px if tile_px is None else tile_px
+        stride = self.experiment.model.encoder.output_stride
+        overlap = default_overlap(tile, stride) if overlap_px is None else overlap_px
+        check_tiles(tile, overlap, stride)
+        return tile, overlap
 
     def predictor(self, *, tile_px: int, batch_size: int) -> Predictor:
         """The model as a function of tiles, compiled once for each pair."""
@@ -125,6 +143,8 @@ def load_run(path: str | pathlib.Path) -> Run:
     folder = RunFolder(user_path(path))
     require_config(folder)
     experiment = read_experiment_file(folder.config)
+    info = folder.read_info()
+    info.require_num_classes(experiment.settings.model.num_classes)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)
     if experiment.settings.eval.reestimate_batch_norm:
@@ -135,7 +155,7 @@ def load_run(path: str | pathlib.Path) -> Run:
             " --config.eval.reestimate_batch_norm=False",
             stacklevel=2,
         )
-    return Run(folder.path, experiment, step, variables, mesh)
+    return Run(folder.path, experiment, info, step, variables, mesh)
 
 
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:

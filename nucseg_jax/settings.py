@@ -23,6 +23,10 @@ class DataSettings:
     synthetic_patches_per_fold: int
     synthetic_seed: int
     allow_duplicates: bool = False
+    patch_px: int = 256
+    microns_per_px: float = 0.25
+    image_microns_per_px: float = 0.0
+    remainder: str = "reflect"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +37,10 @@ class SplitSettings:
     number: int
     seed: int
     max_patches: int
+    folds: int = 5
+    table: str = ""
+    column: str = "fold"
+    allow_shared_groups: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +64,7 @@ class PretrainedSettings:
     """Section `pretrained`."""
 
     path: str
+    run: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

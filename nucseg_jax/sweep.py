@@ -4,12 +4,14 @@ import dataclasses
 import pathlib
 import re
 import runpy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean_field, require_python_file
 from nucseg_jax.core.paths import PROJECT
+from nucseg_jax.data.split_sides import group_names
+from nucseg_jax.data.store.reader import open_dataset
 from nucseg_jax.experiment import Experiment, read_experiment
 
 # A label names a folder, and LABEL.log beside it.
@@ -59,11 +61,13 @@ class Sweep:
         return self.rows[index]
 
 
-def read_sweep(file: pathlib.Path) -> Sweep:
-    """Runs a sweep file and checks the form of its `ROWS`; their fields are checked by `row_experiments`.
+def read_sweep(file: pathlib.Path, groups: Callable[[], list[str]] | None = None) -> Sweep:
+    """Runs a sweep file and checks the form of its rows; their fields are checked by `row_experiments`.
 
     Args:
-      file: a Python file with `ROWS`, a list of {"label": str, "overrides": {"section.field": value}}.
+      file: a Python file with `ROWS`, a list of {"label": str, "overrides": {"section.field": value}}; or with
+        `rows_of`, a function from the names of a data set's groups to such a list.
+      groups: gives these names, sorted; called only for `rows_of`.
 
     Raises:
       UserError: no such file, it fails, it has no rows, or a row has another form, no valid label, or that of
@@ -78,6 +82,22 @@ def read_sweep(file: pathlib.Path) -> Sweep:
             expected="a Python file such as configs/sweeps/seeds.py",
         ) from error
     rows = contents.get("ROWS")
+    rows_of = contents.get("rows_of")
+    if rows is None and callable(rows_of):
+        if groups is None:
+            raise UserError(
+                f"the rows of {file} are the groups of a prepared data set",
+                expected="the config that names it",
+                advice="add --config=FILE",
+            )
+        names = groups()
+        try:
+            rows = rows_of(names)
+        except Exception as error:
+            raise UserError(
+                f"rows_of of {file} fails on {len(names)} groups: {type(error).__name__}: {error}",
+                expected="a function such as that of configs/sweeps/groups.py",
+            ) from error
     if not isinstance(rows, list | tuple) or not rows:
         raise UserError(
             f"{file} has no ROWS" if rows is None else f"ROWS of {file} is {rows!r}"[:200],
@@ -110,6 +130,16 @@ def _read_row(row: Any, where: str) -> Row:
             f"{where} ({label}): overrides is {overrides!r}"[:300], expected=f"a row such as {ROW_SHAPE}"
         )
     return Row(label, dict(overrides))
+
+
+def prepared_groups(config: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the groups that the prepared data set of a config has patches of, sorted.
+
+    Raises:
+      UserError: the config is not right, nothing was prepared, or groups were not kept when it was.
+    """
+    dataset = open_dataset(read_experiment(config).data.data_dir)
+    return sorted(set(group_names(dataset.index, dataset.info).tolist()))
 
 
 def with_overrides(config: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, Any]) -> dict[str, Any]:

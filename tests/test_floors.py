@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -59,6 +60,31 @@ def test_models_and_data_do_not_know_each_other():
         part = path.relative_to(ROOT / "nucseg_jax").parts[0]
         other = {"models": "nucseg_jax.data", "data": "nucseg_jax.models"}.get(part)
         assert not other or not any(name.startswith(other) for name in imports(path)), path
+
+
+def test_the_words_of_pannuke_are_known_to_its_own_source_alone():
+    """Everything else takes names of classes, groups and folds from a `DatasetInfo`; PanNuke's is `PANNUKE`."""
+    own = ROOT / "nucseg_jax" / "data" / "sources" / "pannuke"
+    for path in package_files():
+        if own not in path.parents:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            names = {
+                f"{node.module}.{alias.name}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            assert not any("pannuke.vocabulary" in name for name in {*names, *imports(path)}), path
+
+
+def test_the_lowest_floors_know_no_data_set():
+    lowest = [ROOT / "nucseg_jax" / part for part in sorted(FLOORS[0] | FLOORS[1])]
+    files = [path for path in package_files() if any(part in path.parents for part in lowest)]
+    assert {path.relative_to(ROOT / "nucseg_jax").parts[0] for path in files} == FLOORS[0] | FLOORS[1]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search("pannuke|monuseg|consep", text, re.IGNORECASE), path
+        assert path.parts[-2] != "core" or "tissue" not in text.lower(), path
 
 
 def test_only_the_command_line_and_the_configs_know_ml_collections():

@@ -4,9 +4,12 @@ import pytest
 
 from configs import (
     base,
+    consep,
     deeplabv3plus_dilated_resnet50,
     deeplabv3plus_efficientnet_b4,
     deeplabv3plus_resnet50,
+    folder,
+    monuseg,
     quickstart,
     unet_efficientnet_b4,
     unet_five_levels_resnet50,
@@ -18,6 +21,7 @@ from nucseg_jax.settings import differences, later_fields, read_settings
 
 CONFIGS = [
     base,
+    consep,
     quickstart,
     unet_resnet50,
     unet_efficientnet_b4,
@@ -25,6 +29,8 @@ CONFIGS = [
     deeplabv3plus_efficientnet_b4,
     unet_five_levels_resnet50,
     deeplabv3plus_dilated_resnet50,
+    folder,
+    monuseg,
 ]
 
 
@@ -79,6 +85,13 @@ def test_what_is_no_config_is_refused(config):
         ("split.protocol", "random"),
         ("split.number", 0),
         ("split.seed", -1),
+        ("split.folds", -1),
+        ("split.protocol", "table"),  # And no file named.
+        ("data.patch_px", 128),  # Of PanNuke's own patches.
+        ("data.microns_per_px", 0.5),
+        ("data.image_microns_per_px", 0.5),
+        ("data.remainder", "drop"),
+        ("data.remainder", "pad"),
         ("loss.l2", float("inf")),
         ("loss.l2", -0.1),
         ("loss.smooth", 0.0),
@@ -125,3 +138,9 @@ def test_run_folders_from_before_a_field_came_are_read_as_what_they_did():
     assert read_settings(config) == read_settings(base.get_config())
     later = {"mesh.fsdp": 1, "mesh.space": 1, "loss.skip_empty": False, "data.allow_duplicates": False}
     assert later.items() <= later_fields().items()
+
+
+def test_fields_that_came_later_have_the_defaults_of_a_config_where_old_runs_have_none():
+    """A run of before is resumed with a config of now: a default that differs would refuse it."""
+    values = base.get_config().to_dict()
+    assert later_fields() == {name: values[name.split(".")[0]][name.split(".")[1]] for name in later_fields()}

@@ -4,16 +4,20 @@ import copy
 import importlib
 import pathlib
 import re
+import shutil
 
 import pytest
 
 from configs import deeplabv3plus_resnet50, paper
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.settings import differences, read_settings
-from nucseg_jax.sweep import read_sweep, row_experiments, with_overrides
+from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments, with_overrides
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs" / "sweeps"
 FILES = sorted(path.name for path in FOLDER.glob("[!_]*.py"))
+
+GROUPS = ["Bile-duct", "patient 7", "Übergang"]
 
 
 def config(name: str = "base") -> dict:
@@ -23,7 +27,7 @@ def config(name: str = "base") -> dict:
 def rows_settings(name: str) -> list:
     """The rows on the config that the sweep's docstring names."""
     (config_name,) = re.findall(r"--config=configs/(\w+)\.py", (FOLDER / name).read_text())
-    sweep = read_sweep(FOLDER / name)
+    sweep = read_sweep(FOLDER / name, lambda: GROUPS)
     return [experiment.settings for experiment in row_experiments(sweep, config(config_name), {})]
 
 
@@ -39,7 +43,7 @@ def sweep_of(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_sweep_of_the_project_is_of_experiments_and_tells_its_command(name):
-    sweep = read_sweep(FOLDER / name)
+    sweep = read_sweep(FOLDER / name, lambda: GROUPS)
     settings = rows_settings(name)
     assert len(set(map(str, settings))) == len(sweep.rows) > 1
     text = (FOLDER / name).read_text()
@@ -118,6 +122,36 @@ def test_an_override_of_no_field_is_refused(field):
 def test_a_file_of_another_form_is_refused(sweep_of, text, message):
     with pytest.raises(UserError, match=message):
         sweep_of(text)
+
+
+def test_groups_are_rows_in_the_order_of_their_names():
+    sweep = read_sweep(FOLDER / "groups.py", lambda: GROUPS)
+    assert [row.label for row in sweep.rows] == ["01_Bile_duct", "02_patient_7", "03__bergang"]
+    settings = rows_settings("groups.py")
+    assert [(row.split.protocol, row.split.folds, row.split.number) for row in settings] == [
+        ("k_fold", 0, number) for number in (1, 2, 3)
+    ]
+
+
+def test_rows_that_follow_from_groups_need_a_data_set_that_has_some(sweep_of, painted, tmp_path):
+    with pytest.raises(UserError, match="are the groups of a prepared data set"):
+        read_sweep(FOLDER / "groups.py")
+    for text, message in (("groups[99]", "IndexError"), ("3", "ROWS of .* is 3"), ("[]", r"is \[\]")):
+        (tmp_path / "sweep.py").write_text(f"def rows_of(groups):\n    return {text}\n")
+        with pytest.raises(UserError, match=message):
+            read_sweep(tmp_path / "sweep.py", lambda: GROUPS)
+    values = config()
+    values["data"]["dir"] = str(painted)
+    assert set(prepared_groups(values)) <= set(PANNUKE.groups)
+    older = shutil.copytree(painted, tmp_path / "older")
+    for name in ("dataset.json", "patches.csv", "checksums.json"):
+        (older / "pannuke" / "1.0.0" / name).unlink()
+    values["data"]["dir"] = str(older)
+    with pytest.raises(UserError, match="tissue of each patch: an earlier version prepared it"):
+        prepared_groups(values)
+    values["data"]["dir"] = str(tmp_path / "nothing")
+    with pytest.raises(UserError):
+        prepared_groups(values)
 
 
 def test_a_missing_file_is_refused(tmp_path):

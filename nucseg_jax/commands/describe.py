@@ -10,9 +10,8 @@ import tqdm
 from clu import parameter_overview
 
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.cost import TABLE_1_PX, abstract_variables, count_parameters, forward_flops
 from nucseg_jax.reporting.table import render
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.step import compile_train_steps
@@ -21,9 +20,8 @@ RULES = (
     "Parameters are counted as Keras's count_params does: batch norm's moving means and variances are in the total,",
     "and so are the constants, the seven values of the Normalization layer in Keras's EfficientNets: part of the",
     "checkpoint here, never trained. Size: 4 bytes a parameter, in units of 2^20 bytes.",
-    f"Arithmetic is of one {PATCH_PX}x{PATCH_PX} image. Forward: the convolutions, 2 operations a multiply-add. Train"
-    " step: what XLA",
-    "counts in the compiled step of this backend, update included, divided by the batch.",
+    f"Arithmetic is of one {TABLE_1_PX}x{TABLE_1_PX} image. Forward: the convolutions, 2 operations a multiply-add.",
+    "Train step: what XLA counts in the compiled step of this backend, update included, divided by the batch.",
 )
 
 
@@ -74,7 +72,18 @@ def describe(experiments: Sequence[Experiment], *, as_json: bool, layers: bool) 
     headers = ("of them", "trainable", "moving", "constant", "forward GFLOP", "train step GFLOP")
     print(render(headers, details))
     print()
+    print("\n".join(dict.fromkeys(map(first_weights_line, experiments))))
     print("\n".join(RULES))
+
+
+def first_weights_line(experiment: Experiment) -> str:
+    """Returns what the config has a model start from; nothing is read."""
+    source, model = experiment.settings.pretrained, experiment.settings.model
+    if source.run:
+        return f"First weights: the whole model of the run {source.run}; its classifier if the classes are the same."
+    if source.path:
+        return f"First weights: {model.encoder} from {source.path}; decoder and head from scratch."
+    return "First weights: none; everything from scratch."
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:
@@ -112,8 +121,8 @@ def train_step_flops(experiment: Experiment) -> float:
         return jax.ShapeDtypeStruct((1, examples, *shape), dtype)
 
     batch = Batch(
-        image=abstract((PATCH_PX, PATCH_PX, 3), jnp.uint8),
-        label=abstract((PATCH_PX, PATCH_PX), jnp.uint8),
+        image=abstract((TABLE_1_PX, TABLE_1_PX, 3), jnp.uint8),
+        label=abstract((TABLE_1_PX, TABLE_1_PX), jnp.uint8),
         valid=abstract((), bool),
         index=abstract((), jnp.int32),
         group=abstract((), jnp.int32),

@@ -9,22 +9,25 @@ import jax
 import numpy as np
 
 from nucseg_jax.commands.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.commands.seen_patches import first_seen, seen_by_run
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scorer import Scored
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.limits import check_whole_patches
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
 from nucseg_jax.settings import differences
 from nucseg_jax.training.processes import only_the_first_speaks
 from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.training.run_folder import RunFolder, info_changes
 
 # What --config must share with the run; rates and momenta have no say in an evaluation.
 ARCHITECTURE_FIELDS = (
@@ -63,9 +66,11 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        data = plan_data(experiment.data.data_dir, experiment.splits).read_or_open([split])
+        plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
+        data = plan.read_or_open([split])
         print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
-        print(results_table({split: {}}, score_baselines(data, split)))
+        noun = data.info.group_noun
+        print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
         return
 
     folder = RunFolder(workdir)
@@ -73,7 +78,9 @@ def evaluate(
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
-    plan = plan_data(asked.data.data_dir, asked.splits, num_classes=asked.settings.model.num_classes)
+    plan = asked.plan([split])
+    refuse_other_data(folder, plan, num_classes=trained.settings.model.num_classes)
+    check_whole_patches(trained.settings, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
 
@@ -85,14 +92,14 @@ def evaluate(
     if jax.process_index():
         return
     # Before they are written: they took minutes to compute, and the folder may be another's.
-    print(results_table({split: scored.result}, tables), flush=True)
+    print(results_table({split: scored.result}, tables, group_noun=plan.info.group_noun), flush=True)
     own = evaluation_name(
         plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
     outcome = {split: scored.result, "baselines": tables, "about": about}
-    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split))
+    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split), plan.dataset)
     print(f"\nwritten to {out}")
 
 
@@ -136,10 +143,10 @@ def score_run(
     """
     settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
     experiment = dataclasses.replace(trained, settings=settings)
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(data.info.patch_px)
     only_the_first_speaks()
     best, variables = best_variables(experiment, folder, mesh)
-    evaluator = experiment.evaluator(mesh)
+    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
     print(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
         flush=True,
@@ -167,33 +174,39 @@ def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFold
         )
 
 
-def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
-    """Raises UserError if patches of `split` were trained on, or chose the checkpoint.
+def refuse_other_data(folder: RunFolder, plan: DataPlan, *, num_classes: int) -> None:
+    """Raises UserError if the model's classes or scale are not those of the data set to be scored.
 
-    A data set with another content is another set of patches, whatever their numbers.
+    Void pixels and names of groups may differ: both are the scored data set's own.
     """
-    splits, record = folder.read_splits()
-    if record["data_digest"] != plan.digest:
-        return
-    asked = _pairs(plan.splits, split)
-    for used, verb in (("train", "trained on"), ("validation", "selected on")):
-        common = len(asked & _pairs(splits, used))
-        if common:
-            raise UserError(
-                f"{common:,} of the {counted(len(asked), 'patch')} of this {split} split were {verb} by {folder.path}",
-                expected="patches the run has never seen",
-                advice="choose another --split, or add --force to score them all the same",
-            )
+    ignored = ("groups", "has_void") if num_classes > 1 else ("classes", "groups", "has_void")
+    changes = info_changes(folder.read_info(), plan.info, ignored=ignored)
+    if changes:
+        raise UserError(
+            f"{folder.path} was trained on another kind of data than {plan.dataset.data_dir} holds: "
+            + "; ".join(changes),
+            expected="patches of the same size and scale, and for a model with classes the same classes in the same"
+            " order",
+            advice="prepare the data set again with the run's data.patch_px and data.microns_per_px, or score a"
+            " run that was trained on such data",
+        )
 
 
-def _pairs(splits: Splits, name: str) -> set[tuple[int, int]]:
-    return {(int(fold), int(row)) for fold, row in getattr(splits, name)}
+def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
+    """Raises UserError if patches of `split` were trained on, or chose the checkpoint."""
+    found = first_seen(seen_by_run(folder), folder.path, plan, split)
+    if found:
+        raise UserError(
+            found,
+            expected="patches the run has never seen",
+            advice="choose another --split, or add --force to score them all the same",
+        )
 
 
 def score_baselines(data: PreparedData, split: str) -> dict[str, dict[str, Any]]:
     """Every baseline on a split, as `{name: {split: {convention: {metric: value}}}}`."""
     return {
-        name: {split: baseline_counts(baseline, data, split).compute()}
+        name: {split: scores(baseline_counts(baseline, data, split), data.info)}
         for name, baseline in BASELINES.items()
     }
 
@@ -202,9 +215,10 @@ def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: Prepared
     """Counts of a function from images uint8 [N, H, W, 3] to masks bool [N, H, W]."""
     counts = Counts.empty()
     for batch in evaluation_batches(data.patches, data.rows(split), batch_size=8):
+        valid_px = annotated_px(batch.label, has_void=data.info.has_void)
         counts = counts.merge(
             Counts.from_batch(
-                counts=count_masks(baseline(batch.image), batch.label > 0),
+                counts=count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
                 index=batch.index,
                 group=batch.group,
                 losses={},

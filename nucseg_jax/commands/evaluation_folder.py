@@ -10,6 +10,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.data.prepared import DataPlan
+from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import write_per_image
 from nucseg_jax.settings import EvalSettings
@@ -48,7 +49,9 @@ def evaluation_name(
     return "-".join([*parts, "baselines"] if baselines else parts)
 
 
-def write_evaluation(out: pathlib.Path, outcome: dict[str, Any], counts: Counts, patches: np.ndarray) -> None:
+def write_evaluation(
+    out: pathlib.Path, outcome: dict[str, Any], counts: Counts, patches: np.ndarray, dataset: StoredDataset
+) -> None:
     """Writes per_image.csv, and results.json with its digest and one of itself.
 
     Args:
@@ -56,6 +59,7 @@ def write_evaluation(out: pathlib.Path, outcome: dict[str, Any], counts: Counts,
       outcome: JSON values.
       counts: of the split.
       patches: of the split, see `write_per_image`.
+      dataset: that was scored.
 
     Raises:
       UserError: it cannot be written.
@@ -63,7 +67,7 @@ def write_evaluation(out: pathlib.Path, outcome: dict[str, Any], counts: Counts,
     try:
         out.mkdir(parents=True, exist_ok=True)
         table = out / "per_image.csv"
-        write_per_image(table, counts, patches)
+        write_per_image(table, counts, patches, info=dataset.info, index=dataset.index)
         write_json(out / "results.json", sealed({**outcome, "files": {table.name: file_digest(table)}}))
     except OSError as error:
         raise UserError(

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nucseg_jax.commands.predict_inputs import find_inputs
-from nucseg_jax.commands.predict_looks import PredictSettings, finished_before, look_at, open_jobs
+from nucseg_jax.commands.predict_looks import Grid, PredictSettings, finished_before, look_at, open_jobs
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
 from nucseg_jax.core.lock import held
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
 from nucseg_jax.inference.job import Job
@@ -19,7 +20,6 @@ from nucseg_jax.inference.output_files import OutputFiles, output_stem
 from nucseg_jax.inference.predictor import Predictor
 from nucseg_jax.inference.progress import TileProgress
 from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
-from nucseg_jax.inference.tiles import check_tiles
 from nucseg_jax.inference.write_images import write_images
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.run import Run, load_run
@@ -66,35 +66,40 @@ def predict_files(
     run: Run, paths: Sequence[pathlib.Path], out: pathlib.Path, settings: PredictSettings, *, batch_size: int
 ) -> int:
     """`predict` with a run that is open, on images from `find_inputs`."""
-    check_tiles(settings.tile_px, settings.overlap_px, run.experiment.model.encoder.output_stride)
+    tile_px, overlap_px = run.tiles(settings.tile_px, settings.overlap_px)
+    grid = Grid(run.info.microns_per_px, tile_px, overlap_px)
+    settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px)
     if settings.microns_per_px is not None:
-        check_resolution(settings.microns_per_px)
+        check_resolution(settings.microns_per_px, model_microns_per_px=grid.microns_per_px)
     about: dict[str, Any] = {
         "checkpoint_step": run.checkpoint_step,
         "model_digest": run.digest(),
         "settings": dataclasses.asdict(settings),
         "foreground_rule": FOREGROUND_RULE,
         "batch_norm_statistics": "moving",
+        **data_facts(run.info, num_classes=run.experiment.settings.model.num_classes),
     }
-    predictor = run.predictor(tile_px=settings.tile_px, batch_size=batch_size)
+    predictor = run.predictor(tile_px=tile_px, batch_size=batch_size)
     print(
         f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {counted(len(paths), 'image')}",
         flush=True,
     )
     with _claimed(out):
-        looks, failures = look_at(paths, settings, about)
+        looks, failures = look_at(paths, settings, grid, about)
         finished = finished_before(looks, out)
         begun = {path: look for path, look in looks.items() if path not in finished}
         progress = TileProgress(sum(look.tiles for look in begun.values()))
         for failure in failures:
             progress.line(str(failure.error))
         entries = list(finished.values())
-        with _events(open_jobs(begun, out, settings), predictor, progress) as events:
+        with _events(open_jobs(begun, out, settings, grid), predictor, progress) as events:
 
             def outputs(job: Job) -> tuple[OutputFiles, str]:
                 return OutputFiles(out, output_stem(job.path)), looks[job.path].key
 
-            for result in write_images(events, outputs, rule=settings.rule, channels=predictor.channels):
+            for result in write_images(
+                events, outputs, rule=settings.rule, channels=predictor.channels, info=run.info
+            ):
                 if isinstance(result, Failed):
                     failures.append(result)
                     progress.line(str(result.error))
@@ -118,6 +123,15 @@ def predict_files(
     if failures:
         print(f"{counted(len(failures), 'image')} could not be read; the reasons are in {out / SUMMARY}")
     return len(failures)
+
+
+def data_facts(info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
+    """Facts of the data set that a model was trained on which its outputs depend on, as JSON values.
+
+    The classes' order is that of labels, so that they are a list.
+    """
+    classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
+    return {"model_microns_per_px": info.microns_per_px, "classes": classes if num_classes > 1 else []}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from nucseg_jax.core.counted import counted
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
-from nucseg_jax.images.resolution import MODEL_MICRONS_PER_PX, UNKNOWN, of_objective
+from nucseg_jax.images.resolution import of_objective
 from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.job import Job, plan_job, resumed, without_background
 from nucseg_jax.inference.journal import altered_outputs, job_key, read_journal
@@ -26,16 +26,31 @@ class PredictSettings:
 
     Attributes:
       microns_per_px: of all images; None = as each file states.
-      tile_px, overlap_px: on the model's grid.
+      tile_px: on the model's grid; None = the side of the patches that the run was trained on.
+      overlap_px: on the model's grid; None = 64, or half a tile where that is less.
       rule: what counts as a nucleus.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification are taken.
     """
 
     microns_per_px: float | None
-    tile_px: int
-    overlap_px: int
+    tile_px: int | None
+    overlap_px: int | None
     rule: NucleusRule
     mpp_from_objective: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The model's grid, and the tiles on it.
+
+    Attributes:
+      microns_per_px: of the patches that the model was trained on.
+      tile_px, overlap_px: of the tiles.
+    """
+
+    microns_per_px: float
+    tile_px: int
+    overlap_px: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Look:
 
 
 def look_at(
-    paths: Iterable[pathlib.Path], settings: PredictSettings, about: dict[str, Any]
+    paths: Iterable[pathlib.Path], settings: PredictSettings, grid: Grid, about: dict[str, Any]
 ) -> tuple[dict[pathlib.Path, Look], list[Failed]]:
     """Reads all headers before anything is computed; returns what there is to do, and what cannot be read."""
     looks: dict[pathlib.Path, Look] = {}
@@ -65,7 +80,7 @@ def look_at(
     for path in paths:
         try:
             _check_name(path)
-            job = _open(path, settings)
+            job = _open(path, settings, grid)
             with contextlib.closing(job.view.source):
                 its_series = job.view.source.series
                 if its_series is not None and series.setdefault(its_series, path) != path:
@@ -75,16 +90,16 @@ def look_at(
                 with refused(path):
                     looks[path] = Look(job_key(path, about), job.wanted.size, is_small(*size))
                 power = job.view.source.objective_power
-                if job.resolution is UNKNOWN and power is not None:
+                if job.resolution.is_unknown and power is not None:
                     objectives.append((path, power))
-                elif job.resolution is UNKNOWN:
+                elif job.resolution.is_unknown:
                     unknown.append(path)
         except RefusedImage as error:
             failures.append(Failed(path, error))
     if unknown:
         print(
             f"{counted(len(unknown), 'image')} with no plausible resolution in the metadata ({unknown[0].name}"
-            f"{', ...' if len(unknown) > 1 else ''}): taken as {MODEL_MICRONS_PER_PX} microns per pixel;"
+            f"{', ...' if len(unknown) > 1 else ''}): taken as {grid.microns_per_px:g} microns per pixel;"
             " if that is wrong, so are their nuclei: rerun with --mpp=MICRONS",
             flush=True,
         )
@@ -93,7 +108,7 @@ def look_at(
         usual = of_objective(power).microns_per_px
         print(
             f"{counted(len(objectives), 'image')} with an objective and no microns per pixel ({path.name}: {power:g}x,"
-            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): taken as {MODEL_MICRONS_PER_PX} microns per"
+            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): taken as {grid.microns_per_px:g} microns per"
             " pixel; to take 10 / magnification, rerun with --mpp_from_objective",
             flush=True,
         )
@@ -128,12 +143,12 @@ def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[
 
 
 def open_jobs(
-    looks: dict[pathlib.Path, Look], out: pathlib.Path, settings: PredictSettings
+    looks: dict[pathlib.Path, Look], out: pathlib.Path, settings: PredictSettings, grid: Grid
 ) -> Iterator[Job | Failed]:
     """Opens images one by one; one that was begun before resumes after the bands that are still as it wrote them."""
     for path, look in looks.items():
         try:
-            job = _open(path, settings, skip_background=True)
+            job = _open(path, settings, grid, skip_background=True)
         except RefusedImage as error:
             yield Failed(path, error)
             continue
@@ -143,7 +158,7 @@ def open_jobs(
         yield resumed(job, intact_bands(files.unfinished, journal.ends, journal.bands) if is_begun else ())
 
 
-def _open(path: pathlib.Path, settings: PredictSettings, *, skip_background: bool = False) -> Job:
+def _open(path: pathlib.Path, settings: PredictSettings, grid: Grid, *, skip_background: bool = False) -> Job:
     source = open_source(path)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
@@ -152,8 +167,9 @@ def _open(path: pathlib.Path, settings: PredictSettings, *, skip_background: boo
                 path,
                 source,
                 microns_per_px=settings.microns_per_px,
-                tile_px=settings.tile_px,
-                overlap_px=settings.overlap_px,
+                model_microns_per_px=grid.microns_per_px,
+                tile_px=grid.tile_px,
+                overlap_px=grid.overlap_px,
                 mpp_from_objective=settings.mpp_from_objective,
             )
             if skip_background:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import tqdm
+from jax.sharding import Mesh
 
 from nucseg_jax.commands.profile_cases import FEEDS, Case, Feed, ReadyCase, cases_of, ready
 from nucseg_jax.core.device_facts import device_facts
@@ -17,7 +18,8 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.models.cost import forward_flops
+from nucseg_jax.limits import check_patches
+from nucseg_jax.models.cost import TABLE_1_PX, forward_flops
 from nucseg_jax.reporting.table import render
 from nucseg_jax.training.schedule import make_schedule
 from nucseg_jax.training.throughput import BLOCKS, Rate, measure_in_turns, share_of
@@ -63,29 +65,33 @@ def profile(
     if not (seconds > 0 and math.isfinite(seconds)):
         raise UserError(f"--seconds is {seconds}", expected="a positive number of seconds a row")
     settings = experiment.settings.train
+    sizes = tuple(batch_sizes) or (settings.batch_size,)
+    plan, missing = _plan(experiment, sizes)
+    if missing and any(feed != "synthetic" for feed in chosen):
+        raise missing
+    # Without a data set, at the size that Table 1 counts for.
+    patch_px = plan.info.patch_px if plan else TABLE_1_PX
     cases = cases_of(
         experiment,
-        chosen or FEEDS,
-        tuple(batch_sizes) or (settings.batch_size,),
+        ("synthetic",) if missing else chosen or FEEDS,
+        sizes,
         tuple(dtypes) or (settings.dtype,),
+        patch_px=patch_px,
+        has_void=plan is not None and plan.info.has_void,
     )
-    plan, missing = _plan(cases, required=any(feed != "synthetic" for feed in chosen))
-    if missing:
-        cases = [case for case in cases if case.feed == "synthetic"]
+    note = reason_of(missing) if missing and not chosen else None
     rows = measure(cases, plan, seconds=seconds, trace=trace)
-    device = _device(experiment)
+    device = _device(experiment.make_mesh(patch_px))
     if as_json:
         print(
-            json.dumps(
-                {**rows[0], "device": device, "note": missing, "rows": rows}, indent=2, allow_nan=False
-            )
+            json.dumps({**rows[0], "device": device, "note": note, "rows": rows}, indent=2, allow_nan=False)
         )
         return
     model = experiment.settings.model
     print(f"model    {model.decoder} on {model.encoder}, width {model.width:g}")
     print(f"device   {device['count']} x {device['kind']}")
-    if missing:
-        print(f"feeds    synthetic only: {missing}")
+    if note:
+        print(f"feeds    synthetic only: {note}")
     print()
     print(_table(rows))
     print()
@@ -152,32 +158,37 @@ def _feeds(feeds: Sequence[str]) -> tuple[Feed, ...]:
     return tuple(feed for feed in FEEDS if feed in feeds)
 
 
-def _plan(cases: Sequence[Case], *, required: bool) -> tuple[DataPlan | None, str | None]:
-    """The prepared data; or None and what is missing, if nobody asked for them by name."""
-    if all(case.feed == "synthetic" for case in cases):
-        return None, None
-    experiment = cases[0].experiment
+def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan | None, UserError | None]:
+    """Returns the prepared data, None where there are none to use, and why no feed can train on them."""
+    plan = None
     try:
-        plan = plan_data(experiment.data.data_dir, experiment.splits)
-        for case in cases:
+        found = plan_data(
+            experiment.data.data_dir,
+            experiment.splits,
+            num_classes=experiment.settings.model.num_classes,
+            used=["train"],
+            allow_duplicates=True,
+        )
+        check_patches(experiment.settings, found.info)
+        plan = found
+        for batch_size in batch_sizes:
             # Whether the patches fill a batch.
             make_schedule(
                 len(plan.splits.train),
                 epochs=1,
-                tile_px=case.experiment.settings.train.tile_px,
-                batch_size=case.batch_size,
+                patch_px=plan.info.patch_px,
+                tile_px=experiment.settings.train.tile_px,
+                batch_size=batch_size,
                 log_every_steps=1,
                 checkpoint_every_steps=0,
             )
     except UserError as error:
-        if required:
-            raise
-        return None, reason_of(error)
+        return plan, error
     return plan, None
 
 
-def _device(experiment: Experiment) -> dict[str, Any]:
-    devices = list(experiment.make_mesh().devices.flat)
+def _device(mesh: Mesh) -> dict[str, Any]:
+    devices = list(mesh.devices.flat)
     facts = device_facts(devices[0].device_kind)
     return {
         "kind": devices[0].device_kind,
@@ -225,7 +236,7 @@ def _measured(case: Case, prepared: ReadyCase, rate: Rate) -> dict[str, Any]:
     flops, transferred = cost.get("flops"), cost.get("bytes accessed")
     passes = _TRAIN_TO_FORWARD if case.work == "training" else 1
     analytic = passes * forward_flops(case.experiment.model, px=case.px) * case.batch_size
-    mesh = case.experiment.make_mesh()
+    mesh = case.experiment.make_mesh(case.patch_px)
     facts = device_facts(mesh.devices.flat[0].device_kind)
     peak = facts.peak_flops(case.dtype) if facts else None
     bandwidth = facts.bytes_per_second if facts else None

@@ -15,7 +15,6 @@ from nucseg_jax.core.compilation_cache import Origin, cached_compile
 from nucseg_jax.core.stopwatch import Stopwatch
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.training.checkpoint import open_checkpoints
@@ -45,11 +44,15 @@ class Case:
       work: training or evaluation.
       feed: synthetic = one batch that lies on the device; device, host = the training loop as it is.
       experiment: with the row's batch size and dtype in its settings.
+      patch_px: side of a whole patch.
+      has_void: whether labels have pixels that nobody annotated: their programs differ.
     """
 
     work: Literal["training", "evaluation"]
     feed: Feed
     experiment: Experiment
+    patch_px: int
+    has_void: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -64,7 +67,7 @@ class Case:
     @property
     def px(self) -> int:
         """Side of an example."""
-        return self.experiment.settings.train.tile_px if self.work == "training" else PATCH_PX
+        return self.experiment.settings.train.tile_px if self.work == "training" else self.patch_px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +90,20 @@ class ReadyCase:
 
 
 def cases_of(
-    experiment: Experiment, feeds: tuple[Feed, ...], batch_sizes: tuple[int, ...], dtypes: tuple[str, ...]
+    experiment: Experiment,
+    feeds: tuple[Feed, ...],
+    batch_sizes: tuple[int, ...],
+    dtypes: tuple[str, ...],
+    *,
+    patch_px: int,
+    has_void: bool = False,
 ) -> list[Case]:
     """Every feed and the evaluation step, for every batch size and dtype.
+
+    Args:
+      experiment: what to measure.
+      feeds, batch_sizes, dtypes: each is combined with each.
+      patch_px, has_void: of the data set.
 
     Raises:
       UserError: a batch size or a dtype that a config would not take either.
@@ -101,9 +115,9 @@ def cases_of(
             config["train"] |= {"batch_size": batch_size, "dtype": dtype}
             config["eval"]["batch_size"] = batch_size
             variant = read_experiment(config)
-            variant.make_mesh()
-            cases += [Case("training", feed, variant) for feed in feeds]
-            cases.append(Case("evaluation", "synthetic", variant))
+            variant.make_mesh(patch_px)
+            cases += [Case("training", feed, variant, patch_px, has_void) for feed in feeds]
+            cases.append(Case("evaluation", "synthetic", variant, patch_px, has_void))
     return cases
 
 
@@ -124,9 +138,9 @@ def ready(case: Case, plan: DataPlan | None) -> ReadyCase:
 def _ready_bare_step(case: Case) -> ReadyCase:
     """The training step on one batch, which lies on the device."""
     experiment = case.experiment
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
-    recipe = experiment.recipe(steps_per_epoch=1000)
+    recipe = experiment.recipe(steps_per_epoch=1000, has_void=case.has_void)
     tickets = jax.device_put(_random_batch((steps, case.batch_size), case.px), dispatch_sharded(mesh))
     state = put_state(experiment.init_state(recipe), mesh)
     jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
@@ -146,10 +160,12 @@ def _ready_bare_step(case: Case) -> ReadyCase:
 def _ready_evaluation(case: Case) -> ReadyCase:
     """The evaluation step on one batch of whole patches, which lies on the device."""
     experiment = case.experiment
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(case.patch_px)
     batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
     variables = put_state(experiment.init_state(experiment.recipe(steps_per_epoch=1)).variables, mesh)
-    jitted = compile_evaluation_step(experiment.model, experiment.evaluation_objective, mesh)
+    jitted = compile_evaluation_step(
+        experiment.model, experiment.evaluation_objective, mesh, has_void=case.has_void
+    )
     program, compile_s, origin = cached_compile(jitted, variables, batch)
 
     def advance(dispatches: int) -> None:
@@ -166,12 +182,13 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
     config["train"]["feed"] = case.feed
     experiment = read_experiment(config)
     settings = experiment.settings.train
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(settings.steps_per_dispatch, mesh)
     schedule = _whole_dispatches(
         make_schedule(
             len(plan.splits.train),
             epochs=_EPOCHS,
+            patch_px=case.patch_px,
             tile_px=settings.tile_px,
             batch_size=settings.batch_size,
             log_every_steps=settings.log_every_steps,
@@ -181,7 +198,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
     )
     steps = min(steps, schedule.steps_per_epoch)
     data = plan.read(["train"]) if case.feed == "device" else plan.open(["train"])
-    recipe = experiment.recipe(schedule.steps_per_epoch)
+    recipe = experiment.recipe(schedule.steps_per_epoch, has_void=case.has_void)
     with contextlib.ExitStack() as stack:
         folder = RunFolder(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())))
         checkpoints = stack.enter_context(open_checkpoints(folder.checkpoints))
@@ -194,7 +211,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             mesh=mesh,
             folder=folder,
             recipe=recipe,
-            evaluator=experiment.evaluator(mesh),
+            evaluator=experiment.evaluator(mesh, has_void=case.has_void),
             weights=None,
             programs=CompiledSteps(),
             watch=watch,

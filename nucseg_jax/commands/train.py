@@ -6,15 +6,16 @@ import pathlib
 import jax
 from jax.sharding import Mesh
 
+from nucseg_jax.commands.first_weights import FirstWeights, first_weights
 from nucseg_jax.commands.training_run import Run, run_epochs, score_best, start_or_resume
 from nucseg_jax.core.counted import counted
-from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
-from nucseg_jax.data.prepared import DataPlan, plan_data
-from nucseg_jax.data.splits import SPLIT_NAMES, Splits
+from nucseg_jax.data.prepared import DataPlan
+from nucseg_jax.data.split_sides import groups_by_side
+from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.pretrained.load import Loaded
+from nucseg_jax.limits import check_patches
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import open_checkpoints
@@ -26,7 +27,6 @@ from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
 from nucseg_jax.training.run_check import finish, read_results, require_config
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.run_record import FREE_FIELDS
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
 from nucseg_jax.training.schedule import Schedule, make_schedule
 
 
@@ -41,23 +41,23 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
-    plan = plan_data(
-        experiment.data.data_dir, experiment.splits, num_classes=experiment.settings.model.num_classes
-    )
+    plan = experiment.plan()
+    check_patches(experiment.settings, plan.info)
     settings = experiment.settings.train
     schedule = make_schedule(
         len(plan.splits.train),
         epochs=settings.epochs,
+        patch_px=plan.info.patch_px,
         tile_px=settings.tile_px,
         batch_size=settings.batch_size,
         log_every_steps=settings.log_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
-    mesh = experiment.make_mesh()
+    mesh = experiment.make_mesh(plan.info.patch_px)
     only_the_first_speaks()
-    weights = first_weights(experiment, RunFolder(workdir))
+    weights = first_weights(experiment, RunFolder(workdir), plan)
     config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
-    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.digest)
+    claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)
     after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
     with (
         own_files_explained(workdir),
@@ -70,15 +70,15 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
             return
         folder.record_start(describe_environment(started_from))
         feed_name = experiment.choose_feed(plan, mesh)
-        announce(experiment, plan.splits, schedule, mesh, weights)
+        announce(experiment, plan, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
-            write_json(folder.pretrained, weights.report.as_json())
+            write_json(folder.pretrained, weights.facts)
         with watch.phase("data"):
             data = plan.read() if feed_name == "device" else plan.open()
             feed = experiment.training_feed(data, mesh, schedule)
-        recipe = experiment.recipe(schedule.steps_per_epoch)
-        evaluator = experiment.evaluator(mesh)
+        recipe = experiment.recipe(schedule.steps_per_epoch, has_void=plan.info.has_void)
+        evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void)
         programs = CompiledSteps()
         run = Run(
             experiment,
@@ -117,35 +117,14 @@ def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
     return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
 
 
-def first_weights(experiment: Experiment, folder: RunFolder) -> Loaded | None:
-    """The pretrained encoder, if the run has not got beyond its first step.
-
-    Raises:
-      UserError: `pretrained.path` does not fit the model, or is not what the run was started with.
-    """
-    # What a kill left half written in there is none.
-    if folder.results.exists() or checkpoint_paths(folder.checkpoints):
-        return None
-    weights = experiment.pretrained_encoder()
-    if weights is not None and folder.pretrained.exists():
-        before = folder.read_pretrained().get("digest")
-        if before != weights.report.digest:
-            raise UserError(
-                f"{experiment.settings.pretrained.path} holds other weights than when {folder.path} was started",
-                expected=f"the weights with digest {str(before)[:12]}; found {weights.report.digest[:12]}",
-                advice="choose another --workdir",
-            )
-    return weights
-
-
 def announce(
-    experiment: Experiment, splits: Splits, schedule: Schedule, mesh: Mesh, weights: Loaded | None
+    experiment: Experiment, plan: DataPlan, schedule: Schedule, mesh: Mesh, weights: FirstWeights | None
 ) -> None:
     """Says what is about to run, in a few lines."""
     model, train = experiment.settings.model, experiment.settings.train
-    sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
-    print(f"patches   {sizes} ({experiment.settings.split.protocol} split {splits.digest[:12]})")
+    for line in split_lines(plan, experiment.settings.split.protocol):
+        print(line)
     print(
         f"training  {counted(schedule.epochs, 'epoch')} of {counted(schedule.steps_per_epoch, 'step')},"
         f" {counted(train.batch_size, 'tile')} of {train.tile_px} px a step, learning rate {train.lr:g}"
@@ -153,7 +132,7 @@ def announce(
     print(devices_line(mesh))
     if weights is not None:
         print(f"weights   {weights.summary}")
-    elif not experiment.settings.pretrained.path:
+    elif not (experiment.settings.pretrained.path or experiment.settings.pretrained.run):
         print(
             "weights   from scratch: pretrained.path is empty. The paper starts from ImageNet weights:\n"
             f"          python launch.py convert --encoder={model.encoder} --source=download"
@@ -163,6 +142,18 @@ def announce(
     if frozen:
         kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
         print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
+
+
+def split_lines(plan: DataPlan, protocol: str) -> list[str]:
+    """Returns how many patches and groups each side has, and how they came to be there."""
+    splits, info = plan.splits, plan.info
+    sizes = ", ".join(f"{name} {len(getattr(splits, name)):,}" for name in SPLIT_NAMES)
+    lines = [f"patches   {sizes} ({protocol} split {splits.digest[:12]})"]
+    groups = groups_by_side(plan.dataset.index, splits)
+    if groups is not None and len(info.groups) > 1:
+        of = ", ".join(f"{name} {count:,}" for name, count in groups.items())
+        lines.append(f"groups    {of} of {counted(len(info.groups), info.group_noun)}")
+    return [*lines, *(f"split     {note}" for note in splits.notes)]
 
 
 def devices_line(mesh: Mesh) -> str:
@@ -193,7 +184,7 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
 
 def print_results(folder: RunFolder) -> None:
     """Prints the table of results.json and where everything lies."""
-    print(results_table(read_results(folder)))
+    print(results_table(read_results(folder), group_noun=folder.read_info().group_noun))
     print(f"\nrun folder: {folder.path}")
     print(f"pictures:   {folder.overlays}")
     print(f"curves:     tensorboard --logdir {folder.tensorboard}")

@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from nucseg_jax.commands.first_weights import FirstWeights
 from nucseg_jax.core.files import sync_file
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
@@ -21,7 +22,6 @@ from nucseg_jax.evaluation.inference_time import time_inference
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.pretrained.load import Loaded
 from nucseg_jax.reporting.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.reporting.overlays import save_png
 from nucseg_jax.reporting.predictions import example_sheet
@@ -51,7 +51,7 @@ from nucseg_jax.training.run_record import RunRecord, digests_of
 from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import start_up_line
-from nucseg_jax.training.state import TrainState, close_epoch, with_encoder
+from nucseg_jax.training.state import TrainState, close_epoch, with_modules
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 
@@ -68,7 +68,7 @@ class Run:
       folder: where everything is written.
       recipe: what the step is bound to.
       evaluator: scores and draws.
-      weights: what the encoder starts from; None from scratch, and in a run that has a checkpoint.
+      weights: what the model starts from; None from scratch, and in a run that has a checkpoint.
       programs: compiled training steps.
       watch: wall time by phase.
       data_digest: of the prepared data set.
@@ -83,7 +83,7 @@ class Run:
     folder: RunFolder
     recipe: StepRecipe
     evaluator: Evaluator
-    weights: Loaded | None
+    weights: FirstWeights | None
     programs: CompiledSteps
     watch: Stopwatch
     data_digest: str = ""
@@ -149,7 +149,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         if run.evaluator.drawer is not None:
             with watch.phase("pictures"):
                 examples = run.evaluator.drawer.spread(state.variables, run.data, "validation")
-                observer.on_pictures(int(state.step), example_sheet(examples))
+                observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
     def save(state: TrainState, score: float | None) -> None:
@@ -168,7 +168,8 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         is_first = run.programs.origin is None
         result = run.programs.run(train_steps, watch, state, run.feed.source, tickets)
         if is_first and run.programs.origin is not None:
-            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin))
+            count = len(next(iter(result[1].values())))
+            observer.on_started(start_up_line(process_age_s(), watch.seconds, run.programs.origin), count)
         return result
 
     return Hooks(
@@ -203,7 +204,7 @@ def start_or_resume(run: Run) -> TrainState:
     if found is None:
         state = run.experiment.init_state(run.recipe)
         if run.weights is not None:
-            state = with_encoder(state, run.weights.variables)
+            state = with_modules(state, run.weights.variables)
         return put_state(state, run.mesh)
     state, record, damaged = found
     for error in damaged:
@@ -238,12 +239,16 @@ def score_best(run: Run) -> dict[str, Any]:
     path = run.folder.path
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
     for name, of_split in scored.items():
-        write_per_image(per_image_path(path, name), of_split.counts, getattr(run.data.splits, name))
+        patches, dataset = getattr(run.data.splits, name), run.data.dataset
+        write_per_image(
+            per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
+        )
         write_levels(calibration_path(path, name), of_split.levels)
         if run.evaluator.drawer is not None:
             examples = run.evaluator.drawer.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
-            save_png(run.folder.overlays / f"{name}.png", example_sheet(examples.only(SPREAD)))
+            sheet = example_sheet(examples.only(SPREAD), dataset.info)
+            save_png(run.folder.overlays / f"{name}.png", sheet)
     if run.experiment.settings.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image

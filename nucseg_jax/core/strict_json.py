@@ -24,8 +24,12 @@ def read_json(path: pathlib.Path) -> Any:
     return parse_json(read_file(path))
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, *, allow_nan: bool = False) -> Any:
     """Parses strict JSON in UTF-8.
+
+    Args:
+      content: the file's bytes.
+      allow_nan: NaN, Infinity and -Infinity, which other programs write for missing numbers, become NaN.
 
     Raises:
       ValueError: it is none, and why.
@@ -37,7 +41,7 @@ def parse_json(content: bytes) -> Any:
     try:
         value = json.loads(
             text,
-            parse_constant=_refuse,
+            parse_constant=_nan if allow_nan else _refuse,
             parse_float=_finite,
             parse_int=_int64,
             object_pairs_hook=_named_once,
@@ -53,6 +57,10 @@ def parse_json(content: bytes) -> Any:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _nan(_constant: str) -> float:
+    return math.nan
 
 
 def _finite(text: str) -> float:

@@ -13,7 +13,7 @@ class Batch(struct.PyTreeNode):
 
     Attributes:
       image: uint8 [N, H, W, 3], RGB.
-      label: uint8 [N, H, W], 0 background, 1..5 the nucleus classes in PanNuke's order.
+      label: uint8 [N, H, W], 0 background, 1.. the data set's classes, `VOID_LABEL` = not annotated.
       valid: bool [N], False = padding, to be ignored.
       index: int32 [N]. In training the example's number (patch and tile); in evaluation the position in the
         split's index list.

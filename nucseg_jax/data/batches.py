@@ -14,6 +14,7 @@ def training_batches(
     patches: PatchStore,
     rows: np.ndarray,
     *,
+    patch_px: int,
     tile_px: int,
     batch_size: int,
     seed: int,
@@ -26,7 +27,8 @@ def training_batches(
     Args:
       patches: where they are taken from.
       rows: int [P], rows of `patches` to train on.
-      tile_px: side of a tile, divides 256.
+      patch_px: side of a patch.
+      tile_px: side of a tile, divides `patch_px`.
       batch_size: examples a batch.
       seed, epoch: what the order depends on, and all it depends on.
       first_step: number of batches of this epoch to skip.
@@ -36,13 +38,15 @@ def training_batches(
       `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
       patch position * tiles + tile.
     """
-    order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
+    order = epoch_order(
+        len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+    )
 
     if held is not None:
         order = order[:, held]
 
     def read(step: int) -> Batch:
-        positions, tops, lefts = tile_place(order[step], tile_px=tile_px)
+        positions, tops, lefts = tile_place(order[step], patch_px=patch_px, tile_px=tile_px)
         taken = patches.take(rows[positions])
         corners = list(zip(range(len(tops)), tops, lefts, strict=True))
         return Batch(

@@ -10,6 +10,7 @@ It lies as `dataset.json` beside the records and in every run folder:
 import dataclasses
 import pathlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ PALETTE = (
 )  # fmt: skip
 _FORMAT = 1
 _NOUN = re.compile(r"[a-z]+")
+# Columns and keys that stand beside the word for a group, in tables of counts and in results.json.
+_TAKEN_NOUNS = ("index", "fold", "row", "image", "top", "left", "micro", "classes", "loss")
 
 
 class NucleusClass(NamedTuple):
@@ -43,10 +46,15 @@ class NucleusClass(NamedTuple):
     def column(self) -> str:
         """The name in columns of tables: lower case, every other character a letter, a digit or '_'.
 
-        >>> NucleusClass("Spindle-shaped", (0, 0, 0)).column
-        'spindle_shaped'
+        A sign at the end of a word is written out, since it is all that parts two classes of a marker.
+
+        >>> [NucleusClass(name, (0, 0, 0)).column for name in ("Spindle-shaped", "CD3+", "CD3- T cell")]
+        ['spindle_shaped', 'cd3_positive', 'cd3_negative_t_cell']
         """
-        return re.sub(r"[\W_]+", "_", self.name.lower()).strip("_")
+        name = unicodedata.normalize("NFC", self.name.lower())
+        for sign, word in ((r"\+", " positive"), (r"[-\N{MINUS SIGN}]", " negative")):
+            name = re.sub(rf"(?<=\w){sign}(?!\w)", word, name)
+        return re.sub(r"[\W_]+", "_", name).strip("_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +99,11 @@ class DatasetInfo:
             )
         if len(set(self.groups)) < len(self.groups):
             raise UserError("two groups of the data set have the same name", expected="a name for each group")
-        if not _NOUN.fullmatch(self.group_noun):
-            raise UserError(f"the word for a group is {self.group_noun!r}", expected="lower-case letters")
+        if not _NOUN.fullmatch(self.group_noun) or self.group_noun in _TAKEN_NOUNS:
+            raise UserError(
+                f"the word for a group is {self.group_noun!r}",
+                expected=f"lower-case letters, and none of {', '.join(_TAKEN_NOUNS)}",
+            )
         if self.patch_px < 1 or not 0.01 <= self.microns_per_px <= 10:
             raise UserError(
                 f"patches are {self.patch_px} px of {self.microns_per_px} microns",

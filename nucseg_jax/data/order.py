@@ -8,47 +8,55 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
+
+def tiles_per_patch(patch_px: int, tile_px: int) -> int:
+    """Returns how many tiles of `tile_px` a patch is cut into, without overlap.
+
+    Raises:
+      ValueError: a patch is not cut into whole tiles; `limits.check_patches` says so to people.
+    """
+    if tile_px < 1 or patch_px % tile_px:
+        raise ValueError(f"patches of {patch_px} px cannot be cut into tiles of {tile_px} px")
+    return (patch_px // tile_px) ** 2
 
 
-def tiles_per_patch(tile_px: int) -> int:
-    """How many tiles of `tile_px` a patch is cut into, without overlap."""
-    return (PATCH_PX // tile_px) ** 2
-
-
-def tile_place(example: Any, *, tile_px: int) -> tuple[Any, Any, Any]:
+def tile_place(example: Any, *, patch_px: int, tile_px: int) -> tuple[Any, Any, Any]:
     """Where an example is cut: the patch's position in the training list, top and left in px.
 
     Args:
       example: integers of any shape, of NumPy or JAX.
-      tile_px: side of a tile, divides 256.
+      patch_px: side of a patch.
+      tile_px: side of a tile, divides `patch_px`.
 
-    >>> tile_place(np.int32(16 + 5), tile_px=64)
+    >>> tile_place(np.int32(16 + 5), patch_px=256, tile_px=64)
     (np.int32(1), np.int32(64), np.int32(64))
     """
-    patch, tile = divmod(example, tiles_per_patch(tile_px))
-    row, column = divmod(tile, PATCH_PX // tile_px)
+    patch, tile = divmod(example, tiles_per_patch(patch_px, tile_px))
+    row, column = divmod(tile, patch_px // tile_px)
     return patch, row * tile_px, column * tile_px
 
 
-def steps_per_epoch(patch_count: int, *, tile_px: int, batch_size: int) -> int:
+def steps_per_epoch(patch_count: int, *, patch_px: int, tile_px: int, batch_size: int) -> int:
     """Whole training batches in an epoch.
 
     The examples that do not fill a last batch are left out, another few each epoch: a short batch would
     change what batch norm sees.
     """
-    return patch_count * tiles_per_patch(tile_px) // batch_size
+    return patch_count * tiles_per_patch(patch_px, tile_px) // batch_size
 
 
-def epoch_order(patch_count: int, *, tile_px: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(
+    patch_count: int, *, patch_px: int, tile_px: int, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
     """The examples of each batch of an epoch, int32 [`steps_per_epoch`, batch_size].
 
     Args:
       patch_count: length of the training list.
-      tile_px: side of a tile, divides 256.
+      patch_px: side of a patch.
+      tile_px: side of a tile, divides `patch_px`.
       batch_size: examples a batch, over all devices and processes.
       seed, epoch: what the order depends on, and all it depends on.
     """
-    steps = steps_per_epoch(patch_count, tile_px=tile_px, batch_size=batch_size)
-    order = np.random.default_rng([seed, epoch]).permutation(patch_count * tiles_per_patch(tile_px))
+    steps = steps_per_epoch(patch_count, patch_px=patch_px, tile_px=tile_px, batch_size=batch_size)
+    order = np.random.default_rng([seed, epoch]).permutation(patch_count * tiles_per_patch(patch_px, tile_px))
     return order[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Where every patch of a data set comes from: one line a patch, without its pixels, kept as `patches.csv`.
+"""Origin of every patch of a data set: one line a patch, without its pixels, kept as `patches.csv`.
 
 fold,row,group,image,top,left,division
 1,0,patient1,a.png,0,0,train
@@ -39,5 +39,18 @@ class PatchIndex:
 
     @property
     def has_places(self) -> bool:
-        """Whether the image of each patch is known."""
+        """True if the image of each patch is known."""
         return any(self.image)
+
+    def positions(self, patches: np.ndarray) -> np.ndarray:
+        """Returns the positions in this index of patches, int [N, 2] of (fold, row), as int64 [N].
+
+        Raises:
+          KeyError: a patch that the data set does not have.
+        """
+        pairs: np.ndarray = np.asarray(patches, np.int64).reshape(-1, 2)
+        keys = self.fold.astype(np.int64) << 32 | self.row
+        given = pairs[:, 0] << 32 | pairs[:, 1]
+        if not np.isin(given, keys).all():
+            raise KeyError("patches that are not in the data set")
+        return np.asarray(np.searchsorted(keys, given))

@@ -10,6 +10,7 @@ from nucseg_jax.core.memory import available_host_bytes
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.data.split_sides import require_no_near_duplicates, require_sides
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits
 from nucseg_jax.data.store.reader import StoredDataset, open_dataset, open_folds, read_folds
 
@@ -106,6 +107,8 @@ def plan_data(
     make_splits: Callable[[PatchIndex, DatasetInfo], Splits],
     *,
     num_classes: int = 1,
+    used: Sequence[str] = SPLIT_NAMES,
+    allow_duplicates: bool = False,
 ) -> DataPlan:
     """Plans from what lies beside the records alone.
 
@@ -113,10 +116,16 @@ def plan_data(
       data_dir: the folder that `prepare` was given.
       make_splits: from the data set's patches to lists.
       num_classes: of the model.
+      used: names of the sides that must not be empty.
+      allow_duplicates: whether patches that look the same may stand on two sides.
 
     Raises:
       UserError: nothing usable was prepared there, it cannot be split so, or its classes are not the model's.
     """
     dataset = open_dataset(data_dir)
     dataset.info.require_num_classes(num_classes)
-    return DataPlan(dataset, make_splits(dataset.index, dataset.info))
+    splits = make_splits(dataset.index, dataset.info)
+    require_sides(splits, used)
+    if not allow_duplicates:
+        require_no_near_duplicates(dataset.index, splits, dataset.near_duplicates)
+    return DataPlan(dataset, splits)

@@ -9,9 +9,8 @@ import numpy as np
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.sources.pannuke.vocabulary import FOLDS
 
-PROTOCOLS = ("official", "paper")
+PROTOCOLS = ("official", "paper", "k_fold", "table")
 SPLIT_NAMES = ("train", "validation", "test")
 
 # PanNuke's three rotations: training, validation and test fold (arXiv:2003.10778, section 4).
@@ -20,11 +19,17 @@ OFFICIAL_ROTATIONS = {1: (1, 2, 3), 2: (2, 1, 3), 3: (3, 2, 1)}
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Three disjoint lists of patches, each int32 [P, 2] of (fold, row in the fold), in a fixed order."""
+    """Three disjoint lists of patches, each int32 [P, 2] of (fold, row in the fold), in a fixed order.
+
+    Attributes:
+      train, validation, test: the lists.
+      notes: sentences for a person on how they came about; not part of `as_json` and `digest`.
+    """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -67,14 +72,16 @@ def paper_splits(fold_sizes: dict[int, int], *, seed: int, max_patches: int = 0)
     ceil(0.2 (N - test)). Which patches the authors left out is not published; here chance decides.
 
     Args:
-      fold_sizes: patches in each of the folds 1..3.
+      fold_sizes: patches in each stored part.
       seed: of the shuffle.
       max_patches: keep this many of all patches, 0 = all; 6,716 gives the paper's 4,297 / 1,075 / 1,344.
 
     Raises:
       UserError: more patches asked for than there are, or too few to fill three splits.
     """
-    everything = np.array([(fold, row) for fold in FOLDS for row in range(fold_sizes[fold])], np.int32)
+    everything = np.array(
+        [(fold, row) for fold in sorted(fold_sizes) for row in range(fold_sizes[fold])], np.int32
+    )
     if max_patches > len(everything):
         raise UserError(
             f"split.max_patches is {max_patches}, the data set has {counted(len(everything), 'patch')}",

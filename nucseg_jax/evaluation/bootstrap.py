@@ -101,6 +101,16 @@ def bootstrap_intervals(
     return Intervals(estimate, *found.confidence_interval)
 
 
+def of_annotated_patches(counts: list[np.ndarray]) -> list[np.ndarray]:
+    """Leaves out the patches without an annotated pixel, which no resample may draw.
+
+    Args:
+      counts: of each configuration, integer [S, N, ..., 4]; N is the same patches in all.
+    """
+    is_annotated = counts[0][0].reshape(counts[0].shape[1], -1).any(axis=1)
+    return [of_runs[:, is_annotated] for of_runs in counts]
+
+
 def draws_of_each(rows: np.ndarray, patches: int) -> np.ndarray:
     """How often each patch was drawn: int [B, N] of patch numbers to float64 [B, N], each row adding up to N.
 

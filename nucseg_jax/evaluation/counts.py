@@ -16,7 +16,7 @@ import flax.struct
 import numpy as np
 from clu import metrics
 
-from nucseg_jax.evaluation.scores import scores
+from nucseg_jax.evaluation.scores import Scores, class_scores
 
 
 @flax.struct.dataclass
@@ -24,7 +24,7 @@ class Counts(metrics.Metric):
     """Counts of N images on the host, sorted by `index`, each index once.
 
     Attributes:
-      counts: int32 [N, K, 4], TP, FP, FN, TN.
+      counts: int32 [N, K, 4], TP, FP, FN, TN; all 0 where no pixel is annotated: such an image counts nowhere.
       index: int32 [N], position in the split's index list.
       group: int32 [N], position in the data set's `groups`.
       losses: {name: float32 [N]}, such as `dice_loss` of each image.
@@ -105,13 +105,14 @@ class Counts(metrics.Metric):
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
-    def compute(self) -> dict[str, Any]:
-        """All conventions; see `evaluation.scores.scores`."""
-        return scores(self)
+    def compute(self) -> dict[str, Scores]:
+        """Computes nucleus against background in every convention; `scores.scores` adds the classes by name."""
+        return class_scores(self.counts[:, 0].astype(np.int64), self.group, group_noun="group")
 
     def mean_losses(self) -> dict[str, float | None]:
-        """Mean of each loss over the images, rounded once; None without an image or if one is not finite."""
-        return {name: _mean_if_finite(values) for name, values in self.losses.items()}
+        """Mean of each loss over the images with an annotated pixel, rounded once; None without or if not finite."""
+        is_annotated = self.counts[:, 0].any(axis=-1)
+        return {name: _mean_if_finite(values[is_annotated]) for name, values in self.losses.items()}
 
     def mean_losses_with_nuclei(self) -> dict[str, float | None]:
         """`mean_losses` over the images whose truth holds a nucleus."""

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
@@ -26,6 +27,7 @@ class Observation(NamedTuple):
     Attributes:
       valid, index, group: the batch's own.
       truth: bool [N, H, W], where its label is any nucleus.
+      valid_px: bool [N, H, W], which pixels are annotated; None = all. No count, loss or level has another pixel in it.
       counts: int32 [N, K, 4], see `ops.counts`.
       losses: {name: float32 [N]}, the objective's terms.
       level: uint8 [N, H, W], the probability of any nucleus in 255ths; above 127 exactly where `nucleus`.
@@ -36,6 +38,7 @@ class Observation(NamedTuple):
     index: jax.Array
     group: jax.Array
     truth: jax.Array
+    valid_px: jax.Array | None
     counts: jax.Array
     losses: dict[str, jax.Array]
     level: jax.Array
@@ -46,7 +49,12 @@ EvaluationStep = Callable[[dict[str, Any], Batch], Observation]
 
 
 def compile_evaluation_step(
-    model: nn.Module, objective: Objective, mesh: Mesh, *, batch_statistics: bool = False
+    model: nn.Module,
+    objective: Objective,
+    mesh: Mesh,
+    *,
+    batch_statistics: bool = False,
+    has_void: bool = False,
 ) -> jax.stages.Wrapped:
     """A jitted function from variables and a batch to an `Observation`.
 
@@ -56,6 +64,7 @@ def compile_evaluation_step(
       mesh: the batch is split over it.
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
+      has_void: whether labels have pixels that nobody annotated; see `data.void`.
     """
 
     def evaluation_step(variables: dict[str, Any], batch: Batch) -> Observation:
@@ -64,13 +73,15 @@ def compile_evaluation_step(
             logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
         else:
             logits = model.apply(variables, batch.image, train=False)
+        valid_px = annotated_px(batch.label, has_void=has_void)
         return Observation(
             valid=batch.valid,
             index=batch.index,
             group=batch.group,
-            truth=batch.label > 0,
-            counts=count_pixels(logits, batch.label),
-            losses=objective.values(logits, batch.label),
+            truth=nucleus_px(batch.label, valid_px),
+            valid_px=valid_px,
+            counts=count_pixels(logits, batch.label, valid_px),
+            losses=objective.values(logits, batch.label, valid_px),
             level=nucleus_level(logits),
             nucleus=predicted_label(logits) > 0,
         )
@@ -121,4 +132,5 @@ def _fetch(seen: Observation) -> tuple[Counts, np.ndarray]:
     gathered = Counts.from_batch(
         counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
     )
-    return gathered, count_levels(seen.level[seen.valid], seen.truth[seen.valid])
+    counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
+    return gathered, count_levels(seen.level[counted], seen.truth[counted])

@@ -107,6 +107,7 @@ class Evaluator:
         batches = training_batches(
             data.patches,
             training_rows,
+            patch_px=data.info.patch_px,
             tile_px=how.tile_px,
             batch_size=how.batch_size,
             seed=how.seed,

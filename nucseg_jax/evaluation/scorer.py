@@ -12,6 +12,7 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
 from nucseg_jax.evaluation.progress import with_bar
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.training.objective import WITH_NUCLEI, Objective
 
@@ -75,7 +76,7 @@ class Scorer:
             for name, term in self.objective.terms.items()
         }
         result = {
-            **counts.compute(),
+            **scores(counts, data.info),
             "loss": self.objective.total(minimised) + penalty if is_finite else None,
             **losses,
             "l2_penalty": penalty,

@@ -16,8 +16,10 @@ Conventions, from one set to a split:
     image_one   mean over images; where the truth has no such pixel, Dice and IoU are 1 if the prediction has
                 none either, else 0
     batch8      counts pooled per 8 consecutive images (the last group holds what is left), mean over groups
-    tissue      mean of image_skip over the images of a tissue, then mean over tissues
+    group       mean of image_skip over the images of a group, then mean over groups; its key is the data set's word
+                for a group, 'tissue' in PanNuke
 
+An image without an annotated pixel, all four counts 0, is left out of all conventions.
 0/0 is undefined: left out of every mean, the two-class mean included, and None where nothing is left. Only
 Dice and IoU under `image_zero` and `image_one` have a value there, by their rule; the two-class mean then
 takes that IoU. Nothing is ever NaN.
@@ -31,58 +33,75 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.dataset_info import DatasetInfo
 
-if TYPE_CHECKING:  # Counts.compute is `scores`, so counts.py imports this file.
+if TYPE_CHECKING:  # Counts.compute is of this file, so counts.py imports it.
     from nucseg_jax.evaluation.counts import Counts
 
 Scores = dict[str, float | None]
 
 METRICS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity", "iou_two_class_mean")
-CONVENTIONS = ("micro", "image_zero", "image_skip", "image_one", "batch8", "tissue")
+# Of every data set; `conventions` adds the one over groups.
+UNGROUPED = ("micro", "image_zero", "image_skip", "image_one", "batch8")
 IMAGES_PER_GROUP = 8
 
 # False positives [N] of images whose truth is empty -> their Dice and IoU [N].
 EmptyTruthRule = Callable[[np.ndarray], np.ndarray]
 
 
-def scores(counts: Counts) -> dict[str, Any]:
-    """All conventions of a split, from the counts of its images.
+def conventions(info: DatasetInfo) -> tuple[str, ...]:
+    """Names of the conventions of a data set, in the order of results.json; the last averages over its groups."""
+    return (*UNGROUPED, info.group_noun)
+
+
+def scores(counts: Counts, info: DatasetInfo) -> dict[str, Any]:
+    """Computes all conventions of a split, from the counts of its images.
 
     Args:
       counts: of the whole split, counted class 0 being nucleus against background.
+      info: of the data set, which names classes and the convention over groups.
 
     Returns:
-      {convention: {metric: float or None}} for nucleus against background, by `CONVENTIONS` and `METRICS`;
+      {convention: {metric: float or None}} for nucleus against background, by `conventions` and `METRICS`;
       `batch8` also holds `{metric}_std`, the standard deviation over the groups (ddof = 0: the groups are the
       whole split, not a sample of it). For K > 1 also `classes`: {class name: the same}, each against all the
       rest, "empty" then meaning without a pixel of that class.
 
     Raises:
-      ValueError: more classes than there are names.
+      UserError: the counted classes are neither nucleus alone nor nucleus and every class of the data set.
     """
-    classes = counts.counts.shape[1] - 1
-    if not 0 <= classes <= len(NUCLEUS_CLASSES):
-        raise ValueError(f"counts of {classes + 1} classes; expected 1 to {len(NUCLEUS_CLASSES) + 1}")
+    info.require_num_classes(counts.counts.shape[1])
     cells: np.ndarray = counts.counts.astype(np.int64)
-    result: dict[str, Any] = class_scores(cells[:, 0], counts.group)
-    if classes:
-        names = NUCLEUS_CLASSES[:classes]
+    noun = info.group_noun
+    result: dict[str, Any] = class_scores(cells[:, 0], counts.group, group_noun=noun)
+    if cells.shape[1] > 1:
         result["classes"] = {
-            name: class_scores(cells[:, number], counts.group) for number, name in enumerate(names, start=1)
+            name: class_scores(cells[:, number], counts.group, group_noun=noun)
+            for number, name in enumerate(info.class_names, start=1)
         }
     return result
 
 
-def class_scores(counts: np.ndarray, group: np.ndarray) -> dict[str, Scores]:
-    """All conventions of one class: int64 [N, 4] and integer [N] -> {convention: {metric: value}}."""
+def class_scores(counts: np.ndarray, group: np.ndarray, *, group_noun: str) -> dict[str, Scores]:
+    """Computes all conventions of one class.
+
+    Args:
+      counts: int64 [N, 4].
+      group: integer [N], of each image.
+      group_noun: key of the convention over groups.
+
+    Returns:
+      {convention: {metric: value}}.
+    """
+    is_annotated = counts.any(axis=1)
+    counts, group = counts[is_annotated], group[is_annotated]
     return {
         "micro": _means(ratios(counts.sum(axis=0, keepdims=True))),
         "image_zero": _means(ratios(counts, empty_truth=lambda false_positives: 0.0 * false_positives)),
         "image_skip": _image_skip(counts),
         "image_one": _means(ratios(counts, empty_truth=lambda false_positives: 1.0 * (false_positives == 0))),
         "batch8": _batch8(counts),
-        "tissue": _group(counts, group),
+        group_noun: _group(counts, group),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.evaluation.scores import class_scores
 from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.training.state import TrainState
@@ -14,8 +15,17 @@ def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
     """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone.
 
     Means over tiles with nuclei are None where there was none, or where a part of the epoch ran in an earlier version.
+
+    Raises:
+      UserError: no pixel of the epoch was annotated.
     """
     sums = jax.device_get(state.epoch_sums)
+    if not sums.steps:
+        raise UserError(
+            "no pixel of the epoch's training tiles is annotated",
+            expected="training patches with annotated regions",
+            advice="choose another split, or annotate more regions and prepare the data set again",
+        )
     with_nuclei = {name: float(sums.terms[name]) for name in objective.sum_names}
     tiles = with_nuclei.pop(TILES_WITH_NUCLEI, 0.0)
     terms: dict[str, Any] = {
@@ -26,5 +36,5 @@ def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
     for name, total in with_nuclei.items():
         terms[name] = total / tiles if tiles > 0 else None
     nucleus = sums.counts[:1].astype(np.int64)
-    micro = class_scores(nucleus, np.zeros(1, np.int32))["micro"]
+    micro = class_scores(nucleus, np.zeros(1, np.int32), group_noun="group")["micro"]
     return {"micro": micro, "loss": objective.total(terms) + terms["l2_penalty"], **terms}

@@ -14,7 +14,7 @@ from nucseg_jax.images.pixels import RgbReader
 from nucseg_jax.images.resolution import MICRONS, Resolution, plausible
 from nucseg_jax.images.source import RefusedImage, Source, check_size, whole_source
 
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+_ORIENTATION, _UPRIGHT, _ON_ITS_SIDE = 0x0112, 1, (5, 6, 7, 8)
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 # Colours and alpha of Pillow's modes, which are 8-bit and hold what PNG and JPEG define: alpha is straight.
 _MODES = {
@@ -55,7 +55,8 @@ def open_picture(path: pathlib.Path) -> Source:
         frames = getattr(picture, "n_frames", 1)
         if picture.format == "PNG" and frames > 1:
             raise RefusedImage(f"the PNG holds {frames} frames", expected="one picture")
-        if picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE:
+        orientation = picture.getexif().get(_ORIENTATION, _UPRIGHT)
+        if orientation in _ON_ITS_SIDE:
             height, width = width, height
         resolution = _resolution(picture)
         reader = RgbReader(meaning_of(_header(picture, path)))
@@ -65,7 +66,8 @@ def open_picture(path: pathlib.Path) -> Source:
             return reader(_samples(picture, path))
 
     source = whole_source(height, width, resolution, decode)
-    return dataclasses.replace(source, notes=reader.notes)
+    is_turned = orientation in (*_ON_ITS_SIDE, *_FLIPS)
+    return dataclasses.replace(source, notes=reader.notes, is_turned=is_turned)
 
 
 def _opened(path: pathlib.Path) -> Image.Image:
@@ -116,7 +118,7 @@ def _is_deep(picture: Image.Image, depth: int) -> bool:
 
 def _samples(picture: Image.Image, path: pathlib.Path) -> np.ndarray:
     """Pixels [H, W, C], upright."""
-    is_keyed, orientation = "transparency" in picture.info, picture.getexif().get(_ORIENTATION, 1)
+    is_keyed, orientation = "transparency" in picture.info, picture.getexif().get(_ORIENTATION, _UPRIGHT)
     depth, _ = _png_kind(picture, path)
     if _is_deep(picture, depth):
         pixels = imagecodecs.png_decode(path.read_bytes())

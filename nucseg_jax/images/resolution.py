@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError
 
-# PanNuke's patches, and those of a 40x objective.
-MODEL_MICRONS_PER_PX = 0.25
 # Finer than any objective, and as coarse as one through which a nucleus is a dot of a few pixels. 72 or 300 dots an
 # inch, which programs write when they know nothing, are 353 and 85 microns.
 FINEST, COARSEST = 0.05, 5.0
@@ -56,6 +54,11 @@ class Resolution(NamedTuple):
     microns_per_px: float
     found_in: str
 
+    @property
+    def is_unknown(self) -> bool:
+        """True if the image states none."""
+        return self.found_in == _NOWHERE
+
 
 def plausible(x: float, y: float, found_in: str) -> Resolution | None:
     """A resolution if it can be one of a microscope: square pixels of 0.05 to 5 microns; None otherwise.
@@ -75,7 +78,12 @@ def plausible(x: float, y: float, found_in: str) -> Resolution | None:
     return Resolution((x + y) / 2, found_in)
 
 
-UNKNOWN = Resolution(MODEL_MICRONS_PER_PX, "nowhere: taken as the model's own")
+_NOWHERE = "nowhere: taken as the model's own"
+
+
+def unknown(model_microns_per_px: float) -> Resolution:
+    """The resolution of an image that states none: the model's own."""
+    return Resolution(model_microns_per_px, _NOWHERE)
 
 
 def objective_power(value: object) -> float | None:
@@ -100,25 +108,32 @@ def of_objective(power: float) -> Resolution:
     return Resolution(_MICRONS_TIMES_POWER / power, f"the objective of {power:g}x")
 
 
-def check_resolution(microns_per_px: float) -> None:
-    """Raises UserError for a resolution at which nuclei cannot be found."""
-    if not FINEST <= microns_per_px <= _COARSEST_USED:
+def check_resolution(microns_per_px: float, *, model_microns_per_px: float) -> None:
+    """Raises UserError for a resolution of an image at which a model cannot find nuclei.
+
+    What is near the model's own scale can be used always, whatever that scale is.
+    """
+    finest = min(FINEST, model_microns_per_px * (1 - _SAME_SCALE))
+    coarsest = max(_COARSEST_USED, model_microns_per_px * (1 + _SAME_SCALE))
+    if not finest <= microns_per_px <= coarsest:
         raise UserError(
             f"pixels are {microns_per_px:g} microns",
-            expected=f"{FINEST:g} to {_COARSEST_USED:g}; the model was trained at {MODEL_MICRONS_PER_PX:g}",
+            expected=f"{finest:g} to {coarsest:g}; the model was trained at {model_microns_per_px:g}",
             advice="take a finer level of the slide, or say --mpp if the file is wrong",
         )
 
 
-def model_size(height: int, width: int, microns_per_px: float) -> tuple[int, int]:
+def model_size(
+    height: int, width: int, microns_per_px: float, *, model_microns_per_px: float
+) -> tuple[int, int]:
     """Height and width of an image on the model's grid; its own size if the scales differ by less than 3 %.
 
-    >>> model_size(1000, 500, 0.5)
+    >>> model_size(1000, 500, 0.5, model_microns_per_px=0.25)
     (2000, 1000)
-    >>> model_size(1000, 500, 0.2528)
+    >>> model_size(1000, 500, 0.2528, model_microns_per_px=0.25)
     (1000, 500)
     """
-    scale = microns_per_px / MODEL_MICRONS_PER_PX
+    scale = microns_per_px / model_microns_per_px
     if abs(scale - 1.0) < _SAME_SCALE:
         return height, width
     return max(1, round(height * scale)), max(1, round(width * scale))

@@ -46,6 +46,7 @@ class Source:
       objective_power: magnification of the objective, as the file states it; None = it does not.
       notes: `notes()` gives what a user should know of the image as far as it has been read: assumptions, warnings of
         the decoder, levels that fill a tiny share of the range. The longer it was read, the more they may be.
+      is_turned: the file asks its readers to turn or mirror what it stores; `read` gives it turned.
     """
 
     height: int
@@ -57,6 +58,7 @@ class Source:
     series: str | None = None
     objective_power: float | None = None
     notes: Callable[[], tuple[str, ...]] = _no_notes
+    is_turned: bool = False
 
 
 def pyramid_overview(

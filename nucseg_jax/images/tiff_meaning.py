@@ -35,7 +35,7 @@ def picture_meaning(
         )
     for page in picture.pages:
         check_layout(page)
-        _check_complete(page, file_bytes)
+        check_complete(page, file_bytes)
     described = [tiff_header(page) for page in picture.pages]
     header, notes = described[0]
     if len(described) > 1:
@@ -90,7 +90,8 @@ def _with_ome(header: Header, ome: OmeImage, page: tifffile.TiffPage, *, is_whol
     return header
 
 
-def _check_complete(page: tifffile.TiffPage, file_bytes: int) -> None:
+def check_complete(page: tifffile.TiffPage, file_bytes: int) -> None:
+    """Raises RefusedImage for a directory with pixels beyond the end of its file."""
     ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if len(ends) < math.prod(page.chunked) or max(ends, default=0) > file_bytes:
         raise RefusedImage(

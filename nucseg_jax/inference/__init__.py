@@ -1,7 +1,7 @@
 """From a trained model to nuclei in images of any size.
 
-Two grids of pixels: the source's own (full resolution, what every output is in), and the model's, at
-0.25 microns per pixel. Axes: [H, W] rows from the top, columns from the left; y down.
+Two grids of pixels: the source's own (full resolution, what every output is in), and the model's, at the microns per
+pixel of the patches that it was trained on. Axes: [H, W] rows from the top, columns from the left; y down.
 
     images           Source, uint8 RGB by region, and ModelView: the same regions on the model's grid
       | tiles        TilePlan: which tile begins where; tissue: which tiles a slide needs

@@ -13,10 +13,33 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.inference.geojson import ANY_COLOR
+from nucseg_jax.inference.measure import ANY_CLASS
 from nucseg_jax.ops.lowering import traced_for
-from nucseg_jax.ops.probability import foreground_probability
+from nucseg_jax.ops.probability import FOREGROUND_RULE, foreground_probability
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def export_facts(exported: "ExportedModel", info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
+    """Describes the images and channels of the program to its callers, as JSON values.
+
+    Args:
+      exported: the program.
+      info: of the data set that the model was trained on.
+      num_classes: logits of the model.
+    """
+    classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
+    return {
+        "data_set": info.name,
+        "images": f"uint8 RGB {exported.shape}",
+        "microns_per_px": info.microns_per_px,
+        "patch_px": info.patch_px,
+        "channels": classes if num_classes > 1 else [{"name": ANY_CLASS, "color": list(ANY_COLOR)}],
+        "foreground_rule": FOREGROUND_RULE,
+        "platforms": list(PLATFORMS),
+    }
 
 
 class ExportedModel(NamedTuple):

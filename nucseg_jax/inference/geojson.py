@@ -2,34 +2,37 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import shapely
 
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.inference.measure import ANY_CLASS, COLUMNS, Table
 
-# QuPath's own colours for tumour, immune cells, stroma and necrosis; the others can be told apart from them.
-CLASS_COLORS = dict(
-    zip(
-        (ANY_CLASS, *NUCLEUS_CLASSES),
-        ((255, 225, 0), (200, 0, 0), (160, 90, 160), (150, 200, 150), (50, 50, 50), (30, 160, 230)),
-        strict=True,
-    )
-)
+Color = tuple[int, int, int]
+# Of nuclei without classes.
+ANY_COLOR: Color = (255, 225, 0)
 # Of the features' ids, which are a function of image and number.
 _NAMESPACE = uuid.UUID("6f1c2a0e-6c0c-4f5c-9a55-6e7563736567")
 _MEASUREMENTS = tuple(name for name in COLUMNS if name not in ("nucleus", "class", "x_px", "y_px"))
 _DECIMALS = 4
 
 
-def features(stem: str, polygons: list[shapely.Polygon], table: Table) -> Iterator[str]:
-    """Each nucleus as a GeoJSON feature in one line, a QuPath detection.
+def class_colors(info: DatasetInfo) -> dict[str, Color]:
+    """Colours by the names in the column `class` of a table: `ANY_CLASS`, then each class of the data set."""
+    return {ANY_CLASS: ANY_COLOR, **{each.name: each.color for each in info.classes}}
+
+
+def features(
+    stem: str, polygons: list[shapely.Polygon], table: Table, colors: Mapping[str, Color]
+) -> Iterator[str]:
+    """Yields each nucleus as a GeoJSON feature in one line, a QuPath detection.
 
     Args:
       stem: of the image; with the nucleus's number it makes the feature's id.
       polygons: from `outlines`.
       table: from `measure_nuclei`, in the same order.
+      colors: of its classes, see `class_colors`.
     """
     if not polygons:
         return
@@ -44,7 +47,7 @@ def features(stem: str, polygons: list[shapely.Polygon], table: Table) -> Iterat
     for geometry, number, name, values in rows:
         properties = {
             "objectType": "detection",
-            "classification": {"name": name, "color": CLASS_COLORS[name]},
+            "classification": {"name": name, "color": colors[name]},
             "measurements": dict(zip(_MEASUREMENTS, values, strict=True)),
         }
         identity = uuid.uuid5(_NAMESPACE, f"{stem}/{number}")

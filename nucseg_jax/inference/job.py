@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nucseg_jax.images.resample import ModelView, ToSourceGrid
-from nucseg_jax.images.resolution import UNKNOWN, Resolution, check_resolution, model_size, of_objective
+from nucseg_jax.images.resolution import Resolution, check_resolution, model_size, of_objective, unknown
 from nucseg_jax.images.source import Source
 from nucseg_jax.inference.remarks import Appearance, appearance
 from nucseg_jax.inference.tiles import TilePlan
@@ -70,6 +70,7 @@ def plan_job(
     source: Source,
     *,
     microns_per_px: float | None,
+    model_microns_per_px: float,
     tile_px: int,
     overlap_px: int,
     mpp_from_objective: bool = False,
@@ -80,19 +81,22 @@ def plan_job(
       path: names it.
       source: the image.
       microns_per_px: None = as the file says, or the model's own where it says nothing.
+      model_microns_per_px: of the patches that the model was trained on: its grid.
       tile_px, overlap_px: on the model's grid.
       mpp_from_objective: where the file states an objective and no microns per pixel, take 10 / magnification.
 
     Raises:
       UserError: a resolution at which nuclei cannot be found.
     """
-    resolution = source.resolution or UNKNOWN
-    if mpp_from_objective and resolution is UNKNOWN and source.objective_power is not None:
+    resolution = source.resolution or unknown(model_microns_per_px)
+    if mpp_from_objective and resolution.is_unknown and source.objective_power is not None:
         resolution = of_objective(source.objective_power)
     if microns_per_px is not None:
         resolution = Resolution(microns_per_px, "--mpp")
-    check_resolution(resolution.microns_per_px)
-    height, width = model_size(source.height, source.width, resolution.microns_per_px)
+    check_resolution(resolution.microns_per_px, model_microns_per_px=model_microns_per_px)
+    height, width = model_size(
+        source.height, source.width, resolution.microns_per_px, model_microns_per_px=model_microns_per_px
+    )
     plan = TilePlan(height, width, tile_px, overlap_px)
     everything: np.ndarray = np.ones((plan.rows, plan.columns), bool)
     return Job(path, ModelView(source, height, width), resolution, plan, everything)

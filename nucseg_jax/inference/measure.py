@@ -1,10 +1,10 @@
 """Measures of nuclei: size, shape, probability, stain. All nuclei of a window at once, by sums over pixels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 from nucseg_jax.inference.nuclei import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
@@ -38,6 +38,7 @@ def measure_nuclei(
     top: int,
     level: np.ndarray,
     classes: np.ndarray | None,
+    class_names: Sequence[str],
     image: np.ndarray,
     microns_per_px: float,
 ) -> Table:
@@ -51,7 +52,8 @@ def measure_nuclei(
       first, count: see `nuclei`.
       top: row of the image at which the window begins.
       level: uint8 [h, W], probability in 255ths.
-      classes: uint8 [h, W], 1..5, or None.
+      classes: uint8 [h, W], 1..C, or None.
+      class_names: C names; not looked at without `classes`.
       image: uint8 [h, W, 3].
       microns_per_px: of the image.
 
@@ -74,10 +76,10 @@ def measure_nuclei(
     amounts = unmixed(np.stack([total(densities[pixels[:, channel]]) for channel in range(3)], axis=-1))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
     if classes is not None:
-        votes: np.ndarray = np.zeros((count, len(NUCLEUS_CLASSES)), np.int64)
+        votes: np.ndarray = np.zeros((count, len(class_names)), np.int64)
         seen = classes[rows, columns].astype(np.int64)
         np.add.at(votes, (index[seen > 0], seen[seen > 0] - 1), 1)
-        named = np.array(NUCLEUS_CLASSES, object)[votes.argmax(axis=1)]
+        named = np.array(class_names, object)[votes.argmax(axis=1)]
     return {
         "nucleus": np.arange(first, first + count, dtype=np.uint32),
         "class": named,

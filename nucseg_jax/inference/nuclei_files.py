@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.inference.geojson import features
+from nucseg_jax.inference.geojson import Color, features
 from nucseg_jax.inference.measure import COLUMNS, Table
 
 _DECIMALS = 4
@@ -29,8 +29,16 @@ _SCHEMA = pa.schema(
 class NucleiFiles:
     """The three files of an image, open; see `open_nuclei_files`."""
 
-    def __init__(self, stem: str, geojson: TextIO, table_csv: TextIO, parquet: pq.ParquetWriter):
+    def __init__(
+        self,
+        stem: str,
+        geojson: TextIO,
+        table_csv: TextIO,
+        parquet: pq.ParquetWriter,
+        colors: Mapping[str, Color],
+    ):
         self._stem = stem
+        self._colors = colors
         self._geojson = geojson
         self._csv = csv.writer(table_csv, lineterminator="\n")
         self._parquet = parquet
@@ -43,7 +51,7 @@ class NucleiFiles:
         """Adds nuclei."""
         if not polygons:
             return
-        for feature in features(self._stem, polygons, table):
+        for feature in features(self._stem, polygons, table, self._colors):
             self._geojson.write(self._separator + feature)
             self._separator = ",\n"
         rounded = [
@@ -70,9 +78,19 @@ class NucleiFiles:
 
 @contextlib.contextmanager
 def open_nuclei_files(
-    stem: str, geojson: pathlib.Path, table_csv: pathlib.Path, table_parquet: pathlib.Path
+    stem: str,
+    geojson: pathlib.Path,
+    table_csv: pathlib.Path,
+    table_parquet: pathlib.Path,
+    colors: Mapping[str, Color],
 ) -> Iterator[NucleiFiles]:
-    """The three files, which appear when the block ends without an error, and not at all after one."""
+    """The three files, which appear when the block ends without an error, and not at all after one.
+
+    Args:
+      stem: of the image.
+      geojson, table_csv, table_parquet: the files.
+      colors: of classes, by name.
+    """
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(replaced_at_once(path)) for path in (geojson, table_csv, table_parquet)]
         with (
@@ -80,6 +98,6 @@ def open_nuclei_files(
             parts[1].open("w", encoding="utf-8", newline="") as lines,
             pq.ParquetWriter(parts[2], _SCHEMA) as parquet,
         ):
-            files = NucleiFiles(stem, text, lines, parquet)
+            files = NucleiFiles(stem, text, lines, parquet, colors)
             yield files
             files.finish()

@@ -1,12 +1,13 @@
 """The image with the outlines of its nuclei, small enough to look at."""
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
 
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.inference.geojson import CLASS_COLORS
+from nucseg_jax.inference.geojson import Color
 from nucseg_jax.inference.measure import Table
 from nucseg_jax.inference.tissue import averaged
 
@@ -15,8 +16,6 @@ LARGEST_PX = 4096
 _WHITE = 255
 # Of zlib: a third of the time of the default, files a tenth larger.
 _QUICK = 1
-_NAMES = tuple(CLASS_COLORS)
-_COLORS = np.array(list(CLASS_COLORS.values()), np.uint8)
 
 
 class Overlay:
@@ -24,14 +23,17 @@ class Overlay:
 
     Args:
       height, width: of the image.
+      colors: of classes, by the names in tables of nuclei; at most 255.
       largest_px: longest side of the picture.
     """
 
-    def __init__(self, height: int, width: int, *, largest_px: int = LARGEST_PX):
+    def __init__(self, height: int, width: int, colors: Mapping[str, Color], *, largest_px: int = LARGEST_PX):
+        self._number = {name: number for number, name in enumerate(colors, start=1)}
+        self._colors: np.ndarray = np.array(list(colors.values()), np.uint8)
         self._factor = -(-max(height, width) // largest_px)
         size = -(-height // self._factor), -(-width // self._factor)
         self._picture: np.ndarray = np.full((*size, 3), _WHITE, np.uint8)
-        # 0 = no line, else a number of `_COLORS` plus one.
+        # 0 = no line, else the number of a colour, from 1.
         self._lines: np.ndarray = np.zeros(size, np.uint8)
         self._waiting: np.ndarray = np.zeros((0, width, 3), np.uint8)
         self._row = 0
@@ -53,7 +55,7 @@ class Overlay:
         """Takes the nuclei of a window; arguments as in `measure.measure_nuclei`."""
         if not len(table["class"]):
             return
-        color = np.array([_NAMES.index(name) + 1 for name in table["class"]], np.uint8)
+        color = np.array([self._number[name] for name in table["class"]], np.uint8)
         rows, columns = np.nonzero(rims(nuclei))
         drawn = color[nuclei[rows, columns].astype(np.int64) - first]
         self._lines[(rows + top) // self._factor, columns // self._factor] = drawn
@@ -68,7 +70,7 @@ class Overlay:
         """The image with outlines, uint8 [h, w, 3], when all has been added."""
         self.image()
         is_line = self._lines > 0
-        self._picture[is_line] = _COLORS[self._lines[is_line] - 1]
+        self._picture[is_line] = self._colors[self._lines[is_line] - 1]
         return self._picture
 
 

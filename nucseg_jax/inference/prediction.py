@@ -9,8 +9,9 @@ import shapely
 
 from nucseg_jax.core.files import write_text
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.inference.bands import Bands, levels_and_classes
-from nucseg_jax.inference.geojson import features
+from nucseg_jax.inference.geojson import class_colors, features
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.measure import Table, measure_nuclei
 from nucseg_jax.inference.nuclei import NucleusRule
@@ -29,13 +30,14 @@ class Prediction:
     Attributes:
       image: uint8 [H, W, 3], what was looked at.
       probability: float32 [H, W], 0..1, of any nucleus; nuclei lie where it exceeds the rule's threshold.
-      classes: uint8 [H, W], 1..5 in the order of `core.vocabulary.NUCLEUS_CLASSES`, the likeliest class whatever its
+      classes: uint8 [H, W], 1..C in the order of `info.classes`, the likeliest class whatever its
         probability; None for a model without classes.
       nuclei: uint32 [H, W], 0 background, else the number of a nucleus.
       table: `inference.measure.COLUMNS`, arrays [K] of the K nuclei in the order of their numbers; `pandas.DataFrame`
         takes it as it is.
       polygons: K outlines along the edges of pixels; x to the right, y down, px.
       microns_per_px: of the image.
+      info: of the data set that the model was trained on: names and colours of classes.
     """
 
     image: np.ndarray
@@ -45,6 +47,7 @@ class Prediction:
     table: Table
     polygons: list[shapely.Polygon]
     microns_per_px: float
+    info: DatasetInfo
 
     @property
     def mask(self) -> np.ndarray:
@@ -53,7 +56,8 @@ class Prediction:
 
     def overlay(self) -> np.ndarray:
         """uint8 [H, W, 3]: the image with the outlines of its nuclei."""
-        drawn = Overlay(*self.nuclei.shape, largest_px=max(self.nuclei.shape))
+        height, width = self.nuclei.shape
+        drawn = Overlay(height, width, class_colors(self.info), largest_px=max(height, width))
         drawn.add_image(self.image)
         drawn.add_nuclei(self.nuclei, self.table, first=1, top=0)
         return drawn.picture()
@@ -61,18 +65,20 @@ class Prediction:
     def write_geojson(self, path: str | pathlib.Path) -> None:
         """Writes the outlines as QuPath's detections."""
         path = user_path(path)
-        lines = [json.loads(line) for line in features(path.stem, self.polygons, self.table)]
+        colors = class_colors(self.info)
+        lines = [json.loads(line) for line in features(path.stem, self.polygons, self.table, colors)]
         text = json.dumps({"type": "FeatureCollection", "features": lines}, allow_nan=False)
         write_text(path, text + "\n")
 
 
-def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction:
+def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: DatasetInfo) -> Prediction:
     """The nuclei of an image that fits into memory.
 
     Args:
       job: all of the image.
       predictor: the model, of the job's tile size.
       rule: what counts as a nucleus.
+      info: of the data set that the model was trained on.
 
     Raises:
       RefusedImage: the image cannot be read.
@@ -92,7 +98,13 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction
     found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)
     where = dict(first=found.first, count=found.new, top=0)
     table = measure_nuclei(
-        found.nuclei, level=level, classes=classes, image=image, microns_per_px=microns, **where
+        found.nuclei,
+        level=level,
+        classes=classes,
+        class_names=info.class_names,
+        image=image,
+        microns_per_px=microns,
+        **where,
     )
     return Prediction(
         image=image,
@@ -102,4 +114,5 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule) -> Prediction
         table=table,
         polygons=outlines(found.nuclei, **where),
         microns_per_px=microns,
+        info=info,
     )

@@ -30,8 +30,9 @@ class ProbabilityStore:
     Attributes:
       path: the folder.
       group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
-        for models with classes `class` uint8, the likeliest of 1..5 whatever its probability: a pixel's class where
-        it is nucleus. Its attributes tell the resolution, the threshold and the lowest level that is nucleus.
+        for models with classes `class` uint8, the likeliest of 1..C whatever its probability: a pixel's class where
+        it is nucleus. Its attributes tell the resolution, the threshold, the lowest level that is nucleus and the
+        names of classes.
     """
 
     path: pathlib.Path
@@ -45,10 +46,10 @@ class ProbabilityStore:
         width: int,
         *,
         microns_per_px: float,
-        has_classes: bool,
+        class_names: Sequence[str],
         rule: NucleusRule,
     ) -> "ProbabilityStore":
-        """A new one in place of what is there."""
+        """Makes a new one in place of what is there; without names of classes there is no `class`."""
         _remove(path)
         group = zarr.create_group(path)
         group.attrs.update(
@@ -57,9 +58,10 @@ class ProbabilityStore:
                 PROBABILITY: "255ths",
                 "threshold": rule.threshold,
                 "lowest_nucleus_level": rule.threshold_level,
+                **({"classes": list(class_names)} if class_names else {}),
             }
         )
-        dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if has_classes else {})
+        dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if class_names else {})
         chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
         for name, dtype in dtypes.items():
             group.create_array(name, shape=(height, width), chunks=chunks, dtype=dtype, fill_value=0)

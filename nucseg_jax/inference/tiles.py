@@ -12,13 +12,30 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 
+OVERLAP_PX = 64
+
+
+def default_overlap(tile_px: int, output_stride: int) -> int:
+    """Overlap of tiles of a size where nobody chose one: 64 px, or what half a tile allows.
+
+    >>> default_overlap(256, 16), default_overlap(128, 16), default_overlap(96, 32)
+    (64, 64, 32)
+    """
+    unit = _unit(output_stride)
+    return min(OVERLAP_PX, tile_px // 2 // unit * unit)
+
+
+def _unit(output_stride: int) -> int:
+    """Tiles begin at multiples of it."""
+    return max(output_stride, 4)
+
 
 def check_tiles(tile_px: int, overlap_px: int, output_stride: int) -> None:
     """Raises UserError unless a model of this output stride can be laid over an image in such tiles.
 
     At most two tiles may meet at a pixel of an axis, and all must lie alike on the model's grid of strides.
     """
-    unit = max(output_stride, 4)
+    unit = _unit(output_stride)
     if tile_px < unit or tile_px % unit:
         raise UserError(f"tiles are {tile_px} px", expected=f"a multiple of {unit}, such as 256")
     if overlap_px % unit or not 0 <= overlap_px <= tile_px // 2:

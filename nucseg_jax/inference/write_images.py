@@ -12,11 +12,12 @@ import numpy as np
 import zarr
 
 from nucseg_jax.core.errors import reason_of
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.bands import Bands, levels_and_classes
+from nucseg_jax.inference.geojson import class_colors
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.journal import Journal, output_digests, write_journal
 from nucseg_jax.inference.mask_file import is_small, write_png_mask, write_tiff_mask
@@ -46,6 +47,7 @@ def write_images(
     *,
     rule: NucleusRule,
     channels: int,
+    info: DatasetInfo,
 ) -> Iterator[dict[str, Any] | Failed]:
     """Writes the outputs of each image and gives its entry in summary.json, or why there is none.
 
@@ -54,6 +56,7 @@ def write_images(
       outputs: where an image's files go, and the key for its journal.
       rule: what counts as a nucleus.
       channels: F, foreground classes of the model.
+      info: of the data set that it was trained on: names and colours of classes.
     """
     events = iter(events)
     for event in events:
@@ -65,7 +68,7 @@ def write_images(
         files, key = outputs(job)
         its_events = _of_one_image(events)
         try:
-            yield _write_image(job, its_events, files, key, rule=rule, channels=channels)
+            yield _write_image(job, its_events, files, key, rule=rule, channels=channels, info=info)
         except RefusedImage as error:
             _give_up(its_events, files)
             yield Failed(job.path, error)
@@ -96,7 +99,14 @@ def _of_one_image(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _write_image(
-    job: Job, events: Iterable[Event], files: OutputFiles, key: str, *, rule: NucleusRule, channels: int
+    job: Job,
+    events: Iterable[Event],
+    files: OutputFiles,
+    key: str,
+    *,
+    rule: NucleusRule,
+    channels: int,
+    info: DatasetInfo,
 ) -> dict[str, Any]:
     source, microns = job.view.source, job.resolution.microns_per_px
     if job.rows_done:
@@ -109,11 +119,12 @@ def _write_image(
             source.height,
             source.width,
             microns_per_px=microns,
-            has_classes=channels > 1,
+            class_names=info.class_names if channels > 1 else (),
             rule=rule,
         )
-    with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet) as nuclei_files:
-        nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files)
+    colors = class_colors(info)
+    with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet, colors) as nuclei_files:
+        nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files, info)
         ends, digests = list(job.ends), []
         for top, end in itertools.pairwise((0, *job.ends)):
             level, classes = store.read(top, end)
@@ -160,11 +171,14 @@ def _write_image(
 class _Nuclei:
     """Finds the nuclei of an image band by band, writes them, draws them and counts them."""
 
-    def __init__(self, job: Job, rule: NucleusRule, numbers: zarr.Array, files: NucleiFiles):
+    def __init__(
+        self, job: Job, rule: NucleusRule, numbers: zarr.Array, files: NucleiFiles, info: DatasetInfo
+    ):
         self._job, self._numbers, self._files = job, numbers, files
+        self._class_names = info.class_names
         source, self._microns = job.view.source, job.resolution.microns_per_px
         self._stream = NucleusStream(rule, microns_per_px=self._microns, height=source.height)
-        self.overlay = Overlay(source.height, source.width)
+        self.overlay = Overlay(source.height, source.width, class_colors(info))
         self._count_by_class: Counter[str] = Counter()
         self._area_um2 = 0.0
 
@@ -185,6 +199,7 @@ class _Nuclei:
             top=found.top,
             level=found.level,
             classes=found.classes,
+            class_names=self._class_names,
             image=found.image,
             microns_per_px=self._microns,
         )
@@ -207,7 +222,7 @@ class _Nuclei:
             "mean_nucleus_area_um2": round(self._area_um2 / total, 3) if total else None,
         }
         if by_class:
-            summary["nuclei_by_class"] = {name: self._count_by_class[name] for name in NUCLEUS_CLASSES}
+            summary["nuclei_by_class"] = {name: self._count_by_class[name] for name in self._class_names}
         return summary
 
 

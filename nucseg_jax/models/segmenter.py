@@ -15,8 +15,8 @@ class Segmenter(nn.Module):
     Attributes:
       encoder: module `encoder(image, *, train) -> Pyramid` with `output_stride` and `without_dropout()`.
       decoder: module `decoder(pyramid, *, train) -> [N, H/k, W/k, D]` with `without_dropout()`.
-      num_classes: C, channels of the logits: 1 = nucleus against background (sigmoid), 6 = background and
-        the five nucleus classes (softmax).
+      num_classes: C, channels of the logits: 1 = nucleus against background (sigmoid), more = background and C - 1
+        nucleus classes (softmax).
     """
 
     encoder: nn.Module

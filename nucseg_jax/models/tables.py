@@ -79,8 +79,8 @@ DECODERS = {
     ),
 }
 
-BINARY_CLASSES = 1
-ALL_CLASSES = 6
+# Background and as many classes as labels of 8 bits have numbers for beside the one of pixels nobody annotated.
+LARGEST_NUM_CLASSES = 255
 
 
 def build_segmenter(
@@ -101,7 +101,7 @@ def build_segmenter(
     Args:
       encoder: a key of `ENCODERS`.
       decoder: a key of `DECODERS`.
-      num_classes: 1 or 6; see `Segmenter`.
+      num_classes: 1 to 255; see `Segmenter`.
       dropout: Table 1's rate, 0 <= dropout < 1.
       output_stride: of the encoder, one of the decoder's.
       drop_connect: see `EfficientNet`; ResNets have none.
@@ -121,9 +121,11 @@ def build_segmenter(
             f"model.output_stride is {output_stride}",
             expected=f"{' or '.join(map(str, row.output_strides))} with model.decoder={decoder}",
         )
-    if num_classes not in (BINARY_CLASSES, ALL_CLASSES):
+    if not 1 <= num_classes <= LARGEST_NUM_CLASSES:
         raise UserError(
-            f"model.num_classes is {num_classes}", expected="1 (nucleus) or 6 (background and five classes)"
+            f"model.num_classes is {num_classes}",
+            expected="1 (nucleus or not), or 1 more than the data set has classes (background and each class), at most"
+            f" {LARGEST_NUM_CLASSES}",
         )
     for field, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
         if not 0 <= rate < 1:

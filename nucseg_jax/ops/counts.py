@@ -6,6 +6,8 @@ classes follow, each against all the rest, so K = 1 for C = 1 and K = C otherwis
 
     logits [8, 256, 256, 1], label [8, 256, 256]  ->  [8, 1, 4]   nucleus
     logits [8, 256, 256, 6], label [8, 256, 256]  ->  [8, 6, 4]   nucleus, Neoplastic, ..., Epithelial
+
+valid_px, bool [N, H, W], False = nobody annotated the pixel: it is none of the four. None = every pixel counts.
 """
 
 import jax
@@ -15,12 +17,17 @@ import numpy as np
 from nucseg_jax.ops.probability import predicted_label
 
 
-def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarray) -> jax.Array:
+def count_masks(
+    prediction: jax.Array | np.ndarray,
+    truth: jax.Array | np.ndarray,
+    valid_px: jax.Array | np.ndarray | None = None,
+) -> jax.Array:
     """Counts the pixels of two masks that agree and disagree, image by image.
 
     Args:
       prediction: bool [N, H, W].
       truth: bool [N, H, W].
+      valid_px: bool [N, H, W] or None, see the top of this file.
 
     Returns:
       int32 [N, 1, 4], TP, FP, FN, TN.
@@ -38,12 +45,18 @@ def count_masks(prediction: jax.Array | np.ndarray, truth: jax.Array | np.ndarra
     if prediction.shape[1] * prediction.shape[2] > np.iinfo(np.int32).max:
         raise ValueError(f"images of {prediction.shape[1:]} pixels, which 32-bit counts cannot hold")
     prediction, truth = jnp.asarray(prediction), jnp.asarray(truth)
-    cells = (prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth)
+    cells = [prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth]
+    if valid_px is not None:
+        cells = [cell & valid_px for cell in cells]
     counts = [jnp.sum(cell, axis=(1, 2), dtype=jnp.int32) for cell in cells]
     return jnp.stack(counts, axis=-1)[:, None, :]
 
 
-def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) -> jax.Array:
+def count_pixels(
+    logits: jax.Array | np.ndarray,
+    label: jax.Array | np.ndarray,
+    valid_px: jax.Array | np.ndarray | None = None,
+) -> jax.Array:
     """Counts a model's pixels against the truth, image by image and class by class; jit-able.
 
     One logit a pixel is the binary task: nucleus where logit > 0 (probability > 0.5), truth where label > 0.
@@ -53,6 +66,7 @@ def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) 
     Args:
       logits: float [N, H, W, C].
       label: integer [N, H, W], 0 = background; any value for C = 1, 0..C-1 otherwise.
+      valid_px: bool [N, H, W] or None, see the top of this file.
 
     Returns:
       int32 [N, K, 4], TP, FP, FN, TN; see the top of this file for K.
@@ -65,7 +79,7 @@ def count_pixels(logits: jax.Array | np.ndarray, label: jax.Array | np.ndarray) 
             f"logits {logits.shape} and label {label.shape}; expected [N, H, W, C] and [N, H, W]"
         )
     predicted = predicted_label(jnp.asarray(logits))
-    nucleus = count_masks(predicted > 0, label > 0)
+    nucleus = count_masks(predicted > 0, label > 0, valid_px)
     classes = logits.shape[-1]
-    each = [count_masks(predicted == number, label == number) for number in range(1, classes)]
+    each = [count_masks(predicted == number, label == number, valid_px) for number in range(1, classes)]
     return jnp.concatenate([nucleus, *each], axis=1)

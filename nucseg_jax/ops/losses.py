@@ -1,8 +1,11 @@
-"""Segmentation losses: `loss(logits, label) -> float32 [N]`, each a number an image.
+"""Segmentation losses: `loss(logits, label, valid_px) -> float32 [N]`, each a number an image.
 
 Notation: logits [N, H, W, C]; label uint8 [N, H, W], 0 = background; F foreground classes (1 when C = 1, else
-C - 1); p and g, the foreground's probability and truth, [N, H, W, F]. Masking and the mean over the batch happen
-once, in the training step. All compute in float32, in float64 for float64 logits.
+C - 1); p and g, the foreground's probability and truth, [N, H, W, F]. Masking of images and the mean over the batch
+happen once, in the training step. All compute in float32, in float64 for float64 logits.
+
+valid_px, bool [N, H, W], False = nobody annotated the pixel: a loss is that of the other pixels alone, whatever logits
+and label are there, and 0 for an image that has none. None = every pixel counts, and nothing more is computed.
 
 Those that are ratios of sums over pixels (`soft_dice`, `plain_dice`, `tversky`) take `reduce`: 'image' forms the
 ratio for each image, 'batch' once for all images together, every image then having that number; and `smooth` > 0,
@@ -17,11 +20,16 @@ import jax.numpy as jnp
 
 from nucseg_jax.ops.probability import foreground_probability, foreground_truth
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Loss = Callable[[jax.Array, jax.Array, jax.Array | None], jax.Array]
 
 
 def soft_dice(
-    logits: jax.Array, label: jax.Array, *, reduce: str = "image", smooth: float = 1e-6
+    logits: jax.Array,
+    label: jax.Array,
+    valid_px: jax.Array | None = None,
+    *,
+    reduce: str = "image",
+    smooth: float = 1e-6,
 ) -> jax.Array:
     """Eq. 4 of the paper, read as 1 - (2 sum pg + smooth) / (sum p^2 + sum g^2 + smooth) of the foreground.
 
@@ -30,22 +38,27 @@ def soft_dice(
     Args:
       logits: floating [N, H, W, C], C = 1 or background first.
       label: uint8 [N, H, W], 0..C-1 (any positive number is nucleus when C = 1).
-      reduce, smooth: see the top of this file.
+      valid_px, reduce, smooth: see the top of this file.
 
     Returns:
       float32 [N], 0..1; all equal when `reduce` is 'batch'.
     """
-    p, g, axes = _foreground(logits, label, reduce)
+    p, g, axes = _foreground(logits, label, valid_px, reduce)
     overlap = jnp.sum(p * g, axes)
     total = jnp.sum(jnp.square(p), axes) + jnp.sum(g, axes)
     return _one_minus_ratio(2.0 * overlap, total, smooth, images=len(logits))
 
 
 def plain_dice(
-    logits: jax.Array, label: jax.Array, *, reduce: str = "image", smooth: float = 1e-6
+    logits: jax.Array,
+    label: jax.Array,
+    valid_px: jax.Array | None = None,
+    *,
+    reduce: str = "image",
+    smooth: float = 1e-6,
 ) -> jax.Array:
     """Soft Dice without squares, 1 - (2 sum pg + smooth) / (sum p + sum g + smooth); else as `soft_dice`."""
-    p, g, axes = _foreground(logits, label, reduce)
+    p, g, axes = _foreground(logits, label, valid_px, reduce)
     return _one_minus_ratio(
         2.0 * jnp.sum(p * g, axes), jnp.sum(p, axes) + jnp.sum(g, axes), smooth, images=len(logits)
     )
@@ -54,6 +67,7 @@ def plain_dice(
 def tversky(
     logits: jax.Array,
     label: jax.Array,
+    valid_px: jax.Array | None = None,
     *,
     alpha: float = 0.3,
     beta: float = 0.7,
@@ -65,33 +79,40 @@ def tversky(
     TP = sum pg, FP = sum p(1 - g), FN = sum (1 - p)g; alpha = beta = 0.5 is `plain_dice` with twice the smooth.
 
     Args:
-      logits, label, reduce, smooth: as of `soft_dice`.
+      logits, label, valid_px, reduce, smooth: as of `soft_dice`.
       alpha: >= 0, weight of false positives.
       beta: >= 0, weight of false negatives.
     """
-    p, g, axes = _foreground(logits, label, reduce)
+    p, g, axes = _foreground(logits, label, valid_px, reduce)
     overlap = jnp.sum(p * g, axes)
     wrong = alpha * jnp.sum(p * (1.0 - g), axes) + beta * jnp.sum((1.0 - p) * g, axes)
     return _one_minus_ratio(overlap, overlap + wrong, smooth, images=len(logits))
 
 
-def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
+def cross_entropy(logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None) -> jax.Array:
     """-log of the true class's probability, mean over pixels: binary (BCE) for one logit, else of the softmax.
 
     Args:
-      logits, label: as of `soft_dice`.
+      logits, label, valid_px: as of `soft_dice`.
 
     Returns:
       float32 [N], >= 0.
     """
-    return -jnp.mean(_true_log_probability(logits, label), axis=(1, 2))
+    return -_mean_over_pixels(_true_log_probability(logits, label), valid_px)
 
 
-def focal(logits: jax.Array, label: jax.Array, *, gamma: float = 2.0, alpha: float = 0.25) -> jax.Array:
+def focal(
+    logits: jax.Array,
+    label: jax.Array,
+    valid_px: jax.Array | None = None,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+) -> jax.Array:
     """-a (1 - q)^gamma log q, q the true class's probability, mean over pixels (arXiv:1708.02002, eq. 5).
 
     Args:
-      logits, label: as of `soft_dice`.
+      logits, label, valid_px: as of `soft_dice`.
       gamma: 0, or >= 1 (between them the gradient is infinite where q = 1).
       alpha: 0..1, a of every foreground class; the background's is 1 - alpha. At gamma = 0 and alpha = 0.5 it
         is half of `cross_entropy`.
@@ -101,15 +122,26 @@ def focal(logits: jax.Array, label: jax.Array, *, gamma: float = 2.0, alpha: flo
     """
     log_q = _true_log_probability(logits, label)
     weight = jnp.where(label > 0, alpha, 1.0 - alpha)
-    return jnp.mean(-weight * (-jnp.expm1(log_q)) ** gamma * log_q, axis=(1, 2))
+    return _mean_over_pixels(-weight * (-jnp.expm1(log_q)) ** gamma * log_q, valid_px)
 
 
 def _foreground(
-    logits: jax.Array, label: jax.Array, reduce: str
+    logits: jax.Array, label: jax.Array, valid_px: jax.Array | None, reduce: str
 ) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
-    """The foreground's p and g, [N, H, W, F], and the axes that `reduce` sums over."""
-    p = foreground_probability(logits)
-    return p, foreground_truth(label, logits.shape[-1]), (0, 1, 2) if reduce == "batch" else (1, 2)
+    """The foreground's p and g, [N, H, W, F], 0 where no pixel is valid, and the axes that `reduce` sums over."""
+    p, g = foreground_probability(logits), foreground_truth(label, logits.shape[-1])
+    if valid_px is not None:
+        # Every sum over pixels is of products with p or g.
+        p, g = (jnp.where(valid_px[..., None], values, 0.0) for values in (p, g))
+    return p, g, (0, 1, 2) if reduce == "batch" else (1, 2)
+
+
+def _mean_over_pixels(values: jax.Array, valid_px: jax.Array | None) -> jax.Array:
+    """[N, H, W] to [N]: the mean over each image's valid pixels, 0 without one."""
+    if valid_px is None:
+        return jnp.mean(values, axis=(1, 2))
+    number = jnp.maximum(jnp.sum(valid_px, axis=(1, 2)), 1)
+    return jnp.sum(jnp.where(valid_px, values, 0.0), axis=(1, 2)) / number
 
 
 def _one_minus_ratio(overlap: jax.Array, total: jax.Array, smooth: float, *, images: int) -> jax.Array:

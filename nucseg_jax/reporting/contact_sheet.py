@@ -29,7 +29,8 @@ def contact_sheet(
     Args:
       rows: K >= 1 rows of uint8 pictures [H, W, 3], all of one size.
       headings: one above each column; long ones are broken into lines.
-      captions: below each row, one text or one for each of its pictures.
+      captions: below each row, one text or one for each of its pictures; one too long for its picture, as a long file
+        name makes it, is shortened in its middle.
       legend: words and their colours, below everything, at the right.
 
     Returns:
@@ -74,7 +75,8 @@ def contact_sheet(
     for row, caption in enumerate(captions):
         for column, text in enumerate((caption,) if isinstance(caption, str) else caption):
             at = (_MARGIN_PX + column * (width + _GAP_PX), top + row * pitch + height + _GAP_PX // 2)
-            draw.text(at, text, fill=_FAINT, font=caption_font)
+            room = size[0] - at[0] - _MARGIN_PX if isinstance(caption, str) else width
+            draw.text(at, shortened(text, caption_font, room), fill=_FAINT, font=caption_font)
     _draw_legend(draw, legend, caption_font, right=size[0] - _MARGIN_PX, top=top + len(rows) * pitch)
     return np.asarray(sheet)
 
@@ -89,6 +91,17 @@ def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
         else:
             lines[-1] = longer
     return lines
+
+
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, or its beginning and its longer end with dots between, so that it fits a width."""
+    kept = len(text)
+    short = text
+    while kept > 4 and font.getlength(short) > width:
+        kept -= 1
+        end = kept - kept // 3
+        short = f"{text[: kept // 3]}...{text[-end:]}"
+    return short
 
 
 def _draw_legend(

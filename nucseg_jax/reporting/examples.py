@@ -11,13 +11,14 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import replaced_at_once
-from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
 
 SPREAD, BEST, WORST = "spread", "best", "worst"
 # Of numpy's kinds of types, one letter a field.
-_KINDS = "iiiiUubbu"
+_KINDS = "iiiiUUiiubbub"
+_PER_PATCH = 8
 
 
 class Examples(NamedTuple):
@@ -28,10 +29,13 @@ class Examples(NamedTuple):
       fold, row: int32 [K], which patch of the data set.
       group: int32 [K], position in the data set's `groups`.
       chosen: str [K], 'spread', 'best' or 'worst'; the best first, the worst first.
+      source: str [K], name of the image file that the patch was cut from; '' where it is not known.
+      top, left: int32 [K], where in that image, px on the patches' grid.
       image: uint8 [K, H, W, 3].
       truth: bool [K, H, W].
-      prediction: bool [K, H, W], the mask that is scored.
+      prediction: bool [K, H, W], the mask that is scored; like `truth` False in pixels that nobody annotated.
       probability: uint8 [K, H, W], of any nucleus, in 255ths.
+      void: bool [K, H, W], pixels that nobody annotated.
     """
 
     position: np.ndarray
@@ -39,10 +43,14 @@ class Examples(NamedTuple):
     row: np.ndarray
     group: np.ndarray
     chosen: np.ndarray
+    source: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
     probability: np.ndarray
+    void: np.ndarray
 
     def of(self, reason: str) -> np.ndarray:
         """The numbers of those chosen for a reason, in order."""
@@ -63,9 +71,11 @@ class Examples(NamedTuple):
         total = int(truth.sum()) + int(prediction.sum())
         return 2 * int((truth & prediction).sum()) / total if total else None
 
-    def name(self, number: int) -> str:
-        """'fold 3, patch 17, Breast'."""
-        return f"fold {self.fold[number]}, patch {self.row[number]}, {TISSUES[self.group[number]]}"
+    def name(self, number: int, info: DatasetInfo) -> str:
+        """Names a patch: 'fold 3, patch 17, Breast', or 'slide7.png at 256, 512' (top, left) where that is known."""
+        if self.source[number]:
+            return f"{self.source[number]} at {self.top[number]}, {self.left[number]}"
+        return f"fold {self.fold[number]}, patch {self.row[number]}, {info.groups[self.group[number]]}"
 
 
 def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
@@ -97,26 +107,37 @@ def write_examples(path: pathlib.Path, examples: Examples) -> None:
         np.savez_compressed(file, **examples._asdict())
 
 
-def read_examples(path: pathlib.Path) -> Examples:
-    """Reads a file of `write_examples`.
+def read_examples(path: pathlib.Path, info: DatasetInfo) -> Examples:
+    """Reads a file of `write_examples`; files of earlier versions tell no places.
+
+    Args:
+      path: the file.
+      info: of the data set that the run was trained on.
 
     Raises:
       UserError: the file is missing, damaged, or no such file.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            # Files of earlier versions call it by PanNuke's word.
-            stored_as = {"group": "tissue"} if "tissue" in stored else {}
-            examples = Examples(**{name: stored[stored_as.get(name, name)] for name in Examples._fields})
+            arrays = dict(stored)
+        # Files of earlier versions call it by PanNuke's word.
+        if "tissue" in arrays:
+            arrays["group"] = arrays.pop("tissue")
+        if "source" not in arrays:
+            nowhere: np.ndarray = np.zeros(len(arrays["position"]), np.int32)
+            arrays |= {"source": np.full(len(nowhere), ""), "top": nowhere, "left": nowhere}
+        # In data sets of earlier versions every pixel is annotated.
+        arrays.setdefault("void", np.zeros_like(arrays["truth"]))
+        examples = Examples(**{name: arrays[name] for name in Examples._fields})
         count, height, width = examples.truth.shape
-        expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:5], (count,))
-        expected |= dict.fromkeys(("truth", "prediction", "probability"), (count, height, width))
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:_PER_PATCH], (count,))
+        expected |= dict.fromkeys(("truth", "prediction", "probability", "void"), (count, height, width))
         expected["image"] = (count, height, width, 3)
         if {name: values.shape for name, values in examples._asdict().items()} != expected:
             raise ValueError("arrays of different lengths or sizes")
         if "".join(values.dtype.kind for values in examples) != _KINDS or examples.image.dtype != np.uint8:
             raise ValueError("arrays of other types")
-        if count and not 0 <= examples.group.min() <= examples.group.max() < len(TISSUES):
+        if count and not 0 <= examples.group.min() <= examples.group.max() < len(info.groups):
             raise ValueError("a group without a name")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected="a file that train wrote") from None

@@ -29,6 +29,10 @@ _OPACITY_OF_CORRECT = 0.5
 _OPACITY_OF_ERRORS = 0.8
 _HEADINGS = ("image", "truth", "predicted probability", "errors")
 _LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
+# Of pixels that nobody annotated; no tissue, truth or error has it.
+VOID_SHADE: Color = (128, 128, 128)
+VOID_LEGEND = (("not annotated", VOID_SHADE),)
+_OPACITY_OF_VOID = 0.6
 
 
 def error_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -53,6 +57,22 @@ def error_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) 
         blended = (1.0 - opacity) * image[where] + opacity * np.array(color)
         overlay[where] = np.rint(blended).astype(np.uint8)
     return overlay
+
+
+def shaded(picture: np.ndarray, void: np.ndarray) -> np.ndarray:
+    """Blends pixels that nobody annotated with grey; without any the picture stays as it is.
+
+    Args:
+      picture: uint8 [..., H, W, 3].
+      void: bool [..., H, W].
+
+    Returns:
+      uint8 [..., H, W, 3].
+    """
+    result = picture.copy()
+    blended = (1.0 - _OPACITY_OF_VOID) * picture[void] + _OPACITY_OF_VOID * np.array(VOID_SHADE)
+    result[void] = np.rint(blended).astype(np.uint8)
+    return result
 
 
 def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -82,6 +102,8 @@ def prediction_sheet(
     probability: np.ndarray,
     prediction: np.ndarray,
     captions: Sequence[str],
+    *,
+    void: np.ndarray | None = None,
 ) -> np.ndarray:
     """A sheet with one row per patch: image, truth, predicted probability, errors; the row's Dice below it.
 
@@ -91,25 +113,30 @@ def prediction_sheet(
       probability: float [K, H, W], 0..1, of any nucleus.
       prediction: bool [K, H, W], what is scored.
       captions: K short texts, what each patch is.
+      void: bool [K, H, W], pixels that nobody annotated, in which there is neither truth nor prediction; None = none.
 
     Returns:
       uint8 [height, width, 3].
 
     Raises:
-      ValueError: the five have different lengths, or none at all.
+      ValueError: these have different lengths, or none at all.
     """
-    errors = error_overlay(image, truth, prediction)
+    void = np.zeros_like(truth) if void is None else void
+    errors = shaded(error_overlay(image, truth, prediction), void)
     rows = [
-        (tissue, _gray(one_truth), _gray(one_probability), one_errors)
-        for tissue, one_truth, one_probability, one_errors in zip(
-            image, truth, probability, errors, strict=True
+        (tissue, shaded(_gray(one_truth), one_void), _gray(one_probability), one_errors)
+        for tissue, one_truth, one_probability, one_errors, one_void in zip(
+            image, truth, probability, errors, void, strict=True
         )
     ]
     scored = [
-        f"{caption} · {_dice_text(one_truth, one_prediction)}"
-        for caption, one_truth, one_prediction in zip(captions, truth, prediction, strict=True)
+        f"{caption} · {'not annotated' if one_void.all() else _dice_text(one_truth, one_prediction)}"
+        for caption, one_truth, one_prediction, one_void in zip(
+            captions, truth, prediction, void, strict=True
+        )
     ]
-    return contact_sheet(rows, headings=_HEADINGS, captions=scored, legend=_LEGEND)
+    legend = (*_LEGEND, *VOID_LEGEND) if void.any() else _LEGEND
+    return contact_sheet(rows, headings=_HEADINGS, captions=scored, legend=legend)
 
 
 def save_png(path: pathlib.Path, picture: np.ndarray) -> None:

@@ -7,7 +7,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import PreparedData
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, placed_batches
 from nucseg_jax.reporting.examples import (
@@ -61,25 +63,35 @@ class Drawer:
             )
             seen.append((level[valid], nucleus[valid]))
         patches = data.patches.take(rows)
+        valid_px = annotated_px(patches.label, has_void=data.info.has_void)
+        prediction = np.concatenate([nucleus for _, nucleus in seen])
+        index = data.dataset.index
+        at = index.positions(np.stack([patches.fold, patches.index], axis=1))
         return Examples(
             position=positions.astype(np.int32),
             fold=patches.fold.astype(np.int32),
             row=patches.index.astype(np.int32),
             group=patches.group.astype(np.int32),
             chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in wanted.items()]),
+            source=np.array([index.image[position] for position in at], np.str_),
+            top=index.top[at].astype(np.int32),
+            left=index.left[at].astype(np.int32),
             image=patches.image,
-            truth=patches.label > 0,
-            prediction=np.concatenate([nucleus for _, nucleus in seen]),
+            truth=nucleus_px(patches.label, valid_px),
+            # Where nobody annotated nothing is right or wrong, and neither scores nor colours say so.
+            prediction=prediction if valid_px is None else prediction & valid_px,
             probability=np.concatenate([level for level, _ in seen]),
+            void=np.zeros_like(prediction) if valid_px is None else ~valid_px,
         )
 
 
-def example_sheet(examples: Examples) -> np.ndarray:
+def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
     """A sheet with one row per example, uint8 [H, W, 3]; see `overlays.prediction_sheet`."""
     return prediction_sheet(
         examples.image,
         examples.truth,
         examples.probability / 255.0,
         examples.prediction,
-        [examples.name(number) for number in range(len(examples.position))],
+        [examples.name(number, info) for number in range(len(examples.position))],
+        void=examples.void,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nucseg_jax.evaluation.scores import CONVENTIONS
+from nucseg_jax.evaluation.scores import UNGROUPED
 
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
 UNDEFINED = "-"
@@ -49,6 +49,8 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def results_table(
     results: Mapping[str, Mapping[str, Any]],
     baselines: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+    *,
+    group_noun: str,
 ) -> str:
     """The scores of a run by split and convention, and its losses, 100 columns wide at most.
 
@@ -57,15 +59,16 @@ def results_table(
         l2_penalty}}; what is missing is left out. Of scores with other batch-norm statistics (`OTHER_STATISTICS`)
         `micro` is shown.
       baselines: {name: {split: {convention: {metric: value or None}}}}; each is shown under its split.
+      group_noun: the data set's word for a group, which names the convention over groups.
     """
     blocks = []
     for split, of_split in results.items():
-        block = _score_rows(split, of_split)
+        block = _score_rows(split, of_split, group_noun)
         for key, name in OTHER_STATISTICS.items():
             micro = of_split.get(key, {}).get("micro")
-            block += _score_rows(f"  {name}", {"micro": micro} if micro else {})
+            block += _score_rows(f"  {name}", {"micro": micro} if micro else {}, group_noun)
         for name, of_name in (baselines or {}).items():
-            block += _score_rows(f"  {name}", of_name.get(split, {}))
+            block += _score_rows(f"  {name}", of_name.get(split, {}), group_noun)
         if block:
             blocks.append(block)
     separated = [row for block in blocks for row in (*block, ())][:-1]
@@ -84,9 +87,9 @@ def is_loss(key: str) -> bool:
     return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
 
 
-def _score_rows(name: str, of_split: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _score_rows(name: str, of_split: Mapping[str, Any], group_noun: str) -> list[tuple[str, ...]]:
     rows = []
-    for convention in CONVENTIONS:
+    for convention in (*UNGROUPED, group_noun):
         if convention not in of_split:
             continue
         metrics = of_split[convention]

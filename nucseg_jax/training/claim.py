@@ -8,7 +8,9 @@ from typing import Any
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.lock import held
+from nucseg_jax.data.split_sides import images_by_side
 from nucseg_jax.data.splits import Splits
+from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.training.run_folder import RunFolder
 
 LOCK = ".lock"
@@ -16,7 +18,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def claim_run_folder(
-    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, data_digest: str
+    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, dataset: StoredDataset
 ) -> Iterator[RunFolder]:
     """Makes a run folder, or takes up the one that is there, and holds it against other processes.
 
@@ -25,7 +27,7 @@ def claim_run_folder(
       config: JSON values of the config; written, since fields that do not matter to the outcome may differ.
       changes: how `config` differs from the folder's own, in fields that matter to the outcome.
       splits: what will be trained on.
-      data_digest: digest of the prepared data set.
+      dataset: the prepared data set, which is described in the folder.
 
     Yields:
       The folder.
@@ -44,7 +46,7 @@ def claim_run_folder(
         raise UserError(f"{path} is a file", expected="a folder, or a path that does not exist yet")
     # A start that was killed before it wrote config.json leaves some of these.
     if path.exists() and not folder.config.exists():
-        beginnings = {folder.split.name, LOCK}
+        beginnings = {folder.split.name, folder.dataset.name, LOCK}
         if any(entry.name not in beginnings and entry.suffix != ".part" for entry in path.iterdir()):
             raise UserError(
                 f"{path} is not empty and has no config.json",
@@ -58,10 +60,12 @@ def claim_run_folder(
             for part in path.glob(".*.part"):
                 part.unlink()
             if folder.config.exists():
-                folder.require_same_data(splits, data_digest)
+                folder.require_same_data(splits, dataset.digest, dataset.info)
             else:
-                lists = {"digest": splits.digest, "data_digest": data_digest, "lists": splits.as_json()}
-                write_json(folder.split, lists)
+                lists = {"digest": splits.digest, "data_digest": dataset.digest, "lists": splits.as_json()}
+                images = images_by_side(dataset.index, splits)
+                write_json(folder.split, {**lists, "images": dict(images)} if images else lists)
+                dataset.info.write(path)
             # Last: a folder with a config.json has all that a resumed run looks for.
             write_json(folder.config, config)
         except BlockingIOError:

@@ -22,8 +22,8 @@ class DevicePatches(struct.PyTreeNode):
     """Training patches on the mesh, in the order of the training list.
 
     Attributes:
-      image: uint8 [P, 256, 256, 3].
-      label: uint8 [P, 256, 256].
+      image: uint8 [P, S, S, 3]; S = the data set's `patch_px`.
+      label: uint8 [P, S, S].
       group: int32 [P].
     """
 
@@ -61,7 +61,7 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         corner = (patch, top, left, *(0,) * (pixels.ndim - 3))
         return jax.lax.dynamic_slice(pixels, corner, (1, tile_px, tile_px, *pixels.shape[3:]))[0]
 
-    patch, top, left = tile_place(example, tile_px=tile_px)
+    patch, top, left = tile_place(example, patch_px=source.image.shape[1], tile_px=tile_px)
     cut_each = jax.vmap(cut, in_axes=(None, 0, 0, 0))
     return Batch(
         image=cut_each(source.image, patch, top, left),
@@ -78,6 +78,7 @@ def device_feed(
     patches: PatchStore,
     rows: np.ndarray,
     *,
+    patch_px: int,
     tile_px: int,
     batch_size: int,
     seed: int,
@@ -91,7 +92,7 @@ def device_feed(
     Args:
       patches: where they are taken from, once.
       rows: int [P], rows of `patches` to train on.
-      tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
+      patch_px, tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
       schedule, steps_per_dispatch: how steps are grouped.
       store: 'replicated' or 'sharded', see `put_patches`.
       mesh: the devices.
@@ -101,7 +102,9 @@ def device_feed(
         return cut_tiles(source, ticket, tile_px=tile_px)
 
     def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:
-        order = epoch_order(len(rows), tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch)
+        order = epoch_order(
+            len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+        )
         step = first_step
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
             yield put(order[step : step + size], tickets_sharded(mesh))

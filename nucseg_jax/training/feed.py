@@ -5,7 +5,7 @@ and `tickets`, leaves [K, ...]. Inside the program, step k calls `fetch(source, 
 
 |        | source                               | a ticket            | fetch                        |
 |--------|--------------------------------------|---------------------|------------------------------|
-| device | patches, image uint8 [P,256,256,3].. | example numbers [B] | cuts tiles out of the source |
+| device | patches, image uint8 [P,S,S,3], ..   | example numbers [B] | cuts tiles out of the source |
 | host   | ()                                   | the batch itself    | gives the ticket back        |
 """
 

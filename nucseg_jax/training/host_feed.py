@@ -20,6 +20,7 @@ def host_feed(
     patches: PatchStore,
     rows: np.ndarray,
     *,
+    patch_px: int,
     tile_px: int,
     batch_size: int,
     seed: int,
@@ -32,7 +33,7 @@ def host_feed(
     Args:
       patches: where they are taken from, step by step.
       rows: int [P], rows of `patches` to train on.
-      tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
+      patch_px, tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
       schedule, steps_per_dispatch: how steps are grouped.
       mesh: the devices.
     """
@@ -46,6 +47,7 @@ def host_feed(
         batches = training_batches(
             patches,
             rows,
+            patch_px=patch_px,
             tile_px=tile_px,
             batch_size=batch_size,
             seed=seed,

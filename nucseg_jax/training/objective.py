@@ -26,7 +26,7 @@ class Term(NamedTuple):
 
     Attributes:
       weight: factor on the loss; 0 = the loss is only reported.
-      loss: `loss(logits, label) -> float32 [N]`.
+      loss: `loss(logits, label, valid_px) -> float32 [N]`; see `ops.losses`.
       is_ratio: it is a ratio of each image's sums, so that images without a nucleus set it a floor.
       skips_empty: only images with a nucleus are minimised.
     """
@@ -51,29 +51,37 @@ class Objective(NamedTuple):
         """Names of the terms that images without a nucleus set a floor."""
         return tuple(name for name, term in self.terms.items() if term.is_ratio)
 
-    def values(self, logits: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
-        """Every term of every image, bare: {name: float32 [N]}."""
-        return {name: term.loss(logits, label) for name, term in self.terms.items()}
+    def values(
+        self, logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        """Every term of every image, bare: {name: float32 [N]}; `valid_px` as in `ops.losses`."""
+        return {name: term.loss(logits, label, valid_px) for name, term in self.terms.items()}
 
     def means(
-        self, values: Mapping[str, jax.Array], valid: jax.Array, has_nucleus: jax.Array
+        self,
+        values: Mapping[str, jax.Array],
+        valid: jax.Array,
+        has_nucleus: jax.Array,
+        *,
+        can_be_none: bool = False,
     ) -> dict[str, jax.Array]:
         """Averages every term over the images that it is minimised on, bare.
 
         Args:
           values: of `values`.
-          valid: bool [N], False = padding; one at least is True.
+          valid: bool [N], False = padding, or no pixel of it is annotated.
           has_nucleus: bool [N], the images whose label holds a nucleus.
+          can_be_none: whether all of `valid` may be False.
 
         Returns:
-          {name: float32 []}; 0 where a term skips empty images and there are no others.
+          {name: float32 []}; 0 where a term has no image to be minimised on.
         """
         means = {}
         for name, term in self.terms.items():
             counted = valid & has_nucleus if term.skips_empty else valid
             number = jnp.sum(counted)
             means[name] = jnp.sum(jnp.where(counted, values[name], 0.0)) / (
-                jnp.maximum(number, 1) if term.skips_empty else number
+                jnp.maximum(number, 1) if term.skips_empty or can_be_none else number
             )
         return means
 

@@ -39,9 +39,10 @@ class RunObserver:
         """Records what a new run is."""
         self._summaries.write_hparams(config)
 
-    def on_started(self, account: str) -> None:
-        """Says where the time before the first step went."""
+    def on_started(self, account: str, steps: int) -> None:
+        """Prints where the time before the first steps went, which are done by now."""
         self._progress.line(account)
+        self._progress.started(steps)
 
     def on_step(self, step: int) -> None:
         """Moves the bar."""
@@ -97,7 +98,7 @@ def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: f
 
     def loss(entry: dict[str, Any]) -> str:
         bare = entry.get(f"dice_loss{WITH_NUCLEI}")
-        return shown(entry["loss"]) + ("" if bare is None else f" ({shown(bare)} with nuclei)")
+        return shown(entry["loss"]) + ("" if bare is None else f" (Dice loss {shown(bare)} with nuclei)")
 
     train, validation = values["train"], values["validation"]
     parts = [

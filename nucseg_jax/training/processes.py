@@ -122,6 +122,7 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
             for name in (
                 "config",
                 "split",
+                "dataset",
                 "results",
                 "record",
                 "pretrained",

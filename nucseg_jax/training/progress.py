@@ -24,6 +24,7 @@ class Progress:
         # Time and step from which the rate counts; None after anything that is not a step.
         self._rate_from: tuple[float, int] | None = None
         self._rate: float | None = None
+        self._steps_of_start = 0
         self._last_line = time.monotonic()
         self._bar = tqdm(
             total=total_steps,
@@ -41,7 +42,8 @@ class Progress:
         self._done_steps = step
         # The first step after a pause holds a compilation or the pause itself.
         if self._rate_from is None:
-            self._rate_from = (time.monotonic(), step)
+            self._rate_from = (time.monotonic(), step + self._steps_of_start)
+            self._steps_of_start = 0
 
     def logged(self, step: int, loss: float) -> float | None:
         """Shows the loss of `step`; returns the images/s up to the newest step that is done.
@@ -61,6 +63,10 @@ class Progress:
             self._last_line = now
             self.line(f"step {step:,}/{self._total_steps:,}, {shown}loss {loss:.4f}")
         return self._rate
+
+    def started(self, steps: int) -> None:
+        """Leaves the first steps of a start out of the rate: they are done before `stepped` is called."""
+        self._steps_of_start = steps
 
     def paused(self) -> None:
         """Says that something else than steps took time, such as a validation or a checkpoint."""

@@ -30,7 +30,7 @@ from nucseg_jax.training.saved_checkpoints import (
 )
 
 # Files that are read again: when a run is resumed, and beside these once it has ended.
-READ_WHEN_RESUMED = ("metrics.jsonl", "pretrained.json")
+READ_WHEN_RESUMED = ("metrics.jsonl", "pretrained.json", "dataset.json")
 READ_AT_THE_END = (
     *READ_WHEN_RESUMED,
     "environment.json",

@@ -2,11 +2,15 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.data import dataset_info
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.training.run_record import RunRecord, read_record_file
 from nucseg_jax.training.saved_checkpoints import newest_record
@@ -38,6 +42,11 @@ class RunFolder:
     def split(self) -> pathlib.Path:
         """The three lists of patches, their digest and the data set's."""
         return self.path / "split.json"
+
+    @property
+    def dataset(self) -> pathlib.Path:
+        """The description of the data set; runs of earlier versions, all on PanNuke's layout, have none."""
+        return self.path / dataset_info.FILE_NAME
 
     @property
     def pretrained(self) -> pathlib.Path:
@@ -84,8 +93,18 @@ class RunFolder:
         """Event files for TensorBoard."""
         return self.path / "tensorboard"
 
-    def require_same_data(self, splits: Splits, data_digest: str) -> None:
-        """Raises UserError unless the run was started on this data set and these splits."""
+    def require_same_data(self, splits: Splits, data_digest: str, info: DatasetInfo) -> None:
+        """Raises UserError unless the run was started on this data set, so described, and these splits."""
+        own = self.read_info()
+        # A run folder without a description is of a version that kept none: the digest tells its data set.
+        changes = info_changes(own, info) if self.dataset.exists() else []
+        if changes:
+            raise UserError(
+                f"{self.path} was started on a data set that is described otherwise: " + "; ".join(changes),
+                expected=f"the data set that {self.dataset} describes",
+                advice="point --config.data.dir at the data set the run was started on, or choose another"
+                " --workdir",
+            )
         stored, record = self.read_splits()
         if (stored.digest, record["data_digest"]) != (splits.digest, data_digest):
             raise UserError(
@@ -139,12 +158,27 @@ class RunFolder:
         return timing
 
     def read_pretrained(self) -> dict[str, Any]:
-        """Content of pretrained.json.
+        """Content of pretrained.json; empty where there is none.
 
         Raises:
-          UserError: it is damaged.
+          UserError: it is damaged, or was altered, added or removed since: the newest record has another.
         """
-        return _read_object(self.pretrained)
+        self._require_as_recorded(self.pretrained)
+        return _read_object(self.pretrained) if self.pretrained.exists() else {}
+
+    def read_info(self) -> DatasetInfo:
+        """Reads the description of the data set that the run was started on; PanNuke's where it has none.
+
+        Raises:
+          UserError: it is damaged, or was altered, added or removed since: the newest record has another.
+        """
+        self._require_as_recorded(self.dataset)
+        return dataset_info.read_info(self.path) or PANNUKE
+
+    def _require_as_recorded(self, path: pathlib.Path) -> None:
+        newest = self.newest_record()
+        if newest is not None:
+            newest.require_presence(path)
 
     def read_splits(self) -> tuple[Splits, dict[str, Any]]:
         """The lists the run was started with, and the rest of split.json.
@@ -173,6 +207,35 @@ class RunFolder:
         if newest is not None:
             newest.require_data(self.split, splits.digest, stored["data_digest"])
         return splits, stored
+
+
+def info_changes(run: DatasetInfo, found: DatasetInfo, *, ignored: Collection[str] = ()) -> list[str]:
+    """Lists how the description of a data set differs from the run's in what results depend on.
+
+    Args:
+      run: the run's own.
+      found: the data set's at hand.
+      ignored: some of 'classes', 'groups', 'patch_px', 'microns_per_px' and 'has_void'.
+
+    Returns:
+      Lines such as "patch_px: 256 -> 128"; classes are compared by their names and order.
+    """
+
+    def facts(info: DatasetInfo) -> dict[str, Any]:
+        return {
+            "classes": list(info.class_names),
+            "groups": [info.group_noun, *info.groups],
+            "patch_px": info.patch_px,
+            "microns_per_px": info.microns_per_px,
+            "has_void": info.has_void,
+        }
+
+    before, now = facts(run), facts(found)
+    return [
+        f"{name}: {value} -> {now[name]}"
+        for name, value in before.items()
+        if name not in ignored and value != now[name]
+    ]
 
 
 _MOVE_AWAY = "restore it from a copy, or move it away; it holds no scores"

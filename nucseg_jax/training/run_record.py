@@ -21,6 +21,13 @@ FREE_FIELDS = (
     "data.dir:",
     "data.release_dir:",
     "data.allow_duplicates:",
+    # The digests of data and split decide.
+    "data.patch_px:",
+    "data.microns_per_px:",
+    "data.image_microns_per_px:",
+    "data.remainder:",
+    "split.table:",
+    "split.allow_shared_groups:",
     "train.log_every_steps:",
     "train.checkpoint_every_steps:",
     "train.feed:",
@@ -155,12 +162,30 @@ class RunRecord:
                     advice="restore the file that train wrote; without it nobody knows which patches were trained on",
                 )
 
-    def require_file(self, path: pathlib.Path, *, may_be_longer: bool = False) -> None:
+    def require_presence(self, path: pathlib.Path) -> None:
+        """Raises AlteredRunError unless a file is there and as recorded, or neither there nor recorded."""
+        if path.name in self.files and not path.exists():
+            raise AlteredRunError(
+                f"{path} is missing: {self.source} has it",
+                expected=f"a file of {self.files[path.name]['bytes']:,} bytes",
+                advice="restore it from a copy",
+            )
+        if path.exists() and self.is_sealed:
+            self.require_file(path, advice="restore it from a copy")
+
+    def require_file(
+        self,
+        path: pathlib.Path,
+        *,
+        may_be_longer: bool = False,
+        advice: str = "restore it from a copy, or move it away",
+    ) -> None:
         """Checks one file of the run folder against the record.
 
         Args:
           path: a file that exists.
           may_be_longer: lines were added since, which the record cannot know.
+          advice: what to do about a file that is not as it was.
 
         Raises:
           AlteredRunError: it has other content than was recorded, or was not there then.
@@ -177,13 +202,13 @@ class RunRecord:
             raise AlteredRunError(
                 f"{path} cannot be read: {error.strerror}",
                 expected=f"a file of {expected['bytes']:,} bytes, as {self.source} has it",
-                advice="restore it from a copy, or move it away",
+                advice=advice,
             ) from None
         if found != expected:
             raise AlteredRunError(
                 f"{path} was altered: it holds {found['bytes']:,} bytes with SHA-256 {str(found['sha256'])[:12]}",
                 expected=f"{expected['bytes']:,} bytes with SHA-256 {expected['sha256'][:12]}, as {self.source} has it",
-                advice="restore it from a copy, or move it away",
+                advice=advice,
             )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.order import steps_per_epoch
-from nucseg_jax.data.sources.pannuke.vocabulary import PATCH_PX
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,27 +34,28 @@ def make_schedule(
     training_patches: int,
     *,
     epochs: int,
+    patch_px: int,
     tile_px: int,
     batch_size: int,
     log_every_steps: int,
     checkpoint_every_steps: int,
 ) -> Schedule:
-    """The schedule for this many training patches; the first log line comes before the middle of epoch 1.
+    """The schedule for this many training patches of `patch_px`; the first log line comes before the middle of epoch 1.
 
     Raises:
       UserError: the training split does not fill one batch, or is too large for exact epoch counts.
     """
-    steps = steps_per_epoch(training_patches, tile_px=tile_px, batch_size=batch_size)
+    steps = steps_per_epoch(training_patches, patch_px=patch_px, tile_px=tile_px, batch_size=batch_size)
     if not steps:
         raise UserError(
             f"{counted(training_patches, 'training patch')}, cut into tiles of {tile_px} px, do not fill a batch of"
             f" {batch_size}",
             advice="lower --config.train.batch_size, or prepare more patches",
         )
-    if training_patches * PATCH_PX**2 >= 2**32:
+    if training_patches * patch_px**2 >= 2**32:
         raise UserError(
-            f"the training split has {counted(training_patches, 'patch')}",
-            expected=f"fewer than {2**32 // PATCH_PX**2:,}, so that an epoch's pixels fit 32-bit counts",
+            f"the training split has {counted(training_patches, 'patch')} of {patch_px} px",
+            expected=f"at most {(2**32 - 1) // patch_px**2:,}, so that an epoch's pixels fit 32-bit counts",
         )
     return Schedule(
         epochs=epochs,

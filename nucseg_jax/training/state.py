@@ -16,7 +16,7 @@ class EpochSums(struct.PyTreeNode):
     """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
 
     Attributes:
-      steps: int32 [], steps taken in this epoch.
+      steps: int32 [], steps taken in this epoch, without those in which no pixel is annotated.
       terms: dict of float32 [], each loss term summed over steps, and what `Objective.sums_with_nuclei` gives, summed
         over tiles.
       counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
@@ -35,10 +35,14 @@ class EpochSums(struct.PyTreeNode):
             counts=np.zeros((counted_classes, 4), np.uint32),
         )
 
-    def add(self, terms: dict[str, jax.Array], counts: jax.Array) -> "EpochSums":
-        """Adds one step's terms and its counts [N, K, 4]."""
+    def add(
+        self, terms: dict[str, jax.Array], counts: jax.Array, *, counted: jax.Array | None = None
+    ) -> "EpochSums":
+        """Adds one step's terms and its counts [N, K, 4]; not where `counted`, bool [], is False; None = True."""
+        if counted is not None:
+            terms = {name: jnp.where(counted, value, 0.0) for name, value in terms.items()}
         return EpochSums(
-            steps=self.steps + 1,
+            steps=self.steps + (1 if counted is None else counted.astype(jnp.int32)),
             terms={name: total + terms[name] for name, total in self.terms.items()},
             counts=self.counts + jnp.sum(counts, axis=0).astype(jnp.uint32),
         )
@@ -98,21 +102,19 @@ def init_state(
     )
 
 
-def with_encoder(state: TrainState, variables: dict[str, Any]) -> TrainState:
-    """The same state with an encoder's variables in place of its own; for a state before its first step.
+def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> TrainState:
+    """The same state with variables of some modules in place of its own; for a state before its first step.
 
     Args:
       state: its optimizer's moments stay as they are: zero.
-      variables: 'params', 'batch_stats' and maybe 'constants' of the encoder, every one it has.
+      variables: {collection: {module: tree}}, every variable that each module has, such as those of 'encoder' in
+        'params', 'batch_stats' and maybe 'constants'.
 
     Raises:
       ValueError: another structure, shape or dtype than the state's.
     """
     collections = {"params": state.params, "batch_stats": state.batch_stats, CONSTANTS: state.constants}
-    replaced = {
-        name: {**tree, "encoder": variables[name]} if name in variables else tree
-        for name, tree in collections.items()
-    }
+    replaced = {name: {**tree, **variables.get(name, {})} for name, tree in collections.items()}
     # optax and flax would take a wrong shape for broadcasting.
     jax.tree.map(_require_like, replaced, collections)
     return state.replace(**replaced)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.ops.augment.augmentation import Augmentation, augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
@@ -34,6 +35,8 @@ class StepRecipe:
       augmentation: how examples are changed.
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
+      has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
+        without another pixel is as padding.
     """
 
     model: nn.Module
@@ -45,6 +48,7 @@ class StepRecipe:
     augmentation: Augmentation
     seed: int
     steps_per_epoch: int
+    has_void: bool = False
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -90,7 +94,9 @@ def train_step(
 
     frozen = frozen_mask(state.params, recipe.frozen_stages)
 
-    has_nucleus = jnp.any(label > 0, axis=(1, 2))
+    valid_px = annotated_px(label, has_void=recipe.has_void)
+    has_nucleus = jnp.any(nucleus_px(label, valid_px), axis=(1, 2))
+    valid = batch.valid if valid_px is None else batch.valid & jnp.any(valid_px, axis=(1, 2))
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, ...]]:
         params = jax.tree.map(
@@ -103,8 +109,8 @@ def train_step(
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
         )
-        values = recipe.objective.values(logits, label)
-        terms = recipe.objective.means(values, batch.valid, has_nucleus)
+        values = recipe.objective.values(logits, label, valid_px)
+        terms = recipe.objective.means(values, valid, has_nucleus, can_be_none=recipe.has_void)
         return recipe.objective.total(terms), (terms, values, logits, updated["batch_stats"])
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
@@ -114,7 +120,7 @@ def train_step(
     mask = l2_mask(state.params, recipe.l2_scope, recipe.frozen_stages)
     terms["l2_penalty"] = l2_penalty(state.params, mask, recipe.l2)
     sums = recipe.objective.sums_with_nuclei(values, batch.valid & has_nucleus)
-    counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label), 0)
+    counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label, valid_px), 0)
     logs = {
         **terms,
         **{name: sums[name] / sums[TILES_WITH_NUCLEI] for name in sums if name != TILES_WITH_NUCLEI},
@@ -126,7 +132,9 @@ def train_step(
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
-        epoch_sums=state.epoch_sums.add(terms | sums, counts),
+        epoch_sums=state.epoch_sums.add(
+            terms | sums, counts, counted=jnp.any(valid) if recipe.has_void else None
+        ),
     )
     return new_state, logs
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.evaluate import evaluate, read_patches, refuse_seen_patches
+from nucseg_jax.commands.evaluate import evaluate, read_patches, refuse_other_data, refuse_seen_patches
 from nucseg_jax.commands.evaluation_folder import evaluation_name
 from nucseg_jax.commands.train import changes_since_start
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
@@ -46,7 +47,7 @@ def test_patches_that_were_trained_or_selected_on_are_refused_unless_forced(comm
     for split, verb in (("train", "trained on"), ("validation", "selected on")):
         status, _, err = command_line.run("evaluate", f"--workdir={finished_run}", f"--split={split}")
         assert status == 2
-        assert f"5 of the 5 patches of this {split} split were {verb}" in err
+        assert f"was {verb} 5 of the 5 patches of this {split} split" in err
     # Another rotation's test fold is this run's validation fold.
     status, _, err = command_line.run(
         "evaluate",
@@ -258,6 +259,32 @@ def test_an_evaluation_is_named_by_what_was_asked():
     ]
     assert len(set(names)) == len(names)
     assert name(overlays=0, time_inference=False) == names[0]
+
+
+@pytest.mark.parametrize("num_classes", [1, 3])
+def test_a_run_is_scored_on_other_data_only_at_its_scale_and_with_its_classes(tmp_path, num_classes):
+    toy = DatasetInfo(
+        "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), ("x",), patch_px=128
+    )
+    toy.write(tmp_path)
+    folder, nothing = RunFolder(tmp_path), np.zeros(0, np.int32)
+    index = PatchIndex(nothing, nothing, None, (), nothing, nothing, ())
+
+    def refused(**changes):
+        info = dataclasses.replace(toy, **changes)
+        dataset = StoredDataset(pathlib.Path("other"), info, index, "d" * 64, np.zeros((0, 4), np.int32))
+        plan = DataPlan(dataset, Splits(*np.zeros((3, 0, 2), np.int32)))
+        try:
+            refuse_other_data(folder, plan, num_classes=num_classes)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    assert refused(name="toys", groups=("y", "z"), group_noun="patient", has_void=True) == ""
+    assert "patch_px: 128 -> 256" in refused(patch_px=256)
+    assert "microns_per_px: 0.25 -> 0.5" in refused(microns_per_px=0.5)
+    of_classes = "classes: ['a', 'b'] -> ['b', 'a']"
+    assert (of_classes in refused(classes=toy.classes[::-1])) == (num_classes > 1)
 
 
 def test_no_run_no_scores(command_line, tmp_path):

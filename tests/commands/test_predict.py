@@ -17,9 +17,10 @@ import zarr
 from PIL import Image
 
 from nucseg_jax import load_run
-from nucseg_jax.commands.predict import PredictSettings, predict
-from nucseg_jax.commands.predict_looks import look_at
+from nucseg_jax.commands.predict import PredictSettings, data_facts, predict, predict_files
+from nucseg_jax.commands.predict_looks import Grid, look_at
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import array_source
@@ -304,6 +305,50 @@ def test_a_slide_that_lies_in_several_files_is_predicted_once(
     assert [pathlib.Path(entry["input"]).name for entry in summary["images"]] == ["1.dcm", "3.dcm"]
 
 
+def test_what_was_predicted_under_other_names_or_at_another_scale_is_predicted_again(
+    finished_run, painted_image, tmp_path, capsys
+):
+    run = load_run(finished_run)
+    assert run.info == PANNUKE
+    assert run.tiles() == (256, 64)
+    assert dataclasses.replace(run, info=dataclasses.replace(PANNUKE, patch_px=96)).tiles() == (96, 48)
+    Image.fromarray(painted_image[:70, :70]).save(tmp_path / "a.png")
+
+    def tells(info) -> str:
+        predict_files(
+            dataclasses.replace(run, info=info),
+            [tmp_path / "a.png"],
+            tmp_path / "out",
+            SETTINGS,
+            batch_size=8,
+        )
+        return capsys.readouterr().out
+
+    tells(PANNUKE)
+    assert "1 image finished before" in tells(PANNUKE)
+    # A model without classes has nothing to do with their names.
+    assert "1 image finished before" in tells(dataclasses.replace(PANNUKE, classes=PANNUKE.classes[::-1]))
+    out = tells(dataclasses.replace(PANNUKE, microns_per_px=0.5))
+    assert "finished before" not in out
+    assert "taken as 0.5 microns per pixel" in out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["model_microns_per_px"], summary["images"][0]["microns_per_px"]) == (0.5, 0.5)
+
+
+def test_the_facts_that_predictions_depend_on_hold_names_and_colours_of_classes(finished_run):
+    run = load_run(finished_run)
+    recoloured = tuple(each._replace(color=(1, 2, 3)) for each in PANNUKE.classes)
+    infos = [
+        PANNUKE,
+        dataclasses.replace(PANNUKE, classes=PANNUKE.classes[::-1]),
+        dataclasses.replace(PANNUKE, classes=recoloured),
+        dataclasses.replace(PANNUKE, microns_per_px=0.5),
+    ]
+    facts = [json.dumps(data_facts(info, num_classes=6)) for info in infos]
+    assert len(set(facts)) == len(infos)
+    assert data_facts(run.info, num_classes=1) == {"model_microns_per_px": 0.25, "classes": []}
+
+
 @pytest.mark.parametrize(("power", "microns"), [(20, 0.5), (40, 0.25)])
 def test_an_objective_without_microns_is_named_and_can_set_the_scale(power, microns, tmp_path, capsys):
     path = tmp_path / "a.tif"
@@ -313,13 +358,14 @@ def test_an_objective_without_microns_is_named_and_can_set_the_scale(power, micr
     )
     for is_used in (False, True):
         settings = dataclasses.replace(SETTINGS, mpp_from_objective=is_used)
-        look_at([path], settings, {})
+        look_at([path], settings, Grid(0.25, TILE_PX, 32), {})
         out = capsys.readouterr().out
         assert (f"a.tif: {power}x, usually {microns}" in out and "--mpp_from_objective" in out) != is_used
         job = plan_job(
             path,
             open_source.open_source(path),
             microns_per_px=None,
+            model_microns_per_px=0.25,
             tile_px=TILE_PX,
             overlap_px=32,
             mpp_from_objective=is_used,

@@ -21,7 +21,7 @@ from nucseg_jax.commands.prepare import prepare
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke import build, facts, synthetic
-from nucseg_jax.data.sources.pannuke.source import SYNTHETIC_MINIMUM, DataSource
+from nucseg_jax.data.sources.settings import SYNTHETIC_MINIMUM, DataSource
 from nucseg_jax.data.store import reader
 from nucseg_jax.data.store.location import dataset_folder
 from nucseg_jax.data.store.workspace import scratch
@@ -263,7 +263,7 @@ CHILD = textwrap.dedent("""
     import pathlib, sys
     from nucseg_jax.commands.prepare import prepare
     from nucseg_jax.core.errors import UserError
-    from nucseg_jax.data.sources.pannuke.source import DataSource
+    from nucseg_jax.data.sources.settings import DataSource
     try:
         prepare(DataSource("release", pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 5, 0))
     except UserError as error:

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from nucseg_jax.commands.train import first_weights
+from nucseg_jax.commands.first_weights import first_weights
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
@@ -79,9 +79,9 @@ def test_training_starts_from_the_converted_encoder(command_line, weights, tmp_p
     experiment = read_experiment_file(folder.config)
     killed = RunFolder(tmp_path / "killed")
     (killed.checkpoints / "5.orbax-checkpoint-tmp").mkdir(parents=True)
-    assert first_weights(experiment, killed) is not None
+    assert first_weights(experiment, killed, experiment.plan()) is not None
     shutil.copytree(folder.checkpoints, killed.checkpoints, dirs_exist_ok=True)
-    assert first_weights(experiment, killed) is None
+    assert first_weights(experiment, killed, experiment.plan()) is None
 
 
 def test_unfrozen_weights_are_trained_and_a_finished_run_needs_them_no_more(command_line, weights, tmp_path):

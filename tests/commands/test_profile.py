@@ -116,7 +116,7 @@ def test_a_row_out_of_memory_says_so_and_the_sweep_goes_on(monkeypatch):
 
     config = quickstart.get_config()
     config.model.width, config.train.tile_px = 0.125, 32
-    cases = cases_of(read_experiment(config), ("synthetic",), (8, 16), ("float32",))
+    cases = cases_of(read_experiment(config), ("synthetic",), (8, 16), ("float32",), patch_px=128)
     training = [case for case in cases if case.work == "training"]
     ready = command.ready
 

@@ -4,8 +4,10 @@ import time
 import numpy as np
 import pytest
 
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading.read_run import read_run
@@ -24,8 +26,8 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         }
         assert result["loss"] == pytest.approx(result["dice_loss"] + result["l2_penalty"])
         # The table can be computed again from the per-image counts.
-        counts, patches = read_per_image(per_image_path(finished_run, name))
-        assert counts.compute() == {convention: result[convention] for convention in CONVENTIONS}
+        counts, patches = read_per_image(per_image_path(finished_run, name), PANNUKE)
+        assert scores(counts, PANNUKE) == {convention: result[convention] for convention in CONVENTIONS}
         # One of the five patches has no nucleus.
         assert result["dice_loss_with_nuclei"] == counts.mean_losses_with_nuclei()["dice_loss"]
         assert result["dice_loss_with_nuclei"] < result["dice_loss"] - 0.05
@@ -33,7 +35,7 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         levels = read_levels(calibration_path(finished_run, name))
         nucleus = counts.counts[:, 0]
         assert levels.sum(axis=0).tolist() == [nucleus[:, [1, 3]].sum(), nucleus[:, [0, 2]].sum()]
-        examples = read_examples(examples_path(finished_run, name))
+        examples = read_examples(examples_path(finished_run, name), PANNUKE)
         assert {str(reason) for reason in examples.chosen} == {"spread", "best", "worst"}
         shown = count_masks(examples.prediction, examples.truth)
         np.testing.assert_array_equal(shown, counts.counts[examples.position])

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -40,3 +41,14 @@ def test_what_is_not_understood_is_one_kind_of_error(text, reason):
 def test_everything_else_comes_back(value):
     for ascii_only in (True, False):
         assert parse_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+def test_missing_numbers_of_other_programs_are_nan_if_allowed():
+    content = b'{"a": NaN, "b": [Infinity, -Infinity, 1.5]}'
+    value = parse_json(content, allow_nan=True)
+    assert math.isnan(value["a"])
+    assert [math.isnan(each) for each in value["b"]] == [True, True, False]
+    with pytest.raises(ValueError, match="NaN is no JSON"):
+        parse_json(content)
+    with pytest.raises(ValueError, match="too large"):
+        parse_json(b"[1e999]", allow_nan=True)

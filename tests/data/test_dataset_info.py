@@ -51,6 +51,8 @@ def test_a_model_of_other_classes_is_refused(info, number):
         {"classes": (NucleusClass("a", (0, 0, 256)),)},
         {"groups": ("a", "a")},
         {"group_noun": "Group 1"},
+        {"group_noun": "fold"},
+        {"group_noun": "micro"},
         {"patch_px": 0},
         {"microns_per_px": float("nan")},
     ],

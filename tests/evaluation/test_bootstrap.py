@@ -9,6 +9,7 @@ from nucseg_jax.evaluation.bootstrap import (
     comparison,
     draws_of_each,
     mean_scores,
+    of_annotated_patches,
     pooled_dice,
 )
 from nucseg_jax.evaluation.scores import class_scores
@@ -85,7 +86,7 @@ def test_weights_and_resampled_patches_give_the_same_scores():
     for draw, of_draw in zip(rows, found.T, strict=True):
         expected = []
         for run in counts:
-            drawn = class_scores(run[draw], np.zeros(30, int))
+            drawn = class_scores(run[draw], np.zeros(30, int), group_noun="group")
             expected.append([drawn[convention][metric] for convention, metric in MEASURES])
         assert of_draw == pytest.approx(np.mean(expected, axis=0), rel=1e-12)
 
@@ -140,3 +141,20 @@ def test_without_a_nucleus_what_is_undefined_is_nan():
     scores = dict(zip(MEASURES, zip(*found, strict=True), strict=True))
     assert np.isnan(scores["micro", "dice"]).all()
     assert scores["micro", "accuracy"] == (1.0, 1.0, 1.0)
+
+
+def test_patches_that_nobody_annotated_change_no_interval():
+    rng = np.random.default_rng(3)
+    counts = rng.integers(0, 90, (2, 12, 3, 4))
+    with_void = np.insert(counts, [0, 5, 5, 5, 12, 12, 12, 12], 0, axis=1)
+    other = rng.integers(0, 90, (1, 12, 3, 4))
+    kept = of_annotated_patches([with_void, np.insert(other, [0, 5, 5, 5, 12, 12, 12, 12], 0, axis=1)])
+    for found, expected in zip(kept, (counts, other), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    of = [
+        bootstrap_intervals(
+            lambda weights, cells=cells: pooled_dice(cells, weights), patches=cells.shape[1], resamples=999
+        )
+        for cells in (counts, *of_annotated_patches([with_void]))
+    ]
+    np.testing.assert_array_equal(of[0].low, of[1].low)

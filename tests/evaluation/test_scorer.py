@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from nucseg_jax.data.patch_store import Patches
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
@@ -39,7 +40,7 @@ def test_patches_whose_outputs_are_no_numbers_are_told(classes, terms, capsys):
     step = compile_evaluation_step(model, Objective(terms), mesh)
     scorer = Scorer(step, Objective(terms), jax.jit(lambda params: jnp.zeros(())), batch_size=2, mesh=mesh)
     for rows, said in ((numbers, "2 of the 5 patches of test: "), (numbers[::2], "")):
-        data = types.SimpleNamespace(patches=patches, rows=lambda split, rows=rows: rows)
+        data = types.SimpleNamespace(patches=patches, info=PANNUKE, rows=lambda split, rows=rows: rows)
         result = scorer.score(variables, data, "test").result
         printed = capsys.readouterr().out
         assert printed.startswith(said)
@@ -65,7 +66,7 @@ def test_the_loss_is_the_weighted_terms_over_what_is_minimised_and_the_penalty(e
         step, Objective(terms), jax.jit(lambda params: jnp.float32(0.25)), batch_size=2, mesh=mesh
     )
     scored = scorer.score(
-        variables, types.SimpleNamespace(patches=patches, rows=lambda split: numbers), "test"
+        variables, types.SimpleNamespace(patches=patches, info=PANNUKE, rows=lambda split: numbers), "test"
     )
     losses, result = scored.counts.losses, scored.result
     kept = losses["dice_loss"][empty:]

@@ -6,9 +6,19 @@ import statistics
 import numpy as np
 import pytest
 
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.scores import CONVENTIONS, METRICS, scores
+from nucseg_jax.evaluation.scores import METRICS, conventions
+from nucseg_jax.evaluation.scores import scores as scores_of
 from nucseg_jax.ops.counts import count_masks
+
+CONVENTIONS = conventions(PANNUKE)
+
+
+def scores(counts: Counts, info: DatasetInfo = PANNUKE) -> dict:
+    return scores_of(counts, info)
 
 
 def split_of(cells: list, group: list[int] | None = None) -> Counts:
@@ -164,6 +174,21 @@ def test_several_classes_are_scored_each_against_the_rest():
     assert list(classes) == ["Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial"]
     assert_equal_scores(found, slow_scores([image[0] for image in cells], [0] * 11))
     assert_equal_scores(classes["Dead"], slow_scores([image[4] for image in cells], [0] * 11))
+
+
+def test_names_of_classes_and_of_the_convention_over_groups_are_the_data_sets():
+    classes = (NucleusClass("Tumour cell", (9, 8, 7)), NucleusClass("stroma", (1, 2, 3)))
+    toy = DatasetInfo("toy", classes, ("ann", "bob"), group_noun="patient")
+    cells = np.random.default_rng(0).integers(0, 50, (9, 3, 4)).tolist()
+    found = scores(split_of(cells, group=[0, 1, 1] * 3), toy)
+    assert list(found) == ["micro", "image_zero", "image_skip", "image_one", "batch8", "patient", "classes"]
+    assert list(found["classes"]) == ["Tumour cell", "stroma"]
+    assert (
+        found["classes"]["stroma"]["patient"]
+        == scores(split_of([[image[2]] for image in cells], group=[0, 1, 1] * 3))["tissue"]
+    )
+    with pytest.raises(UserError, match="num_classes is 3"):
+        scores(split_of(cells), PANNUKE)
 
 
 def test_counts_beyond_float32_and_int32_are_pooled_exactly():

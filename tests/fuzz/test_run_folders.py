@@ -14,6 +14,7 @@ from PIL import Image
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.reporting.page.document import Document, Gap
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -50,7 +51,8 @@ def runs(tmp_path_factory) -> pathlib.Path:
     """`whole` and one run for each of `SEEDS`, as an earlier version wrote them: without digests."""
     root = tmp_path_factory.mktemp("fuzz") / "runs"
     write_run(root / "whole", quality=0.8)
-    first = write_run(root / "1", {"train.seed": 1, "pretrained.path": "weights"})
+    # With a dataset.json, and the places of patches beside their counts.
+    first = write_run(root / "1", {"train.seed": 1, "pretrained.path": "weights"}, info=PANNUKE)
     write_baselines(first)
     for seed in SEEDS[1:]:
         other = shutil.copytree(first, root / str(seed))
@@ -126,12 +128,13 @@ def test_what_a_damaged_file_holds_is_read_or_named(runs, data):
         (run / name).write_bytes(data.draw(replaced(run / name)))
         outcome = ends_well("files of runs", lambda: read_run(run), folder=run)
         if isinstance(outcome, UserError):
-            assert name in ("config.json", "split.json")
+            assert name in ("config.json", "split.json", "dataset.json")
         else:
             named = {fault.split(":")[0] for fault in outcome.faults}
             # Counts and scores may contradict each other, whichever of them was damaged.
             contradictory = {f"per_image_{split}.csv" for split in ("train", "validation", "test")}
-            assert named <= {name} or (name in ("results.json", "config.json") and named <= contradictory)
+            others = ("results.json", "config.json", "dataset.json")
+            assert named <= {name} or (name in others and named <= contradictory)
 
 
 # A case takes two seconds: one that fails is told as it was drawn.
@@ -174,7 +177,7 @@ def test_no_file_of_a_recorded_run_changes_unnoticed(recorded, data):
         (run / name).write_bytes(data.draw(replaced(run / name)))
         outcome = ends_well("recorded runs", lambda: read_run(run), folder=run)
         if isinstance(outcome, UserError):
-            assert name in BY_VALUE
+            assert name in (*BY_VALUE, "dataset.json")
             assert name in str(outcome)
         elif (run / name).read_bytes() != content and name not in BY_VALUE:
             assert [fault.split(":")[0] for fault in outcome.faults] == [name]

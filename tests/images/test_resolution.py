@@ -18,11 +18,11 @@ from nucseg_jax.images.resolution import check_resolution, microns_of, model_siz
     ],
 )
 def test_an_image_within_three_percent_of_the_model_s_scale_is_taken_as_it_is(microns, size):
-    assert model_size(1000, 500, microns) == size
+    assert model_size(1000, 500, microns, model_microns_per_px=0.25) == size
 
 
 def test_the_smallest_image_keeps_a_pixel():
-    assert model_size(1, 1, 0.05) == (1, 1)
+    assert model_size(1, 1, 0.05, model_microns_per_px=0.25) == (1, 1)
 
 
 def test_pixels_that_are_two_percent_off_square_have_no_scale():
@@ -53,7 +53,16 @@ def test_capitals_are_other_units_in_symbols_and_the_same_in_names(unit, microns
 
 def test_a_scale_at_which_a_nucleus_is_a_dot_is_refused():
     for microns in (0.05, 0.25, 1.0):
-        check_resolution(microns)
+        check_resolution(microns, model_microns_per_px=0.25)
     for microns in (0.049, 1.01, 4.0, math.nan):
         with pytest.raises(UserError, match="a finer level"):
-            check_resolution(microns)
+            check_resolution(microns, model_microns_per_px=0.25)
+
+
+@pytest.mark.parametrize("model", [0.01, 0.25, 1.0, 4.0])
+def test_an_image_at_the_model_s_own_scale_can_always_be_used(model):
+    for factor in (0.975, 1.0, 1.025):
+        check_resolution(factor * model, model_microns_per_px=model)
+        assert model_size(1000, 500, factor * model, model_microns_per_px=model) == (1000, 500)
+    with pytest.raises(UserError, match=f"trained at {model:g}"):
+        check_resolution(1.1 * max(model, 1.0), model_microns_per_px=model)

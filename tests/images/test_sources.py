@@ -338,7 +338,7 @@ def test_stems_drop_the_whole_ending(tmp_path):
 
 @pytest.mark.parametrize("microns", [0.5, 0.22, 0.1])
 def test_regions_are_resampled_as_the_whole_image_is(microns, picture):
-    size = model_size(*picture.shape[:2], microns)
+    size = model_size(*picture.shape[:2], microns, model_microns_per_px=0.25)
     view = ModelView(array_source(picture), *size)
     whole = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
     height, width = size
@@ -354,7 +354,7 @@ def test_regions_are_resampled_as_the_whole_image_is(microns, picture):
 @pytest.mark.parametrize("microns", [0.25, 0.5, 0.22, 0.1])
 @pytest.mark.parametrize("begin", [0, 41])
 def test_bands_come_back_to_the_sources_grid_as_the_whole_map_does(microns, begin, picture):
-    height, width = model_size(*picture.shape[:2], microns)
+    height, width = model_size(*picture.shape[:2], microns, model_microns_per_px=0.25)
     view = ModelView(array_source(picture), height, width)
     band = np.random.default_rng(0).random((height, width, 2), np.float32)
     resampler, parts = ToSourceGrid(view, top=begin), []
@@ -376,8 +376,8 @@ def test_units_are_told_apart_by_case_where_that_matters():
 
 
 def test_scales_that_differ_little_are_taken_as_one():
-    assert model_size(100, 50, 0.2528) == (100, 50)
-    assert model_size(100, 50, 0.5) == (200, 100)
+    assert model_size(100, 50, 0.2528, model_microns_per_px=0.25) == (100, 50)
+    assert model_size(100, 50, 0.5, model_microns_per_px=0.25) == (200, 100)
 
 
 def test_sixteen_bits_are_full_range():

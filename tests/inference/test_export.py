@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.export import PLATFORMS, export_model
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
+from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.probability import foreground_probability
@@ -72,3 +73,14 @@ def test_other_models_lower_for_every_platform_in_any_size(encoder, decoder):
     program = jax.export.deserialize(bytearray(exported.data))
     assert program.platforms == PLATFORMS
     assert len({str(size) for size in program.in_avals[0].shape[:3]}) == 3
+
+
+def test_beside_the_program_stand_the_names_of_its_channels_and_the_scale_of_its_images():
+    info = DatasetInfo(
+        "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), microns_per_px=0.5
+    )
+    exported = ExportedModel(b"", "(n, 16*h, 16*w, 3)")
+    facts = export_facts(exported, info, num_classes=3)
+    assert (facts["microns_per_px"], facts["images"]) == (0.5, "uint8 RGB (n, 16*h, 16*w, 3)")
+    assert facts["channels"] == [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [4, 5, 6]}]
+    assert [each["name"] for each in export_facts(exported, info, num_classes=1)["channels"]] == ["Nucleus"]

@@ -76,7 +76,7 @@ def test_only_bands_that_read_as_they_were_written_are_resumed_from(file, intact
     """A chunk (256 rows) that is gone would read as background."""
     random = np.random.default_rng(0)
     store = ProbabilityStore.create(
-        tmp_path / "s", 700, 40, microns_per_px=0.25, has_classes=True, rule=NucleusRule()
+        tmp_path / "s", 700, 40, microns_per_px=0.25, class_names=("a", "b"), rule=NucleusRule()
     )
     ends, digests = [300, 600, 700], []
     for top, end in ((0, 300), (300, 600), (600, 700)):

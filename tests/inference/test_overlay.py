@@ -1,6 +1,7 @@
 import numpy as np
 
-from nucseg_jax.inference.geojson import CLASS_COLORS
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
+from nucseg_jax.inference.geojson import class_colors
 from nucseg_jax.inference.overlay import Overlay, rims
 
 NUCLEI = np.zeros((12, 16), np.uint32)
@@ -20,14 +21,20 @@ def test_a_rim_is_every_pixel_of_a_nucleus_with_another_beside_it():
 
 def test_lines_have_the_colour_of_their_class_wherever_the_window_begins():
     image = np.random.default_rng(0).integers(0, 200, (*NUCLEI.shape, 3), np.uint8)
-    names = list(CLASS_COLORS)
-    overlay = Overlay(*NUCLEI.shape, largest_px=100)
+    classes = (
+        NucleusClass("tumour", (1, 2, 3)),
+        NucleusClass("stroma", (4, 5, 6)),
+        NucleusClass("x", (7, 8, 9)),
+    )
+    colors = class_colors(DatasetInfo("toy", classes))
+    names = list(colors)
+    overlay = Overlay(*NUCLEI.shape, colors, largest_px=100)
     for top, bottom, first, count in ((0, 8, 1, 2), (8, 12, 3, 1)):
         overlay.add_image(image[top:bottom])
         window = {"class": np.array(names[first : first + count], object)}
         overlay.add_nuclei(NUCLEI[top:bottom], window, first=first, top=top)
     expected, rim = image.copy(), rims(NUCLEI)
     for number in (1, 2, 3):
-        expected[rim & (number == NUCLEI)] = CLASS_COLORS[names[number]]
+        expected[rim & (number == NUCLEI)] = colors[names[number]]
     # The second window does not see what is above it; nothing is there.
     np.testing.assert_array_equal(overlay.picture(), expected)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import RefusedImage, Source, array_source
 from nucseg_jax.inference.bands import Bands
 from nucseg_jax.inference.job import plan_job, resumed
@@ -62,6 +63,7 @@ def job(image: np.ndarray, microns: float | None = None, name: str = "an image")
         pathlib.Path(name),
         array_source(image),
         microns_per_px=microns,
+        model_microns_per_px=0.25,
         tile_px=TILE_PX,
         overlap_px=OVERLAP_PX,
     )
@@ -220,7 +222,7 @@ def test_what_is_predicted_is_what_is_scored(num_classes, variables):
     """One tile, so that nothing is blended: the mask and its classes, which the largest logit would not give."""
     image = noise(TILE_PX, TILE_PX)
     found = predict_job(
-        job(image), predictor(variables, num_classes=num_classes), NucleusRule(smallest_um2=0.0)
+        job(image), predictor(variables, num_classes=num_classes), NucleusRule(smallest_um2=0.0), PANNUKE
     )
     logits = jax.jit(lambda v, x: Local(num_classes).apply(v, x, train=False))(
         variables[num_classes], image[None]
@@ -237,7 +239,7 @@ def test_a_prediction_is_all_of_one_piece(variables):
     image = noise(90, 140)
     image[20:60, 20:70] = 0
     found = predict_job(
-        job(image, microns=0.5), predictor(variables, num_classes=6), NucleusRule(threshold=0.8)
+        job(image, microns=0.5), predictor(variables, num_classes=6), NucleusRule(threshold=0.8), PANNUKE
     )
     assert found.probability.shape == found.nuclei.shape == found.classes.shape == (90, 140)
     assert found.nuclei.max() == len(found.table["nucleus"]) == len(found.polygons)
@@ -253,7 +255,7 @@ def test_a_model_whose_output_is_not_a_number_is_refused(variables):
     """As background it would be an image without nuclei."""
     broken = jax.tree.map(lambda leaf: leaf * np.nan, variables)
     with pytest.raises(RefusedImage, match="an image: the model's probabilities are not numbers"):
-        predict_job(job(noise(40, 40)), predictor(broken), NucleusRule())
+        predict_job(job(noise(40, 40)), predictor(broken), NucleusRule(), PANNUKE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

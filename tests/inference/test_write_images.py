@@ -10,7 +10,8 @@ import pytest
 import zarr
 from PIL import Image
 
-from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
+from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.job import plan_job, resumed
 from nucseg_jax.inference.journal import read_journal
@@ -44,7 +45,7 @@ def image_of_squares() -> np.ndarray:
     return image
 
 
-def write(jobs, folder, channels):
+def write(jobs, folder, channels, info=PANNUKE):
     events = infer(read_events(jobs), ByColour(channels))
     return list(
         write_images(
@@ -52,29 +53,78 @@ def write(jobs, folder, channels):
             lambda job: (OutputFiles(folder, job.path.name), "key"),
             rule=NucleusRule(),
             channels=channels,
+            info=info,
         )
     )
 
 
 def job(folder, name, source=None):
     source = source or array_source(image_of_squares())
-    return plan_job(folder / name, source, microns_per_px=0.25, tile_px=64, overlap_px=16)
+    return plan_job(
+        folder / name, source, microns_per_px=0.25, model_microns_per_px=0.25, tile_px=64, overlap_px=16
+    )
 
 
 def test_classes_are_in_every_output(tmp_path):
     (summary,) = write([job(tmp_path, "a")], tmp_path, channels=5)
-    assert summary["nuclei_by_class"] == dict.fromkeys(NUCLEUS_CLASSES, 1)
+    assert summary["nuclei_by_class"] == dict.fromkeys(PANNUKE.class_names, 1)
     store = zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
     nuclei, classes = np.asarray(store["nucleus"]), np.asarray(store["class"])
     with (tmp_path / "a.nuclei.csv").open() as file:
         rows = {int(row["nucleus"]): row for row in csv.DictReader(file)}
     for number, row in rows.items():
-        assert NUCLEUS_CLASSES[classes[nuclei == number][0] - 1] == row["class"]
+        assert PANNUKE.class_names[classes[nuclei == number][0] - 1] == row["class"]
         assert float(row["area_um2"]) == 400 * 0.25**2
     features = json.loads((tmp_path / "a.geojson").read_text())["features"]
     assert sorted(feature["properties"]["classification"]["name"] for feature in features) == sorted(
-        NUCLEUS_CLASSES
+        PANNUKE.class_names
     )
+
+
+def test_names_and_colours_are_those_of_the_data_set(tmp_path):
+    classes = (NucleusClass("Tumour cell", (9, 8, 7)), NucleusClass("stroma", (1, 2, 3)))
+    toy = DatasetInfo("toy", classes, ("a", "b"), microns_per_px=0.5)
+    (summary,) = write([job(tmp_path, "a")], tmp_path, channels=2, info=toy)
+    # Of the five squares' green levels, 0, 2 and 4 are the first class.
+    assert summary["nuclei_by_class"] == {"Tumour cell": 3, "stroma": 2}
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    found = [feature["properties"]["classification"] for feature in features]
+    assert found.count({"name": "Tumour cell", "color": [9, 8, 7]}) == 3
+    assert found.count({"name": "stroma", "color": [1, 2, 3]}) == 2
+    with (tmp_path / "a.nuclei.csv").open() as file:
+        assert sorted(row["class"] for row in csv.DictReader(file)) == ["Tumour cell"] * 3 + ["stroma"] * 2
+    with Image.open(tmp_path / "a.overlay.png") as picture:
+        lines = {color for _, color in picture.convert("RGB").getcolors(10**6)}
+    assert {(9, 8, 7), (1, 2, 3)} <= lines
+    store = zarr.open_group(tmp_path / "a.probability.zarr", mode="r")
+    assert store.attrs["classes"] == ["Tumour cell", "stroma"]
+    whole = predict_job(job(tmp_path, "a"), ByColour(2), NucleusRule(), toy)
+    whole.write_geojson(tmp_path / "b.geojson")
+    again = json.loads((tmp_path / "b.geojson").read_text())["features"]
+    assert [feature["properties"]["classification"] for feature in again] == found
+    assert (whole.overlay() == np.array([9, 8, 7])).all(axis=-1).sum() == 3 * 76
+
+
+def test_the_models_grid_is_of_its_own_scale(tmp_path):
+    """What is magnified is told by the model's own microns, whatever they are."""
+    source = array_source(image_of_squares())
+    for model in (0.25, 0.5, 1.0):
+        same, coarse, unknown = (
+            plan_job(
+                tmp_path / "a",
+                source,
+                microns_per_px=microns,
+                model_microns_per_px=model,
+                tile_px=64,
+                overlap_px=16,
+            )
+            for microns in (model, model / 2, None)
+        )
+        assert (same.plan.height, same.plan.width) == (150, 170)
+        assert (coarse.plan.height, coarse.plan.width) == (75, 85)
+        assert (unknown.plan.height, unknown.resolution.microns_per_px) == (150, model)
+        assert unknown.resolution.is_unknown
+        assert not same.resolution.is_unknown
 
 
 def test_without_classes_nothing_speaks_of_them(tmp_path):
@@ -114,7 +164,7 @@ def test_nucleus_is_exactly_what_exceeds_the_threshold_also_when_resumed(tmp_pat
         np.kron(shades.reshape(22, 14), np.ones((5, 5))).astype(np.uint8)[..., None], 3, axis=-1
     )
     model, source = Shaded(channels, threshold), array_source(image)
-    found = predict_job(job(tmp_path, "a", source), model, rule)
+    found = predict_job(job(tmp_path, "a", source), model, rule, PANNUKE)
     is_nucleus = found.probability > threshold
     assert 0.05 < is_nucleus.mean() < 0.999
     np.testing.assert_array_equal(found.nuclei > 0, is_nucleus)
@@ -122,7 +172,7 @@ def test_nucleus_is_exactly_what_exceeds_the_threshold_also_when_resumed(tmp_pat
     def start(a_job, name, bands=None):
         files = OutputFiles(tmp_path, name)
         events = stopped_after(infer(read_events([a_job]), model), bands)
-        list(write_images(events, lambda job: (files, "key"), rule=rule, channels=channels))
+        list(write_images(events, lambda job: (files, "key"), rule=rule, channels=channels, info=PANNUKE))
         return files
 
     with pytest.raises(KeyboardInterrupt):
@@ -190,7 +240,9 @@ def test_a_journal_does_not_outlive_the_maps_that_it_tells_of(tmp_path):
             return event
 
         return list(
-            write_images(map(until, events), lambda job: (files, key), rule=NucleusRule(), channels=1)
+            write_images(
+                map(until, events), lambda job: (files, key), rule=NucleusRule(), channels=1, info=PANNUKE
+            )
         )
 
     for key, bands in (("x", 2), ("y", 0)):

@@ -8,11 +8,14 @@ import pytest
 
 from configs import base
 from nucseg_jax.core.files import write_json
-from nucseg_jax.data.sources.pannuke.vocabulary import TISSUES
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.data.patch_index import PatchIndex
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting import examples as reporting_examples
 from nucseg_jax.reporting.examples import Examples
@@ -32,11 +35,13 @@ PRESENCE = np.array([0.8, 0.6, 0.7, 0.35, 0.4])
 EASE = np.array([1.0, 0.8, 0.7, 0.3, 0.9])
 
 
-def split_counts(split: str, patches: int, *, seed: int, quality: float, classes: int = 1) -> Counts:
+def split_counts(
+    split: str, patches: int, *, seed: int, quality: float, classes: int = 1, groups: int = 19
+) -> Counts:
     """Counts of one model: the truth depends on the split alone, so that models meet the same patches."""
     truth, model = np.random.default_rng(len(split)), np.random.default_rng((seed, len(split)))
     nuclei = np.where(truth.random(patches) < 0.15, 0, truth.integers(1_500, 30_000, patches))
-    tissue = truth.choice([3, 5, 8, 18], patches)
+    group = truth.choice([3, 5, 8, 18], patches) % groups
     found = np.clip(quality + 0.08 * model.standard_normal(patches), 0.05, 0.99)
     tp = (found * nuclei).astype(int)
     fp = np.minimum(((1 - found) * 9_000).astype(int), PIXELS - nuclei)
@@ -45,7 +50,7 @@ def split_counts(split: str, patches: int, *, seed: int, quality: float, classes
     return Counts.from_batch(
         counts=np.concatenate([cells[:, None], of_classes], axis=1)[:, :classes],
         index=np.arange(patches),
-        group=tissue,
+        group=group,
         losses={"dice_loss": (1 - found).astype(np.float32)},
         valid=np.ones(patches, bool),
     )
@@ -60,9 +65,9 @@ def class_cells(nuclei: np.ndarray, found: np.ndarray, *, truth: np.random.Gener
     return np.stack([tp, fp, pixels - tp, PIXELS - pixels - fp], axis=-1)
 
 
-def entry(counts: Counts, penalty: float) -> dict:
+def entry(counts: Counts, penalty: float, info: DatasetInfo = PANNUKE) -> dict:
     losses = counts.mean_losses()
-    return {**counts.compute(), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
+    return {**scores(counts, info), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
 
 
 def write_calibration(path: pathlib.Path, *, seed: int) -> None:
@@ -74,7 +79,17 @@ def write_calibration(path: pathlib.Path, *, seed: int) -> None:
     write_levels(path, np.stack([total - nucleus, nucleus], axis=1))
 
 
-def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> None:
+def index_of(info: DatasetInfo | None) -> PatchIndex:
+    """Patches of the folds: of images, where the data set is not PanNuke's."""
+    fold = np.repeat(list(FOLD_SIZES), list(FOLD_SIZES.values())).astype(np.int32)
+    row = np.concatenate([np.arange(size) for size in FOLD_SIZES.values()]).astype(np.int32)
+    image = tuple("" if info is None else f"slide{number}.png" for number in fold)
+    return PatchIndex(fold, row, None, image, 256 * row, 512 * row, ("",) * len(fold))
+
+
+def write_examples(
+    path: pathlib.Path, patches: np.ndarray, *, seed: int, info: DatasetInfo | None = None
+) -> None:
     """Discs on flat tissue; what is predicted are the same discs, a little aside."""
     chosen = ["spread"] * 5 + ["best", "best", "worst", "worst"]
     position = np.array([0, 4, 9, 12, len(patches) - 1, 4, 9, 0, 12], np.int32)
@@ -89,16 +104,22 @@ def write_examples(path: pathlib.Path, patches: np.ndarray, *, seed: int) -> Non
             prediction[number] |= (rows - top - aside) ** 2 + (columns - left) ** 2 < radius**2
     image = np.full((*truth.shape, 3), (228, 190, 214), np.uint8)
     image[truth] = (110, 70, 140)
+    index = index_of(info)
+    at = index.positions(patches[position])
     kept = Examples(
         position=position,
         fold=patches[position, 0].astype(np.int32),
         row=patches[position, 1].astype(np.int32),
-        group=np.full(len(chosen), TISSUES.index("Breast"), np.int32),
+        group=np.full(len(chosen), 3 if info is None else 1, np.int32),
         chosen=np.array(chosen),
+        source=np.array([index.image[place] for place in at], np.str_),
+        top=index.top[at],
+        left=index.left[at],
         image=image,
         truth=truth,
         prediction=prediction,
         probability=np.where(prediction, 225, 12).astype(np.uint8),
+        void=np.zeros_like(truth),
     )
     reporting_examples.write_examples(path, kept)
 
@@ -111,6 +132,7 @@ def write_run(
     finished: bool = True,
     complete: bool = True,
     split_number: int = 1,
+    info: DatasetInfo | None = None,
 ) -> pathlib.Path:
     """A run folder.
 
@@ -119,7 +141,10 @@ def write_run(
       quality: share of nucleus pixels that the model finds.
       finished: with results.
       complete: with calibration, examples, inference times and other batch-norm statistics.
+      info: of the data set; None = PanNuke's, without a dataset.json, as earlier versions left it.
     """
+    described = info or PANNUKE
+    groups = len(described.groups)
     config = json.loads(base.get_config().to_json())
     fields = {"train.epochs": EPOCHS, "split.number": split_number, **(fields or {})}
     for name, value in fields.items():
@@ -133,6 +158,8 @@ def write_run(
         path / "split.json", {"digest": splits.digest, "data_digest": "d" * 64, "lists": splits.as_json()}
     )
     flags = " ".join(f"--config.{name}={value}" for name, value in fields.items())
+    if info is not None:
+        info.write(path)
     environment = {
         "python": "3.11.7",
         "jax": {"backend": "cpu", "device_kind": "cpu", "device_count": 1},
@@ -151,11 +178,13 @@ def write_run(
             values = {}
             for split in ("train", "validation"):
                 patches = len(getattr(splits, split))
-                counts = split_counts(split, patches, seed=seed, quality=at_epoch, classes=classes)
-                values[split] = entry(counts, penalty)
+                counts = split_counts(
+                    split, patches, seed=seed, quality=at_epoch, classes=classes, groups=groups
+                )
+                values[split] = entry(counts, penalty, described)
                 if split == "validation" and complete:
-                    better = split_counts(split, len(splits.validation), seed=seed, quality=at_epoch + 0.03)
-                    values[split]["batch_statistics"] = entry(better, penalty)
+                    better = split_counts(split, patches, seed=seed, quality=at_epoch + 0.03, groups=groups)
+                    values[split]["batch_statistics"] = entry(better, penalty, described)
             values["train"] = {
                 name: values["train"][name] for name in ("micro", "loss", "dice_loss", "l2_penalty")
             }
@@ -178,7 +207,14 @@ def write_run(
         ]
     write_json(path / "timing.json", timing)
     write_scores(
-        path, splits, seed=seed, quality=quality, classes=classes, penalty=penalty, complete=complete
+        path,
+        splits,
+        seed=seed,
+        quality=quality,
+        classes=classes,
+        penalty=penalty,
+        complete=complete,
+        info=info,
     )
     return path
 
@@ -192,23 +228,27 @@ def write_scores(
     classes: int,
     penalty: float,
     complete: bool,
+    info: DatasetInfo | None = None,
 ) -> None:
     """results.json and all that lies beside it."""
     results = {}
+    described = info or PANNUKE
+    groups = len(described.groups)
     for number, split in enumerate(SPLIT_NAMES):
         patches = getattr(splits, split)
         counts = split_counts(
-            split, len(patches), seed=seed, quality=quality - 0.02 * number, classes=classes
+            split, len(patches), seed=seed, quality=quality - 0.02 * number, classes=classes, groups=groups
         )
-        write_per_image(per_image_path(path, split), counts, patches)
-        results[split] = {**entry(counts, penalty), "foreground_rule": FOREGROUND_RULE}
+        table = per_image_path(path, split)
+        write_per_image(table, counts, patches, info=described, index=index_of(info))
+        results[split] = {**entry(counts, penalty, described), "foreground_rule": FOREGROUND_RULE}
         if complete:
             for name, gain in (("batch_statistics", 0.02), ("reestimated_statistics", 0.03)):
-                other = split_counts(split, len(patches), seed=seed, quality=quality + gain)
-                results[split][name] = entry(other, penalty)
+                other = split_counts(split, len(patches), seed=seed, quality=quality + gain, groups=groups)
+                results[split][name] = entry(other, penalty, described)
             write_calibration(path / f"calibration_{split}.csv", seed=seed)
             if split != "train":
-                write_examples(path / f"examples_{split}.npz", patches, seed=seed)
+                write_examples(path / f"examples_{split}.npz", patches, seed=seed, info=info)
     write_json(path / "results.json", results)
 
 
@@ -216,7 +256,7 @@ def write_baselines(run: pathlib.Path) -> None:
     """What `evaluate --baselines` leaves."""
     record = json.loads((run / "split.json").read_text())
     results = json.loads((run / "results.json").read_text())
-    baseline = split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6).compute()
+    baseline = scores(split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6), PANNUKE)
     out = run / "evaluations" / "test-dddddddd-00000000"
     out.mkdir(parents=True)
     about = {

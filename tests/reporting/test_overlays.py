@@ -127,3 +127,24 @@ def test_png_round_trip(tmp_path):
     with Image.open(path) as read:
         assert np.array_equal(np.asarray(read), picture)
     assert [p.name for p in path.parent.iterdir()] == ["picture.png"]
+
+
+def test_pixels_that_nobody_annotated_are_grey_in_truth_and_errors_and_the_others_as_without_them():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (2, 176, 176, 3), dtype=np.uint8)
+    void = np.zeros((2, 176, 176), bool)
+    void[0, :, :90] = True
+    truth, prediction = (~void & (rng.random(void.shape) < 0.5) for _ in range(2))
+    shaded = overlays.shaded(image, void)
+    np.testing.assert_array_equal(shaded[~void], image[~void])
+    assert np.abs(shaded[void].astype(int) - 128).max() <= np.ceil(0.4 * 128)
+    of_sheet = [
+        overlays.prediction_sheet(image, truth, truth * 1.0, prediction, ["a", "b"], void=each)
+        for each in (void, None, void & False)
+    ]
+    np.testing.assert_array_equal(of_sheet[1], of_sheet[2])
+    # Truth and errors of the first patch, and the legend below.
+    changed = np.argwhere((of_sheet[0] != of_sheet[1]).any(axis=-1))
+    picture = changed[changed[:, 0] < 300]
+    assert set(np.unique((picture[:, 1] - 20) // (176 + 8))) == {1, 3}
+    assert len(picture) == pytest.approx(2 * void.sum(), rel=0.05)

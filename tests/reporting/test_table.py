@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.scores import CONVENTIONS, scores
+from nucseg_jax.evaluation.scores import conventions, scores
 from nucseg_jax.reporting.table import render, results_table
 
 
@@ -15,7 +16,7 @@ def results_of(seed: int) -> dict:
         losses={"dice_loss": rng.random(20, np.float32)},
         valid=np.ones(20, bool),
     )
-    return {**scores(counts), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
+    return {**scores(counts, PANNUKE), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
 
 
 def test_columns_are_aligned_and_undefined_is_a_dash():
@@ -37,7 +38,7 @@ def test_a_row_of_another_length_is_refused():
 def test_every_score_is_shown_where_it_belongs_and_fits_the_terminal():
     results = {split: results_of(seed) for seed, split in enumerate(("train", "validation", "test"))}
     baselines = {"Otsu, hematoxylin": {"test": results_of(7)}, "all foreground": {"test": results_of(8)}}
-    lines = results_table(results, baselines).splitlines()
+    lines = results_table(results, baselines, group_noun="tissue").splitlines()
     assert max(map(len, lines)) <= 100
     headers = lines[0].split()
     found, name = {}, ""
@@ -52,23 +53,23 @@ def test_every_score_is_shown_where_it_belongs_and_fits_the_terminal():
     assert found == {
         (name, convention): {column: f"{scored[convention][column]:.4f}" for column in headers[2:]}
         for name, scored in expected.items()
-        for convention in CONVENTIONS
+        for convention in conventions(PANNUKE)
     }
     assert lines[-1].split() == ["test", "0.3212", f"{results['test']['dice_loss']:.4f}", "0.0200"]
 
 
 def test_undefined_scores_and_missing_parts():
-    empty = scores(Counts.empty())
-    shown = results_table({"test": empty})
+    empty = scores(Counts.empty(), PANNUKE)
+    shown = results_table({"test": empty}, group_noun="tissue")
     assert "None" not in shown
     assert "nan" not in shown
     assert shown.splitlines()[2].split() == ["test", "micro", *"------"]
-    assert results_table({}) == ""
+    assert results_table({}, group_noun="tissue") == ""
 
 
 def test_pooled_scores_with_other_statistics_stand_under_their_split():
     others = {"batch_statistics": results_of(1), "reestimated_statistics": results_of(2)}
-    shown = results_table({"test": {**results_of(0), **others}})
+    shown = results_table({"test": {**results_of(0), **others}}, group_noun="tissue")
     for seed, name in ((1, "each batch's statistics"), (2, "re-estimated statistics")):
         (line,) = (line for line in shown.splitlines() if name in line)
         assert "micro" in line

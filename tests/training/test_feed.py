@@ -18,7 +18,7 @@ from nucseg_jax.training.step import compile_train_steps
 
 # Of both folds, not in their order.
 ROWS = np.array([6, 0, 3])
-ORDER = dict(tile_px=32, batch_size=48, seed=5)
+ORDER = dict(patch_px=256, tile_px=32, batch_size=48, seed=5)
 # 3 patches of 64 tiles.
 SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_every_steps=0)
 

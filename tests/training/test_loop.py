@@ -6,7 +6,7 @@ import itertools
 import jax.numpy as jnp
 import pytest
 
-from nucseg_jax.core.errors import Preempted
+from nucseg_jax.core.errors import Preempted, UserError
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes, make_schedule
 
@@ -163,10 +163,28 @@ def test_a_non_finite_loss_names_its_step_and_no_later_state_is_saved(nan_at, st
 @pytest.mark.parametrize("log_every_steps", [1, 20, 1000])
 def test_the_first_line_comes_before_the_middle_of_the_first_epoch(patches, log_every_steps):
     schedule = make_schedule(
-        patches, epochs=1, tile_px=64, batch_size=4, log_every_steps=log_every_steps, checkpoint_every_steps=0
+        patches,
+        epochs=1,
+        patch_px=256,
+        tile_px=64,
+        batch_size=4,
+        log_every_steps=log_every_steps,
+        checkpoint_every_steps=0,
     )
     assert schedule.steps_per_epoch == patches * 4
     assert 1 <= schedule.log_every_steps < schedule.steps_per_epoch / 2
+
+
+@pytest.mark.parametrize(("patch_px", "most"), [(128, 262_143), (256, 65_535), (288, 51_781), (512, 16_383)])
+def test_an_epoch_of_more_pixels_than_counts_can_hold_is_refused_whatever_the_size_of_a_patch(patch_px, most):
+    options = dict(
+        epochs=1, patch_px=patch_px, tile_px=32, batch_size=8, log_every_steps=1, checkpoint_every_steps=0
+    )
+    assert make_schedule(most, **options).steps_per_epoch == most * (patch_px // 32) ** 2 // 8
+    assert most * patch_px**2 < 2**32 <= (most + 1) * patch_px**2
+    with pytest.raises(UserError, match=f"{most + 1:,} patches of {patch_px} px") as caught:
+        make_schedule(most + 1, **options)
+    assert f"at most {most:,}, " in str(caught.value)
 
 
 def test_a_log_that_may_be_undefined_is_left_out_of_a_step_and_ends_nothing():

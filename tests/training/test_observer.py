@@ -13,7 +13,7 @@ def test_a_line_shows_the_loss_over_tiles_with_nuclei_where_it_is_known():
     values = {"train": entry(dice_loss_with_nuclei=0.25), "validation": entry(dice_loss_with_nuclei=None)}
     line = epoch_line(3, 12, values, 1e-3, is_best=False)
     assert line == (
-        "epoch  3/12 | train loss 0.5000 (0.2500 with nuclei) Dice 0.7500"
+        "epoch  3/12 | train loss 0.5000 (Dice loss 0.2500 with nuclei) Dice 0.7500"
         " | validation loss 0.5000 Dice 0.7500 IoU 0.6000 | learning rate 0.001"
     )
 

@@ -30,7 +30,9 @@ def test_fields_that_may_differ_are_few():
     """They change no number: places, feeds, pictures and devices."""
     free = {f"{section}.{name}" for section, name in FIELDS if f"{section}.{name}:".startswith(FREE_FIELDS)}
     assert {name for name in free if not name.startswith("mesh.")} == {
-        "data.dir", "data.release_dir", "data.allow_duplicates", "train.log_every_steps",
+        "data.dir", "data.release_dir", "data.allow_duplicates", "data.patch_px", "data.microns_per_px",
+        "data.image_microns_per_px", "data.remainder", "split.table", "split.allow_shared_groups",
+        "train.log_every_steps",
         "train.checkpoint_every_steps", "train.feed", "train.store", "eval.overlays", "eval.compare_statistics",
         "eval.time_inference",
     }  # fmt: skip

@@ -45,6 +45,7 @@ class OpenedSource:
       patches: `patches()` gives them, in a fixed order, with memory for one image; raises UserError, which names the
         file.
       described: sentences on what was understood, for a person, such as '12 images of 1000 x 1000 px at 0.5 microns'.
+      notes: `notes()` gives sentences on what only reading the pixels brought up; complete after the last patch.
     """
 
     info: DatasetInfo
@@ -52,3 +53,4 @@ class OpenedSource:
     patch_count: int
     patches: Callable[[], Iterator[Patch]]
     described: tuple[str, ...] = ()
+    notes: Callable[[], tuple[str, ...]] = tuple

@@ -2,17 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.data.sources.pannuke import audit as audits
-from nucseg_jax.data.sources.pannuke import vocabulary
-from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.data.store.location import prepared_folder
+from nucseg_jax.data.store.layout import Example, StoredFacts
+from nucseg_jax.data.store.layouts import layout_of
+from nucseg_jax.data.store.location import dataset_folder, prepared_name
 from nucseg_jax.data.store.records import CHUNK, FoldRecords, StoredPatches
 from nucseg_jax.data.store.stored_files import require_as_written
 
@@ -44,32 +43,35 @@ def open_dataset(data_dir: pathlib.Path) -> StoredDataset:
       data_dir: the folder that `prepare` was given.
 
     Raises:
-      UserError: nothing usable was prepared there.
+      UserError: nothing usable was prepared there, or two data sets were.
     """
-    audit = audits.load(prepared_folder(data_dir))
-    info = PANNUKE if audit.has_classes else dataclasses.replace(PANNUKE, classes=())
-    sizes = {fold: audit.folds[fold].patches for fold in sorted(audit.folds)}
-    fold: np.ndarray = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
-    row: np.ndarray = np.concatenate([np.arange(size) for size in sizes.values()]).astype(np.int32)
-    nowhere: np.ndarray = np.zeros(len(fold), np.int32)
-    division = tuple(f"fold{number}" for number in fold)
-    index = PatchIndex(fold, row, None, ("",) * len(fold), nowhere, nowhere, division)
-    return StoredDataset(data_dir, info, index, audit.digest, np.zeros((0, 4), np.int32))
+    facts = read_facts(data_dir)
+    return StoredDataset(data_dir, facts.info, facts.index, facts.digest, facts.near_duplicates)
+
+
+def read_facts(data_dir: pathlib.Path) -> StoredFacts:
+    """Reads all that lies beside the records of the data set in a data folder.
+
+    Raises:
+      UserError: nothing usable was prepared there, or two data sets were.
+    """
+    name = prepared_name(data_dir)
+    return layout_of(name).read_facts(dataset_folder(data_dir, name))
 
 
 def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:
-    """Reads whole folds; 262 KB of memory a patch.
+    """Reads whole folds (stored parts); `DatasetInfo.bytes_per_patch` of memory a patch, 262 KB at 256 px.
 
     Args:
       data_dir: the folder that `prepare` was given.
-      folds: which of 1, 2, 3, in any order, each once.
+      folds: their numbers, in any order, each once.
 
     Returns:
       The patches of these folds, sorted by fold, then by index.
 
     Raises:
-      UserError: nothing was prepared there, or its files are missing, damaged or not what the audit says.
-      ValueError: `folds` is empty, holds another number or one twice.
+      UserError: nothing was prepared there, or its files are missing, damaged or not what the audit records.
+      ValueError: `folds` is empty, holds a number that there is none of, or one twice.
     """
     stored = open_folds(data_dir, folds)
     return stored.take(np.arange(len(stored.index)))
@@ -81,32 +83,41 @@ def open_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> StoredPatches:
     Args, Returns, Raises: as `read_folds`; in a data set without checksums of its files a damaged record shows when
       it is taken.
     """
-    if not folds or len(set(folds)) < len(folds) or not set(folds) <= set(vocabulary.FOLDS):
-        raise ValueError(f"folds must be some of {vocabulary.FOLDS}, each once, not {tuple(folds)}")
-    folder = prepared_folder(data_dir)
-    audit = audits.load(folder)
-    require_as_written(folder, audit.files, folds)
-    return StoredPatches(folder, {fold: audit.folds[fold].patches for fold in folds})
+    name = prepared_name(data_dir)
+    layout, folder = layout_of(name), dataset_folder(data_dir, name)
+    facts = layout.read_facts(folder)
+    sizes = facts.index.fold_sizes
+    if not folds or len(set(folds)) < len(folds) or not set(folds) <= set(sizes):
+        raise ValueError(f"folds must be some of {tuple(sizes)}, each once, not {tuple(folds)}")
+    require_as_written(folder, facts.files, folds)
+    return StoredPatches(
+        folder,
+        {fold: sizes[fold] for fold in folds},
+        patch_px=facts.info.patch_px,
+        group_feature=layout.group_feature,
+    )
 
 
 def stored_digest(folder: pathlib.Path) -> str:
     """Computes the content's digest from the records themselves, with memory for a few patches.
 
     Args:
-      folder: the data set's folder, pannuke/1.0.0.
+      folder: the data set's folder, such as pannuke/1.0.0.
 
     Returns:
-      What `Audit.digest` must be.
+      What the digest of the data set must be.
 
     Raises:
-      UserError: files are missing, damaged or do not hold what the audit says.
+      UserError: files are missing, damaged or do not hold what the audit records.
     """
-    fold_digests = []
-    for fold, fold_audit in sorted(audits.load(folder).folds.items()):
-        records = FoldRecords(folder, fold, fold_audit.patches, with_instances=True)
-        digest = audits.ContentDigest()
-        for first in range(0, fold_audit.patches, CHUNK):
-            for example in records.read(range(first, min(first + CHUNK, fold_audit.patches))):
-                digest.add(example["image"], example["label"], example["instance"], int(example["tissue"]))
-        fold_digests.append(digest.hexdigest())
-    return audits.combined_digest(fold_digests)
+    layout = layout_of(folder.parent.name)
+    facts = layout.read_facts(folder)
+    return layout.digest_of(
+        (_examples(folder, fold, size) for fold, size in facts.index.fold_sizes.items()), facts
+    )
+
+
+def _examples(folder: pathlib.Path, fold: int, size: int) -> Iterator[Example]:
+    records = FoldRecords(folder, fold, size, with_instances=True)
+    for first in range(0, size, CHUNK):
+        yield from records.read(range(first, min(first + CHUNK, size)))

@@ -13,7 +13,6 @@ import numpy as np
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.patch_store import Patches
-from nucseg_jax.data.sources.pannuke import vocabulary
 from nucseg_jax.data.store.stored_files import damaged
 
 # Records decoded at a time; what bounds the memory beside the arrays that are filled.
@@ -24,21 +23,26 @@ class StoredPatches:
     """P patches on disk, sorted by (fold, index), in memory only once they are taken.
 
     Attributes:
-      fold: int32 [P], 1..3.
-      index: int32 [P], row in the fold's release.
+      fold: int32 [P], number of the stored part; PanNuke's fold.
+      index: int32 [P], row in that part.
     """
 
-    def __init__(self, folder: pathlib.Path, fold_sizes: Mapping[int, int]):
+    def __init__(
+        self, folder: pathlib.Path, fold_sizes: Mapping[int, int], *, patch_px: int, group_feature: str
+    ):
         """Opens the files; reads no patch.
 
         Args:
-          folder: the data set's folder, pannuke/1.0.0.
+          folder: the data set's folder, such as pannuke/1.0.0.
           fold_sizes: patches of each fold to open.
+          patch_px: side of a patch.
+          group_feature: name under which records hold the position of their group.
 
         Raises:
           UserError: files are missing or damaged.
         """
         sizes = dict(sorted(fold_sizes.items()))
+        self._patch_px, self._group_feature = patch_px, group_feature
         self._folds = {fold: FoldRecords(folder, fold, size) for fold, size in sizes.items()}
         self.fold: np.ndarray = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
         self.index: np.ndarray = np.concatenate([np.arange(size) for size in sizes.values()]).astype(np.int32)
@@ -49,7 +53,7 @@ class StoredPatches:
         Raises:
           UserError: a record is damaged, or not the one that should lie there.
         """
-        N, px = len(rows), vocabulary.PATCH_PX
+        N, px = len(rows), self._patch_px
         taken = Patches(
             image=np.empty((N, px, px, 3), np.uint8),
             label=np.empty((N, px, px), np.uint8),
@@ -64,7 +68,7 @@ class StoredPatches:
                 examples = self._folds[int(fold)].read(taken.index[chunk].tolist())
                 for place, example in zip(chunk, examples, strict=True):
                     taken.image[place], taken.label[place] = example["image"], example["label"]
-                    taken.group[place] = example["tissue"]
+                    taken.group[place] = example[self._group_feature]
         return taken
 
 

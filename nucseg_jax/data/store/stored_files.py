@@ -7,7 +7,7 @@ for another whole one.
 import concurrent.futures
 import hashlib
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nucseg_jax.core.errors import UserError
 
@@ -16,9 +16,14 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     """SHA-256 in hexadecimal of every record file, by its name.
 
     Args:
-      folder: the data set's folder, pannuke/1.0.0.
+      folder: the data set's folder.
     """
-    return {path.name: _digest(path) for path in sorted(folder.glob("*.array_record*"))}
+    return digests_of(folder, [path.name for path in sorted(folder.glob("*.array_record*"))])
+
+
+def digests_of(folder: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 in hexadecimal of some files of a folder, by their names."""
+    return {name: _digest(folder / name) for name in names}
 
 
 def require_as_written(folder: pathlib.Path, written: Mapping[str, str], folds: Collection[int]) -> None:
@@ -32,7 +37,13 @@ def require_as_written(folder: pathlib.Path, written: Mapping[str, str], folds: 
     Raises:
       UserError: a file is missing, cannot be read, or was altered.
     """
-    names = [name for name in written if any(f"-fold{fold}." in name for fold in folds)]
+    require_unaltered(
+        folder, written, [name for name in written if any(f"-fold{fold}." in name for fold in folds)]
+    )
+
+
+def require_unaltered(folder: pathlib.Path, written: Mapping[str, str], names: Sequence[str]) -> None:
+    """Raises UserError unless the files of these names are as they were written; see `require_as_written`."""
     try:
         with concurrent.futures.ThreadPoolExecutor() as pool:
             found = dict(zip(names, pool.map(lambda name: _digest(folder / name), names), strict=True))
@@ -42,8 +53,8 @@ def require_as_written(folder: pathlib.Path, written: Mapping[str, str], folds: 
         if found[name] != written[name]:
             raise damaged(
                 folder,
-                f"{name} was altered after it was written: its SHA-256 is {found[name][:12]}..., and audit.json"
-                f" says {written[name][:12]}...",
+                f"{name} was altered after it was written: its SHA-256 is {found[name][:12]}..., and was"
+                f" {written[name][:12]}...",
             )
 
 

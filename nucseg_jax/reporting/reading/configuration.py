@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
-from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
+from nucseg_jax.reporting.reading.same_data import data_set_keys
 
 WEIGHTS = "pretrained.weights"
 SCRATCH = "scratch"
@@ -56,7 +58,7 @@ class Configuration:
     Attributes:
       name: model and whatever tells it from the other configurations of the report.
       model: the model's name alone.
-      paper: the paper's row it stands beside; None for other networks, narrow ones included.
+      paper: the paper's row it stands beside; None for other networks, narrow ones included, and on other data.
       runs: by seed.
       fields: values of all fields that may differ, by name.
     """
@@ -75,7 +77,7 @@ class Configuration:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cohort:
-    """Configurations on the same patches, split alike: the only ones that are compared.
+    """Configurations on one data set, split alike: the only ones that are compared.
 
     Attributes:
       split_digest, data_digest: what they share.
@@ -85,6 +87,11 @@ class Cohort:
     split_digest: str
     data_digest: str
     configurations: tuple[Configuration, ...]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Names and scale of the data set; configurations with classes name their own."""
+        return self.configurations[0].runs[0].info
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -107,19 +114,20 @@ def make_cohorts(
       free_fields: fields of a config that change no number, such as 'train.feed', and sections, such as 'mesh.'.
       later_fields: what runs did whose config is older than a field, by its name.
     """
-    ignored = {*free_fields, "train.seed", "pretrained.path"}
+    ignored = {*free_fields, "train.seed", "pretrained.path", "pretrained.run"}
     weights = weights_names(runs)
     all_fields = [
         {**comparable_fields(run, ignored, later_fields), WEIGHTS: name}
         for run, name in zip(runs, weights, strict=True)
     ]
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for number, run in enumerate(runs):
+    data_sets = data_set_keys(runs)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in range(len(runs)):
         key = json.dumps(all_fields[number], sort_keys=True)
-        groups.setdefault((run.split_digest, run.data_digest, key), []).append(number)
+        groups.setdefault((data_sets[number], key), []).append(number)
     told = _told_fields([all_fields[numbers[0]] for numbers in groups.values()])
-    cohorts: dict[tuple[str, str], list[Configuration]] = {}
-    for (split_digest, data_digest, _), numbers in groups.items():
+    cohorts: dict[str, list[Configuration]] = {}
+    for (data_set, _), numbers in groups.items():
         fields, members = all_fields[numbers[0]], [runs[number] for number in numbers]
         model = model_name(members[0])
         configuration = Configuration(
@@ -129,11 +137,11 @@ def make_cohorts(
             runs=tuple(sorted(members, key=lambda run: (str(run.seed), str(run.path)))),
             fields=fields,
         )
-        cohorts.setdefault((split_digest, data_digest), []).append(configuration)
-    made = [
-        Cohort(split_digest, data_digest, tuple(sorted(members, key=_order)))
-        for (split_digest, data_digest), members in cohorts.items()
-    ]
+        cohorts.setdefault(data_set, []).append(configuration)
+    made = []
+    for configurations in cohorts.values():
+        run = configurations[0].runs[0]
+        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(configurations, key=_order))))
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
@@ -154,7 +162,7 @@ def comparable_fields(
 
 
 def weights_names(runs: Sequence[Run]) -> list[str]:
-    """What each run's encoder started from, with a digest where one name stands for several contents."""
+    """Names of what each run started from, with a digest where one name stands for several contents."""
     contents: dict[tuple[str, str], set[str]] = {}
     for run in runs:
         digest = at(run.weights, "digest")
@@ -169,17 +177,24 @@ def weights_names(runs: Sequence[Run]) -> list[str]:
 
 
 def weights_name(run: Run) -> str:
-    """What the encoder started from: 'scratch', 'ImageNet', or the name of a file."""
+    """Returns what the model started from: 'scratch', 'ImageNet', the name of a file, or 'run NAME' of another run."""
+    started_from = at(run.config, "pretrained", "run")
+    if started_from:
+        return f"run {_last_part(started_from)}"
     path = at(run.config, "pretrained", "path")
     if not path:
         return SCRATCH
     name = at(run.weights, "source", "name")
     if not isinstance(name, str):
-        return f"weights {str(path).rstrip('/').rsplit('/', 1)[-1]}"
+        return f"weights {_last_part(path)}"
     official = {file.name for file in OFFICIAL_FILES.values()}
     if name in official or "imagenet" in name.lower():
         return "ImageNet"
     return f"weights {name}"
+
+
+def _last_part(path: Any) -> str:
+    return str(path).rstrip("/").rsplit("/", 1)[-1]
 
 
 def model_name(run: Run) -> str:
@@ -212,10 +227,11 @@ def encoder_name(encoder: str) -> str:
 
 
 def paper_model(run: Run) -> PaperModel | None:
-    """The paper's model with this network, layer for layer."""
+    """The paper's model with this network, layer for layer; None on other data than the paper's."""
     model = run.config["model"]
     if (
-        model.get("width", 1) != 1
+        run.info.name != DATA_SET
+        or model.get("width", 1) != 1
         or model.get("encoder_depths")
         or model.get("num_classes", 1) != 1
         or model.get("output_stride", 16) != 16

@@ -10,6 +10,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import expand_user
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
+from nucseg_jax.reporting.reading.same_data import data_set_keys
 from nucseg_jax.training.run_folder import RunFolder
 
 RESULTS, METRICS = "results.json", "metrics.jsonl"
@@ -98,7 +99,7 @@ def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, .
 
 def _are_copies(run: Run, other: Run) -> bool:
     """Whether two folders tell of one run: by their scores, or by their epochs where results.json is damaged."""
-    if not _agree(run.config, other.config) or run.split_digest != other.split_digest:
+    if not _agree(run.config, other.config) or len(set(data_set_keys([run, other]))) > 1:
         return False
     if run.results is not None and other.results is not None:
         # A damaged metrics.jsonl has no epochs, one that was cut off the first of them.

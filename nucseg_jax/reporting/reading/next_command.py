@@ -24,6 +24,7 @@ _OF_THE_MODEL = (
     "model.encoder_depths",
     "loss.l2",
     "pretrained.path",
+    "pretrained.run",
     "train.seed",
 )
 

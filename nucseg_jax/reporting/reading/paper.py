@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 CITATION = "Koishiyeva et al. (2024)"
 DEVICE = "one V100"
+# Its numbers stand beside runs on this data set alone.
+DATA_SET = "PanNuke"
 # Section 3: how it trained.
 PROTOCOL = "120 epochs of whole 256 px patches, batch 8, learning rate 0.0001"
 

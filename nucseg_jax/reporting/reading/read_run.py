@@ -1,8 +1,8 @@
 """Reads a run folder: whatever is whole, and in words whatever is not.
 
-Only `config.json` and `split.json` are needed. Any other file may be absent (an unfinished run, an older one),
-damaged, or altered since the run's record was written; the first leaves None or nothing, the others a sentence in
-`faults` as well.
+Only `config.json`, `split.json` and, where the run recorded one, `dataset.json` are needed. Any other file may be
+absent (an unfinished run, an older one), damaged, or altered since the run's record was written; the first leaves None
+or nothing, the others a sentence in `faults` as well.
 """
 
 import dataclasses
@@ -16,10 +16,12 @@ import numpy as np
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import require_regular_file
 from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.evaluation.scores import scores as compute_scores
 from nucseg_jax.reporting.examples import examples_path
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
@@ -53,18 +55,20 @@ def read_run(path: pathlib.Path) -> Run:
     if newest is not None:
         newest.require_config(folder.config, config)
     splits, record = folder.read_splits()
+    info = folder.read_info()
     files = _Files(path)
     final = files.read(path, lambda _: final_record(folder), None)
     if final is not None:
         final.require_config(folder.config, config)
         final.require_data(folder.split, splits.digest, record["data_digest"])
+        final.require_presence(folder.dataset)
         files.record = final
     elif not folder.results.exists():
         files.record = newest
     counts = {
         split: files.read(
             per_image_path(path, split),
-            _counts_of(getattr(splits, split), at(config, "model", "num_classes")),
+            _counts_of(getattr(splits, split), info, at(config, "model", "num_classes")),
             None,
         )
         for split in SPLIT_NAMES
@@ -76,7 +80,7 @@ def read_run(path: pathlib.Path) -> Run:
     scores = {} if files.record is None else files.record.scores
 
     def own_evaluations(file: pathlib.Path) -> tuple[Evaluation, ...]:
-        found = read_evaluations(file, path)
+        found = read_evaluations(file, path, info)
         for evaluation in found:
             require_own(evaluation, scores)
         return found
@@ -86,19 +90,20 @@ def read_run(path: pathlib.Path) -> Run:
         for file in sorted(path.glob("evaluations/*/results.json"))
         for evaluation in files.read(file, own_evaluations, nothing)
     ]
-    results = files.read(folder.results, lambda file: checked_results(read_json(file)), None)
+    results = files.read(folder.results, lambda file: checked_results(read_json(file), info), None)
     for split in SPLIT_NAMES:
         # Read when they are drawn.
         files.read(examples_path(path, split), lambda _: None, None)
     run = Run(
         path=path,
         config=config,
+        info=info,
         split_digest=splits.digest,
         data_digest=str(record["data_digest"]),
         sizes={split: len(getattr(splits, split)) for split in SPLIT_NAMES},
         environment=files.read(folder.environment, read_environment, {}),
         weights=files.read(folder.pretrained, read_object, None),
-        epochs=files.read(folder.metrics, read_epochs, ()),
+        epochs=files.read(folder.metrics, lambda file: read_epochs(file, info), ()),
         results=results,
         timing=files.read(folder.timing, read_timing, {}),
         counts={split: found for split, found in counts.items() if found is not None},
@@ -155,11 +160,13 @@ class _Files:
             record.require_file(file, may_be_longer=not is_finished and file.suffix == ".jsonl")
 
 
-def _counts_of(patches: np.ndarray, classes: int | None) -> Callable[[pathlib.Path], Counts | None]:
-    """A reader of per-image counts that wants them to be of these patches, in this order, and so many classes."""
+def _counts_of(
+    patches: np.ndarray, info: DatasetInfo, classes: int | None
+) -> Callable[[pathlib.Path], Counts | None]:
+    """Makes a reader of per-image counts that requires these patches, in this order, and so many classes."""
 
     def read(file: pathlib.Path) -> Counts | None:
-        found, listed = read_per_image(file)
+        found, listed = read_per_image(file, info)
         if not np.array_equal(listed, patches):
             raise ValueError(f"its {len(listed)} patches are not the {len(patches)} of split.json")
         counted = found.counts.shape[1]
@@ -188,7 +195,7 @@ def contradictions(run: Run) -> list[str]:
         return []
     faults = []
     for split, counts in run.counts.items():
-        computed = {**counts.compute(), **counts.mean_losses()}
+        computed = {**compute_scores(counts, run.info), **counts.mean_losses()}
         if _differ(computed, run.results[split]):
             faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
     return faults

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
 
 Entry = Mapping[str, Any]
@@ -39,6 +40,7 @@ class Run:
     Attributes:
       path: as it was given.
       config: {section: {field: value}}.
+      info: of the data set: names of classes and groups, scale.
       split_digest, data_digest: equal in runs that can be compared.
       sizes: patches by split.
       environment: of the first start; empty if unknown.
@@ -55,6 +57,7 @@ class Run:
 
     path: pathlib.Path
     config: Mapping[str, Mapping[str, Any]]
+    info: DatasetInfo
     split_digest: str
     data_digest: str
     sizes: Mapping[str, int]

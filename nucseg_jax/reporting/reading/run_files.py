@@ -10,8 +10,9 @@ from typing import Any
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.seal import SEAL, file_digest, unsealed
 from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
-from nucseg_jax.evaluation.scores import CONVENTIONS
+from nucseg_jax.evaluation.scores import conventions
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, at
 from nucseg_jax.reporting.table import OTHER_STATISTICS
 from nucseg_jax.training.record import read_metrics
@@ -69,7 +70,7 @@ def read_environment(file: pathlib.Path) -> Entry:
     return environment
 
 
-def checked_results(value: Any) -> Entry:
+def checked_results(value: Any, info: DatasetInfo) -> Entry:
     """The value, if it is shaped as results.json is.
 
     Raises:
@@ -78,11 +79,11 @@ def checked_results(value: Any) -> Entry:
     if not isinstance(value, Mapping) or not value.keys() >= set(SPLIT_NAMES):
         raise ValueError(f"not the scores of {', '.join(SPLIT_NAMES)}")
     for split in SPLIT_NAMES:
-        _check_entry(value[split], split)
+        _check_entry(value[split], split, info)
     return value
 
 
-def read_epochs(file: pathlib.Path) -> tuple[Entry, ...]:
+def read_epochs(file: pathlib.Path, info: DatasetInfo) -> tuple[Entry, ...]:
     """The epoch lines of metrics.jsonl, by epoch.
 
     Raises:
@@ -94,7 +95,7 @@ def read_epochs(file: pathlib.Path) -> tuple[Entry, ...]:
         if type(epoch) is not int or not 1 <= epoch <= _MOST_EPOCHS:
             raise ValueError("an epoch line without its epoch")
         for name in ("train", "validation"):
-            _check_entry(line.get(name), name)
+            _check_entry(line.get(name), name, info)
     if len({line["epoch"] for line in lines}) < len(lines):
         raise ValueError("an epoch has two lines")
     return tuple(sorted(lines, key=lambda line: line["epoch"]))
@@ -119,7 +120,7 @@ def read_timing(file: pathlib.Path) -> Entry:
     return timing
 
 
-def read_evaluations(file: pathlib.Path, run: pathlib.Path) -> tuple[Evaluation, ...]:
+def read_evaluations(file: pathlib.Path, run: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation, ...]:
     """What one results.json below evaluations/ says of each split.
 
     Raises:
@@ -139,11 +140,11 @@ def read_evaluations(file: pathlib.Path, run: pathlib.Path) -> tuple[Evaluation,
     for split in SPLIT_NAMES:
         if split not in value:
             continue
-        _check_entry(value[split], split)
+        _check_entry(value[split], split, info)
         baselines = value.get("baselines") or {}
         of_split = {name: at(scores, split) for name, scores in baselines.items() if at(scores, split)}
         for name, entry in of_split.items():
-            _check_entry(entry, name)
+            _check_entry(entry, name, info)
         found.append(Evaluation(str(file.relative_to(run)), split, value[split], of_split, about))
     return tuple(found)
 
@@ -170,12 +171,12 @@ def read_config(file: pathlib.Path) -> Mapping[str, Mapping[str, Any]]:
     return config
 
 
-def _check_entry(entry: Any, name: str) -> None:
+def _check_entry(entry: Any, name: str, info: DatasetInfo) -> None:
     """Raises ValueError unless an entry holds mappings of numbers under the names of conventions."""
     if not isinstance(entry, Mapping):
         raise ValueError(f"the scores of {name} are no object")
     for key, value in entry.items():
-        if key in CONVENTIONS:
+        if key in conventions(info):
             if not isinstance(value, Mapping) or not all(_is_number(score, 0, 1) for score in value.values()):
                 raise ValueError(f"{name}, {key}: not a table of scores from 0 to 1")
         elif (key == "l2_penalty" or key.endswith(("loss", "_with_nuclei"))) and not _is_number(
@@ -183,12 +184,12 @@ def _check_entry(entry: Any, name: str) -> None:
         ):
             raise ValueError(f"{name}, {key}: {str(value)[:40]!r} is no number")
         elif key in OTHER_STATISTICS:
-            _check_entry(value, f"{name}, {key}")
+            _check_entry(value, f"{name}, {key}", info)
         elif key == "classes":
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name}, {key}: no object")
             for class_name, of_class in value.items():
-                _check_entry(of_class, f"{name}, {class_name}")
+                _check_entry(of_class, f"{name}, {class_name}", info)
     if "micro" not in entry:
         raise ValueError(f"the scores of {name} have no convention 'micro'")
 

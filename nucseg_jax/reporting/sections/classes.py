@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure as Chart
 
-from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, pooled_dice
-from nucseg_jax.evaluation.per_image import class_names
+from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, of_annotated_patches, pooled_dice
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
@@ -26,7 +25,17 @@ from nucseg_jax.reporting.sections.cells import (
     sample_deviation,
 )
 from nucseg_jax.reporting.sections.comparison import LEVEL, counted_runs
-from nucseg_jax.reporting.sections.drawing import FAINT, INK, LOOKS, MOST_LINES, chart, chunks, wrapped
+from nucseg_jax.reporting.sections.drawing import (
+    FAINT,
+    INK,
+    LABEL_IN,
+    LOOKS,
+    MOST_LINES,
+    chart,
+    chunks,
+    fitted,
+    wrapped,
+)
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
@@ -40,12 +49,14 @@ class ClassScores(NamedTuple):
 
     Attributes:
       name: as the columns of the counts are called.
+      label: as people write it.
       patches: how many have the class in truth.
       values: {metric: one value a run}, from the counts pooled over the split; None for 0/0.
       low, high: of the interval of the mean Dice over patches; NaN where it has none.
     """
 
     name: str
+    label: str
     patches: int
     values: Mapping[str, Sequence[float | None]]
     low: float
@@ -95,9 +106,9 @@ def scores_by_class(
     if not counted:
         return {}
     # [runs, patches, classes, 4] each.
-    cells = [
-        np.stack([run.counts[split].counts for run in runs]).astype(np.int64) for runs in counted.values()
-    ]
+    cells = of_annotated_patches(
+        [np.stack([run.counts[split].counts for run in runs]).astype(np.int64) for runs in counted.values()]
+    )
     found = bootstrap_intervals(
         lambda weights: np.concatenate([pooled_dice(counts, weights) for counts in cells]),
         patches=cells[0].shape[1],
@@ -110,6 +121,7 @@ def scores_by_class(
         scores[configuration] = [
             ClassScores(
                 name,
+                label,
                 int((truth[:, number] > 0).sum()),
                 {
                     metric: [defined(value) for value in pooled[metric][:, number].tolist()]
@@ -117,9 +129,15 @@ def scores_by_class(
                 },
                 *next(limits),
             )
-            for number, name in enumerate(class_names(counts.shape[2]))
+            for number, (name, label) in enumerate(_names(configuration, counts.shape[2]))
         ]
     return scores
+
+
+def _names(configuration: Configuration, classes: int) -> list[tuple[str, str]]:
+    """Names of the counted classes in columns, and as people write them."""
+    info = configuration.finished[0].info
+    return list(zip(info.counted_names(classes), ("Nucleus", *info.class_names), strict=False))
 
 
 def _numbers(by_split: Mapping[str, Mapping[Configuration, Sequence[ClassScores]]]) -> Numbers:
@@ -158,7 +176,7 @@ def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], num
     rows = tuple(
         (
             configuration.name if number == 0 else "",
-            each.name.capitalize(),
+            each.label,
             str(each.patches),
             over_runs(each.values["dice"]),
             interval(each.low, each.high),
@@ -228,7 +246,9 @@ def _draw(figure: Chart, scores: Mapping[Configuration, Sequence[ClassScores]]) 
             if np.isfinite([each.low, each.high]).all():
                 axes.plot([each.low, each.high], [y, y], color=INK, lw=1.2, marker="|", markersize=6)
             axes.text(1.015, y, f"{dice:.3f}", va="center_baseline", fontsize=9)
-    axes.set_yticks(middles, [f"{each.name.capitalize()} ({each.patches})" for each in classes])
+    axes.set_yticks(
+        middles, [f"{fitted(each.label, width_in=LABEL_IN)} ({each.patches})" for each in classes]
+    )
     axes.set_ylim(middles[-1] + len(scores) / 2 + 0.2, -len(scores) / 2 - 0.2)
     axes.set_xlim(0, 1)
     axes.set_xticks(np.linspace(0, 1, 6))

@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nucseg_jax.evaluation.bootstrap import CONFIDENCE, MEASURES, Intervals, bootstrap_intervals, comparison
+from nucseg_jax.evaluation.bootstrap import (
+    CONFIDENCE,
+    MEASURES,
+    Intervals,
+    bootstrap_intervals,
+    comparison,
+    of_annotated_patches,
+)
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.part import Part
@@ -46,9 +53,9 @@ def compare(configurations: Sequence[Configuration]) -> Compared | None:
         return None
     number = len(counted)
     pairs = choose_pairs([configuration.model for configuration, _ in counted])
-    cells = [
-        np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]).astype(np.int64) for _, runs in counted
-    ]
+    cells = of_annotated_patches(
+        [np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]).astype(np.int64) for _, runs in counted]
+    )
     found = bootstrap_intervals(comparison(cells, pairs), patches=cells[0].shape[1])
     rows = Intervals(*(values.reshape(-1, len(MEASURES)) for values in found))
     return Compared(

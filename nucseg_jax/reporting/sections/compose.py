@@ -20,6 +20,7 @@ from nucseg_jax.reporting.sections.calibration import calibration_blocks
 from nucseg_jax.reporting.sections.classes import classes_blocks
 from nucseg_jax.reporting.sections.curves import curves_blocks
 from nucseg_jax.reporting.sections.density import density_blocks
+from nucseg_jax.reporting.sections.groups import groups_blocks
 from nucseg_jax.reporting.sections.head import describe_cohort, head_blocks
 from nucseg_jax.reporting.sections.intervals import intervals_blocks
 from nucseg_jax.reporting.sections.part import Part
@@ -27,14 +28,13 @@ from nucseg_jax.reporting.sections.pictures import pictures_blocks
 from nucseg_jax.reporting.sections.scores import scores_blocks
 from nucseg_jax.reporting.sections.table_1 import table_1_blocks
 from nucseg_jax.reporting.sections.times import times_blocks
-from nucseg_jax.reporting.sections.tissues import tissues_blocks
 
 TITLE = "Nuclei segmentation with U-Net and DeepLabV3+: report"
 _OF_THE_PAPER = (scores_blocks, times_blocks, curves_blocks, pictures_blocks, bars_blocks)
 _BEYOND = (
     intervals_blocks,
     classes_blocks,
-    tissues_blocks,
+    groups_blocks,
     density_blocks,
     calibration_blocks,
     batch_norm_blocks,

@@ -39,6 +39,7 @@ class Class(NamedTuple):
 def density_classes(counts: Counts) -> list[Class]:
     """One row a class of `EDGES`."""
     cells: np.ndarray = counts.counts[:, 0].astype(np.int64)
+    cells = cells[cells.any(axis=1)]
     pixels = cells.sum(axis=1)
     density = (cells[:, 0] + cells[:, 2]) / pixels
     # Class k holds EDGES[k-1] < density <= EDGES[k].

@@ -4,6 +4,7 @@ Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart; 
 they say. Figures are made without pyplot, so that nothing is kept between them.
 """
 
+import functools
 import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +27,8 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
 INK = "#1c1c22"
 FAINT = "#6a6a75"
 WIDTH_IN = 6.4
+# Of a name beside an axis; a longer one leaves no place for what is drawn.
+LABEL_IN = 2.0
 # More lines than this in one chart cannot be told apart.
 MOST_LINES = 6
 _STYLE: dict[Any, Any] = {
@@ -130,17 +133,40 @@ def panel_rows(number: int, *, columns: int = 2) -> int:
 
 def wrapped(text: str, *, width_in: float, size_pt: float = 10, bold: bool = False) -> str:
     """The text with line breaks, so that it fits a width."""
-    # Of DejaVu Sans, which matplotlib brings along: glyphs are wider than those of most fonts.
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    font = ImageFont.truetype(f"{mpl.get_data_path()}/fonts/ttf/{name}", 100)
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(longer) / 100 * size_pt / 72 <= width_in:
+        if lines and _length_in(longer, size_pt, bold) <= width_in:
             lines[-1] = longer
         else:
             lines.append(word)
     return "\n".join(lines)
+
+
+def fitted(text: str, *, width_in: float, size_pt: float = 9) -> str:
+    """The text, or as much of its two ends as fits a width: names of files differ at either.
+
+    >>> fitted("x" * 200, width_in=0.5, size_pt=9)
+    'xxx…xx'
+    """
+    if _length_in(text, size_pt) <= width_in:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        shorter = f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+        if _length_in(shorter, size_pt) <= width_in:
+            return shorter
+    return "…"
+
+
+def _length_in(text: str, size_pt: float, bold: bool = False) -> float:
+    # Of DejaVu Sans, which matplotlib brings along: glyphs are wider than those of most fonts.
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return float(_font(name).getlength(text)) / 100 * size_pt / 72
+
+
+@functools.cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(f"{mpl.get_data_path()}/fonts/ttf/{name}", 100)
 
 
 def legend_below(figure: Chart, source: Axes, *, columns: int) -> None:

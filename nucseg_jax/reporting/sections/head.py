@@ -15,7 +15,7 @@ from nucseg_jax.reporting.page.document import (
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
 from nucseg_jax.reporting.reading.find import Found
-from nucseg_jax.reporting.reading.paper import PROTOCOL
+from nucseg_jax.reporting.reading.paper import DATA_SET, PROTOCOL
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.training.run_record import UNCHECKED
 
@@ -109,21 +109,24 @@ def describe_cohort(cohort: Cohort) -> str:
     sizes = f"{run.sizes['train']:,} / {run.sizes['validation']:,} / {run.sizes['test']:,}"
     source = at(run.config, "data", "source")
     data = {
-        "synthetic": "painted patches (no tissue: a trial of the machinery)",
-        "release": "patches of a release folder",
+        "synthetic": "Painted patches (no tissue: a trial of the machinery)",
+        "release": "Patches of a release folder",
         "download": "PanNuke as published",
-    }.get(str(source), "patches of unknown source")
+    }.get(str(source), "Patches of unknown source")
+    if run.info.name != DATA_SET:
+        data = f"{run.info.name}, patches of {run.info.patch_px} px at {run.info.microns_per_px:g} microns per pixel"
     protocol = at(run.config, "split", "protocol")
-    number = f" {at(run.config, 'split', 'number')}" if protocol == "official" else ""
+    number = "" if protocol == "paper" else f" {at(run.config, 'split', 'number')}"
     anew = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
     statistics = (
         " All scores are with batch-norm statistics estimated anew on training tiles." if anew else ""
     )
     caution = " by patch at random, so that slides may fall on both sides" if protocol == "paper" else ""
+    papers = f" (the paper: {PROTOCOL})" if run.info.name == DATA_SET else ""
     return (
-        f"{data[0].upper()}{data[1:]}; {protocol} split{number}{caution}; {sizes} patches to train, validate"
+        f"{data}; {protocol} split{number}{caution}; {sizes} patches to train, validate"
         f" and test. Data `{cohort.data_digest[:_DIGEST]}`, split `{cohort.split_digest[:_DIGEST]}`. Training:"
-        f" {_protocol(cohort)} (the paper: {PROTOCOL}).{statistics}"
+        f" {_protocol(cohort)}{papers}.{statistics}"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.reporting.reading.configuration import SCRATCH, Cohort, weights_name
-from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +23,15 @@ class Part:
     paper_configs: Mapping[str, Mapping[str, Any]]
 
     @property
+    def papers(self) -> tuple[PaperModel, ...]:
+        """The paper's models, in the order of Table 1; none on other data than the paper's."""
+        return PAPER_MODELS if self.cohort.info.name == DATA_SET else ()
+
+    @property
     def not_run(self) -> tuple[PaperModel, ...]:
         """The paper's models that no finished run of the cohort has."""
         present = {configuration.paper for configuration in self.cohort.scored}
-        return tuple(paper for paper in PAPER_MODELS if paper not in present)
+        return tuple(paper for paper in self.papers if paper not in present)
 
     @property
     def from_scratch_alone(self) -> tuple[PaperModel, ...]:
@@ -34,7 +39,7 @@ class Part:
         weights: dict[PaperModel | None, set[str]] = {}
         for configuration in self.cohort.scored:
             weights.setdefault(configuration.paper, set()).update(map(weights_name, configuration.runs))
-        return tuple(paper for paper in PAPER_MODELS if weights.get(paper) == {SCRATCH})
+        return tuple(paper for paper in self.papers if weights.get(paper) == {SCRATCH})
 
     def file(self, stem: str) -> str:
         """The name of a table or figure, without ending."""

@@ -24,9 +24,11 @@ from nucseg_jax.reporting.overlays import (
     MISSING,
     PREDICTION_LINE,
     TRUTH_LINE,
+    VOID_LEGEND,
     error_overlay,
     outline_overlay,
     prediction_sheet,
+    shaded,
 )
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading import next_command
@@ -53,6 +55,10 @@ class Pictured(NamedTuple):
     configuration: Configuration
     run: Run
     examples: Examples
+
+    def name(self, number: int) -> str:
+        """Names one of its patches."""
+        return self.examples.name(number, self.run.info)
 
     @property
     def heading(self) -> str:
@@ -107,7 +113,7 @@ def _pictured(part: Part) -> tuple[list[Pictured], list[Block]]:
             if not path.exists() or run.is_damaged(path.name):
                 continue
             try:
-                examples = read_examples(path)
+                examples = read_examples(path, run.info)
             except UserError as error:
                 gaps.append(Gap(str(error)))
                 continue
@@ -172,12 +178,12 @@ def _sheet(
     legend: Sequence[tuple[str, tuple[int, int, int]]],
 ) -> Figure:
     """Patches downwards; the tissue, then each model's overlay to the right."""
-    rows, captions, words = [], [], []
+    rows, captions, words, has_void = [], [], [], False
     numbers: list[tuple[Value, ...]] = []
     for position in positions:
-        of_runs = [(each.examples, each.examples.at_position(position)) for each in pictured]
-        examples, number = next((kept, number) for kept, number in of_runs if number is not None)
-        pictures, texts = [examples.image[number]], [examples.name(number)]
+        of_runs = [(each, each.examples.at_position(position)) for each in pictured]
+        first, number = next((each, number) for each, number in of_runs if number is not None)
+        pictures, texts = [first.examples.image[number]], [first.name(number)]
         for each in pictured:
             own = each.examples.at_position(position)
             if own is None:
@@ -185,21 +191,25 @@ def _sheet(
                 texts.append("not kept by this run")
                 continue
             examples = each.examples
-            pictures.append(overlay(examples.image[own], examples.truth[own], examples.prediction[own]))
+            drawn = overlay(examples.image[own], examples.truth[own], examples.prediction[own])
+            pictures.append(shaded(drawn, examples.void[own]))
+            has_void = has_void or bool(examples.void[own].any())
             dice = examples.dice(own)
-            texts.append(f"Dice {decimal(dice, 3)}" if dice is not None else "no nucleus, none predicted")
+            nothing = "not annotated" if examples.void[own].all() else "no nucleus, none predicted"
+            texts.append(f"Dice {decimal(dice, 3)}" if dice is not None else nothing)
             numbers.append(_example_row(each, own))
-            words.append(f"{examples.name(own)}: {each.heading} {texts[-1]}")
+            words.append(f"{each.name(own)}: {each.heading} {texts[-1]}")
         rows.append(pictures)
         captions.append(texts)
     headings = ["tissue", *(each.heading for each in pictured)]
+    legend = (*legend, *VOID_LEGEND) if has_void else legend
     sheet = contact_sheet(rows, headings=headings, captions=captions, legend=legend)
     return Figure(
         name,
         caption,
         f"{caption} {'; '.join(words)}.",
         _png(sheet),
-        Numbers(_COLUMNS, tuple(numbers)),
+        _numbers(numbers),
         is_photograph=True,
     )
 
@@ -215,13 +225,14 @@ def _best_and_worst(name: str, each: Pictured) -> Figure:
         examples.truth[numbers],
         examples.probability[numbers] / 255.0,
         examples.prediction[numbers],
-        [f"{reason}: {examples.name(number)}" for reason, number in chosen],
+        [f"{reason}: {each.name(number)}" for reason, number in chosen],
+        void=examples.void[numbers],
     )
     caption = (
         f"{each.heading}: the test patches with the highest and the lowest Dice among those that have nuclei."
     )
     words = "; ".join(
-        f"{reason}, {examples.name(number)}, Dice {decimal(examples.dice(number), 3)}"
+        f"{reason}, {each.name(number)}, Dice {decimal(examples.dice(number), 3)}"
         for reason, number in chosen
     )
     return Figure(
@@ -229,7 +240,7 @@ def _best_and_worst(name: str, each: Pictured) -> Figure:
         caption,
         f"{caption} {words}.",
         _png(sheet),
-        Numbers(_COLUMNS, tuple(_example_row(each, number) for number in numbers)),
+        _numbers([_example_row(each, number) for number in numbers]),
         is_photograph=True,
     )
 
@@ -248,7 +259,11 @@ _COLUMNS = (
     "extra_pixels",
     "missing_pixels",
     "boxes_top_left_side_wrong",
+    "image",
+    "top",
+    "left",
 )
+_PLACES = 3
 
 
 def _example_row(each: Pictured, number: int) -> tuple[Value, ...]:
@@ -269,7 +284,17 @@ def _example_row(each: Pictured, number: int) -> tuple[Value, ...]:
         int((prediction & ~truth).sum()),
         int((truth & ~prediction).sum()),
         "; ".join(" ".join(map(str, window)) for window in windows),
+        str(examples.source[number]),
+        int(examples.top[number]),
+        int(examples.left[number]),
     )
+
+
+def _numbers(rows: Sequence[tuple[Value, ...]]) -> Numbers:
+    """The numbers of patches; without the columns of places where no patch has one."""
+    if any(row[-_PLACES] for row in rows):
+        return Numbers(_COLUMNS, tuple(rows))
+    return Numbers(_COLUMNS[:-_PLACES], tuple(row[:-_PLACES] for row in rows))
 
 
 def _png(sheet: np.ndarray) -> bytes:

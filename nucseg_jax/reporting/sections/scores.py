@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.evaluation.scores import CONVENTIONS, METRICS
+from nucseg_jax.evaluation.scores import METRICS, conventions
 from nucseg_jax.reporting.page.document import (
     NOT_IN_OUR_COPY,
     NOT_RUN,
@@ -17,7 +17,7 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.paper import CITATION, PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.paper import CITATION, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import (
     METRIC_NAMES,
@@ -193,21 +193,23 @@ def references(rows: Sequence[Sequence[str]]) -> frozenset[int]:
 
 def _papers(part: Part) -> list[PaperModel]:
     present = {configuration.paper for configuration in part.cohort.scored}
-    return [paper for paper in PAPER_MODELS if paper in present or paper in part.not_run]
+    return [paper for paper in part.papers if paper in present or paper in part.not_run]
 
 
 def _conventions_table(part: Part, split: str) -> list[Block]:
     shown: list[tuple[str, ...]] = []
     numbers: list[tuple[Value, ...]] = []
     metrics = [metric for metric in METRICS if metric != _TWO_CLASS] + [_TWO_CLASS]
+    noun = part.cohort.info.group_noun
+    names = conventions(part.cohort.info)
     for configuration in part.cohort.scored:
-        for convention in CONVENTIONS:
+        for convention in names:
             values = {
                 metric: [run.score(split, convention, metric) for run in configuration.finished]
                 for metric in metrics
             }
             cells = (over_runs(values[metric]) for metric in metrics)
-            shown.append((configuration.name if convention == CONVENTIONS[0] else "", convention, *cells))
+            shown.append((configuration.name if convention == names[0] else "", convention, *cells))
             numbers += _results_numbers(configuration, split, convention, values)
     if not shown:
         return []
@@ -218,8 +220,8 @@ def _conventions_table(part: Part, split: str) -> list[Block]:
             f"Table {number}, {SPLIT_WORDS[split]}, in every convention, of the checkpoint with the highest micro"
             " Dice in validation: mean over runs ± sample standard deviation over them (one run stands alone)."
             " `micro` pools the split; `image_zero`, `image_skip` and `image_one` average over patches and differ"
-            " in what a patch without a nucleus is worth; `batch8` pools groups of 8; `tissue` averages"
-            " `image_skip` over tissues. Columns of one convention are comparable, rows of different ones are not.",
+            f" in what a patch without a nucleus is worth; `batch8` pools groups of 8; `{noun}` averages"
+            f" `image_skip` over {noun}s. Columns of one convention are comparable, rows of different ones are not.",
             ("configuration", "convention", *(METRIC_NAMES[metric] for metric in metrics)),
             tuple(shown),
             Numbers(_NUMBERS, tuple(numbers)),

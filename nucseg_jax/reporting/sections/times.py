@@ -16,7 +16,7 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.paper import CITATION, DEVICE, PAPER_MODELS
+from nucseg_jax.reporting.reading.paper import CITATION, DEVICE
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.cells import listed, mean
 from nucseg_jax.reporting.sections.part import Part
@@ -36,7 +36,7 @@ def times_blocks(part: Part) -> list[Block]:
     shown: list[tuple[str, ...]] = []
     numbers: list[tuple[Value, ...]] = []
     source = f"{CITATION}, text"
-    for paper in (*PAPER_MODELS, None):
+    for paper in (*part.papers, None):
         if paper is not None:
             shown.append(
                 (

@@ -56,9 +56,9 @@ def test_without_a_data_set_the_command_that_makes_it_is_named(tmp_path, read):
 
 
 @pytest.mark.parametrize("folds", [[], [0], [1, 4], [2, 2]])
-def test_folds_that_do_not_exist_are_refused(tmp_path, folds):
+def test_folds_that_do_not_exist_are_refused(data_dir, folds):
     with pytest.raises(ValueError, match=r"some of \(1, 2, 3\)"):
-        reader.read_folds(tmp_path, folds)
+        reader.read_folds(data_dir, folds)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,44 @@ def test_a_model_with_classes_needs_nuclei_with_classes(data_dir):
     plan_data(data_dir, splits)
     with pytest.raises(UserError, match=r"have no classes(?s:.*)model\.num_classes=1"):
         plan_data(data_dir, splits, num_classes=6)
+
+
+BESIDE = ("dataset.json", "patches.csv", "checksums.json")
+
+
+def test_the_tissue_of_every_patch_is_known_without_reading_one(data_dir):
+    index = reader.open_dataset(data_dir).index
+    patches = reader.read_folds(data_dir, [1, 2, 3])
+    np.testing.assert_array_equal(index.group, patches.group)
+    assert len(set(index.group.tolist())) == 2
+    assert not index.has_places
+    assert index.division == tuple(f"fold{fold}" for fold in patches.fold)
+
+
+def test_pannuke_as_earlier_versions_prepared_it_opens_as_before(data_dir):
+    now = reader.open_dataset(data_dir)
+    for name in BESIDE:
+        (dataset_folder(data_dir) / name).unlink()
+    before = reader.open_dataset(data_dir)
+    assert before.index.group is None
+    assert (before.digest, before.info, before.index.fold_sizes) == (
+        now.digest,
+        now.info,
+        now.index.fold_sizes,
+    )
+    assert reader.stored_digest(dataset_folder(data_dir)) == now.digest
+    assert len(reader.read_folds(data_dir, [1, 2, 3]).fold) == 6
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_files_beside_pannuke_s_records_that_were_altered_are_noticed(data_dir, name, is_gone):
+    path = dataset_folder(data_dir) / name
+    text = path.read_text()
+    if is_gone:
+        path.unlink()
+    else:
+        path.write_text(text.replace("Breast", "Colon").replace("0", "1", 1))
+        assert path.read_text() != text
+    with pytest.raises(UserError, match=r"(?s)is damaged.*What to do: remove"):
+        reader.open_dataset(data_dir)

@@ -29,7 +29,7 @@ def test_rows_on_disk_are_the_rows_in_memory_in_any_order_and_from_any_thread(pa
 def test_batches_of_both_are_equal(painted):
     stored, patches = reader.open_folds(painted, [3]), reader.read_folds(painted, [3])
     rows = np.array([3, 0, 4])
-    options = dict(tile_px=128, batch_size=3, seed=1, epoch=2, first_step=1)
+    options = dict(patch_px=256, tile_px=128, batch_size=3, seed=1, epoch=2, first_step=1)
     for of_stored, of_patches in (
         (evaluation_batches(stored, rows, batch_size=2), evaluation_batches(patches, rows, batch_size=2)),
         (training_batches(stored, rows, **options), training_batches(patches, rows, **options)),

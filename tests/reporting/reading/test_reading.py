@@ -9,6 +9,7 @@ from configs import base, unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -381,6 +382,22 @@ def test_other_weights_under_one_name_are_another_configuration(run_folders, tmp
     ]
 
 
+def test_a_run_from_a_run_is_a_configuration_of_its_own(run_folders, tmp_path):
+    """The same run under two paths is one; another checkpoint of it is another."""
+    shutil.copytree(run_folders / "scratch_0", tmp_path / "scratch")
+    for number, (path, digest) in enumerate(
+        (("runs/first/", "a"), ("/elsewhere/first", "a"), ("runs/first", "b"))
+    ):
+        folder = shutil.copytree(run_folders / "scratch_0", tmp_path / f"tuned_{number}")
+        changed(folder, pretrained__run=path, train__seed=number)
+        (folder / "pretrained.json").write_text(json.dumps({"run": path, "step": 8, "digest": digest * 64}))
+    assert names_of(tmp_path) == [
+        "DeepLabV3+ ResNet-50, run first aaaaaaaa",
+        "DeepLabV3+ ResNet-50, scratch",
+        "DeepLabV3+ ResNet-50, run first bbbbbbbb",
+    ]
+
+
 def test_commands_keep_what_makes_runs_comparable(run_folders):
     run = read_run(run_folders / "imagenet_1")
     config = json.loads(unet_efficientnet_b4.get_config().to_json())
@@ -403,7 +420,7 @@ def test_what_belongs_to_a_model_or_a_seed_is_no_flag_for_another(run_folders, t
     own = dict(
         model__encoder="efficientnet_b4", model__decoder="unet", model__output_stride=8, model__num_classes=6,
         model__dropout=0.9, model__drop_connect=0.9, model__width=0.25, model__encoder_depths=[1, 1],
-        loss__l2=0.125, train__seed=77, pretrained__path="elsewhere",
+        loss__l2=0.125, train__seed=77, pretrained__path="elsewhere", pretrained__run="runs/first",
     )  # fmt: skip
     changed(folder, **own)
     config = json.loads(unet_efficientnet_b4.get_config().to_json())
@@ -456,7 +473,7 @@ def test_of_two_values_that_half_of_them_have_neither_is_usual(run_folders, tmp_
 
 def test_examples_read_back_and_damaged_ones_are_named(one_run):
     path = examples_path(one_run, "test")
-    examples = read_examples(path)
+    examples = read_examples(path, PANNUKE)
     assert list(examples.of("best")) == [5, 6]
     number = examples.at_position(9)
     truth, prediction = examples.truth[number], examples.prediction[number]
@@ -464,4 +481,4 @@ def test_examples_read_back_and_damaged_ones_are_named(one_run):
     assert examples.dice(number) == pytest.approx(expected)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="cannot be read"):
-        read_examples(path)
+        read_examples(path, PANNUKE)

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
+from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.batch_norm import BATCH, MOVING, REESTIMATED, measured
 from nucseg_jax.reporting.sections.calibration import expected_calibration_error, reliability
@@ -19,8 +21,8 @@ from nucseg_jax.reporting.sections.cells import (
 from nucseg_jax.reporting.sections.curves import is_wide
 from nucseg_jax.reporting.sections.density import EDGES, density_classes
 from nucseg_jax.reporting.sections.drawing import wrapped
+from nucseg_jax.reporting.sections.groups import group_dice
 from nucseg_jax.reporting.sections.times import inference_ms, minutes
-from nucseg_jax.reporting.sections.tissues import tissue_dice
 
 
 def counts_of(cells, group=0):
@@ -35,19 +37,19 @@ def counts_of(cells, group=0):
 
 
 def test_the_mean_over_tissues_is_the_tissue_convention(run_folders):
-    counts, _ = read_per_image(per_image_path(run_folders / "imagenet_0", "test"))
-    dice = [value for _, value in tissue_dice(counts).values()]
+    counts, _ = read_per_image(per_image_path(run_folders / "imagenet_0", "test"), PANNUKE)
+    dice = [value for _, value in group_dice(counts, PANNUKE).values()]
     results = json.loads((run_folders / "imagenet_0" / "results.json").read_text())
     assert np.mean(dice) == pytest.approx(results["test"]["tissue"]["dice"], rel=1e-12)
 
 
 def test_density_classes_hold_every_patch_once_and_average_to_image_skip(run_folders):
-    counts, _ = read_per_image(per_image_path(run_folders / "imagenet_0", "test"))
+    counts, _ = read_per_image(per_image_path(run_folders / "imagenet_0", "test"), PANNUKE)
     classes = density_classes(counts)
     assert sum(each.patches for each in classes) == len(counts.index)
     filled = [each for each in classes[1:] if each.patches]
     mean = sum(each.patches * each.dice for each in filled) / sum(each.patches for each in filled)
-    assert mean == pytest.approx(counts.compute()["image_skip"]["dice"], rel=1e-12)
+    assert mean == pytest.approx(scores(counts, PANNUKE)["image_skip"]["dice"], rel=1e-12)
 
 
 def test_a_patch_at_an_edge_belongs_to_the_class_below_it():

@@ -16,8 +16,8 @@ import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.sources.pannuke import vocabulary
-from nucseg_jax.data.sources.pannuke.appearance import appearance
 from nucseg_jax.data.sources.pannuke.patches import Patch
 from nucseg_jax.data.sources.pannuke.repeats import NAMED, Place
 
@@ -212,6 +212,7 @@ class FoldTally:
         # The first few pairs within the fold, and with another.
         self.repeated: list[tuple[Place, Place]] = []
         self.shared: list[tuple[Place, Place]] = []
+        self.tissue_of_rows: list[int] = []
 
     def add(self, patch: Patch, first: Place | None = None) -> None:
         """Counts one patch.
@@ -231,6 +232,7 @@ class FoldTally:
         self._digest.add(patch.image, patch.label, patch.instance, patch.tissue)
         self._nuclei += seen.nuclei
         self._tissues[patch.tissue] += 1
+        self.tissue_of_rows.append(patch.tissue)
         self._largest_id = max(self._largest_id, seen.largest_id)
         for name, amount in (
             ("patches", 1),

@@ -4,15 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.appearance import suspicion
+from nucseg_jax.data.pieces import MOST_DISCONNECTED
 from nucseg_jax.data.sources.pannuke import facts, repeats, vocabulary
 from nucseg_jax.data.sources.pannuke.audit import NO_CLASSES, Audit, FoldAudit
 
 _DIFFERS = "≠"
-# A share of the nuclei; in PanNuke it is one in a thousand.
-_MOST_BROKEN = 0.2
-# Of the patches with nuclei; on real data it is none, and half where masks are those of other rows.
-_FEW_PATCHES = 2
-_MOST_UNLIKELY = 0.2
 
 
 class _Row(NamedTuple):
@@ -110,7 +107,7 @@ def _notes(audit: Audit) -> list[str]:
         )
     nuclei = sum(sum(fold.nuclei.values()) for fold in audit.folds.values())
     broken = sum(fold.disconnected_nuclei for fold in audit.folds.values())
-    if broken > _MOST_BROKEN * nuclei:
+    if broken > MOST_DISCONNECTED * nuclei:
         notes.append(
             f"{broken:,} of {counted(nuclei, 'nucleus')} lie in several pieces: the masks seem to hold classes, not a"
             " number for each nucleus, so that the nuclei counted here are fewer than there are."
@@ -127,15 +124,15 @@ def _notes(audit: Audit) -> list[str]:
 def _notes_on_looks(number: int, fold: FoldAudit) -> list[str]:
     """Sentences on nuclei that do not look as haematoxylin makes them."""
     patches = fold.patches - fold.empty_patches
-    most = max(_FEW_PATCHES, _MOST_UNLIKELY * patches)
     bright, blue = fold.bright_nuclei_patches or 0, fold.blue_nuclei_patches or 0
     of_patches = f"of the {counted(patches, 'patch')} with nuclei of fold {number}"
-    if blue > max(most, patches / 2) and bright <= most:
+    suspected = suspicion(bright, blue, patches)
+    if suspected == "bgr":
         return [
             f"In {blue:,} {of_patches} the nuclei are darker by more in blue than in red: the images seem to be BGR,"
             " not RGB."
         ]
-    if max(bright, blue) > most:
+    if suspected == "mismatch":
         return [
             f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
             " than in red: images and masks seem not to belong together (other rows, turned), or the images are"

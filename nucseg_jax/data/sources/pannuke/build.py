@@ -2,9 +2,7 @@
 
 import contextlib
 import functools
-import io
 import pathlib
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +18,7 @@ from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import patches, release, vocabulary
 from nucseg_jax.data.sources.pannuke.builder import Pannuke
 from nucseg_jax.data.sources.pannuke.intake import Intake
-from nucseg_jax.data.store import reader
+from nucseg_jax.data.store.build import move_into_place, require_room, require_written, silent_tfds
 from nucseg_jax.data.store.location import dataset_folder
 
 # Images hardly compress; maps take a few KB.
@@ -53,30 +51,18 @@ def build(
     sizes = [patches.check_fold(files).num_patches for files in release.find(release_dir)]
     num_patches = sum(sizes)
     _require_memory(max(sizes))
-    needed, free = num_patches * _BYTES_PER_PATCH, shutil.disk_usage(scratch).free
-    if needed > free:
-        raise UserError(
-            f"the records of {counted(num_patches, 'patch')} need about {needed / 1e6:,.0f} MB, and the disk of"
-            f" {data_dir} has {free / 1e6:,.0f} MB free.",
-            expected="room for the whole data set",
-            advice="free some space, or choose another --config.data.dir",
-        )
+    require_room(scratch, data_dir, num_patches, _BYTES_PER_PATCH)
     builder = Pannuke(
         data_dir=str(scratch), origin=origin, allow_duplicates=allow_duplicates, show_progress=True
     )
-    with _silent_tfds(), _records_in_memory():
+    with silent_tfds(), _records_in_memory():
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=str(release_dir))
         )
     built, place = dataset_folder(scratch), dataset_folder(data_dir)
     audit = audits.load(built)
-    if reader.stored_digest(built) != audit.digest:
-        raise UserError(
-            "What was written does not read back as it was: disk or memory is at fault.",
-            advice="run the same command again, on another disk if it repeats",
-        )
-    place.parent.mkdir(parents=True, exist_ok=True)
-    built.rename(place)
+    require_written(built, audit.digest)
+    move_into_place(built, place)
     return audit
 
 
@@ -128,14 +114,3 @@ def _records_in_memory() -> Iterator[None]:
         yield
     finally:
         shuffle.MAX_MEM_BUFFER_SIZE = before
-
-
-@contextlib.contextmanager
-def _silent_tfds() -> Iterator[None]:
-    """Keeps back what TensorFlow Datasets prints: bars without a total, the scratch folder as the place."""
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        tfds.enable_progress_bar()

@@ -20,6 +20,7 @@ import tqdm
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import facts, patches, release, vocabulary
 from nucseg_jax.data.sources.pannuke.intake import Intake
+from nucseg_jax.data.sources.pannuke.layout import write_beside
 from nucseg_jax.data.store import stored_files
 
 FILE_FORMAT = "array_record"
@@ -35,9 +36,11 @@ class AuditMetadata(tfds.core.Metadata):
         self.intake = intake
 
     def save_metadata(self, data_dir: Any) -> None:
-        """Writes `audit.json`; called by TensorFlow Datasets once every split is written."""
+        """Writes audit, description and index; called by TensorFlow Datasets once every split is written."""
         folder = pathlib.Path(data_dir)
-        audits.Audit(self.intake.audits(), self.origin, stored_files.digests(folder)).save(folder)
+        audit = audits.Audit(self.intake.audits(), self.origin, stored_files.digests(folder))
+        audit.save(folder)
+        write_beside(folder, audit, self.intake.tissues())
 
     def load_metadata(self, data_dir: Any) -> None:
         """Nothing is restored: `audit.load` reads the file."""

@@ -1,4 +1,4 @@
-"""PanNuke's description, which is also that of every run folder that has none of its own."""
+"""PanNuke's description, which also stands for every run folder without a description."""
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke import facts, vocabulary

@@ -68,3 +68,7 @@ class Intake:
     def audits(self) -> dict[int, audits.FoldAudit]:
         """The audits of the folds that were read, by number."""
         return audits.without_class_names({fold: tally.audit() for fold, tally in self._tallies.items()})
+
+    def tissues(self) -> dict[int, list[int]]:
+        """The tissue of every patch that was read, in order, by fold: positions in `vocabulary.TISSUES`."""
+        return {fold: tally.tissue_of_rows for fold, tally in self._tallies.items()}

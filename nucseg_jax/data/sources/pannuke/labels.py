@@ -9,8 +9,8 @@ A nucleus is a pair (channel, id): one id in two channels is two nuclei.
 from typing import NamedTuple
 
 import numpy as np
-import skimage.measure
 
+from nucseg_jax.data.pieces import count_disconnected
 from nucseg_jax.data.sources.pannuke import vocabulary
 
 NUM_CLASSES = len(vocabulary.NUCLEUS_CLASSES)
@@ -106,9 +106,9 @@ def from_masks(masks: np.ndarray) -> Labels:
 
     claimed = np.unique(nucleus) if has_overlap else visible
     if has_overlap:
-        disconnected = sum(_count_disconnected(masks[..., c]) for c in range(NUM_CLASSES))
+        disconnected = sum(count_disconnected(masks[..., c]) for c in range(NUM_CLASSES))
     else:
-        disconnected = _count_disconnected(instance)
+        disconnected = count_disconnected(instance)
     is_background = masks[..., NUM_CLASSES] != 0
     background = masks[..., NUM_CLASSES][is_background]
     observations = Observations(
@@ -126,15 +126,3 @@ def from_masks(masks: np.ndarray) -> Labels:
         else (),
     )
     return Labels(label, instance, observations)
-
-
-def _count_disconnected(ids: np.ndarray) -> int:
-    """How many ids of a map, integer [H, W] with 0 = background, lie in more than one 8-connected piece."""
-    pieces, num_pieces = skimage.measure.label(ids, background=0, return_num=True, connectivity=2)
-    if not num_pieces:
-        return 0
-    # Writing each pixel's id at its piece leaves one id a piece.
-    owner = np.zeros(num_pieces + 1, np.int64)
-    owner[pieces] = ids
-    _, pieces_of_id = np.unique(owner[1:], return_counts=True)
-    return int(np.count_nonzero(pieces_of_id > 1))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.data.sources.pannuke import facts, release
-from nucseg_jax.data.sources.pannuke.source import DataSource
+from nucseg_jax.data.sources.settings import DataSource
 
 
 def of_source(source: DataSource) -> dict[str, Any]:

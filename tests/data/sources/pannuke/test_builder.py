@@ -99,7 +99,7 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
     script = textwrap.dedent("""
         import pathlib, resource, sys, time
         from nucseg_jax.commands.prepare import prepare
-        from nucseg_jax.data.sources.pannuke.source import DataSource
+        from nucseg_jax.data.sources.settings import DataSource
         start = time.perf_counter()
         data_dir, release_dir = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
         prepare(DataSource("release", release_dir, data_dir, 5, 0, allow_duplicates=True))

@@ -5,10 +5,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from nucseg_jax.data.sources.pannuke.appearance import appearance
+from nucseg_jax.data.appearance import appearance
+from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 
-REAL = pathlib.Path(__file__).parents[4] / "shared" / "data"
+REAL = pathlib.Path(__file__).parents[3] / "shared" / "data"
 
 
 def looks(images, labels):
@@ -44,3 +45,20 @@ def test_a_patch_of_one_kind_has_no_look():
     image = np.zeros((4, 4, 3), np.uint8)
     assert appearance(image, np.zeros((4, 4), np.uint8)) is None
     assert appearance(image, np.ones((4, 4), np.uint8)) is None
+
+
+def test_pixels_nobody_annotated_have_no_look():
+    images, labels = painted()
+    for image, label in zip(images, labels, strict=True):
+        darkened, unknown = image.copy(), label.copy()
+        darkened[:100], unknown[:100] = 0, VOID_LABEL
+        assert appearance(darkened, unknown) == appearance(image[100:], label[100:])
+    assert appearance(images[0], np.full((256, 256), VOID_LABEL, np.uint8)) is None
+
+
+def test_sums_over_large_patches_are_exact():
+    """Of one colour nothing is darker than the rest; 32 bits hold the sums of 256 px and no more."""
+    label = np.zeros((1000, 1000), np.uint8)
+    label[:, :7] = 1
+    for colour in ((201, 203, 205), (77, 99, 251)):
+        assert appearance(np.full((1000, 1000, 3), colour, np.uint8), label) == (True, False)

@@ -1,0 +1,34 @@
+r"""CoNSeP, four classes: DeepLabV3+ ResNet-50 on 24 tiles, tested on three.
+
+    python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50
+    python launch.py prepare --config=configs/consep.py --config.data.release_dir=FOLDER
+    python launch.py train   --config=configs/consep.py --workdir=runs/consep
+
+FOLDER holds Train/ and Test/ as published, or Train/ alone. 27 tiles: 21 train, three validate, three test; the other
+folds by --config.split.number=2 to 9.
+
+Hardware: two CPU cores or one GPU. Time: not measured. Expected: not measured (a narrow one: see README).
+"""
+
+import ml_collections
+
+from configs import deeplabv3plus_resnet50
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Miscellaneous, inflammatory, epithelial and spindle-shaped nuclei; each tile is a group."""
+    config = deeplabv3plus_resnet50.get_config()
+    config.data.source = "consep"
+    config.data.release_dir = "CoNSeP"
+    config.data.dir = "data_dir/consep"
+    config.split.protocol = "k_fold"
+    config.split.folds = 9
+    config.model.num_classes = 5
+    config.pretrained.path = "weights/resnet50"
+    config.train.tile_px = 128
+    config.train.epochs = 30
+    config.model.batch_norm_momentum = 0.9
+    config.loss.l2 = 1e-4
+    # Dice alone gives tiles without a class a constant loss for it.
+    config.loss.cross_entropy = 1.0
+    return config

@@ -1,0 +1,1 @@
+"""Nuclei that people annotated: readers of label files, and drawing at any scale."""
