@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from nucseg_jax.commands.command_flags import FLAGS_OF, check_flags
-from nucseg_jax.commands.config_argument import with_config_path
-from nucseg_jax.commands.sweep_flags import SweepFlags, check_sweep_flags
+from nucseg_jax.cli.command_flags import FLAGS_OF, check_flags
+from nucseg_jax.cli.config_argument import with_config_path
+from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
 from nucseg_jax.core.leaving import leave_when_told
@@ -106,8 +106,8 @@ TRACE = flags.DEFINE_string("trace", None, "profile: a folder for a trace that T
 # Commands import what they need when they are called, so that help and errors in flags come at once.
 def prepare() -> None:
     """Runs `prepare`."""
-    from nucseg_jax.commands.next_command import Invocation
-    from nucseg_jax.commands.prepare import prepare
+    from nucseg_jax.cli.next_command import Invocation
+    from nucseg_jax.cli.prepare import prepare
 
     experiment = config_experiment()
     split = experiment.settings.split
@@ -117,7 +117,7 @@ def prepare() -> None:
 
 def train() -> None:
     """Runs `train`."""
-    from nucseg_jax.commands.train import train
+    from nucseg_jax.cli.train import train
 
     if SWEEP.value is not None:
         train_sweep(user_path(SWEEP.value))
@@ -128,8 +128,8 @@ def train() -> None:
 
 def train_sweep(file: pathlib.Path) -> None:
     """Runs `train --sweep`: lists the rows, trains one, or has all trained; exit status 1 if some failed."""
-    from nucseg_jax.commands.sweep import list_rows
-    from nucseg_jax.commands.train_sweep import train_sweep
+    from nucseg_jax.cli.sweep import list_rows
+    from nucseg_jax.cli.train_sweep import train_sweep
     from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
     groups = None if CONFIG.value is None else lambda: prepared_groups(config().to_dict())
@@ -148,7 +148,7 @@ def train_sweep(file: pathlib.Path) -> None:
 
 def evaluate() -> None:
     """Runs `evaluate`."""
-    from nucseg_jax.commands.evaluate import evaluate
+    from nucseg_jax.cli.evaluate import evaluate
 
     evaluate(
         config_experiment() if CONFIG.value is not None else None,
@@ -166,8 +166,8 @@ def predict() -> None:
             "predict needs --workdir, --inputs and --out",
             advice="python launch.py predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
-    from nucseg_jax.commands.predict import PredictSettings, predict
-    from nucseg_jax.commands.predict_inputs import split_inputs
+    from nucseg_jax.cli.predict import PredictSettings, predict
+    from nucseg_jax.cli.predict_inputs import split_inputs
     from nucseg_jax.inference.nuclei import NucleusRule
 
     failures = predict(
@@ -194,14 +194,14 @@ def export() -> None:
             "export needs --workdir and --out",
             advice="python launch.py export --workdir=runs/NAME --out=model.stablehlo",
         )
-    from nucseg_jax.commands.export import export
+    from nucseg_jax.cli.export import export
 
     export(user_path(WORKDIR.value), user_path(OUT.value))
 
 
 def describe() -> None:
     """Runs `describe`."""
-    from nucseg_jax.commands.describe import describe
+    from nucseg_jax.cli.describe import describe
 
     experiments = [config_experiment()] if CONFIG.value is not None else paper_experiments()
     describe(experiments, as_json=JSON.value, layers=LAYERS.value)
@@ -209,7 +209,7 @@ def describe() -> None:
 
 def convert() -> None:
     """Runs `convert`."""
-    from nucseg_jax.commands.convert import convert
+    from nucseg_jax.cli.convert import convert
 
     if not (ENCODER.value and SOURCE.value and OUT.value):
         raise UserError(
@@ -221,7 +221,7 @@ def convert() -> None:
 
 def profile() -> None:
     """Runs `profile`."""
-    from nucseg_jax.commands.profile import profile
+    from nucseg_jax.cli.profile import profile
 
     try:
         batch_sizes = [int(size) for size in BATCH_SIZES.value]
@@ -242,7 +242,7 @@ def profile() -> None:
 
 def report() -> None:
     """Runs `report`."""
-    from nucseg_jax.commands.report import report
+    from nucseg_jax.cli.report import report
 
     if not (RUNS.value and OUT.value):
         raise UserError(

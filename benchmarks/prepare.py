@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nucseg_jax.commands.prepare import prepare
+from nucseg_jax.cli.prepare import prepare
 from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.labels import from_masks

@@ -27,11 +27,11 @@ from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.limits import check_limits
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.pretrained.load import Loaded, load_encoder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from nucseg_jax.commands.train import split_lines
+from nucseg_jax.cli.train import split_lines
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data import prepared
 from nucseg_jax.data.prepared import plan_data

@@ -14,7 +14,7 @@ FLOORS = [
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},
     {"settings", "limits", "experiment", "sweep", "run"},
-    {"commands"},
+    {"cli"},
 ]
 
 

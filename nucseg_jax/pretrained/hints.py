@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 
-from nucseg_jax.models.tables import ENCODERS
+from nucseg_jax.models.build import ENCODERS
 from nucseg_jax.pretrained.match import Match, compare, framework_of
 from nucseg_jax.pretrained.stored_array import WeightsFile
 from nucseg_jax.pretrained.target import Target, target_of

@@ -23,7 +23,7 @@ def _row(folder_url: str, name: str, algorithm: str, digest: str) -> RemoteFile:
     return RemoteFile(name, f"{folder_url}/{name}", algorithm, digest)
 
 
-# Keys are those of `models.tables.ENCODERS`.
+# Keys are those of `models.build.ENCODERS`.
 OFFICIAL_FILES: Mapping[str, RemoteFile] = {
     "resnet50": _row(
         _KERAS_RESNET,

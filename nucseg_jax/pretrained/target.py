@@ -11,10 +11,10 @@ from flax import linen as nn
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import ENCODERS, build_encoder
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import EXTENTS, Extent
-from nucseg_jax.models.tables import ENCODERS, build_encoder
 
 Framework = Literal["keras", "torch"]
 FRAMEWORK_TITLES: Mapping[Framework, str] = {"keras": "Keras", "torch": "PyTorch"}

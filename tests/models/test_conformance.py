@@ -12,10 +12,10 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import DECODERS, ENCODERS, build_encoder, build_segmenter
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import DECODERS, ENCODERS, build_encoder, build_segmenter
 
 PX = 64
 # One row of each kind that differs in more than sizes.

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.initializers import VarianceScaling
-from nucseg_jax.models.tables import build_segmenter
 
 DISTRIBUTIONS = ("uniform", "normal", "truncated_normal")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from flax import linen as nn
 
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_encoder
 from tests.parity.frozen_weights import frozen_variables
 
 # The rows that come from PyTorch; all others come from keras.applications.

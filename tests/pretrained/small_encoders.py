@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import safetensors.numpy
 
-from nucseg_jax.models.tables import build_encoder
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.pretrained.target import Target, target_of
 
 WIDTH = 0.125

@@ -17,7 +17,7 @@ import pytest
 
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.models.tables import ENCODERS
+from nucseg_jax.models.build import ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
 
 KERAS_ROWS = [name for name, file in OFFICIAL_FILES.items() if file.name.endswith(".h5")]

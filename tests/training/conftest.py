@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh

@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from configs import quickstart
-from nucseg_jax.commands.evaluate import baseline_counts
+from nucseg_jax.cli.evaluate import baseline_counts
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass

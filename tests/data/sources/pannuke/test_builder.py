@@ -98,7 +98,7 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
         (zips / f"fold_{fold}.zip").symlink_to(zips / "fold_1.zip")
     script = textwrap.dedent("""
         import pathlib, resource, sys, time
-        from nucseg_jax.commands.prepare import prepare
+        from nucseg_jax.cli.prepare import prepare
         from nucseg_jax.data.sources.settings import DataSource
         start = time.perf_counter()
         data_dir, release_dir = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])

@@ -1,0 +1,185 @@
+"""What a user types: `~` in every path, names that are misspelt, files that are not there."""
+
+import pathlib
+import shutil
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import launch
+from configs import quickstart
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.experiment import read_experiment
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# Flags with a path, and the function that gets it.
+COMMANDS = {
+    "train": (["--config=~/c.py", "--workdir=~/run"], "nucseg_jax.cli.train.train"),
+    "train --sweep": (
+        ["--config", "~/c.py", "--sweep=~/rows.py", "--index=0", "--workdir=~/runs"],
+        "nucseg_jax.cli.train_sweep.train_sweep",
+    ),
+    "train --list": (
+        ["--sweep=~/rows.py", "--list", "--workdir=~/runs"],
+        "nucseg_jax.cli.sweep.list_rows",
+    ),
+    "evaluate": (["--workdir=~/run"], "nucseg_jax.cli.evaluate.evaluate"),
+    "predict": (
+        ["--workdir=~/run", "--inputs=a.png", "--out=~/nuclei"],
+        "nucseg_jax.cli.predict.predict",
+    ),
+    "export": (["--workdir=~/run", "--out=~/model"], "nucseg_jax.cli.export.export"),
+    "convert": (
+        ["--encoder=resnet50", "--source=~/a.h5", "--out=~/weights"],
+        "nucseg_jax.cli.convert.convert",
+    ),
+    "profile": (["--config=~/c.py", "--trace=~/trace"], "nucseg_jax.cli.profile.profile"),
+    "report": (["--runs=runs/*", "--out=~/report"], "nucseg_jax.cli.report.report"),
+}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> pathlib.Path:
+    """A home folder with a config and a sweep; the current folder is another."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(ROOT / "configs" / "quickstart.py", tmp_path / "home" / "c.py")
+    (tmp_path / "home" / "rows.py").write_text('ROWS = [{"label": "a", "overrides": {}}]')
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """A function that parses a command line; it holds for the length of a test."""
+
+    def parse(*arguments: str) -> list[str]:
+        # Where ml_collections looks for the fields that are overridden.
+        monkeypatch.setattr("sys.argv", ["launch.py", *arguments])
+        return launch.parse_flags(["launch.py", *arguments])
+
+    with flagsaver.flagsaver():
+        yield parse
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_tilde_in_a_flag_is_the_home_folder(home, parse, monkeypatch, command):
+    arguments, function = COMMANDS[command]
+    got = []
+
+    def note(*values, **named):
+        got.extend([*values, *named.values()])
+        return function.endswith("train_sweep")  # predict returns failures, a sweep success.
+
+    monkeypatch.setattr(function, note)
+    verb = command.split()[0]
+    assert parse(verb, *arguments)[1:] == [verb]
+    launch.COMMANDS[verb]()
+    paths = [str(value) for value in got if isinstance(value, str | pathlib.Path)]
+    asked = sum(
+        "~" in argument and "c.py" not in argument and "rows" not in argument for argument in arguments
+    )
+    assert len([path for path in paths if path.startswith(f"{home}/")]) >= asked
+    assert not any("~" in path for path in paths)
+
+
+def test_a_tilde_in_a_config_field_an_input_or_a_pattern_is_the_home_folder(home, monkeypatch):
+    from nucseg_jax.cli.predict_inputs import find_inputs
+    from nucseg_jax.reporting.reading import find
+    from nucseg_jax.run import load_run
+
+    config = quickstart.get_config()
+    config.data.dir, config.data.release_dir, config.pretrained.path = "~/data", "~/release", "~/weights"
+    experiment = read_experiment(config)
+    assert experiment.data.data_dir == home / "data"
+    assert experiment.data.release_dir == home / "release"
+    with pytest.raises(UserError, match=f"{home}/weights"):
+        experiment.pretrained_encoder()
+    with pytest.raises(UserError, match=f"{home}/run/config.json"):
+        load_run("~/run")
+    (home / "a.png").touch()
+    assert find_inputs(["~/*.png"], pathlib.Path("out")) == [home / "a.png"]
+    asked = []
+    monkeypatch.setattr(find.glob, "glob", lambda pattern, **_: asked.append(pattern) or [])
+    with pytest.raises(UserError, match="matches no run"):
+        find.find_runs("~/a*, ~/b", not_in=pathlib.Path("out"))
+    assert sorted(asked) == [f"{home}/a*", f"{home}/b"]
+
+
+def test_paths_are_expanded_in_one_place():
+    """A second way would forget what the first refuses."""
+    files = [ROOT / "launch.py", *(ROOT / "nucseg_jax").rglob("*.py")]
+    found = [path.name for path in files if "expanduser" in path.read_text(encoding="utf-8")]
+    assert sorted(found) == ["compilation_cache.py", "paths.py"]
+    assert "pathlib.Path(" not in (ROOT / "launch.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--config=c.py"], "there is no config file c.py in {here}$"),
+        (["train", "--config=c.py", "--config.train.lr=1"], "there is no config file c.py in {here}$"),
+        (["train", "--config=~/x/c.py"], "there is no config file {home}/x/c.py in {home}/x$"),
+        (["train", "--config=~/cc.py"], r"in {home}; did you mean {home}/c.py\?$"),
+        # From another folder than the project's.
+        (
+            ["train", "--config=configs/quickstart.py"],
+            r"in {here}/configs; did you mean {root}/configs/quick",
+        ),
+        (["train", "--config=quikstart"], r"in {here}; did you mean {root}/configs/quickstart.py\?$"),
+        (["train", "--config=~"], r"--config={home} is a folder; did you mean {home}/c.py or"),
+        (["train", "--config"], "--config is followed by nothing|Missing value"),
+        (["train", "--config", "--workdir=x"], "--config is followed by --workdir=x"),
+        (["train", "--config.train.lr=1"], "--config=FILE before --config.train.lr"),
+        (
+            ["train", "--config=~/c.py", "--config.train.lrr=1"],
+            r"no field train.lrr; did you mean train.lr\?",
+        ),
+        (["train", "--config=~/c.py", "--config.train.l2=1"], r"no field train.l2; did you mean loss.l2\?"),
+        (["train", "--config=~/c.py", "--config.trian.lr=1"], r"no field trian.lr; did you mean train.lr\?"),
+        (["train", "--wrkdir=x"], r"there is no flag --wrkdir; did you mean --workdir\?"),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is_nearest(home, parse, arguments, message):
+    words = {"home": home, "here": pathlib.Path.cwd(), "root": ROOT}
+    with pytest.raises(UserError, match=message.format(**words)):
+        parse(*arguments)
+
+
+def test_a_command_and_a_sweep_that_are_misspelt_are_named_with_what_is_nearest(home, parse):
+    parse("train")
+    with pytest.raises(UserError, match=r"the command is predic; did you mean predict\?"):
+        launch.main(["launch.py", "predic"])
+    parse("train", "--sweep=~/row.py", "--list")
+    with pytest.raises(
+        UserError, match=rf"there is no sweep file {home}/row.py in {home}; did you mean .*rows"
+    ):
+        launch.train()
+
+
+@pytest.mark.parametrize(
+    "content", ["ROWS = []", "", "def get_config():\n    return 3", "def get_config(x):\n    return x"]
+)
+def test_a_file_that_makes_no_config_is_one_error(home, parse, monkeypatch, content):
+    """A sweep file, for one, or configs/paper.py."""
+    # ml_collections loads the next config into the module of the last one.
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
+    (home / "c.py").write_text(content)
+
+    def read() -> None:
+        parse("describe", "--config=~/c.py")
+        launch.config()
+
+    with pytest.raises(UserError, match="get_config") as raised:
+        read()
+    assert "Traceback" not in str(raised.value)
+
+
+def test_a_config_file_that_is_not_python_is_one_error(home, parse):
+    (home / "c.py").write_text("# A page\n\nnot Python: it's text\n")
+    with pytest.raises(UserError, match=r"c\.py, line 3, is not Python"):
+        parse("train", "--config=~/c.py")
+    assert flags.FLAGS["config"].value is None
