@@ -110,9 +110,9 @@ def prepare() -> None:
     from nucseg_jax.cli.prepare import prepare
 
     experiment = config_experiment()
-    split = experiment.settings.split
+    split = experiment.config.split
     folds = split.folds if split.protocol == "k_fold" else 0
-    prepare(experiment.data, Invocation(sys.argv, experiment.settings.model.num_classes, folds))
+    prepare(experiment.data, Invocation(sys.argv, experiment.config.model.num_classes, folds))
 
 
 def train() -> None:
@@ -424,14 +424,14 @@ def unknown_flag(name: str) -> UserError:
 
 def unknown_overrides(arguments: list[str]) -> list[str]:
     """The fields of --config.SECTION.FIELD=VALUE that configs do not have, each with what is nearest."""
-    from nucseg_jax.settings import field_names
+    from nucseg_jax.config import config_fields
 
     given = [
         argument.removeprefix("--config.").partition("=")[0]
         for argument in arguments
         if argument.startswith("--config.")
     ]
-    known = field_names()
+    known = config_fields()
     return [
         f"--config.{field}: configs have no field {field}{did_you_mean_field(field, known)}"
         for field in given

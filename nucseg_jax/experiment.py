@@ -4,13 +4,14 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from nucseg_jax.config import Config, LossConfig, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.strict_json import read_json
@@ -18,7 +19,7 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
+from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
 from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
@@ -26,7 +27,6 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
-from nucseg_jax.limits import check_limits
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
@@ -36,7 +36,6 @@ from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
-from nucseg_jax.settings import LossSettings, Settings, read_settings
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
@@ -54,7 +53,7 @@ from nucseg_jax.training.transfer import stages_through
 class Experiment:
     """A config whose every field has been looked at, and the parts that it describes."""
 
-    settings: Settings
+    config: Config
     data: DataSource
     model: Segmenter
     frozen_stages: tuple[str, ...]
@@ -63,7 +62,7 @@ class Experiment:
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
-        split = self.settings.split
+        split = self.config.split
         chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
         match split.protocol:
             case "paper":
@@ -96,7 +95,7 @@ class Experiment:
         return plan_data(
             self.data.data_dir,
             self.splits,
-            num_classes=self.settings.model.num_classes,
+            num_classes=self.config.model.num_classes,
             used=used,
             allow_duplicates=self.data.allow_duplicates or self.data.source == "download",
         )
@@ -107,20 +106,20 @@ class Experiment:
         Args:
           patch_px: side of the whole patches that are evaluated.
         """
-        shape, train = self.settings.mesh, self.settings.train
+        shape, train = self.config.mesh, self.config.train
         mesh = make_mesh(
             shape.data,
             shape.fsdp,
             shape.space,
-            batch_sizes=(train.batch_size, self.settings.eval.batch_size),
+            batch_sizes=(train.batch_size, self.config.eval.batch_size),
         )
         for px in (train.tile_px, patch_px):
-            check_rows(px, self.settings.model.output_stride, mesh)
+            check_rows(px, self.config.model.output_stride, mesh)
         return mesh
 
     def recipe(self, steps_per_epoch: int, *, has_void: bool = False) -> StepRecipe:
         """What the training step is bound to; `has_void` is the data set's."""
-        loss, train = self.settings.loss, self.settings.train
+        loss, train = self.config.loss, self.config.train
         return StepRecipe(
             model=self.model,
             objective=_objective(loss, reduce=loss.reduce),
@@ -128,7 +127,7 @@ class Experiment:
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
+            augmentation=Augmentation(**dataclasses.asdict(self.config.augment)),
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
             has_void=has_void,
@@ -136,12 +135,12 @@ class Experiment:
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
         """The feed that `train.feed` names, or for 'auto' the one that memory allows."""
-        asked = self.settings.train.feed
+        asked = self.config.train.feed
         if asked != "auto":
-            return cast(FeedName, asked)
+            return asked
         devices = list(mesh.local_devices)
         size = len(plan.splits.train) * plan.info.bytes_per_patch
-        on_each = size // examples_devices(mesh) if self.settings.train.store == "sharded" else size
+        on_each = size // examples_devices(mesh) if self.config.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
         fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
@@ -153,7 +152,7 @@ class Experiment:
         `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
         reads or opens the plan as `choose_feed` says.
         """
-        train = self.settings.train
+        train = self.config.train
         steps_per_dispatch = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
         is_on_device = train.feed == "device" or (train.feed == "auto" and isinstance(data.patches, Patches))
         make = functools.partial(device_feed, store=train.store) if is_on_device else host_feed
@@ -171,7 +170,7 @@ class Experiment:
 
     def init_state(self, recipe: StepRecipe) -> TrainState:
         """The state before the first step, on the host; compiles nothing."""
-        return self._state_around(recipe, initial_variables(self.model, self.settings.train.seed))
+        return self._state_around(recipe, initial_variables(self.model, self.config.train.seed))
 
     def abstract_state(self, recipe: StepRecipe) -> TrainState:
         """The state's shapes and dtypes; computes nothing."""
@@ -183,7 +182,7 @@ class Experiment:
             self.optimizer,
             self.plateau,
             term_names=recipe.summed_names,
-            counted_classes=self.settings.model.num_classes,
+            counted_classes=self.config.model.num_classes,
         )
 
     def pretrained_encoder(self) -> Loaded | None:
@@ -192,11 +191,11 @@ class Experiment:
         Raises:
           UserError: the folder is no conversion of this encoder, or damaged.
         """
-        path = self.settings.pretrained.path
+        path = self.config.pretrained.path
         if not path:
             return None
         encoder = self.model.encoder
-        return load_encoder(user_path(path), self.settings.model.encoder, encoder)
+        return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it.
@@ -205,12 +204,12 @@ class Experiment:
           mesh: where it runs.
           has_void: of the data set that is scored.
         """
-        train, evaluation = self.settings.train, self.settings.eval
+        train, evaluation = self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
 
         @jax.jit
         def penalty(params: Any) -> jax.Array:
-            loss = self.settings.loss
+            loss = self.config.loss
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
@@ -226,11 +225,11 @@ class Experiment:
                 compile_statistics_step(
                     without_dropout,
                     mesh,
-                    momentum=self.settings.model.batch_norm_momentum,
-                    unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
+                    momentum=self.config.model.batch_norm_momentum,
+                    unbiased_variance=self.config.model.batch_norm_unbiased_variance,
                     frozen_stages=without_dropout.encoder.frozen_statistics,
                 ),
-                unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
+                unbiased_variance=self.config.model.batch_norm_unbiased_variance,
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
                 seed=train.seed,
@@ -245,29 +244,28 @@ class Experiment:
     @property
     def evaluation_objective(self) -> Objective:
         """What is minimised, of each image by itself, so that it depends on no batch; eq. 4's Dice always with it."""
-        return _objective(self.settings.loss, reduce="image", always=("dice_loss",))
+        return _objective(self.config.loss, reduce="image", always=("dice_loss",))
 
 
-def read_experiment(config: Mapping[str, Any]) -> Experiment:
+def read_experiment(values: Mapping[str, Any]) -> Experiment:
     """Checks a config and builds its parts; takes no device and reads no file.
 
     Args:
-      config: a ConfigDict, or the dict of a run's config.json.
+      values: a ConfigDict, or the dict of a run's config.json.
 
     Raises:
       UserError: a field that is missing, unknown, of the wrong type, or out of range.
     """
-    settings = read_settings(config)
-    check_limits(settings)
-    data, loss, train, transfer = settings.data, settings.loss, settings.train, settings.transfer
-    model = _build_model(settings)
+    config = read_config(values)
+    data, loss, train, transfer = config.data, config.loss, config.train, config.transfer
+    model = _build_model(config)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
         model = model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_stages))
     return Experiment(
-        settings=settings,
+        config=config,
         data=DataSource(
-            source=cast(Kind, data.source),
+            source=data.source,
             release_dir=user_path(data.release_dir) if data.release_dir else None,
             data_dir=user_path(data.dir),
             synthetic_patches_per_fold=data.synthetic_patches_per_fold,
@@ -276,7 +274,7 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
             patch_px=data.patch_px,
             microns_per_px=data.microns_per_px,
             image_microns_per_px=data.image_microns_per_px,
-            remainder=cast(Remainder, data.remainder),
+            remainder=data.remainder,
         ),
         model=model,
         frozen_stages=frozen_stages,
@@ -299,27 +297,27 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _objective(settings: LossSettings, *, reduce: str, always: tuple[str, ...] = ()) -> Objective:
+def _objective(loss: LossConfig, *, reduce: str, always: tuple[str, ...] = ()) -> Objective:
     """The terms that have a weight, and those that are reported always."""
-    over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": settings.smooth}
-    focus = {"gamma": settings.focal_gamma, "alpha": settings.focal_alpha}
-    errors: dict[str, Any] = {"alpha": settings.tversky_alpha, "beta": settings.tversky_beta}
+    over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": loss.smooth}
+    focus = {"gamma": loss.focal_gamma, "alpha": loss.focal_alpha}
+    errors: dict[str, Any] = {"alpha": loss.tversky_alpha, "beta": loss.tversky_beta}
     # The ratio of a whole batch is no image's.
     ratio = functools.partial(
-        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and settings.skip_empty
+        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and loss.skip_empty
     )
     terms = {
-        "dice_loss": ratio(settings.dice, functools.partial(soft_dice, **over_pixels)),
-        "plain_dice_loss": ratio(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
-        "cross_entropy_loss": Term(settings.cross_entropy, cross_entropy),
-        "focal_loss": Term(settings.focal, functools.partial(focal, **focus)),
-        "tversky_loss": ratio(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
+        "dice_loss": ratio(loss.dice, functools.partial(soft_dice, **over_pixels)),
+        "plain_dice_loss": ratio(loss.plain_dice, functools.partial(plain_dice, **over_pixels)),
+        "cross_entropy_loss": Term(loss.cross_entropy, cross_entropy),
+        "focal_loss": Term(loss.focal, functools.partial(focal, **focus)),
+        "tversky_loss": ratio(loss.tversky, functools.partial(tversky, **errors, **over_pixels)),
     }
     return Objective({name: term for name, term in terms.items() if term.weight or name in always})
 
 
-def _build_model(settings: Settings) -> Segmenter:
-    model = settings.model
+def _build_model(config: Config) -> Segmenter:
+    model = config.model
     return build_segmenter(
         encoder=model.encoder,
         decoder=model.decoder,
@@ -333,7 +331,7 @@ def _build_model(settings: Settings) -> Segmenter:
             momentum=model.batch_norm_momentum,
             unbiased_variance=model.batch_norm_unbiased_variance,
         ),
-        dtype=jnp.dtype(settings.train.dtype),
+        dtype=jnp.dtype(config.train.dtype),
     )
 
 
@@ -344,7 +342,7 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
       UserError: the file is missing or is no config.
     """
     try:
-        config = read_json(path)
+        values = read_json(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}",
@@ -353,4 +351,4 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
         ) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
-    return read_experiment(config)
+    return read_experiment(values)

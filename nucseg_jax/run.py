@@ -113,7 +113,7 @@ class Run:
                 self.experiment.model,
                 self.variables,
                 self.mesh,
-                num_classes=self.experiment.settings.model.num_classes,
+                num_classes=self.experiment.config.model.num_classes,
                 tile_px=tile_px,
                 batch_size=batch_size,
             )
@@ -121,8 +121,8 @@ class Run:
 
     def digest(self) -> str:
         """SHA-256 of the model's config and weights: of all that its predictions depend on."""
-        digest = hashlib.sha256(repr(self.experiment.settings.model).encode())
-        digest.update(self.experiment.settings.train.dtype.encode())
+        digest = hashlib.sha256(repr(self.experiment.config.model).encode())
+        digest.update(self.experiment.config.train.dtype.encode())
         for leaf in jax.tree.leaves(jax.device_get(self.variables)):
             digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()
@@ -144,10 +144,10 @@ def load_run(path: str | pathlib.Path) -> Run:
     require_config(folder)
     experiment = read_experiment_file(folder.config)
     info = folder.read_info()
-    info.require_num_classes(experiment.settings.model.num_classes)
+    info.require_num_classes(experiment.config.model.num_classes)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)
-    if experiment.settings.eval.reestimate_batch_norm:
+    if experiment.config.eval.reestimate_batch_norm:
         warnings.warn(
             f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
             " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"

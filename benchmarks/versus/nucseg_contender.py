@@ -69,7 +69,7 @@ def inference(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     """The jitted model to logits on one fixed batch; as `training`."""
     image = jax.device_put(pixels(case)[0])
     model = experiment.model
-    variables = jax.device_put(initial_variables(model, experiment.settings.train.seed))
+    variables = jax.device_put(initial_variables(model, experiment.config.train.seed))
     start = time.perf_counter()
     apply = jax.jit(lambda variables, image: model.apply(variables, image, train=False))
     forward = apply.lower(variables, image).compile()

@@ -10,6 +10,7 @@ import numpy as np
 
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batches import evaluation_batches
@@ -20,24 +21,13 @@ from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.limits import check_whole_patches
 from nucseg_jax.ops.counts import count_masks
+from nucseg_jax.patch_sizes import check_whole_patches
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.settings import differences
 from nucseg_jax.training.processes import only_the_first_speaks
 from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder, info_changes
-
-# What --config must share with the run; rates and momenta have no say in an evaluation.
-ARCHITECTURE_FIELDS = (
-    "model.encoder:",
-    "model.decoder:",
-    "model.output_stride:",
-    "model.num_classes:",
-    "model.width:",
-    "model.encoder_depths:",
-)
 
 
 def evaluate(
@@ -79,12 +69,12 @@ def evaluate(
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
     plan = asked.plan([split])
-    refuse_other_data(folder, plan, num_classes=trained.settings.model.num_classes)
-    check_whole_patches(trained.settings, plan.info)
+    refuse_other_data(folder, plan, num_classes=trained.config.model.num_classes)
+    check_whole_patches(trained.config, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
 
-    how = asked.settings.eval
+    how = asked.config.eval
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
     data, training_rows = read_patches(folder, plan, split, training=estimates)
     facts, scored = score_run(trained, asked, folder, data, split, training_rows)
@@ -94,7 +84,7 @@ def evaluate(
     # Before they are written: they took minutes to compute, and the folder may be another's.
     print(results_table({split: scored.result}, tables, group_noun=plan.info.group_noun), flush=True)
     own = evaluation_name(
-        plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
+        plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
@@ -141,8 +131,8 @@ def score_run(
     Returns:
       What was scored, and how.
     """
-    settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
-    experiment = dataclasses.replace(trained, settings=settings)
+    settings = dataclasses.replace(trained.config, eval=asked.config.eval, mesh=asked.config.mesh)
+    experiment = dataclasses.replace(trained, config=settings)
     mesh = experiment.make_mesh(data.info.patch_px)
     only_the_first_speaks()
     best, variables = best_variables(experiment, folder, mesh)
@@ -164,8 +154,11 @@ def score_run(
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
     """Raises UserError if --config describes another architecture than the run has."""
+    fields = config_fields()
     changes = [
-        line for line in differences(trained.settings, asked.settings) if line.startswith(ARCHITECTURE_FIELDS)
+        line
+        for name, line in differences(trained.config, asked.config).items()
+        if fields[name].affects == "model"
     ]
     if changes:
         raise UserError(

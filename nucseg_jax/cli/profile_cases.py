@@ -57,17 +57,17 @@ class Case:
     @property
     def batch_size(self) -> int:
         """Examples a step."""
-        return self.experiment.settings.train.batch_size
+        return self.experiment.config.train.batch_size
 
     @property
     def dtype(self) -> str:
         """Of computation."""
-        return self.experiment.settings.train.dtype
+        return self.experiment.config.train.dtype
 
     @property
     def px(self) -> int:
         """Side of an example."""
-        return self.experiment.settings.train.tile_px if self.work == "training" else self.patch_px
+        return self.experiment.config.train.tile_px if self.work == "training" else self.patch_px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def cases_of(
     cases = []
     for dtype in dtypes:
         for batch_size in batch_sizes:
-            config = experiment.settings.as_json()
+            config = experiment.config.as_json()
             config["train"] |= {"batch_size": batch_size, "dtype": dtype}
             config["eval"]["batch_size"] = batch_size
             variant = read_experiment(config)
@@ -139,7 +139,7 @@ def _ready_bare_step(case: Case) -> ReadyCase:
     """The training step on one batch, which lies on the device."""
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
-    steps = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
+    steps = resolved_steps_per_dispatch(experiment.config.train.steps_per_dispatch, mesh)
     recipe = experiment.recipe(steps_per_epoch=1000, has_void=case.has_void)
     tickets = jax.device_put(_random_batch((steps, case.batch_size), case.px), dispatch_sharded(mesh))
     state = put_state(experiment.init_state(recipe), mesh)
@@ -178,10 +178,10 @@ def _ready_evaluation(case: Case) -> ReadyCase:
 
 def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
     """The training loop as `train` runs it, logs and checkpoints included, in a temporary folder; not validation."""
-    config = case.experiment.settings.as_json()
+    config = case.experiment.config.as_json()
     config["train"]["feed"] = case.feed
     experiment = read_experiment(config)
-    settings = experiment.settings.train
+    settings = experiment.config.train
     mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(settings.steps_per_dispatch, mesh)
     schedule = _whole_dispatches(

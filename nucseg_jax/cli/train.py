@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.training_run import Run, run_epochs, score_best, start_or_resume
+from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
@@ -15,9 +16,8 @@ from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import groups_by_side
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.limits import check_patches
+from nucseg_jax.patch_sizes import check_patches
 from nucseg_jax.reporting.table import results_table
-from nucseg_jax.settings import differences
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.compiled_steps import CompiledSteps
@@ -26,7 +26,6 @@ from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
 from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
 from nucseg_jax.training.run_check import finish, read_results, require_config
 from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import FREE_FIELDS
 from nucseg_jax.training.schedule import Schedule, make_schedule
 
 
@@ -37,13 +36,13 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
       UserError: no data, another run's folder, a batch that does not fit the mesh, a non-finite loss, a full disk.
       Preempted: SIGTERM; the state is saved.
     """
-    if experiment.settings.train.deterministic:
+    if experiment.config.train.deterministic:
         # XLA reads it when the backend starts, which is when the mesh below looks for devices.
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
     watch = Stopwatch({"imports": process_age_s()})
     plan = experiment.plan()
-    check_patches(experiment.settings, plan.info)
-    settings = experiment.settings.train
+    check_patches(experiment.config, plan.info)
+    settings = experiment.config.train
     schedule = make_schedule(
         len(plan.splits.train),
         epochs=settings.epochs,
@@ -56,7 +55,7 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
     mesh = experiment.make_mesh(plan.info.patch_px)
     only_the_first_speaks()
     weights = first_weights(experiment, RunFolder(workdir), plan)
-    config, changes = experiment.settings.as_json(), changes_since_start(experiment, RunFolder(workdir))
+    config, changes = experiment.config.as_json(), changes_since_start(experiment, RunFolder(workdir))
     claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)
     after_a_full_disk = "free some space; the same command goes on from the last checkpoint"
     with (
@@ -109,21 +108,22 @@ def train(experiment: Experiment, workdir: pathlib.Path, started_from: StartedFr
 
 
 def changes_since_start(experiment: Experiment, folder: RunFolder) -> list[str]:
-    """How the config differs from the one the folder was started with, free fields left out."""
+    """Returns the fields that differ from the config the folder was started with and may not change on resume."""
     if not folder.config.exists():
         return []
     require_config(folder)
-    before = read_experiment_file(folder.config).settings
-    return [line for line in differences(before, experiment.settings) if not line.startswith(FREE_FIELDS)]
+    before = read_experiment_file(folder.config).config
+    changes = differences(before, experiment.config)
+    return [line for name, line in changes.items() if not may_change_on_resume(name)]
 
 
 def announce(
     experiment: Experiment, plan: DataPlan, schedule: Schedule, mesh: Mesh, weights: FirstWeights | None
 ) -> None:
     """Says what is about to run, in a few lines."""
-    model, train = experiment.settings.model, experiment.settings.train
+    model, train = experiment.config.model, experiment.config.train
     print(f"model     {model.decoder} on {model.encoder}, {train.dtype}")
-    for line in split_lines(plan, experiment.settings.split.protocol):
+    for line in split_lines(plan, experiment.config.split.protocol):
         print(line)
     print(
         f"training  {counted(schedule.epochs, 'epoch')} of {counted(schedule.steps_per_epoch, 'step')},"
@@ -132,7 +132,7 @@ def announce(
     print(devices_line(mesh))
     if weights is not None:
         print(f"weights   {weights.summary}")
-    elif not (experiment.settings.pretrained.path or experiment.settings.pretrained.run):
+    elif not (experiment.config.pretrained.path or experiment.config.pretrained.run):
         print(
             "weights   from scratch: pretrained.path is empty. The paper starts from ImageNet weights:\n"
             f"          python launch.py convert --encoder={model.encoder} --source=download"
@@ -140,7 +140,7 @@ def announce(
         )
     frozen = experiment.frozen_stages
     if frozen:
-        kept = "with" if experiment.settings.transfer.freeze_batch_norm else "without"
+        kept = "with" if experiment.config.transfer.freeze_batch_norm else "without"
         print(f"frozen    encoder {', '.join(frozen)}, {kept} their batch-norm statistics")
 
 
@@ -172,7 +172,7 @@ def devices_line(mesh: Mesh) -> str:
 
 def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: FeedName) -> str:
     """Where training patches wait, how many bytes they take, and how many steps run a dispatch."""
-    train = experiment.settings.train
+    train = experiment.config.train
     count = len(plan.splits.train)
     patches = f"{counted(count, 'training patch')}, {count * plan.info.bytes_per_patch / 1e6:,.0f} MB"
     steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)

@@ -92,7 +92,7 @@ class Run:
     @property
     def batch_size(self) -> int:
         """Examples a step."""
-        return self.experiment.settings.train.batch_size
+        return self.experiment.config.train.batch_size
 
     def record_timing(self) -> None:
         """Brings timing.json up to now."""
@@ -103,7 +103,7 @@ class Run:
         return RunRecord(
             source="",
             step=step,
-            config=self.experiment.settings.as_json(),
+            config=self.experiment.config.as_json(),
             split_digest=self.data.splits.digest,
             data_digest=self.data_digest,
             scores=dict(self.scores),
@@ -120,7 +120,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
         return
     observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
     if not done_steps:
-        observer.on_start(run.experiment.settings.as_json())
+        observer.on_start(run.experiment.config.as_json())
     with watch.phase("training"), contextlib.closing(observer), notice_of_leaving() as leaves:
         hooks = dataclasses.replace(training_hooks(run, checkpoints, observer), leaves=leaves)
         try:
@@ -132,7 +132,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
 
 def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
     """What the training loop calls."""
-    settings, watch = run.experiment.settings.train, run.watch
+    settings, watch = run.experiment.config.train, run.watch
     close = compile_close_epoch(run)
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
@@ -249,7 +249,7 @@ def score_best(run: Run) -> dict[str, Any]:
             write_examples(examples_path(path, name), examples)
             sheet = example_sheet(examples.only(SPREAD), dataset.info)
             save_png(run.folder.overlays / f"{name}.png", sheet)
-    if run.experiment.settings.eval.time_inference:
+    if run.experiment.config.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image
             run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))

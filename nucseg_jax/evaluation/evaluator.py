@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.config import Comparison
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
@@ -33,10 +34,6 @@ class Reestimation:
     seed: int
 
 
-# When scores with other statistics are computed too.
-COMPARISONS = ("never", "end", "epochs")
-
-
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
     """What evaluation is bound to; make one and keep it, it holds compiled programs.
@@ -46,7 +43,7 @@ class Evaluator:
       batch_scorer: with the statistics of the batch at hand.
       reestimation: how statistics are estimated anew.
       reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
-      compares: one of `COMPARISONS`.
+      compares: when scores with other statistics are computed too; see `EvalConfig.compare_statistics`.
       drawer: of pictures; None = not wanted.
     """
 
@@ -54,7 +51,7 @@ class Evaluator:
     batch_scorer: Scorer
     reestimation: Reestimation
     reestimates: bool
-    compares: str
+    compares: Comparison
     drawer: Drawer | None
 
     def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 
 FeedName = Literal["device", "host"]
-FEEDS = ("auto", "device", "host")
 # Of a device's memory: what patches may take and leave enough for weights and activations.
 DEVICE_SHARE = 0.25
 ACCELERATOR_STEPS_PER_DISPATCH = 8

@@ -9,13 +9,12 @@ import numpy as np
 import optax
 import optax.contrib
 
+from nucseg_jax.config import L2Scope
 from nucseg_jax.core.tree import mask_by_name
 from nucseg_jax.training.transfer import frozen_mask, is_frozen
 
-L2_SCOPES = ("added", "all")
 
-
-def l2_mask(params: Any, scope: str, frozen_stages: Sequence[str] = ()) -> Any:
+def l2_mask(params: Any, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> Any:
     """True at the kernels that L2 acts on: of the new layers (`added`, head included) or of `all` layers.
 
     What is frozen has no part in it, as in Keras.
@@ -68,7 +67,7 @@ def paper_optimizer(
     *,
     lr: float,
     l2: float,
-    l2_scope: str = "added",
+    l2_scope: L2Scope = "added",
     encoder_lr_factor: float = 1.0,
     frozen_stages: Sequence[str] = (),
     b1: float = 0.9,

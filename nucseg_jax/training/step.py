@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from nucseg_jax.config import L2Scope
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
@@ -43,7 +44,7 @@ class StepRecipe:
     objective: Objective
     optimizer: optax.GradientTransformation
     l2: float
-    l2_scope: str
+    l2_scope: L2Scope
     frozen_stages: tuple[str, ...]
     augmentation: Augmentation
     seed: int

@@ -53,7 +53,7 @@ def plan_of(parts, info=None):
 
 def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
     """A run folder whose checkpoints hold weights that no seed gives; that of step 4 is the best."""
-    with claim_run_folder(path, parts.settings.as_json(), [], plan.splits, plan.dataset) as folder:
+    with claim_run_folder(path, parts.config.as_json(), [], plan.splits, plan.dataset) as folder:
         if info is not None:
             info.write(path)
             write_json(folder.pretrained, {"seen": [], "digest": "of an encoder"})
@@ -64,7 +64,7 @@ def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
                 moved = jax.tree.map(lambda value, by=number + 1: value + np.float32(by), state.params)
                 now = put_state(state.replace(step=np.int32(step), params=moved), make_mesh(1))
                 record = RunRecord(
-                    *("", step, parts.settings.as_json(), plan.splits.digest, plan.digest),
+                    *("", step, parts.config.as_json(), plan.splits.digest, plan.digest),
                     scores=dict(scores),
                     files=digests_of(path, READ_WHEN_RESUMED),
                 )

@@ -132,7 +132,7 @@ def test_a_row_whose_results_are_damaged_does_not_end_the_list(tmp_path, content
 
 def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
     sweep_run.claim()
-    settings = sweep_run.experiments[2].settings.as_json()
+    settings = sweep_run.experiments[2].config.as_json()
     settings["train"]["lr"] = 0.5
     sweep_run.folder(2).path.mkdir()
     sweep_run.folder(2).config.write_text(json.dumps(settings))

@@ -50,6 +50,6 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
     closed, score = end_epoch(put_state(state, mesh), 0)
     assert score == 0.25
     assert told["is_best"] == is_best
-    assert told["learning_rate"] == pytest.approx(0.5 * experiment.settings.train.lr)
+    assert told["learning_rate"] == pytest.approx(0.5 * experiment.config.train.lr)
     assert float(closed.plateau.best_value) == 0.5
     assert int(closed.epoch_sums.steps) == 0

@@ -2,21 +2,19 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import get_args
 
+from nucseg_jax.config import Remainder, SourceName
 from nucseg_jax.core.errors import UserError
 
-Kind = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
-Remainder = Literal["reflect", "drop"]
 # Each fold begins with one patch of every trap; `synthetic.TRAPS` names them.
 SYNTHETIC_MINIMUM = 5
-KINDS: tuple[Kind, ...] = ("download", "release", "synthetic", "folder", "consep", "monuseg")
-REMAINDERS: tuple[Remainder, ...] = ("reflect", "drop")
+KINDS: tuple[SourceName, ...] = get_args(SourceName)
 # Patches of these come as they are, 256 px at 0.25 microns; images of the others are resampled and cut.
-PANNUKE_KINDS: tuple[Kind, ...] = ("download", "release", "synthetic")
+PANNUKE_KINDS: tuple[SourceName, ...] = ("download", "release", "synthetic")
 _PANNUKE_PX, _PANNUKE_MICRONS = 256, 0.25
 # What `release_dir` must hold.
-_FOLDERS: dict[Kind, str] = {
+_FOLDERS: dict[SourceName, str] = {
     "release": "the folder that holds the PanNuke release, zipped or unpacked",
     "folder": "the folder that holds images/ and labels/",
     "consep": "the folder that holds CoNSeP's Train/ and Test/",
@@ -26,7 +24,7 @@ _FOLDERS: dict[Kind, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class DataSource:
-    """A source of patches and the folder that the prepared data set goes to.
+    """A source of patches and the folder that the prepared data set goes to; ranges are those of `DataConfig`.
 
     Attributes:
       source: download = the three archives of PanNuke; release = a folder that holds them, zipped or not;
@@ -43,7 +41,7 @@ class DataSource:
         reflection, drop = left out.
     """
 
-    source: Kind
+    source: SourceName
     release_dir: pathlib.Path | None
     data_dir: pathlib.Path
     synthetic_patches_per_fold: int
@@ -55,38 +53,14 @@ class DataSource:
     remainder: Remainder = "reflect"
 
     def __post_init__(self) -> None:
-        if self.source not in KINDS:
-            raise UserError(f"data.source is {self.source!r}.", expected=f"one of {', '.join(KINDS)}")
-        if self.remainder not in REMAINDERS:
-            raise UserError(
-                f"data.remainder is {self.remainder!r}", expected=f"one of {', '.join(REMAINDERS)}"
-            )
         if self.source in _FOLDERS and self.release_dir is None:
             raise UserError(
                 f"data.source is {self.source}, but data.release_dir is empty.",
                 expected=_FOLDERS[self.source],
                 advice="add --config.data.release_dir=FOLDER, or choose --config.data.source=synthetic",
             )
-        if self.source == "synthetic" and (
-            self.synthetic_patches_per_fold < SYNTHETIC_MINIMUM or self.synthetic_seed < 0
-        ):
-            raise UserError(
-                f"The synthetic set is to have {self.synthetic_patches_per_fold} patches a fold and the seed"
-                f" {self.synthetic_seed}.",
-                expected=f"at least {SYNTHETIC_MINIMUM} patches a fold and a seed of at least 0",
-            )
         if self.source in PANNUKE_KINDS:
             self._require_pannuke_patches()
-        if self.patch_px < 1 or not 0.01 <= self.microns_per_px <= 10:
-            raise UserError(
-                f"data.patch_px is {self.patch_px}, data.microns_per_px {self.microns_per_px}",
-                expected="at least 1 px, of 0.01 to 10 microns",
-            )
-        if self.image_microns_per_px and not 0.01 <= self.image_microns_per_px <= 10:
-            raise UserError(
-                f"data.image_microns_per_px is {self.image_microns_per_px}",
-                expected="0.01 to 10, or 0 where the images state it",
-            )
 
     def _require_pannuke_patches(self) -> None:
         """Refuses settings that PanNuke's patches, which nobody cuts, could only ignore."""

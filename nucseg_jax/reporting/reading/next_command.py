@@ -6,27 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.config import config_fields
 from nucseg_jax.reporting.reading.paper import PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 
 _CONFIG = "--config="
 _WORKDIR = "--workdir="
 _OVERRIDE = "--config."
-# What a model of the paper does not share with another model, or with another seed.
-_OF_THE_MODEL = (
-    "model.encoder",
-    "model.decoder",
-    "model.output_stride",
-    "model.num_classes",
-    "model.dropout",
-    "model.drop_connect",
-    "model.width",
-    "model.encoder_depths",
-    "loss.l2",
-    "pretrained.path",
-    "pretrained.run",
-    "train.seed",
-)
 
 
 def train_missing(
@@ -45,7 +31,7 @@ def train_missing(
         f"{section}.{field}": value
         for section, fields in (like[0].config.items() if like and paper_config else ())
         for field, value in fields.items()
-        if f"{section}.{field}" not in _OF_THE_MODEL
+        if not _is_of_the_model(f"{section}.{field}")
         if json.dumps(value) != json.dumps(at(paper_config, section, field))
     }
     command = [
@@ -57,6 +43,14 @@ def train_missing(
     return (
         f"python launch.py convert --encoder={paper.encoder} --source=download --out={weights}",
         shlex.join(command),
+    )
+
+
+def _is_of_the_model(name: str) -> bool:
+    """Returns whether a model of the paper does not share this field with another model, or with another seed."""
+    declared = config_fields().get(name)
+    return declared is not None and (
+        declared.is_per_model or declared.affects in ("model", "start", "chance")
     )
 
 

@@ -33,22 +33,6 @@ def test_patches_that_nobody_cuts_cannot_be_cut_otherwise(kind, field, value):
         assert getattr(source(kind, **{field: value}), field) == value
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("patch_px", 0),
-        ("microns_per_px", 0.001),
-        ("microns_per_px", float("nan")),
-        ("image_microns_per_px", 250.0),
-        ("image_microns_per_px", -0.25),
-        ("remainder", "pad"),
-    ],
-)
-def test_sizes_that_cannot_be_are_refused(field, value):
-    with pytest.raises(UserError, match=rf"data\.{field}"):
-        source("folder", **{field: value})
-
-
 def test_every_kind_has_a_row_in_the_table_of_sources():
     assert tuple(SOURCES) == KINDS
     assert {kind for kind, opens in SOURCES.items() if opens is None} == set(PANNUKE_KINDS)

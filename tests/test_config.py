@@ -15,9 +15,9 @@ from configs import (
     unet_five_levels_resnet50,
     unet_resnet50,
 )
+from nucseg_jax.config import config_fields, differences, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.settings import differences, later_fields, read_settings
 
 CONFIGS = [
     base,
@@ -36,14 +36,14 @@ CONFIGS = [
 
 @pytest.mark.parametrize("module", CONFIGS)
 def test_every_config_is_an_experiment_and_survives_json(module):
-    settings = read_experiment(module.get_config()).settings
-    assert read_settings(settings.as_json()) == settings
+    settings = read_experiment(module.get_config()).config
+    assert read_config(settings.as_json()) == settings
     assert module.__doc__
 
 
 @pytest.mark.parametrize("module", CONFIGS[1:])
 def test_a_config_is_a_difference_from_base(module):
-    lines = differences(read_settings(base.get_config()), read_settings(module.get_config()))
+    lines = differences(read_config(base.get_config()), read_config(module.get_config()))
     assert len(lines) < 15
 
 
@@ -57,7 +57,7 @@ def test_all_faults_are_named_at_once():
     config["extra"] = {}
     del config["mesh"]
     with pytest.raises(UserError) as caught:
-        read_settings(config)
+        read_config(config)
     for fault in (
         "train.lr is 'fast'",
         "train.batch_size is True",
@@ -73,7 +73,7 @@ def test_all_faults_are_named_at_once():
 @pytest.mark.parametrize("config", [[], None, {"data": 3}])
 def test_what_is_no_config_is_refused(config):
     with pytest.raises(UserError):
-        read_settings(config)
+        read_config(config)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,12 @@ def test_what_is_no_config_is_refused(config):
         ("split.folds", -1),
         ("split.protocol", "table"),  # And no file named.
         ("data.patch_px", 128),  # Of PanNuke's own patches.
+        ("data.patch_px", 0),
+        ("data.patch_px", 250),
+        ("data.microns_per_px", 0.001),
+        ("data.microns_per_px", float("nan")),
+        ("data.image_microns_per_px", 250.0),
+        ("data.image_microns_per_px", -0.25),
         ("data.microns_per_px", 0.5),
         ("data.image_microns_per_px", 0.5),
         ("data.remainder", "drop"),
@@ -134,13 +140,11 @@ def test_a_value_out_of_range_is_refused_by_name(field, value):
 
 def test_run_folders_from_before_a_field_came_are_read_as_what_they_did():
     config = base.get_config().to_dict()
-    del config["mesh"]["fsdp"]
-    assert read_settings(config) == read_settings(base.get_config())
-    later = {"mesh.fsdp": 1, "mesh.space": 1, "loss.skip_empty": False, "data.allow_duplicates": False}
-    assert later.items() <= later_fields().items()
-
-
-def test_fields_that_came_later_have_the_defaults_of_a_config_where_old_runs_have_none():
-    """A run of before is resumed with a config of now: a default that differs would refuse it."""
-    values = base.get_config().to_dict()
-    assert later_fields() == {name: values[name.split(".")[0]][name.split(".")[1]] for name in later_fields()}
+    for name, field in config_fields().items():
+        if field.was_added:
+            section, _, key = name.partition(".")
+            del config[section][key]
+    assert read_config(config) == read_config(base.get_config())
+    assert {"mesh.fsdp", "mesh.space", "loss.skip_empty", "data.allow_duplicates"} <= {
+        name for name, field in config_fields().items() if field.was_added
+    }
