@@ -8,10 +8,10 @@ it. "The paper" is Koishiyeva et al. (2024); its gaps are filled as the texts sa
 import dataclasses
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field
+from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field, read_section
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
@@ -43,6 +43,8 @@ Comparison = Literal["never", "end", "epochs"]
 # Every output stride divides it.
 TILE_UNIT_PX = 32
 _LARGEST_SEED = 2**32 - 1
+# Of a config file, for messages.
+_EXAMPLE = "configs/base.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,7 @@ class DataConfig:
     dir: str = field(
         "data_dir", "Folder of prepared data sets (a TFDS data_dir).", affects="nothing", is_required=True
     )
-    synthetic_patches_per_fold: int = field(40, "Size of the synthetic data set.", at_least=5)
+    synthetic_patches_per_fold: int = field(40, "Patches in each fold of the synthetic data set.", at_least=5)
     synthetic_seed: int = field(0, "Seed of the synthetic data set.", at_least=0, at_most=_LARGEST_SEED)
     allow_duplicates: bool = field(
         False,
@@ -72,15 +74,14 @@ class DataConfig:
     )
     patch_px: int = field(
         256,
-        "Side of the patches that images are cut into; PanNuke's are 256.",
-        at_least=TILE_UNIT_PX,
-        multiple_of=TILE_UNIT_PX,
+        "Side of the patches that images are cut into; PanNuke's are 256. Training needs a multiple of 32.",
+        at_least=1,
         affects="data",
         was_added=True,
     )
     microns_per_px: float = field(
         0.25,
-        "Scale of the patches, which is the model's; PanNuke's is 0.25.",
+        "Scale of the patches in microns per pixel, which is the model's; PanNuke's is 0.25.",
         at_least=0.01,
         at_most=10,
         affects="data",
@@ -88,7 +89,7 @@ class DataConfig:
     )
     image_microns_per_px: float = field(
         0.0,
-        "Scale of the images, where neither they nor dataset.yaml state it; 0 = they do.",
+        "Scale of the images in microns per pixel, where neither they nor dataset.yaml state it; 0 = they do.",
         at_least=0.01,
         at_most=10,
         or_equals=0,
@@ -97,7 +98,7 @@ class DataConfig:
     )
     remainder: Remainder = field(
         "reflect",
-        "Treatment of an image's edge that fills no patch: reflect (a patch filled up with its reflection) or drop.",
+        "Treatment of an image's edge that fills no patch: reflect (filled up with its reflection) or drop (left out).",
         affects="data",
         was_added=True,
     )
@@ -115,7 +116,8 @@ class SplitConfig:
     )
     number: int = field(
         1,
-        "From 1. PanNuke: 1 trains on fold 1, validates on 2, tests on 3; 2 swaps the first two, 3 the outer two."
+        "Number of the division, from 1. PanNuke: 1 trains on fold 1, validates on 2, tests on 3; 2 swaps the first"
+        " two, 3 the outer two."
         " k_fold and tables of folds: the test fold; the next one validates, the rest trains.",
         at_least=1,
     )
@@ -125,18 +127,16 @@ class SplitConfig:
         at_least=0,
         at_most=_LARGEST_SEED,
     )
-    max_patches: int = field(
-        0, "paper: number of patches to keep (0 = all; the paper has 6,716).", at_least=0
-    )
+    max_patches: int = field(0, "paper: patches to keep; 0 = all, the paper has 6,716.", at_least=0)
     folds: int = field(
         5,
-        "k_fold: number of folds; 0 = each group is one, in the order of names (leave one group out).",
+        "k_fold: folds; 0 = each group is one, in the order of names (leave one group out).",
         at_least=0,
         was_added=True,
     )
     table: str = field(
         "",
-        "table: a CSV file with the columns `image` and `split.column`.",
+        "table: path of a CSV file with the columns `image` and `split.column`.",
         affects="data",
         was_added=True,
     )
@@ -170,7 +170,8 @@ class ModelConfig:
     )
     output_stride: int = field(
         16,
-        "Of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for deeplabv3plus_dilated.",
+        "Output stride of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for"
+        " deeplabv3plus_dilated.",
         affects="model",
     )
     num_classes: int = field(
@@ -193,11 +194,10 @@ class ModelConfig:
         "Rate at which EfficientNets drop a whole residual branch, rising to this at the last block; Keras's value.",
         at_least=0,
         below=1,
-        is_per_model=True,
     )
     width: float = field(
         1.0,
-        "Factor on all channel numbers; 1 = the paper's model.",
+        "Factor on the channels of every layer; 1 = the paper's model.",
         above=0,
         at_most=4,
         affects="model",
@@ -209,7 +209,7 @@ class ModelConfig:
     )
     batch_norm_momentum: float = field(
         0.99,
-        "Of the moving statistics; Keras's default.",
+        "Momentum of the moving statistics; Keras's default.",
         above=0,
         below=1,
         phrase="momentum {:g}",
@@ -292,12 +292,13 @@ class LossConfig:
         0.0, "Weight of the Tversky loss; 0 = without it.", at_least=0, loss_term="tversky_loss"
     )
     reduce: Reduction = field(
-        "image", "Ratios of Dice and Tversky for each image, or once for the whole batch."
+        "image", "Ratios of Dice and Tversky: one for each image, or one for the whole batch."
     )
     smooth: float = field(
         1e-6,
-        "Keeps those ratios defined on empty patches. At 1e-6 a tile without a nucleus costs about 1 unless nothing is"
-        " predicted there, so the mean does not fall below their share; `dice_loss_with_nuclei` is reported beside it.",
+        "Summand that keeps the ratios of Dice and Tversky defined on empty patches. At 1e-6 a tile without a nucleus"
+        " costs about 1 unless nothing is predicted there, so the mean does not fall below their share;"
+        " `dice_loss_with_nuclei` is reported beside it.",
         above=0,
     )
     skip_empty: bool = field(
@@ -305,7 +306,9 @@ class LossConfig:
         "Leaves tiles without a nucleus out of the mean of Dice and Tversky (reduce = image); eq. 4 counts them.",
         was_added=True,
     )
-    focal_gamma: float = field(2.0, "Exponent (Lin et al. 2017, arXiv:1708.02002).", at_least=1, or_equals=0)
+    focal_gamma: float = field(
+        2.0, "Exponent of the focal loss (Lin et al. 2017, arXiv:1708.02002).", at_least=1, or_equals=0
+    )
     focal_alpha: float = field(
         0.25,
         "Weight of the foreground in the focal loss (the background's is 1 - alpha).",
@@ -313,15 +316,17 @@ class LossConfig:
         at_most=1,
     )
     tversky_alpha: float = field(
-        0.3, "Weight of false positives (Salehi et al. 2017, arXiv:1706.05721).", at_least=0
+        0.3,
+        "Weight of false positives in the Tversky loss (Salehi et al. 2017, arXiv:1706.05721).",
+        at_least=0,
     )
-    tversky_beta: float = field(0.7, "Weight of false negatives.", at_least=0)
+    tversky_beta: float = field(0.7, "Weight of false negatives in the Tversky loss.", at_least=0)
 
     @property
     def weights(self) -> dict[str, float]:
         """The weight of every loss by the name of its term: {'dice_loss': 1.0, 'plain_dice_loss': 0.0, ...}."""
         return {
-            declared.loss_term: getattr(self, declared.name.partition(".")[2])
+            declared.loss_term: getattr(self, declared.key)
             for declared in declared_fields("loss", LossConfig)
             if declared.loss_term
         }
@@ -333,11 +338,11 @@ class TrainConfig:
 
     epochs: int = field(
         120,
-        "Paper, section 3: 120 epochs, batch 8, Adam at 1e-4.",
+        "Epochs of training. Paper, section 3: 120 epochs, batch 8, Adam at 1e-4.",
         at_least=1,
         phrase=lambda epochs: counted(epochs, "epoch"),
     )
-    batch_size: int = field(8, "Tiles a step.", at_least=1, phrase="batch {}")
+    batch_size: int = field(8, "Tiles per step.", at_least=1, phrase="batch {}")
     lr: float = field(1e-4, "Learning rate of Adam.", at_least=0, phrase="learning rate {:g}")
     tile_px: int = field(
         256,
@@ -349,7 +354,7 @@ class TrainConfig:
     )
     seed: int = field(
         0,
-        "Of initial weights, order, augmentation and dropout.",
+        "Seed of initial weights, order, augmentation and dropout.",
         at_least=0,
         at_most=_LARGEST_SEED,
         affects="chance",
@@ -359,20 +364,23 @@ class TrainConfig:
         "Dtype of computation: float32 or bfloat16. Parameters, statistics, loss and logits stay float32.",
         phrase="{}",
     )
-    adam_b1: float = field(0.9, "Keras's Adam.", above=0, below=1)
-    adam_b2: float = field(0.999, "Keras's Adam.", above=0, below=1)
-    adam_epsilon: float = field(1e-7, "Keras's Adam.", above=0)
+    adam_b1: float = field(0.9, "Decay of Adam's first moment; Keras's default.", above=0, below=1)
+    adam_b2: float = field(0.999, "Decay of Adam's second moment; Keras's default.", above=0, below=1)
+    adam_epsilon: float = field(1e-7, "Adam's epsilon; Keras's default.", above=0)
     plateau_factor: float = field(
         0.1,
-        "\"Adjusted dynamically\" in the paper; read as Keras's ReduceLROnPlateau on validation loss with Keras's"
-        " defaults, but for the floor. (The best checkpoint is another matter: highest micro Dice in validation.)",
+        'Factor on the learning rate at a plateau of the validation loss. "Adjusted dynamically" in the paper; read as'
+        " Keras's ReduceLROnPlateau with Keras's defaults, but for the floor. (The best checkpoint is another matter:"
+        " highest micro Dice in validation.)",
         above=0,
         below=1,
     )
     plateau_patience_epochs: int = field(
         10, "Epochs without a better validation loss before the learning rate falls.", at_least=1
     )
-    plateau_min_delta: float = field(1e-4, "Least fall of the validation loss that counts.", above=0)
+    plateau_min_delta: float = field(
+        1e-4, "Smallest fall of the validation loss that counts as better.", above=0
+    )
     plateau_min_scale: float = field(
         1e-3, "Floor of the learning rate, as a factor on train.lr.", at_least=0, at_most=1
     )
@@ -386,11 +394,11 @@ class TrainConfig:
         affects="nothing",
     )
     deterministic: bool = field(
-        False, "Bit-identical repeats on GPU too, at some cost in speed. CPU runs are so without it."
+        False, "Bit-identical repeats on GPU, at some cost in speed; on CPU they are without it."
     )
     feed: FeedChoice = field(
         "auto",
-        "Where training patches wait. device: uint8 in the devices' memory, cut inside the step. host: read from disk"
+        "Place of the training patches. device: uint8 in the devices' memory, cut inside the step. host: read from disk"
         " as they are needed, for sets larger than memory. auto: device where they fit a quarter of a device's memory,"
         " and all patches half of the host's.",
         affects="program",
@@ -402,7 +410,7 @@ class TrainConfig:
     )
     steps_per_dispatch: int = field(
         0,
-        "Steps the device runs by itself, in one compiled loop; 0 = 1 on CPU, where XLA's convolutions are slower in a"
+        "Steps that the device runs in one compiled loop; 0 = 1 on CPU, where XLA's convolutions are slower in a"
         " loop, and 8 elsewhere.",
         at_least=0,
     )
@@ -412,24 +420,26 @@ class TrainConfig:
 class AugmentConfig:
     """Augmentation of training tiles, inside the step, drawn for each tile in each epoch.
 
-    The paper names none. Label and image move together; all that follows the first two changes the image alone, and
-    is off at 0.
+    The paper names none. Flips and quarter turns move image and label together; the others change the image alone and
+    are off at 0. They are applied in the order of `ops/augment/augmentation.py`.
     """
 
-    flips: bool = field(True, "Left-right and up-down, each for half of the tiles.")
+    flips: bool = field(True, "Flips, left-right and up-down, each for half of the tiles.")
     quarter_turns: bool = field(True, "A quarter turn for half of the tiles.")
     brightness: float = field(
         0.0,
-        "A factor is drawn evenly from 1 -+ this, 0..1 (the range of torchvision's ColorJitter; .2 is usual).",
+        "A factor is drawn uniformly from 1 -+ this (the range of torchvision's ColorJitter; .2 is usual).",
         at_least=0,
         at_most=1,
     )
     contrast: float = field(0.0, "As brightness.", at_least=0, at_most=1)
     saturation: float = field(0.0, "As brightness.", at_least=0, at_most=1)
-    hue: float = field(0.0, "Drawn from -+ this, 0..0.5 of the colour circle.", at_least=0, at_most=0.5)
+    hue: float = field(
+        0.0, "A turn is drawn uniformly from -+ this share of the colour circle.", at_least=0, at_most=0.5
+    )
     stain_factor: float = field(
         0.0,
-        "Amounts of haematoxylin, eosin and DAB: each times a factor from 1 -+ stain_factor, plus -+ stain_offset"
+        "Amounts of haematoxylin, eosin and DAB: each times a factor from 1 -+ this, plus -+ stain_offset"
         " (Tellez et al. 2018; factors of .05 are light, .2 strong in Tellez et al. 2019). White stays white.",
         at_least=0,
         at_most=1,
@@ -438,11 +448,11 @@ class AugmentConfig:
         0.0, "Offset of these amounts, in units of optical density.", at_least=0, at_most=1
     )
     blur_sigma_px: float = field(
-        0.0, "Standard deviation of a Gaussian blur, drawn from 0 to this many px.", at_least=0, at_most=5
+        0.0, "Standard deviation of a Gaussian blur in pixels, drawn from 0 to this.", at_least=0, at_most=5
     )
     noise_sd: float = field(
         0.0,
-        "Standard deviation of Gaussian noise, drawn from 0 to this many grey levels of 255.",
+        "Standard deviation of Gaussian noise in grey levels of 255, drawn from 0 to this.",
         at_least=0,
         at_most=255,
     )
@@ -452,18 +462,18 @@ class AugmentConfig:
 class EvalConfig:
     """Evaluation."""
 
-    batch_size: int = field(8, "Whole patches a batch; no score depends on it.", at_least=1)
+    batch_size: int = field(8, "Whole patches per batch; no score depends on it.", at_least=1)
     reestimate_batch_norm: bool = field(
         False,
-        "Batch norm's statistics are estimated again on the training tiles before every evaluation; the paper uses the"
+        "Estimates batch norm's statistics again on the training tiles before every evaluation; the paper uses the"
         " moving ones, which lag behind the weights while strong L2 still shrinks them.",
         phrase=lambda again: "re-estimated statistics" if again else "moving statistics",
     )
     compare_statistics: Comparison = field(
         "never",
-        "Also score with the statistics of the batch at hand, which is what the model trains with, and with moving or"
-        " re-estimated ones, whichever reestimate_batch_norm did not choose. never; end: when training ends, and in"
-        " `evaluate`; epochs: with those of the batch at hand in every validation too.",
+        "When to score also with the statistics of the batch at hand, which the model trains with, and with moving or"
+        " re-estimated ones, whichever reestimate_batch_norm did not choose. end: when training ends, and in"
+        " `evaluate`; epochs: also with those of the batch at hand in every validation.",
         affects="nothing",
     )
     overlays: int = field(
@@ -475,14 +485,14 @@ class EvalConfig:
     )
     time_inference: bool = field(
         True,
-        "Measure seconds an image at batch 1 and 8 when training ends (Table 5).",
+        "Measures seconds per image at batch 1 and 8 when training ends (Table 5).",
         affects="nothing",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Devices: data x fsdp x space of them (training/mesh.py); rounding apart, they change nothing."""
+    """The device mesh, data x fsdp x space (training/mesh.py); it changes results by rounding alone."""
 
     data: int = field(
         0,
@@ -517,15 +527,12 @@ class Config:
 
     def as_json(self) -> dict[str, Any]:
         """Returns nested dicts of JSON values, the inverse of `read_config`."""
-        plain = dataclasses.asdict(self)
-        plain["model"]["encoder_depths"] = list(self.model.encoder_depths)
-        return plain
-
-
-def may_change_on_resume(name: str) -> bool:
-    """Returns whether a run may be resumed with another value of 'section.field'; False for names it does not know."""
-    declared = config_fields().get(name)
-    return declared is not None and declared.may_change_on_resume
+        return {
+            section: {
+                key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()
+            }
+            for section, fields in dataclasses.asdict(self).items()
+        }
 
 
 @functools.cache
@@ -539,9 +546,27 @@ def config_fields() -> Mapping[str, Declared]:
     }
 
 
+def may_change_on_resume(name: str) -> bool:
+    """Returns whether a run may be resumed with another value of 'section.field'; False for names it does not know."""
+    declared = config_fields().get(name)
+    return declared is not None and declared.may_change_on_resume
+
+
 def default_config() -> dict[str, dict[str, Any]]:
     """Returns the defaults as {section: {field: value}}, for a config file to change."""
     return dataclasses.asdict(Config())
+
+
+def unknown_fields(names: Iterable[str]) -> list[str]:
+    """Returns a text for each name that is no field of a config, with the fields that it may mean.
+
+    >>> unknown_fields(["train.lr", "train.l2"])
+    ['there is no field train.l2; did you mean loss.l2?']
+    """
+    known = config_fields()
+    return [
+        f"there is no field {name}{did_you_mean_field(name, known)}" for name in names if name not in known
+    ]
 
 
 def read_config(values: Mapping[str, Any]) -> Config:
@@ -552,70 +577,31 @@ def read_config(values: Mapping[str, Any]) -> Config:
         missing has its default.
 
     Raises:
-      UserError: lists every missing, unknown and wrongly typed field; or else every value that is not allowed.
+      UserError: lists every missing, unknown, wrongly typed and disallowed field; or else the first fields that
+        contradict each other.
     """
     if not hasattr(values, "items"):
-        raise UserError(
-            f"the config is {values!r}"[:200], expected="sections of fields, as in configs/base.py"
-        )
-    faults: list[str] = []
+        raise UserError(f"the config is {values!r}"[:200], expected=f"sections of fields, as in {_EXAMPLE}")
     sections = typing.get_type_hints(Config)
-    faults += [
-        f"unknown section {name!r}{did_you_mean(str(name), sections)}"
+    faults = [
+        Fault(f"unknown section {name!r}{did_you_mean(str(name), sections)}", ", ".join(sections))
         for name in values
         if name not in sections
     ]
-    read = {
-        name: _read_section(name, section, values.get(name), faults) for name, section in sections.items()
-    }
+    read = {}
+    for name, section in sections.items():
+        read[name], found = read_section(name, section, values.get(name), config_fields())
+        faults += found
+    if len(faults) == 1:
+        raise UserError(faults[0].found, expected=faults[0].expected)
     if faults:
         raise UserError(
-            "the config does not fit: " + "; ".join(faults),
-            expected="the fields of configs/base.py with values of their type",
+            "; ".join(f"{fault.found} (expected: {fault.expected})" for fault in faults),
+            expected=f"the fields of {_EXAMPLE}, with the values that docs/config.md allows",
         )
     config = Config(**read)
-    _require_allowed_values(config)
     _require_fields_together(config)
     return config
-
-
-def _read_section(name: str, section: type, values: Any, faults: list[str]) -> Any:
-    if not hasattr(values, "items"):
-        faults.append(f"section {name!r} is missing")
-        return None
-    declared = {item.name.partition(".")[2]: item for item in declared_fields(name, section)}
-    faults += [
-        f"unknown field {name}.{key}{did_you_mean_field(f'{name}.{key}', config_fields())}"
-        for key in values
-        if key not in declared
-    ]
-    read = {}
-    for key, item in declared.items():
-        if key not in values and not item.was_added:
-            faults.append(f"field {name}.{key} is missing")
-            continue
-        try:
-            read[key] = item.converted(values.get(key, item.default))
-        except TypeError as error:
-            faults.append(str(error))
-    return section(**read) if read.keys() == declared.keys() else None
-
-
-def _require_allowed_values(config: Config) -> None:
-    values = dataclasses.asdict(config)
-    found: list[Fault] = []
-    for name, declared in config_fields().items():
-        section, _, key = name.partition(".")
-        fault = declared.fault(values[section][key])
-        if fault is not None:
-            found.append(fault)
-    if len(found) == 1:
-        raise UserError(found[0].found, expected=found[0].expected)
-    if found:
-        raise UserError(
-            "; ".join(f"{fault.found} (expected {fault.expected})" for fault in found),
-            expected="values in the ranges of nucseg_jax/config.py",
-        )
 
 
 def _require_fields_together(config: Config) -> None:
@@ -651,6 +637,7 @@ def differences(before: Config, now: Config) -> dict[str, str]:
     lines = {}
     for name in config_fields():
         section, _, key = name.partition(".")
-        if old[section][key] != new[section][key]:
-            lines[name] = f"{name}: {old[section][key]!r} -> {new[section][key]!r}"
+        was, is_now = old[section][key], new[section][key]
+        if was != is_now:
+            lines[name] = f"{name}: {was!r} -> {is_now!r}"
     return lines

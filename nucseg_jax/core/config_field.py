@@ -15,15 +15,24 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
-from nucseg_jax.core.nearest import did_you_mean
+from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
 
-# model: the network, so that other weights fit it. start: the weights that training starts from. chance: a seed, by
-# which repeats differ. results: any other number. data: the patches; digests of data and split say whether they are
-# the same. program: the compiled program, and results by rounding alone. nothing: neither.
 Affects = Literal["model", "start", "chance", "results", "data", "program", "nothing"]
+# What each value of `Affects` means; the reference page shows it.
+EFFECTS: dict[Affects, str] = {
+    "model": "the network: weights of another value do not fit",
+    "start": "the weights that training starts from",
+    "chance": "a seed: repeats of a run differ by it",
+    "results": "any other number that a run computes",
+    "data": "the patches: a run is resumed if digests of data and split show that they are the same",
+    "program": "the compiled program, and results by rounding alone",
+    "nothing": "no number and no program: folders, pictures, times, logs",
+}
+# The longest text of a value in a message.
+_LONGEST_VALUE = 200
 
 
 class Fault(NamedTuple):
@@ -59,8 +68,9 @@ class Range:
     def __contains__(self, number: float) -> bool:
         if self.or_equals is not None and number == self.or_equals:
             return True
+        # A whole number beyond the largest float is finite too.
         return (
-            math.isfinite(number)
+            (isinstance(number, int) or math.isfinite(number))
             and (self.at_least is None or number >= self.at_least)
             and (self.above is None or number > self.above)
             and (self.at_most is None or number <= self.at_most)
@@ -132,34 +142,62 @@ class Declared:
     phrase: Callable[[Any], str] | None
 
     @property
+    def section(self) -> str:
+        """Name of the section: 'train' of 'train.lr'."""
+        return self.name.partition(".")[0]
+
+    @property
+    def key(self) -> str:
+        """Name within the section: 'lr' of 'train.lr'."""
+        return self.name.partition(".")[2]
+
+    @property
     def may_change_on_resume(self) -> bool:
-        """Whether a run may be resumed with another value: no result depends on it, or a digest is compared."""
+        """A run may be resumed with another value: no result depends on it, or a digest is compared."""
         return self.affects in ("data", "program", "nothing")
+
+    @property
+    def type_text(self) -> str:
+        """The type of its values in words, such as 'a whole number'."""
+        texts = {str: "a text", bool: "True or False", int: "a whole number", float: "a number"}
+        return texts.get(self.kind, "a list of whole numbers")
+
+    @property
+    def allowed(self) -> str:
+        """The values that it can have, in words: choices, a range, or the type."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        if self.is_required:
+            return "a text that is not empty"
+        return self.type_text if self.range == Range() else str(self.range)
 
     def converted(self, value: Any) -> Any:
         """Returns a value as the field's type: whole numbers as floats, lists as tuples.
 
         Raises:
-          TypeError: a value of another type.
+          TypeError: a value of another type, such as True for a whole number.
         """
         if self.kind is float and type(value) in (int, float):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                return math.copysign(math.inf, value)
         if isinstance(self.kind, types.GenericAlias):
             if isinstance(value, list | tuple) and all(type(item) is int for item in value):
                 return tuple(value)
         elif type(value) is self.kind:
             return value
-        raise TypeError(f"{self.name} is {value!r}, expected {getattr(self.kind, '__name__', self.kind)}")
+        raise TypeError(f"{self.name} is {_shown(value)}, expected {self.type_text}")
 
     def fault(self, value: Any) -> Fault | None:
         """Returns what is wrong with a value of the field's type; None where it is allowed."""
         if self.choices and value not in self.choices:
-            near = did_you_mean(value, self.choices) if isinstance(value, str) else ""
-            return Fault(f"{self.name} is {value!r}{near}", "one of " + ", ".join(map(str, self.choices)))
+            near = did_you_mean(value[:_LONGEST_VALUE], self.choices) if isinstance(value, str) else ""
+            return Fault(f"{self.name} is {_shown(value)}{near}", self.allowed)
         if self.is_required and not value:
-            return Fault(f"{self.name} is empty", "a text that is not empty")
+            return Fault(f"{self.name} is empty", self.allowed)
         if self.kind in (int, float) and value not in self.range:
-            return Fault(f"{self.name} is {value}", str(self.range))
+            return Fault(f"{self.name} is {_shown(value)}", str(self.range))
         return None
 
     def phrased(self, value: Any) -> str:
@@ -170,6 +208,11 @@ class Declared:
         except (KeyError, ValueError, TypeError):
             pass
         return f"{self.name} {value:g}" if isinstance(value, float) else f"{self.name} {value}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def field(
@@ -224,3 +267,42 @@ def declared_fields(section_name: str, section: type) -> tuple[Declared, ...]:
             )
         )
     return tuple(declared)
+
+
+def read_section(
+    name: str, section: type, values: Any, known: Iterable[str] = ()
+) -> tuple[Any | None, list[Fault]]:
+    """Reads a section and checks each of its fields.
+
+    Args:
+      name: of the section.
+      section: a dataclass whose every field is made by `field`.
+      values: a mapping such as a ConfigDict or a dict of JSON values.
+      known: 'section.field' of every field of the config, to name those that a misspelt one may mean.
+
+    Returns:
+      The section and no fault; or None, and a fault for every missing, unknown, wrongly typed and disallowed field.
+    """
+    if not hasattr(values, "items"):
+        return None, [Fault(f"section {name!r} is missing", "a section of fields")]
+    declared = {item.key: item for item in declared_fields(name, section)}
+    faults = [
+        Fault(f"unknown field {name}.{key}{did_you_mean_field(f'{name}.{key}', known)}", f"fields of {name}")
+        for key in values
+        if key not in declared
+    ]
+    read = {}
+    for key, item in declared.items():
+        if key not in values and not item.was_added:
+            faults.append(Fault(f"field {item.name} is missing", item.allowed))
+            continue
+        value = values.get(key, item.default)
+        try:
+            read[key] = item.converted(value)
+        except TypeError:
+            faults.append(Fault(f"{item.name} is {_shown(value)}", item.type_text))
+            continue
+        fault = item.fault(read[key])
+        if fault is not None:
+            faults.append(fault)
+    return (None if faults else section(**read)), faults
