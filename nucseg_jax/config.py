@@ -588,7 +588,7 @@ def read_config(values: Mapping[str, Any]) -> Config:
         for name in values
         if name not in sections
     ]
-    read = {}
+    read: dict[str, Any] = {}
     for name, section in sections.items():
         read[name], found = read_section(name, section, values.get(name), config_fields())
         faults += found

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from nucseg_jax.config import Config, LossConfig, read_config
+from nucseg_jax.config import Config, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.strict_json import read_json
@@ -32,15 +32,14 @@ from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.ops.augment.augmentation import Augmentation
-from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
+from nucseg_jax.training.loss_terms import make_objective
 from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
 from nucseg_jax.training.processes import all_say
 from nucseg_jax.training.schedule import Schedule
@@ -122,12 +121,12 @@ class Experiment:
         loss, train = self.config.loss, self.config.train
         return StepRecipe(
             model=self.model,
-            objective=_objective(loss, reduce=loss.reduce),
+            objective=make_objective(loss, reduce=loss.reduce),
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augmentation=Augmentation(**dataclasses.asdict(self.config.augment)),
+            augmentation=self.config.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
             has_void=has_void,
@@ -243,8 +242,8 @@ class Experiment:
 
     @property
     def evaluation_objective(self) -> Objective:
-        """What is minimised, of each image by itself, so that it depends on no batch; eq. 4's Dice always with it."""
-        return _objective(self.config.loss, reduce="image", always=("dice_loss",))
+        """The objective of each image by itself, so that it depends on no batch; with eq. 4's Dice always."""
+        return make_objective(self.config.loss, reduce="image", always=("dice_loss",))
 
 
 def read_experiment(values: Mapping[str, Any]) -> Experiment:
@@ -295,25 +294,6 @@ def read_experiment(values: Mapping[str, Any]) -> Experiment:
             min_scale=train.plateau_min_scale,
         ),
     )
-
-
-def _objective(loss: LossConfig, *, reduce: str, always: tuple[str, ...] = ()) -> Objective:
-    """The terms that have a weight, and those that are reported always."""
-    over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": loss.smooth}
-    focus = {"gamma": loss.focal_gamma, "alpha": loss.focal_alpha}
-    errors: dict[str, Any] = {"alpha": loss.tversky_alpha, "beta": loss.tversky_beta}
-    # The ratio of a whole batch is no image's.
-    ratio = functools.partial(
-        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and loss.skip_empty
-    )
-    terms = {
-        "dice_loss": ratio(loss.dice, functools.partial(soft_dice, **over_pixels)),
-        "plain_dice_loss": ratio(loss.plain_dice, functools.partial(plain_dice, **over_pixels)),
-        "cross_entropy_loss": Term(loss.cross_entropy, cross_entropy),
-        "focal_loss": Term(loss.focal, functools.partial(focal, **focus)),
-        "tversky_loss": ratio(loss.tversky, functools.partial(tversky, **errors, **over_pixels)),
-    }
-    return Objective({name: term for name, term in terms.items() if term.weight or name in always})
 
 
 def _build_model(config: Config) -> Segmenter:

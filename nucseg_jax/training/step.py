@@ -10,11 +10,11 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from nucseg_jax.config import L2Scope
+from nucseg_jax.config import AugmentConfig, L2Scope
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
 from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
@@ -46,7 +46,7 @@ class StepRecipe:
     l2: float
     l2_scope: L2Scope
     frozen_stages: tuple[str, ...]
-    augmentation: Augmentation
+    augmentation: AugmentConfig
     seed: int
     steps_per_epoch: int
     has_void: bool = False

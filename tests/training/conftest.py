@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nucseg_jax.config import AugmentConfig
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import Objective, Term
@@ -21,7 +21,7 @@ from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 PX = 32
-GEOMETRY = Augmentation(flips=True, quarter_turns=True)
+GEOMETRY = AugmentConfig(flips=True, quarter_turns=True)
 
 
 class Small:

@@ -8,7 +8,7 @@ from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables
-from nucseg_jax.ops.augment.augmentation import Augmentation
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh
@@ -56,7 +56,7 @@ def test_every_product_of_the_step_is_of_bfloat16_but_those_of_the_logits(encode
         l2=0.01,
         l2_scope="added",
         frozen_stages=(),
-        augmentation=Augmentation(),
+        augmentation=NO_AUGMENTATION,
         seed=0,
         steps_per_epoch=4,
     )

@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from configs import quickstart
 from nucseg_jax.cli.evaluate import baseline_counts
+from nucseg_jax.config import AugmentConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass
@@ -24,7 +25,7 @@ from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
 from nucseg_jax.reporting.predictions import Drawer
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import TILES_WITH_NUCLEI
@@ -73,7 +74,7 @@ def trained_on(parts, classes, image, label, *, valid=None, has_void):
         parts.recipe(4, has_void=has_void),
         model=Pointwise(classes),
         optimizer=optax.sgd(0.1),
-        augmentation=Augmentation(),
+        augmentation=NO_AUGMENTATION,
     )
     index = np.arange(N, dtype=np.int32)
     valid = np.ones(N, bool) if valid is None else valid
@@ -255,7 +256,7 @@ def test_flips_and_turns_carry_void_along():
         image,
         label,
         np.arange(8),
-        how=Augmentation(flips=True, quarter_turns=True),
+        how=AugmentConfig(flips=True, quarter_turns=True),
         seed=0,
         epoch=jnp.int32(0),
     )

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.config import AugmentConfig
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
 
 STRENGTHS = {
     "flips": True,
@@ -27,7 +28,7 @@ PHOTOMETRIC = tuple(name for name in STRENGTHS if name not in GEOMETRY)
 
 
 def only(*names):
-    return Augmentation(**{name: STRENGTHS[name] for name in names})
+    return dataclasses.replace(NO_AUGMENTATION, **{name: STRENGTHS[name] for name in names})
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +44,11 @@ def run(batch, how, *, seed=3, epoch=1):
 
 
 def test_every_strength_has_its_field():
-    assert set(STRENGTHS) == {field.name for field in dataclasses.fields(Augmentation)}
+    assert set(STRENGTHS) == {field.name for field in dataclasses.fields(AugmentConfig)}
 
 
 def test_off_leaves_image_and_label_as_they_are_bytes_too(batch):
-    image, label = run(batch, Augmentation())
+    image, label = run(batch, NO_AUGMENTATION)
     np.testing.assert_array_equal(image, batch[0])
     np.testing.assert_array_equal(label, batch[1])
     assert image.dtype == label.dtype == np.uint8
@@ -61,7 +62,7 @@ def test_geometry_alone_stays_uint8(batch):
 
 @pytest.mark.parametrize("name", PHOTOMETRIC)
 def test_a_vanishing_strength_changes_nothing_and_a_real_one_does(batch, name):
-    weak, _ = run(batch, Augmentation(**{name: 1e-7}))
+    weak, _ = run(batch, dataclasses.replace(NO_AUGMENTATION, **{name: 1e-7}))
     np.testing.assert_allclose(weak, batch[0], atol=1e-3)
     strong, label = run(batch, only(name))
     assert np.abs(np.asarray(strong) - batch[0]).mean() > 0.5
