@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from configs import quickstart
 from nucseg_jax.cli.evaluate import baseline_counts
-from nucseg_jax.config import AugmentConfig
+from nucseg_jax.config import AugmentConfig, config_fields
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass
@@ -34,6 +34,11 @@ from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StepRecipe, train_step
 
 PX = 16
+# Every loss with a weight, each another.
+ALL_LOSSES = {
+    item.key: 1.0 / number
+    for number, item in enumerate((item for item in config_fields().values() if item.loss_term), 1)
+}
 
 
 class Pointwise(nn.Module):
@@ -49,7 +54,7 @@ class Pointwise(nn.Module):
 def experiment_with(classes, **loss):
     config = quickstart.get_config()
     config.model.num_classes = classes
-    config.loss.update({"cross_entropy": 1.0, "focal": 0.5, "tversky": 0.7, "plain_dice": 0.3, **loss})
+    config.loss.update({**ALL_LOSSES, **loss})
     return read_experiment(config)
 
 
