@@ -181,7 +181,7 @@ class Declared:
             try:
                 return float(value)
             except OverflowError:
-                return math.copysign(math.inf, value)
+                return math.inf if value > 0 else -math.inf
         if isinstance(self.kind, types.GenericAlias):
             if isinstance(value, list | tuple) and all(type(item) is int for item in value):
                 return tuple(value)
