@@ -29,8 +29,10 @@ EFFECTS: dict[Affects, str] = {
     "results": "any other number that a run computes",
     "data": "the patches: a run is resumed if digests of data and split show that they are the same",
     "program": "the compiled program, and results by rounding alone",
-    "nothing": "no number and no program: folders, pictures, times, logs",
+    "nothing": "no number that a run computes without it: folders, checks, pictures, times, logs, further scores",
 }
+# Effects that a resumed run may have; of `data`, digests are compared.
+EFFECTS_OF_NO_RESULT: tuple[Affects, ...] = ("data", "program", "nothing")
 # The longest text of a value in a message.
 _LONGEST_VALUE = 200
 
@@ -154,7 +156,7 @@ class Declared:
     @property
     def may_change_on_resume(self) -> bool:
         """A run may be resumed with another value: no result depends on it, or a digest is compared."""
-        return self.affects in ("data", "program", "nothing")
+        return self.affects in EFFECTS_OF_NO_RESULT
 
     @property
     def type_text(self) -> str:
