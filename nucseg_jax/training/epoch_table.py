@@ -73,8 +73,7 @@ def _decimal(value: float | None) -> str:
     """Returns four decimals, or as many digits as a column holds; '-' without a value."""
     if value is None:
         return "-"
-    text = f"{value:.4f}"
-    return text if len(text) < _WIDTH else f"{value:.1e}"
+    return next(text for text in (f"{value:.4f}", f"{value:.1e}", f"{value:.0e}") if len(text) < _WIDTH)
 
 
 def _clock(seconds: float) -> str:

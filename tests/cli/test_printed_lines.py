@@ -131,7 +131,7 @@ def test_lines_of_a_terminal_have_80_columns(lab, log):
     line, folder = lab
     text = printed_on_a_terminal(line, folder, "train", "--config=own.py", "--workdir=runs/tty")
     assert too_wide(text) == []
-    assert "step " in text
+    assert re.search(r"%\|.*\| step \d+/12", text)
     # The same numbers as in the log.
     ends = [next(line for line in each.splitlines() if line.startswith("test Dice")) for each in (text, log)]
     assert ends[0] == ends[1]
