@@ -25,6 +25,7 @@ from ml_collections import config_flags
 
 from nucseg_jax.cli.command_flags import FLAGS_OF, check_flags
 from nucseg_jax.cli.config_argument import with_config_path
+from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.huge_pages import restart_with_huge_pages
@@ -354,6 +355,12 @@ def main(arguments: list[str]) -> None:
     # Of several processes JAX tells all together; --executor ends its jobs itself.
     if names[0] == "train" and EXECUTOR.value is None and not is_one_of_several():
         leave_when_told()
+    # A sweep prints its own first line; of several processes nobody knows yet which is the first.
+    if names[0] == "train" and SWEEP.value is None and not is_one_of_several():
+        print_first_line(
+            config_flags.get_config_filename(flags.FLAGS["config"]) if CONFIG.value is not None else None,
+            user_path(WORKDIR.value) if WORKDIR.value else None,
+        )
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;
@@ -464,11 +471,11 @@ def run() -> None:
         print(f"error: {error}", file=sys.stderr)
         leave(2)
     except Preempted as place:
-        print(f"\nthe machine is wanted back: saved at {place}; the same command goes on", file=sys.stderr)
+        print(f"\npreempted (SIGTERM): saved at {place}; rerun the same command to resume", file=sys.stderr)
         sys.exit(STATUS_TO_REQUEUE)
     except KeyboardInterrupt:
         print(
-            "\ninterrupted; the same command goes on from the last checkpoint, if there is one",
+            "\ninterrupted; rerun the same command to resume from the last checkpoint, if there is one",
             file=sys.stderr,
         )
         leave(130)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,16 +12,12 @@ from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.void import annotated_px, nucleus_px
-from nucseg_jax.evaluation.baselines import BASELINES
-from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.scorer import Scored
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.ops.counts import count_masks
 from nucseg_jax.patch_sizes import check_whole_patches
+from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
 from nucseg_jax.training.processes import only_the_first_speaks
@@ -37,14 +32,16 @@ def evaluate(
     split: str,
     baselines: bool,
     force: bool,
+    verbose: bool = False,
 ) -> None:
-    """Scores one split and prints the table; a run's scores are also written into its folder.
+    """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
 
     Args:
       experiment: says which data and split; None = the run's own config.
       workdir: the run; None = baselines alone.
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
+      verbose: print the loss terms too.
       force: go on although the run was trained or selected on some of these patches.
 
     Raises:
@@ -58,7 +55,7 @@ def evaluate(
             raise UserError("--config is missing", advice="it says which data set and split to score")
         plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
         data = plan.read_or_open([split])
-        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
+        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n", flush=True)
         noun = data.info.group_noun
         print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
         return
@@ -82,7 +79,9 @@ def evaluate(
     if jax.process_index():
         return
     # Before they are written: they took minutes to compute, and the folder may be another's.
-    print(results_table({split: scored.result}, tables, group_noun=plan.info.group_noun), flush=True)
+    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
+    shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
+    print(shown, flush=True)
     own = evaluation_name(
         plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
     )
@@ -194,28 +193,3 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
             expected="patches the run has never seen",
             advice="choose another --split, or add --force to score them all the same",
         )
-
-
-def score_baselines(data: PreparedData, split: str) -> dict[str, dict[str, Any]]:
-    """Every baseline on a split, as `{name: {split: {convention: {metric: value}}}}`."""
-    return {
-        name: {split: scores(baseline_counts(baseline, data, split), data.info)}
-        for name, baseline in BASELINES.items()
-    }
-
-
-def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: PreparedData, split: str) -> Counts:
-    """Counts of a function from images uint8 [N, H, W, 3] to masks bool [N, H, W]."""
-    counts = Counts.empty()
-    for batch in evaluation_batches(data.patches, data.rows(split), batch_size=8):
-        valid_px = annotated_px(batch.label, has_void=data.info.has_void)
-        counts = counts.merge(
-            Counts.from_batch(
-                counts=count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
-                index=batch.index,
-                group=batch.group,
-                losses={},
-                valid=batch.valid,
-            )
-        )
-    return counts

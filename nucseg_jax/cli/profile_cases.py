@@ -218,7 +218,14 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
         )
         observer = stack.enter_context(
             contextlib.closing(
-                RunObserver(folder, schedule, done_steps=0, batch_size=case.batch_size, silent=True)
+                RunObserver(
+                    folder,
+                    schedule,
+                    done_steps=0,
+                    batch_size=case.batch_size,
+                    learning_rate=experiment.config.train.lr,
+                    silent=True,
+                )
             )
         )
         close_epoch = compile_close_epoch(run)

@@ -3,12 +3,10 @@
 import dataclasses
 import os
 import pathlib
-import types
 
 from nucseg_jax.cli.train import changes_since_start
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.private_folder import make_private, why_unsafe
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.reporting.table import render
 from nucseg_jax.sweep import Row, Sweep
@@ -42,11 +40,6 @@ class SweepRun:
         """What one row prints, start after start."""
         return self.root / f"{self.sweep.rows[index].label}.log"
 
-    @property
-    def submitit(self) -> pathlib.Path:
-        """Folder that submitit itself writes: pickles, so it is this user's alone."""
-        return self.root / ".submitit"
-
     def job(self, index: int, environment: dict[str, str | None] | None = None) -> CommandJob:
         """Trains one row in a process of its own."""
         command = (*self.command, f"--index={index}")
@@ -57,7 +50,7 @@ class SweepRun:
         return [index for index, row in enumerate(self.sweep.rows) if row_state(self.root, row) != FINISHED]
 
     def claim(self) -> None:
-        """Makes the folder, and looks whether what it holds are runs of these rows.
+        """Makes the folder, and checks that what it holds are runs of these rows.
 
         Raises:
           UserError: it cannot be written, is a run folder itself, or a row was begun with another config.
@@ -72,19 +65,14 @@ class SweepRun:
             if changes:
                 raise UserError(
                     f"{folder.path} was started with another config: " + "; ".join(changes),
-                    advice="choose another --workdir, or go on with the old values",
+                    advice="choose another --workdir, or keep the old values",
                 )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            make_private(self.submitit)
-            fault = why_unsafe(self.submitit)
         except OSError as error:
             raise UserError(
                 f"{self.root} cannot be written: {error.strerror}", advice="choose another --workdir"
             ) from None
-        if fault:
-            # submitit hands jobs and results on as pickles.
-            raise UserError(f"what lies in {self.submitit} is run as code: {fault}")
         if not os.access(self.root, os.W_OK):
             raise UserError(f"{self.root} cannot be written", advice="choose another --workdir")
 
@@ -131,19 +119,3 @@ def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:
 def _shown(row: Row, field: str) -> str | None:
     # None = the row leaves the field alone; the empty string must not look like that.
     return (str(row.overrides[field]) or "''") if field in row.overrides else None
-
-
-def import_submitit() -> types.ModuleType:
-    """The package submitit.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    try:
-        import submitit
-    except ImportError as error:
-        raise UserError(
-            f"--executor needs submitit, which cannot be imported: {error}",
-            advice="pip install -e '.[slurm]', or run the rows one by one with --index",
-        ) from None
-    return submitit

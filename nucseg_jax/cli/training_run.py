@@ -12,10 +12,12 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.first_weights import FirstWeights
-from nucseg_jax.core.files import sync_file
+from nucseg_jax.core.errors import reason_of
+from nucseg_jax.core.files import sync_file, write_json
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.inference_time import time_inference
@@ -50,7 +52,7 @@ from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.run_record import RunRecord, digests_of
 from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
-from nucseg_jax.training.start_up import start_up_line
+from nucseg_jax.training.start_up import compile_line, start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_modules
 from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
@@ -118,7 +120,13 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
     require_best(run.folder, best_score(checkpoints), run.scores)
     if done_steps == run.schedule.total_steps:
         return
-    observer = RunObserver(run.folder, run.schedule, done_steps=done_steps, batch_size=run.batch_size)
+    observer = RunObserver(
+        run.folder,
+        run.schedule,
+        done_steps=done_steps,
+        batch_size=run.batch_size,
+        learning_rate=run.experiment.config.train.lr,
+    )
     if not done_steps:
         observer.on_start(run.experiment.config.as_json())
     with watch.phase("training"), contextlib.closing(observer), notice_of_leaving() as leaves:
@@ -134,9 +142,14 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
     """What the training loop calls."""
     settings, watch = run.experiment.config.train, run.watch
     close = compile_close_epoch(run)
+    is_evaluation_compiled = False
 
     def end_epoch(state: TrainState, epoch: int) -> tuple[TrainState, float]:
+        nonlocal is_evaluation_compiled
         del epoch
+        if not is_evaluation_compiled:
+            observer.on_wait("compiling the evaluation step, and validating")
+            is_evaluation_compiled = True
         values = validate(run, state)
         loss = values["validation"]["loss"]
         if loss is None:
@@ -166,6 +179,9 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
 
     def steps(state: TrainState, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         is_first = run.programs.origin is None
+        if is_first:
+            platform = run.mesh.devices.flat[0].platform
+            observer.on_wait(compile_line(run.folder.program_seconds(), platform))
         result = run.programs.run(train_steps, watch, state, run.feed.source, tickets)
         if is_first and run.programs.origin is not None:
             count = len(next(iter(result[1].values())))
@@ -208,6 +224,7 @@ def start_or_resume(run: Run) -> TrainState:
         return put_state(state, run.mesh)
     state, record, damaged = found
     for error in damaged:
+        # Both in one line, also where it is long: people search their logs for them.
         print(f"set aside {error.path.name} into {run.folder.damaged_checkpoints}: {error.reason}")
     run.scores.update(resumed_scores(run.folder, record))
     print(f"resuming from the checkpoint of step {record.step:,}\n", flush=True)
@@ -254,3 +271,14 @@ def score_best(run: Run) -> dict[str, Any]:
             images = run.data.patches.take(run.data.rows("test")[:8]).image
             run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
     return {name: of_split.result for name, of_split in scored.items()}
+
+
+def record_baseline(run: Run) -> None:
+    """Writes what Otsu's threshold scores on the test split; without it a run is as complete, so no fault stops it."""
+    if jax.process_index() == 0:
+        try:
+            write_json(run.folder.baselines, score_baselines(run.data, "test", ("otsu_hematoxylin",)))
+        except Exception as error:
+            print(f"Otsu's threshold could not be scored: {reason_of(error)}", flush=True)
+    if jax.process_count() > 1:
+        wait_for_all("the baseline")

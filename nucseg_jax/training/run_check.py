@@ -38,6 +38,7 @@ READ_AT_THE_END = (
     "per_image_*.csv",
     "calibration_*.csv",
     "examples_*.npz",
+    "baselines.json",
 )
 
 

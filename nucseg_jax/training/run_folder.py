@@ -69,6 +69,11 @@ class RunFolder:
         return self.path / "results.json"
 
     @property
+    def baselines(self) -> pathlib.Path:
+        """What needs no learning scores on the test split; runs of earlier versions have none."""
+        return self.path / "baselines.json"
+
+    @property
     def record(self) -> pathlib.Path:
         """Digests of all these at the run's end, see `training.run_record`; runs of earlier versions have none."""
         return self.path / "record.json"
@@ -144,6 +149,13 @@ class RunFolder:
         timing = self._read_timing()
         timing["starts"] = [*timing["starts"][:-1], start]
         write_json(self.timing, timing)
+
+    def program_seconds(self) -> float | None:
+        """Returns how long the newest start that is recorded waited for its training step's program; None before."""
+        for start in reversed(self._read_timing()["starts"]):
+            if isinstance(start, dict) and isinstance(start.get("program"), int | float):
+                return float(start["program"])
+        return None
 
     def record_inference(self, entries: list[dict[str, float | int]]) -> None:
         """Writes milliseconds an image, see `evaluation.inference_time`."""

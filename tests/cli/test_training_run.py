@@ -34,7 +34,10 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
     )
     told = {}
     observer = NAMESPACE(
-        on_epoch=lambda step, values, **others: told.update(others), on_step=None, on_logs=None
+        on_epoch=lambda step, values, **others: told.update(others),
+        on_wait=lambda text: None,
+        on_step=None,
+        on_logs=None,
     )
     plateau = experiment.plateau.init(np.zeros((), np.float32))
     state = TrainState(

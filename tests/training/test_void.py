@@ -11,7 +11,6 @@ import pytest
 from flax import linen as nn
 
 from configs import quickstart
-from nucseg_jax.cli.evaluate import baseline_counts
 from nucseg_jax.config import AugmentConfig, config_fields
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
@@ -21,6 +20,7 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
+from nucseg_jax.evaluation.baseline_scores import baseline_counts
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.evaluation.training_scores import training_scores
