@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.images.source import array_source
@@ -151,7 +152,7 @@ def load_run(path: str | pathlib.Path) -> Run:
         warnings.warn(
             f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
             " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"
-            " score. To score them: python launch.py evaluate with the run's --config and"
+            f" score. To score them: {PROGRAM} evaluate with the run's --config and"
             " --config.eval.reestimate_batch_norm=False",
             stacklevel=2,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.pretrained import convert as conversion
 from nucseg_jax.pretrained import official
 from nucseg_jax.pretrained.report import Report
@@ -46,7 +47,7 @@ def convert(encoder: str, source: str, out: pathlib.Path) -> None:
     print(_account(report))
     print(f"Checkpoint: {out}\nReport:     {out / 'report.json'} (every name)")
     print(
-        f"Next:       python launch.py train --config=configs/{_CONFIGS.get(encoder, 'NAME')}.py"
+        f"Next:       {PROGRAM} train --config=configs/{_CONFIGS.get(encoder, 'NAME')}.py"
         f" --config.pretrained.path={out} --workdir=runs/first"
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.program import PROGRAM_WORDS
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
 from nucseg_jax.reporting.headline import headline
@@ -27,12 +28,11 @@ def print_end(folder: RunFolder, *, verbose: bool) -> None:
         print(results_table(results, group_noun=folder.read_info().group_noun), end="\n\n")
     print(headline("test", results["test"], read_baselines(folder), patches=len(splits.test)), end="\n\n")
     path = str(folder.path)
-    launch = ("python", "launch.py")
     print(labelled("run folder:", f"{path}; all scores: {folder.results.name}", columns=_COLUMNS))
     for label, words in {
-        "table:": (*launch, "evaluate", f"--workdir={path}"),
-        "predict:": (*launch, "predict", f"--workdir={path}", "--inputs=images/*.png", "--out=nuclei"),
-        "report:": (*launch, "report", f"--runs={path}", "--out=report"),
+        "table:": (*PROGRAM_WORDS, "evaluate", f"--workdir={path}"),
+        "predict:": (*PROGRAM_WORDS, "predict", f"--workdir={path}", "--inputs=images/*.png", "--out=nuclei"),
+        "report:": (*PROGRAM_WORDS, "report", f"--runs={path}", "--out=report"),
         "curves:": ("tensorboard", "--logdir", str(folder.tensorboard)),
     }.items():
         print(labelled_command(label, words, columns=_COLUMNS))

@@ -9,6 +9,7 @@ from nucseg_jax.cli.sweep import SweepRun
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.private_folder import make_private, why_unsafe
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.table import render
 
 EXAMPLE = "--slurm=partition=gpu,gres=gpu:1,time=240"
@@ -68,7 +69,7 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
     ]
     print(render(("job", "index", "label", "output"), rows))
     print(f"\nqueue     squeue --job={number}")
-    print(f"rows      python launch.py train --sweep={run.sweep.file} --workdir={run.root} --list")
+    print(f"rows      {PROGRAM} train --sweep={run.sweep.file} --workdir={run.root} --list")
     print(f"cancel    scancel {number}")
     print(f"submitit  {folder}: its own files, where to look if a row has no output")
     print("\nThe same command again, once they have ended, submits what is missing.")

@@ -12,6 +12,7 @@ from nucseg_jax.cli.training_run import Run, record_baseline, run_epochs, score_
 from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
+from nucseg_jax.core.program import PROGRAM_WORDS
 from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
 from nucseg_jax.data.prepared import DataPlan
@@ -148,7 +149,7 @@ def announce(
         print(labelled("weights", weights.summary))
     elif not (experiment.config.pretrained.path or experiment.config.pretrained.run):
         print(labelled("weights", "from scratch: pretrained.path is empty; the paper's ImageNet weights:"))
-        words = ("python", "launch.py", "convert", f"--encoder={model.encoder}", "--source=download")
+        words = (*PROGRAM_WORDS, "convert", f"--encoder={model.encoder}", "--source=download")
         print(labelled_command("", (*words, f"--out=weights/{model.encoder}")))
     frozen = experiment.frozen_stages
     if frozen:

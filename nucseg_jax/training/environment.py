@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from nucseg_jax.core.program import PROGRAM_WORDS
+
 PACKAGES = (
     "nucseg_jax",
     "jax",
@@ -75,7 +77,7 @@ def describe_environment(started_from: StartedFrom | None = None) -> dict[str, A
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "cpu_count": os.cpu_count(),
         "git": describe_checkout(pathlib.Path(__file__)),
-        "command": shlex.join(sys.argv),
+        "command": shlex.join((*PROGRAM_WORDS, *sys.argv[1:])),
         "started_from": None if started_from is None else dataclasses.asdict(started_from),
     }
 

@@ -243,7 +243,7 @@ def test_killed_at_any_moment_it_starts_again(given, tmp_path):
 @pytest.mark.parametrize(("folds", "added"), [(0, ""), (2, ""), (3, " --config.split.folds=0")])
 def test_the_next_command_makes_each_group_a_fold_where_there_are_too_few(folds, added):
     info = DatasetInfo("ovary", groups=("patient1", "patient2"))
-    command = train_command(Invocation(("launch.py", "prepare", "--config=my.py"), 1, folds), info)
+    command = train_command(Invocation(["--config=my.py"], 1, folds), info)
     assert command == f"python launch.py train --config=my.py{added} --workdir=runs/first"
 
 
@@ -263,7 +263,7 @@ def test_the_next_command_makes_each_group_a_fold_where_there_are_too_few(folds,
 )
 def test_the_last_line_is_the_next_command(given, tmp_path, capsys, flags, num_classes, expected):
     given(open_drawn(2))
-    arguments = ("launch.py", "prepare", *flags.split(), "--config.data.dir=a b")
+    arguments = (*flags.split(), "--config.data.dir=a b")
     prepare(a_source(tmp_path), Invocation(arguments, num_classes))
     last = capsys.readouterr().out.splitlines()[-1]
     # What is added stands at the end.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.config import config_fields
+from nucseg_jax.core.program import PROGRAM, PROGRAM_WORDS
 from nucseg_jax.reporting.reading.paper import PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 
@@ -35,13 +36,13 @@ def train_missing(
         if json.dumps(value) != json.dumps(at(paper_config, section, field))
     }
     command = [
-        *("python", "launch.py", "train", f"{_CONFIG}{paper.config}"),
+        *(*PROGRAM_WORDS, "train", f"{_CONFIG}{paper.config}"),
         *_flags(changes),
         f"{_OVERRIDE}pretrained.path={weights}",
         f"{_WORKDIR}runs/{name}",
     ]
     return (
-        f"python launch.py convert --encoder={paper.encoder} --source=download --out={weights}",
+        f"{PROGRAM} convert --encoder={paper.encoder} --source=download --out={weights}",
         shlex.join(command),
     )
 
@@ -62,7 +63,7 @@ def resume(run: Run) -> tuple[str, ...]:
 def train_again(run: Run, *more: str) -> tuple[str, ...]:
     """The command that repeats a run in another folder: a finished one is not trained again in its own."""
     config = config_flags(run)
-    words = ["python", "launch.py", "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
+    words = [*PROGRAM_WORDS, "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
     return (shlex.join(words),) if config else ()
 
 
@@ -73,7 +74,7 @@ def evaluate(run: Run, *more: str) -> tuple[str, ...]:
     config = config_flags(run) if needs_config else ()
     if needs_config and not config:
         return ()
-    return (shlex.join(["python", "launch.py", "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
+    return (shlex.join([*PROGRAM_WORDS, "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
 
 
 def config_flags(run: Run) -> tuple[str, ...]:
