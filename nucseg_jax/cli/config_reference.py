@@ -15,8 +15,8 @@ def config_reference() -> str:
     blocks = [
         f"<!-- Made from nucseg_jax/config.py by: {COMMAND} -->",
         "# Fields of a config",
-        "Set a field after the config file: `--config=configs/quickstart.py --config.train.lr=3e-4`. The defaults are those"
-        ' of `configs/base.py`. "The paper" is Koishiyeva et al. (2024).',
+        "Set a field after the config file: `--config=configs/quickstart.py --config.train.lr=3e-4`. The defaults are"
+        ' those of `configs/base.py`. "The paper" is Koishiyeva et al. (2024).',
         "A field affects:",
         table(
             ("affects", "meaning", "may change on resume"),
