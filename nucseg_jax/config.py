@@ -7,6 +7,7 @@ it. "The paper" is Koishiyeva et al. (2024); its gaps are filled as the texts sa
 
 import dataclasses
 import functools
+import pathlib
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+from nucseg_jax.core.paths import user_path
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
 Remainder = Literal["reflect", "drop"]
@@ -102,6 +104,16 @@ class DataConfig:
         affects="data",
         was_added=True,
     )
+
+    @property
+    def release_folder(self) -> pathlib.Path | None:
+        """Path of `release_dir`; None where it is empty."""
+        return user_path(self.release_dir) if self.release_dir else None
+
+    @property
+    def prepared_folder(self) -> pathlib.Path:
+        """Path of `dir`."""
+        return user_path(self.dir)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from nucseg_jax.config import Config, read_config
+from nucseg_jax.config import Config, DataConfig, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.strict_json import read_json
@@ -19,7 +19,7 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.sources.settings import DataSource
+from nucseg_jax.data.sources.check import check_source
 from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
 from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
@@ -53,11 +53,15 @@ class Experiment:
     """A config whose every field has been looked at, and the parts that it describes."""
 
     config: Config
-    data: DataSource
     model: Segmenter
     frozen_stages: tuple[str, ...]
     optimizer: optax.GradientTransformation
     plateau: optax.GradientTransformationExtraArgs
+
+    @property
+    def data(self) -> DataConfig:
+        """Section `data` of the config."""
+        return self.config.data
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
@@ -91,12 +95,13 @@ class Experiment:
           UserError: nothing was prepared, it cannot be split so, its classes are not the model's, or nearly the same
             patch stands on two sides (of what was downloaded from its authors that is known and taken).
         """
+        data = self.config.data
         return plan_data(
-            self.data.data_dir,
+            data.prepared_folder,
             self.splits,
             num_classes=self.config.model.num_classes,
             used=used,
-            allow_duplicates=self.data.allow_duplicates or self.data.source == "download",
+            allow_duplicates=data.allow_duplicates or data.source == "download",
         )
 
     def make_mesh(self, patch_px: int) -> Mesh:
@@ -256,25 +261,14 @@ def read_experiment(values: Mapping[str, Any]) -> Experiment:
       UserError: a field that is missing, unknown, of the wrong type, or out of range.
     """
     config = read_config(values)
-    data, loss, train, transfer = config.data, config.loss, config.train, config.transfer
+    check_source(config.data)
+    loss, train, transfer = config.loss, config.train, config.transfer
     model = _build_model(config)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
         model = model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_stages))
     return Experiment(
         config=config,
-        data=DataSource(
-            source=data.source,
-            release_dir=user_path(data.release_dir) if data.release_dir else None,
-            data_dir=user_path(data.dir),
-            synthetic_patches_per_fold=data.synthetic_patches_per_fold,
-            synthetic_seed=data.synthetic_seed,
-            allow_duplicates=data.allow_duplicates,
-            patch_px=data.patch_px,
-            microns_per_px=data.microns_per_px,
-            image_microns_per_px=data.image_microns_per_px,
-            remainder=data.remainder,
-        ),
         model=model,
         frozen_stages=frozen_stages,
         optimizer=paper_optimizer(

@@ -139,7 +139,7 @@ def prepared_groups(config: Mapping[str, Any]) -> list[str]:
     Raises:
       UserError: the config is not right, nothing was prepared, or groups were not kept when it was.
     """
-    dataset = open_dataset(read_experiment(config).data.data_dir)
+    dataset = open_dataset(read_experiment(config).config.data.prepared_folder)
     return sorted(set(group_names(dataset.index, dataset.info).tolist()))
 
 

@@ -172,7 +172,7 @@ def test_a_label_that_is_no_good_folder_name_is_refused_with_its_row(sweep_of, l
     ("overrides", "given", "message"),
     [
         ({"model.drop": 0.5}, {}, "there is no field 'model.drop'"),
-        ({"loss.l2": "much"}, {}, "loss.l2 is 'much'\nExpected: a number"),
+        ({"loss.l2": "much"}, {}, "loss.l2 is 'much'\nExpected: a number."),
         ({"loss.l2": -1.0}, {}, "loss.l2 is -1.0"),
         ({"model.encoder": "vgg"}, {}, "model.encoder is 'vgg'"),
         ({"loss.l2": 0.1}, {"train.lr": 1.0, "loss.l2": 0.2}, "sets loss.l2, and so does the command line"),

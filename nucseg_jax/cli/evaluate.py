@@ -53,7 +53,9 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
+        plan = plan_data(
+            experiment.config.data.prepared_folder, experiment.splits, used=[split], allow_duplicates=True
+        )
         data = plan.read_or_open([split])
         print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n", flush=True)
         noun = data.info.group_noun

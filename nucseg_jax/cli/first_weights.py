@@ -116,7 +116,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
     trained = read_experiment_file(folder.config)
     _require_same_network(trained, experiment, path)
     seen = seen_by_run(folder)
-    if not experiment.data.allow_duplicates:
+    if not experiment.config.data.allow_duplicates:
         require_unseen(seen, path, plan)
     # Every device holds all of the weights on this mesh, whatever the config's is.
     step, on_devices = best_variables(trained, folder, make_mesh())

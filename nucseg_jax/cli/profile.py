@@ -163,7 +163,7 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
     plan = None
     try:
         found = plan_data(
-            experiment.data.data_dir,
+            experiment.config.data.prepared_folder,
             experiment.splits,
             num_classes=experiment.config.model.num_classes,
             used=["train"],
