@@ -355,12 +355,11 @@ def main(arguments: list[str]) -> None:
     # Of several processes JAX tells all together; --executor ends its jobs itself.
     if names[0] == "train" and EXECUTOR.value is None and not is_one_of_several():
         leave_when_told()
-    # A sweep prints its own first line; of several processes nobody knows yet which is the first.
-    if names[0] == "train" and SWEEP.value is None and not is_one_of_several():
-        print_first_line(
-            config_flags.get_config_filename(flags.FLAGS["config"]) if CONFIG.value is not None else None,
-            user_path(WORKDIR.value) if WORKDIR.value else None,
-        )
+    # One of several processes learns only from JAX whether it is the primary one; without a config an error follows.
+    is_told_what = CONFIG.value is not None and WORKDIR.value and not LIST.value
+    if names[0] == "train" and is_told_what and not is_one_of_several():
+        file = config_flags.get_config_filename(flags.FLAGS["config"])
+        print_first_line(file, user_path(WORKDIR.value), sweep=SWEEP.value or "", index=INDEX.value)
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;

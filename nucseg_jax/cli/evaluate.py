@@ -42,7 +42,7 @@ def evaluate(
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
       verbose: print the loss terms too.
-      force: go on although the run was trained or selected on some of these patches.
+      force: score although the run was trained or selected on some of these patches.
 
     Raises:
       UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
@@ -95,10 +95,10 @@ def evaluate(
 def read_patches(
     folder: RunFolder, plan: DataPlan, split: str, *, training: bool
 ) -> tuple[PreparedData, np.ndarray]:
-    """The patches of a split, and the rows of those the run was trained on if they are wanted too.
+    """Reads the patches of a split and, on request, the rows of those the run was trained on.
 
     Raises:
-      UserError: the training patches are wanted, and the data set is another than the run's.
+      UserError: the training patches are requested, and the data set is not the run's.
     """
     if not training:
         return plan.read_or_open([split]), np.zeros(0, np.int64)

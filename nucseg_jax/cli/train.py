@@ -6,6 +6,7 @@ import pathlib
 import jax
 from jax.sharding import Mesh
 
+from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.run_end import print_end
 from nucseg_jax.cli.training_run import Run, record_baseline, run_epochs, score_best, start_or_resume
@@ -67,6 +68,9 @@ def train(
     )
     mesh = experiment.make_mesh(plan.info.patch_px)
     only_the_first_speaks()
+    if jax.process_count() > 1 and started_from is not None:
+        # A single process printed it before JAX was imported.
+        print_first_line(started_from.config, workdir)
     weights = first_weights(experiment, RunFolder(workdir), plan)
     config, changes = experiment.config.as_json(), changes_since_start(experiment, RunFolder(workdir))
     claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)

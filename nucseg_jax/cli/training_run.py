@@ -59,7 +59,7 @@ from nucseg_jax.training.step import StepRecipe, compile_train_steps
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What the phases share.
+    """Context that the phases of a run share.
 
     Attributes:
       experiment: the config's parts.
@@ -139,7 +139,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
 
 
 def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
-    """What the training loop calls."""
+    """Returns the functions that the training loop calls."""
     settings, watch = run.experiment.config.train, run.watch
     close = compile_close_epoch(run)
     is_evaluation_compiled = False
@@ -200,7 +200,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
 
 
 def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainState]:
-    """A jitted function from a state and a validation loss to the state before the next epoch."""
+    """Returns a jitted function from a state and a validation loss to the state before the next epoch."""
 
     @jax.jit
     def close(state: TrainState, validation_loss: jax.Array) -> TrainState:
@@ -211,7 +211,7 @@ def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainSta
 
 
 def start_or_resume(run: Run) -> TrainState:
-    """The state of the newest checkpoint that is whole, or a new one."""
+    """Returns the state of the newest checkpoint that is whole, or a new one."""
     like = abstract_like(run.experiment.abstract_state(run.recipe), run.mesh)
     if jax.process_count() == 1:
         for line in mend_scores(run.folder.checkpoints):
@@ -232,7 +232,7 @@ def start_or_resume(run: Run) -> TrainState:
 
 
 def validate(run: Run, state: TrainState) -> dict[str, Any]:
-    """The epoch's entries: training as it went, and validation."""
+    """Returns the epoch's entries: training, summed over its steps, and validation."""
     with run.watch.phase("validation"):
         return {
             "train": training_scores(state, run.recipe.objective),

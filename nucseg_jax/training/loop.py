@@ -16,7 +16,7 @@ Logs = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """What the loop calls; each is bound to its surroundings by the caller.
+    """Functions that the loop calls; the caller binds each to its surroundings.
 
     Attributes:
       tickets: (epoch, first step within it) -> what the rest of that epoch's steps need, one item a dispatch.
