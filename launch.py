@@ -356,10 +356,10 @@ def main(arguments: list[str]) -> None:
     if names[0] == "train" and EXECUTOR.value is None and not is_one_of_several():
         leave_when_told()
     # One of several processes learns only from JAX whether it is the primary one; without a config an error follows.
-    is_told_what = CONFIG.value is not None and WORKDIR.value and not LIST.value
-    if names[0] == "train" and is_told_what and not is_one_of_several():
+    folder = user_path(WORKDIR.value) if WORKDIR.value and not LIST.value else None
+    if names[0] == "train" and CONFIG.value is not None and folder is not None and not is_one_of_several():
         file = config_flags.get_config_filename(flags.FLAGS["config"])
-        print_first_line(file, user_path(WORKDIR.value), sweep=SWEEP.value or "", index=INDEX.value)
+        print_first_line(file, folder, sweep=SWEEP.value or "", index=INDEX.value)
     from nucseg_jax.core.compilation_cache import enable_compilation_cache
 
     # absl starts at INFO, where orbax writes a page a checkpoint, and it warns of every read-only opening;
