@@ -20,7 +20,7 @@ from nucseg_jax.patch_sizes import check_whole_patches
 from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.processes import only_the_first_speaks
+from nucseg_jax.training.processes import silence_non_primary
 from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder, info_changes
 
@@ -133,7 +133,7 @@ def score_run(
     settings = dataclasses.replace(trained.config, eval=asked.config.eval, mesh=asked.config.mesh)
     experiment = dataclasses.replace(trained, config=settings)
     mesh = experiment.make_mesh(data.info.patch_px)
-    only_the_first_speaks()
+    silence_non_primary()
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
     print(

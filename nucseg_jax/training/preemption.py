@@ -13,7 +13,7 @@ from nucseg_jax.core.errors import Preempted
 
 
 @contextlib.contextmanager
-def notice_of_leaving() -> Iterator[Callable[[], bool]]:
+def preemption_requested() -> Iterator[Callable[[], bool]]:
     """Keeps SIGTERM, which schedulers send some time before they kill, from ending the process inside the block.
 
     Of several processes any may get it: JAX's preemption service, which listens from `jax.distributed.initialize`

@@ -25,7 +25,7 @@ from nucseg_jax.training.run_folder import RunFolder
 # Time until a process that is gone is noticed, and the longest wait of a shutdown.
 SECONDS_TO_NOTICE = 30
 # The longest wait at a barrier: the slowest host compiles a program or reads a data set.
-SECONDS_TO_COME = 1800
+JOIN_TIMEOUT_S = 1800
 _MESSAGE_BYTES = 4096
 
 
@@ -67,7 +67,7 @@ def join_processes(
         ) from None
 
 
-def only_the_first_speaks() -> None:
+def silence_non_primary() -> None:
     """Silences the standard output of all processes but the primary one; starts the backend."""
     if jax.process_index():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -82,10 +82,10 @@ def wait_for_all(where: str) -> None:
     Raises:
       JaxRuntimeError: a process does not come, or is gone.
     """
-    ocp.multihost.get_barrier_sync_fn()(key=where, timeout_ms=SECONDS_TO_COME * 1000)
+    ocp.multihost.get_barrier_sync_fn()(key=where, timeout_ms=JOIN_TIMEOUT_S * 1000)
 
 
-def all_say(answer: bool) -> bool:
+def all_agree(answer: bool) -> bool:
     """Returns True if the answer is True in every process; each must call it."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.process_allgather(answer).all())
 
@@ -111,11 +111,11 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
             try:
                 folder = stack.enter_context(claim)
             except UserError as error:
-                _first_says(str(error))
+                broadcast_from_primary(str(error))
                 raise
-            _first_says("")
+            broadcast_from_primary("")
         else:
-            refusal = _first_says("")
+            refusal = broadcast_from_primary("")
             if refusal:
                 raise UserError(refusal)
             own = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nucseg_jax_")))
@@ -138,7 +138,7 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
         multihost_utils.sync_global_devices("the run is finished")
 
 
-def _first_says(text: str) -> str:
+def broadcast_from_primary(text: str) -> str:
     """Returns the text of the primary process in every process."""
     content = text.encode()[:_MESSAGE_BYTES]
     message: np.ndarray = np.zeros(_MESSAGE_BYTES, np.uint8)
