@@ -33,7 +33,7 @@ from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.pretrained.load import Loaded, load_encoder
-from nucseg_jax.reporting.predictions import Drawer
+from nucseg_jax.reporting.predictions import ExamplePredictor
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
@@ -41,10 +41,10 @@ from nucseg_jax.training.loss_terms import make_objective
 from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
 from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
-from nucseg_jax.training.processes import all_say
+from nucseg_jax.training.processes import all_agree
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
-from nucseg_jax.training.step import StepRecipe
+from nucseg_jax.training.step import StaticArguments
 from nucseg_jax.training.transfer import stages_through
 
 
@@ -121,10 +121,10 @@ class Experiment:
             check_rows(px, self.config.model.output_stride, mesh)
         return mesh
 
-    def recipe(self, steps_per_epoch: int, *, has_void: bool = False) -> StepRecipe:
+    def static_arguments(self, steps_per_epoch: int, *, has_void: bool = False) -> StaticArguments:
         """What the training step is bound to; `has_void` is the data set's."""
         loss, train = self.config.loss, self.config.train
-        return StepRecipe(
+        return StaticArguments(
             model=self.model,
             objective=make_objective(loss, reduce=loss.reduce),
             optimizer=self.optimizer,
@@ -148,7 +148,7 @@ class Experiment:
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
         fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
-        return "device" if all_say(fits) else "host"
+        return "device" if all_agree(fits) else "host"
 
     def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> TrainingFeed:
         """What the training step gets its batches from; the device feed moves the patches to the mesh.
@@ -172,20 +172,20 @@ class Experiment:
             mesh=mesh,
         )
 
-    def init_state(self, recipe: StepRecipe) -> TrainState:
+    def init_state(self, static: StaticArguments) -> TrainState:
         """The state before the first step, on the host; compiles nothing."""
-        return self._state_around(recipe, initial_variables(self.model, self.config.train.seed))
+        return self._state_around(static, initial_variables(self.model, self.config.train.seed))
 
-    def abstract_state(self, recipe: StepRecipe) -> TrainState:
+    def abstract_state(self, static: StaticArguments) -> TrainState:
         """The state's shapes and dtypes; computes nothing."""
-        return jax.eval_shape(functools.partial(self._state_around, recipe), abstract_variables(self.model))
+        return jax.eval_shape(functools.partial(self._state_around, static), abstract_variables(self.model))
 
-    def _state_around(self, recipe: StepRecipe, variables: dict[str, Any]) -> TrainState:
+    def _state_around(self, static: StaticArguments, variables: dict[str, Any]) -> TrainState:
         return init_state(
             variables,
             self.optimizer,
             self.plateau,
-            term_names=recipe.summed_names,
+            term_names=static.summed_names,
             counted_classes=self.config.model.num_classes,
         )
 
@@ -240,7 +240,9 @@ class Experiment:
             ),
             reestimates=evaluation.reestimate_batch_norm,
             compares=evaluation.compare_statistics,
-            drawer=Drawer(step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh)
+            example_predictor=ExamplePredictor(
+                step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh
+            )
             if evaluation.overlays
             else None,
         )

@@ -176,6 +176,6 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
     best, notes = best_checkpoint(folder)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    like = experiment.abstract_state(experiment.recipe(steps_per_epoch=1))
+    like = experiment.abstract_state(experiment.static_arguments(steps_per_epoch=1))
     state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
     return best.record.step, state.variables

@@ -113,8 +113,8 @@ def network_facts(experiment: Experiment) -> dict[str, Any]:
 
 def train_step_flops(experiment: Experiment) -> float:
     """Operations an image in the compiled train step, by XLA's own count, on one device."""
-    recipe = experiment.recipe(steps_per_epoch=1)
-    state = experiment.abstract_state(recipe)
+    static = experiment.static_arguments(steps_per_epoch=1)
+    state = experiment.abstract_state(static)
     examples = experiment.config.train.batch_size
 
     def abstract(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
@@ -127,6 +127,6 @@ def train_step_flops(experiment: Experiment) -> float:
         index=abstract((), jnp.int32),
         group=abstract((), jnp.int32),
     )
-    steps = compile_train_steps(recipe, make_mesh(1), fetch=lambda source, ticket: ticket)
+    steps = compile_train_steps(static, make_mesh(1), fetch=lambda source, ticket: ticket)
     compiled = steps.lower(state, (), batch).compile()
     return float(compiled.cost_analysis()["flops"]) / examples

@@ -20,7 +20,7 @@ from nucseg_jax.patch_sizes import check_whole_patches
 from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.processes import only_the_first_speaks
+from nucseg_jax.training.processes import silence_non_primary
 from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder, info_changes
 
@@ -42,7 +42,7 @@ def evaluate(
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
       verbose: print the loss terms too.
-      force: go on although the run was trained or selected on some of these patches.
+      force: score although the run was trained or selected on some of these patches.
 
     Raises:
       UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
@@ -97,10 +97,10 @@ def evaluate(
 def read_patches(
     folder: RunFolder, plan: DataPlan, split: str, *, training: bool
 ) -> tuple[PreparedData, np.ndarray]:
-    """The patches of a split, and the rows of those the run was trained on if they are wanted too.
+    """Reads the patches of a split and, on request, the rows of those the run was trained on.
 
     Raises:
-      UserError: the training patches are wanted, and the data set is another than the run's.
+      UserError: the training patches are requested, and the data set is not the run's.
     """
     if not training:
         return plan.read_or_open([split]), np.zeros(0, np.int64)
@@ -135,7 +135,7 @@ def score_run(
     settings = dataclasses.replace(trained.config, eval=asked.config.eval, mesh=asked.config.mesh)
     experiment = dataclasses.replace(trained, config=settings)
     mesh = experiment.make_mesh(data.info.patch_px)
-    only_the_first_speaks()
+    silence_non_primary()
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
     print(

@@ -5,12 +5,19 @@ import pathlib
 from nucseg_jax import __version__
 
 
-def print_first_line(config: str | None, workdir: pathlib.Path | None) -> None:
-    """Prints which version trains what into which folder; JAX takes seconds to import.
+def print_first_line(
+    config: str, workdir: pathlib.Path, *, sweep: str = "", index: int | None = None
+) -> None:
+    """Prints which version trains what into which folder; importing JAX takes seconds.
 
     Args:
       config: the config file, as it was given.
-      workdir: the run folder. Without it or `config` nothing is printed: an error follows.
+      workdir: the run folder; of a sweep the folder of its run folders.
+      sweep: the file of the rows; '' = no sweep.
+      index: of the one row to train; None = all of them.
+
+    >>> print_first_line("configs/base.py", pathlib.Path("runs/seeds"), sweep="seeds.py", index=3)  # doctest: +ELLIPSIS
+    nucseg_jax ...: training configs/base.py, row 3 of seeds.py, into runs/seeds
     """
-    if config is not None and workdir is not None:
-        print(f"nucseg_jax {__version__}: training {config} into {workdir}", flush=True)
+    rows = f", {'all rows' if index is None else f'row {index}'} of {sweep}," if sweep else ""
+    print(f"nucseg_jax {__version__}: training {config}{rows} into {workdir}", flush=True)

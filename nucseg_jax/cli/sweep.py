@@ -1,4 +1,4 @@
-"""`train --sweep`: the rows of a sweep, what there is of each, and the command that runs one."""
+"""`train --sweep`: the rows of a sweep, the state of each, and the command that runs one."""
 
 import dataclasses
 import os
@@ -33,20 +33,20 @@ class SweepRun:
     command: tuple[str, ...]
 
     def folder(self, index: int) -> RunFolder:
-        """Of one row."""
+        """Returns the run folder of one row."""
         return RunFolder(self.root / self.sweep.rows[index].label)
 
     def log(self, index: int) -> pathlib.Path:
-        """What one row prints, start after start."""
+        """Returns the file of what one row prints, start after start."""
         return self.root / f"{self.sweep.rows[index].label}.log"
 
     def job(self, index: int, environment: dict[str, str | None] | None = None) -> CommandJob:
-        """Trains one row in a process of its own."""
+        """Returns the job that trains one row in a separate process."""
         command = (*self.command, f"--index={index}")
         return CommandJob(command, self.log(index).absolute(), environment or {})
 
     def missing(self) -> list[int]:
-        """Rows without results."""
+        """Returns the indices of rows without results."""
         return [index for index, row in enumerate(self.sweep.rows) if row_state(self.root, row) != FINISHED]
 
     def claim(self) -> None:
@@ -78,7 +78,7 @@ class SweepRun:
 
 
 def row_state(root: pathlib.Path, row: Row) -> str:
-    """'finished', 'begun' or '-', by the files of its folder."""
+    """Returns 'finished', 'begun' or '-', by the files of its folder."""
     folder = RunFolder(root / row.label)
     if folder.results.exists():
         return FINISHED

@@ -1,4 +1,4 @@
-"""`train --sweep --executor=local`: the rows of a sweep one after the other on this machine, or several at once."""
+"""`train --sweep --executor=local`: the rows of a sweep on this machine, one by one or concurrently."""
 
 import contextlib
 import os
@@ -128,14 +128,14 @@ def print_end(run: SweepRun, unfinished: Mapping[int, str]) -> None:
 
 
 def devices_by_slot(visible: str | None, jobs: int) -> list[str | None]:
-    """What CUDA_VISIBLE_DEVICES is for each of the rows that run at once.
+    """Returns CUDA_VISIBLE_DEVICES for each of the rows that run concurrently.
 
     Args:
       visible: its value here; None = not set.
-      jobs: how many rows run at once.
+      jobs: number of rows that run concurrently.
 
     Returns:
-      For each the devices it has to itself, or all if there are fewer devices than rows.
+      The devices that each has to itself, or all if there are fewer devices than rows.
 
     >>> devices_by_slot("0,1,2,3", 2)
     ['0,2', '1,3']
@@ -147,7 +147,7 @@ def devices_by_slot(visible: str | None, jobs: int) -> list[str | None]:
 
 
 def last_error(log: pathlib.Path, begin: int) -> str:
-    """The line of a log that says why the command failed: its last 'error: ', or else its last line.
+    """Returns the line of a log that says why the command failed: its last 'error: ', or else its last line.
 
     Args:
       log: the file; what follows a traceback is one line too.
@@ -171,7 +171,7 @@ def end_rows(rows: list[RunningRow]) -> None:
 
 @contextlib.contextmanager
 def noted_endings() -> Iterator[list[int]]:
-    """Inside the block SIGINT and SIGTERM are noted and do nothing else.
+    """Notes SIGINT and SIGTERM inside the block, where they do nothing else.
 
     An exception from a signal can come up in the middle of whatever code is running, and be lost there.
     """
@@ -197,7 +197,7 @@ def leave_if_asked(came: list[int]) -> None:
 
 @contextlib.contextmanager
 def children_without_sigint() -> Iterator[None]:
-    """Processes that start in the block never get a SIGINT.
+    """Keeps SIGINT from processes that start in the block.
 
     Ctrl-C reaches every process of a terminal, and rows would end without saving. This way it reaches this process,
     which ends them in order.

@@ -115,7 +115,7 @@ def import_submitit() -> types.ModuleType:
 
 
 def slurm_parameters(options: Sequence[str], *, job_name: str) -> dict[str, Any]:
-    """What submitit's executor is told.
+    """Returns the parameters of submitit's executor.
 
     Args:
       options: 'NAME=VALUE' each, sbatch's long options; also submitit's array_parallelism (jobs at once) and

@@ -6,6 +6,7 @@ import pathlib
 import jax
 from jax.sharding import Mesh
 
+from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.run_end import print_end
 from nucseg_jax.cli.training_run import Run, record_baseline, run_epochs, score_best, start_or_resume
@@ -25,7 +26,7 @@ from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
-from nucseg_jax.training.processes import one_run_folder, only_the_first_speaks
+from nucseg_jax.training.processes import one_run_folder, silence_non_primary
 from nucseg_jax.training.run_check import finish, require_config
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
@@ -67,7 +68,10 @@ def train(
         checkpoint_every_steps=settings.checkpoint_every_steps,
     )
     mesh = experiment.make_mesh(plan.info.patch_px)
-    only_the_first_speaks()
+    silence_non_primary()
+    if jax.process_count() > 1 and started_from is not None:
+        # A single process printed it before JAX was imported.
+        print_first_line(started_from.config, workdir)
     weights = first_weights(experiment, RunFolder(workdir), plan)
     config, changes = experiment.config.as_json(), changes_since_start(experiment, RunFolder(workdir))
     claim = claim_run_folder(workdir, config, changes, plan.splits, plan.dataset)
@@ -90,7 +94,7 @@ def train(
         with watch.phase("data"):
             data = plan.read() if feed_name == "device" else plan.open()
             feed = experiment.training_feed(data, mesh, schedule)
-        recipe = experiment.recipe(schedule.steps_per_epoch, has_void=plan.info.has_void)
+        static = experiment.static_arguments(schedule.steps_per_epoch, has_void=plan.info.has_void)
         evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void)
         programs = CompiledSteps()
         run = Run(
@@ -100,7 +104,7 @@ def train(
             feed,
             mesh,
             folder,
-            recipe,
+            static,
             evaluator,
             weights,
             programs,

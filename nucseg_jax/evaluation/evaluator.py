@@ -13,7 +13,7 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.scorer import Scored, Scorer
-from nucseg_jax.reporting.predictions import Drawer
+from nucseg_jax.reporting.predictions import ExamplePredictor
 from nucseg_jax.training.placement import held_examples, put_batch
 
 
@@ -44,7 +44,7 @@ class Evaluator:
       reestimation: how statistics are estimated anew.
       reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
       compares: when scores with other statistics are computed too; see `EvalConfig.compare_statistics`.
-      drawer: of pictures; None = not wanted.
+      example_predictor: predicts the patches that are drawn; None = no pictures.
     """
 
     scorer: Scorer
@@ -52,7 +52,7 @@ class Evaluator:
     reestimation: Reestimation
     reestimates: bool
     compares: Comparison
-    drawer: Drawer | None
+    example_predictor: ExamplePredictor | None
 
     def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:
         """The validation split's entry at an epoch's end."""

@@ -50,7 +50,7 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
 
 
 def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch:
-    """The batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
+    """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).

@@ -1,4 +1,4 @@
-"""Where a training run's numbers go: the bar and lines a person reads, metrics.jsonl, TensorBoard."""
+"""Records of a training run: the progress bar and lines a person reads, metrics.jsonl, TensorBoard."""
 
 import time
 from typing import Any
@@ -52,7 +52,7 @@ class RunObserver:
         )
 
     def on_start(self, config: dict[str, Any]) -> None:
-        """Records what a new run is."""
+        """Records the config of a new run."""
         self._summaries.write_hparams(config)
 
     def on_wait(self, text: str) -> None:
@@ -70,7 +70,7 @@ class RunObserver:
         self._progress.stepped(step)
 
     def on_pause(self) -> None:
-        """Says that something else than steps took time."""
+        """Leaves the time since the last step out of the rate."""
         self._progress.paused()
 
     def on_logs(self, step: int, logs: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What a person reads while a start is under way, and where its time went once the first step is done."""
+"""Lines about a start: what it waits for, and where its time went once the first step is done."""
 
 from collections.abc import Mapping
 

@@ -27,10 +27,10 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
         experiment=experiment,
         mesh=mesh,
         watch=None,
-        recipe=NAMESPACE(undefined_logs=frozenset()),
+        static=NAMESPACE(undefined_logs=frozenset()),
         data=NAMESPACE(splits=NAMESPACE(digest="")),
         feed=NAMESPACE(fetch=None, tickets=None),
-        evaluator=NAMESPACE(drawer=None),
+        evaluator=NAMESPACE(example_predictor=None),
     )
     told = {}
     observer = NAMESPACE(

@@ -21,7 +21,7 @@ BATCH = 8
 def exported_step(config, platform, *, devices, steps, px):
     """The program of `steps` training steps a dispatch."""
     experiment = read_experiment(config)
-    recipe = experiment.recipe(steps_per_epoch=10)
+    static = experiment.static_arguments(steps_per_epoch=10)
     mesh = make_mesh(devices)
 
     def abstract(*shape, dtype):
@@ -35,9 +35,9 @@ def exported_step(config, platform, *, devices, steps, px):
         group=abstract(dtype=jnp.int32),
     )
     batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, dispatch_sharded(mesh))
-    state = abstract_like(experiment.abstract_state(recipe), mesh)
+    state = abstract_like(experiment.abstract_state(static), mesh)
     with traced_for(platform):
-        jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
+        jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
         return jax.export.export(jitted, platforms=[platform])(state, (), batch), state
 
 
