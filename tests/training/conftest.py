@@ -25,7 +25,7 @@ GEOMETRY = AugmentConfig(flips=True, quarter_turns=True)
 
 
 class Small:
-    """The static arguments of a step with its compiled forms; tests share them, since compiling is what takes the time."""
+    """Static arguments of a step and its compiled forms; tests share them, since compiling is what takes the time."""
 
     def __init__(self, static, plateau):
         self.static, self.plateau = static, plateau
