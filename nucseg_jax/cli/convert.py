@@ -7,10 +7,11 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.pretrained import convert as conversion
 from nucseg_jax.pretrained import official
 from nucseg_jax.pretrained.report import Report
-from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, target_of
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, stages_of, target_of
 from nucseg_jax.pretrained.torch_pickle import require_torch
 
 DOWNLOAD = "download"
@@ -83,6 +84,7 @@ def _downloaded(encoder: str, out: pathlib.Path) -> pathlib.Path:
 def _account(report: Report) -> str:
     """What came, what became of it and what is not there."""
     source, preprocessing = report.source, report.preprocessing
+    whole = build_encoder(report.encoder, extent="whole")
     extent = "the whole encoder" if report.extent == "whole" else "as far as the paper's models use it"
     rows = [
         (
@@ -103,7 +105,9 @@ def _account(report: Report) -> str:
         ("Not used", _counted(report.not_used, lambda name: name.rpartition(".")[2]) or "nothing"),
         (
             "From scratch",
-            _counted(report.stays_at_initialisation, lambda layer: f"layers of {layer.partition('_')[0]}"),
+            _counted(
+                report.stays_at_initialisation, lambda layer: f"layers of {stages_of([layer], whole)[0]}"
+            ),
         ),
     ]
     rows += [("Note", note) for note in report.notes]

@@ -1,16 +1,15 @@
 """The literal tables of encoders and decoders, and how a model is put together from them.
 
-A new encoder is a file beside `resnet.py` and a line in `ENCODERS`, a new decoder a file and a line in
-`DECODERS`; a decoder of other sizes is a variant.
+A new encoder is a file beside `convnext.py` and a row of `ENCODERS`, a new decoder a file and a row of `DECODERS`. Both
+implement the protocols of `interfaces.py`; nothing here asks for a module's type.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flax import linen as nn
-
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.convnext import CONVNEXT_BASE, CONVNEXT_SMALL, CONVNEXT_TINY, ConvNeXt
 from nucseg_jax.models.deeplabv3plus import (
     DEEPLABV3PLUS_DILATED,
     DEEPLABV3PLUS_EFFICIENTNET,
@@ -18,64 +17,102 @@ from nucseg_jax.models.deeplabv3plus import (
     DeepLabV3Plus,
 )
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
+from nucseg_jax.models.interfaces import Decoder, Encoder, EncoderVariant, Framework
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.pyramid import Extent
 from nucseg_jax.models.resnet import RESNET50, RESNET50_V1_5, RESNET101, RESNET152, ResNet
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.models.unet import UNET_EFFICIENTNET, UNET_FIVE_LEVELS, UNET_RESNET50, UNet
 
-# name: (module, variant). Each row agrees with the network it is named after, tap by tap (tests/parity).
-ENCODERS: dict[str, tuple[type[nn.Module], Any]] = {
-    "resnet50": (ResNet, RESNET50),
-    "resnet50_v1_5": (ResNet, RESNET50_V1_5),
-    "resnet101": (ResNet, RESNET101),
-    "resnet152": (ResNet, RESNET152),
-    "efficientnet_b0": (EfficientNet, efficientnet_variant(1.0, 1.0)),
-    "efficientnet_b1": (EfficientNet, efficientnet_variant(1.0, 1.1)),
-    "efficientnet_b2": (EfficientNet, efficientnet_variant(1.1, 1.2)),
-    "efficientnet_b3": (EfficientNet, efficientnet_variant(1.2, 1.4)),
-    "efficientnet_b4": (EfficientNet, efficientnet_variant(1.4, 1.8)),
-    "efficientnet_b5": (EfficientNet, efficientnet_variant(1.6, 2.2)),
-    "efficientnet_b6": (EfficientNet, efficientnet_variant(1.8, 2.6)),
-    "efficientnet_b7": (EfficientNet, efficientnet_variant(2.0, 3.1)),
+
+@dataclasses.dataclass(frozen=True)
+class EncoderRow:
+    """A row of the encoder table.
+
+    Attributes:
+      family: name of the networks that differ from this one in sizes; decoders may have a variant for a family.
+      module: builds the encoder.
+      variant: its sizes.
+      framework: whose layers it has, and so whose weights fit it.
+      has_stochastic_depth: whether the module takes `drop_connect`.
+    """
+
+    family: str
+    module: Callable[..., Encoder]
+    variant: EncoderVariant
+    framework: Framework
+    has_stochastic_depth: bool
+
+
+def _resnet(variant: EncoderVariant, framework: Framework = "keras") -> EncoderRow:
+    return EncoderRow("resnet", ResNet, variant, framework, has_stochastic_depth=False)
+
+
+def _efficientnet(width_coefficient: float, depth_coefficient: float) -> EncoderRow:
+    variant = efficientnet_variant(width_coefficient, depth_coefficient)
+    return EncoderRow("efficientnet", EfficientNet, variant, "keras", has_stochastic_depth=True)
+
+
+def _convnext(variant: EncoderVariant) -> EncoderRow:
+    return EncoderRow("convnext", ConvNeXt, variant, "torch", has_stochastic_depth=True)
+
+
+# Each row agrees with the network it is named after, tap by tap (tests/parity).
+ENCODERS: dict[str, EncoderRow] = {
+    "resnet50": _resnet(RESNET50),
+    "resnet50_v1_5": _resnet(RESNET50_V1_5, "torch"),
+    "resnet101": _resnet(RESNET101),
+    "resnet152": _resnet(RESNET152),
+    "efficientnet_b0": _efficientnet(1.0, 1.0),
+    "efficientnet_b1": _efficientnet(1.0, 1.1),
+    "efficientnet_b2": _efficientnet(1.1, 1.2),
+    "efficientnet_b3": _efficientnet(1.2, 1.4),
+    "efficientnet_b4": _efficientnet(1.4, 1.8),
+    "efficientnet_b5": _efficientnet(1.6, 2.2),
+    "efficientnet_b6": _efficientnet(1.8, 2.6),
+    "efficientnet_b7": _efficientnet(2.0, 3.1),
+    "convnext_tiny": _convnext(CONVNEXT_TINY),
+    "convnext_small": _convnext(CONVNEXT_SMALL),
+    "convnext_base": _convnext(CONVNEXT_BASE),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class DecoderRow:
-    """A row of the decoder table.
+    """A row of the decoder table; it goes with every encoder that has the taps it needs.
 
     Attributes:
-      module: the decoder.
-      variants: by the encoder's module; the paper's decoders differ by encoder.
+      module: builds the decoder.
+      variant: its sizes, but on encoders of the families in `variants`.
       extent: how much of the encoder it stands on.
       output_strides: which ones the encoder may have; the first is the usual one.
+      variants: its sizes by the encoder's family; the paper's decoders differ by encoder.
+      needs_output_stride: whether the module takes `output_stride`.
     """
 
-    module: type[nn.Module]
-    variants: Mapping[type[nn.Module], Any]
+    module: Callable[..., Decoder]
+    variant: Any
     extent: Extent
     output_strides: tuple[int, ...]
+    variants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    needs_output_stride: bool = False
 
 
-DECODERS = {
+DECODERS: dict[str, DecoderRow] = {
     # The paper's two.
-    "unet": DecoderRow(UNet, {ResNet: UNET_RESNET50, EfficientNet: UNET_EFFICIENTNET}, "cut", (16,)),
+    "unet": DecoderRow(UNet, UNET_RESNET50, "cut", (16,), variants={"efficientnet": UNET_EFFICIENTNET}),
     "deeplabv3plus": DecoderRow(
         DeepLabV3Plus,
-        {ResNet: DEEPLABV3PLUS_RESNET50, EfficientNet: DEEPLABV3PLUS_EFFICIENTNET},
+        DEEPLABV3PLUS_RESNET50,
         "cut",
         (16,),
+        variants={"efficientnet": DEEPLABV3PLUS_EFFICIENTNET},
+        needs_output_stride=True,
     ),
     # The usual ones, on whole encoders.
-    "unet_five_levels": DecoderRow(
-        UNet, {ResNet: UNET_FIVE_LEVELS, EfficientNet: UNET_FIVE_LEVELS}, "whole", (32,)
-    ),
+    "unet_five_levels": DecoderRow(UNet, UNET_FIVE_LEVELS, "whole", (32,)),
     "deeplabv3plus_dilated": DecoderRow(
-        DeepLabV3Plus,
-        {ResNet: DEEPLABV3PLUS_DILATED, EfficientNet: DEEPLABV3PLUS_DILATED},
-        "whole",
-        (16, 8),
+        DeepLabV3Plus, DEEPLABV3PLUS_DILATED, "whole", (16, 8), needs_output_stride=True
     ),
 }
 
@@ -104,14 +141,15 @@ def build_segmenter(
       num_classes: 1 to 255; see `Segmenter`.
       dropout: Table 1's rate, 0 <= dropout < 1.
       output_stride: of the encoder, one of the decoder's.
-      drop_connect: see `EfficientNet`; ResNets have none.
+      drop_connect: see `EfficientNet` and `ConvNeXt`; ResNets have none.
       width: factor on every channel number but the logits', 1 = the paper's model.
       encoder_depths: blocks of each stage that is built whole; () = the published depths.
       moving: how batch norm's moving statistics follow the batches.
       dtype: dtype of computation.
 
     Raises:
-      UserError: a name that is not in the tables, or a number outside its range.
+      UserError: a name that is not in the tables, a number outside its range, or a decoder that needs a tap that the
+        encoder does not have.
     """
     if decoder not in DECODERS:
         raise UserError(f"model.decoder is {decoder!r}", expected=f"one of {', '.join(DECODERS)}")
@@ -144,19 +182,55 @@ def build_segmenter(
         moving=moving,
         dtype=dtype,
     )
-    decoder_options = dict(output_stride=output_stride) if row.module is DeepLabV3Plus else {}
-    return Segmenter(
-        encoder=encoder_module,
-        decoder=row.module(
-            row.variants[type(encoder_module)],
-            dropout=dropout,
-            width=width,
-            moving=moving,
-            dtype=dtype,
-            **decoder_options,
-        ),
-        num_classes=num_classes,
+    decoder_module = build_decoder(
+        decoder,
+        encoder,
+        output_stride=output_stride,
+        dropout=dropout,
+        width=width,
+        moving=moving,
+        dtype=dtype,
     )
+    missing = missing_taps(encoder_module, decoder_module)
+    if missing:
+        raise UserError(
+            f"model.decoder is {decoder!r}, which needs the {' and '.join(missing)} features that model.encoder="
+            f"{encoder} does not have at output stride {output_stride}",
+            expected=f"one of {', '.join(decoders_for(encoder)) or 'no decoder yet'} with this encoder",
+            advice="choose another decoder or another encoder",
+        )
+    return Segmenter(encoder=encoder_module, decoder=decoder_module, num_classes=num_classes)
+
+
+def build_decoder(name: str, encoder: str, *, output_stride: int, **options: Any) -> Decoder:
+    """Builds a decoder by name with its sizes for an encoder.
+
+    Args:
+      name: a key of `DECODERS`.
+      encoder: a key of `ENCODERS`.
+      output_stride: of the encoder.
+      **options: `dropout`, `width`, `moving`, `dtype`, as in `interfaces.Decoder`.
+    """
+    row = DECODERS[name]
+    if row.needs_output_stride:
+        options["output_stride"] = output_stride
+    return row.module(row.variants.get(ENCODERS[encoder].family, row.variant), **options)
+
+
+def missing_taps(encoder: Encoder, decoder: Decoder) -> tuple[str, ...]:
+    """Names the taps that a decoder needs and an encoder does not have; computes nothing."""
+    return tuple(tap for tap in decoder.required_taps if tap not in encoder.taps)
+
+
+def decoders_for(encoder: str) -> tuple[str, ...]:
+    """Names the decoders that an encoder has the taps for, each at its usual output stride."""
+    fitting = []
+    for name, row in DECODERS.items():
+        stride = row.output_strides[0]
+        module = build_encoder(encoder, extent=row.extent, output_stride=stride)
+        if not missing_taps(module, build_decoder(name, encoder, output_stride=stride, dropout=0.0)):
+            fitting.append(name)
+    return tuple(fitting)
 
 
 def build_encoder(
@@ -169,7 +243,7 @@ def build_encoder(
     encoder_depths: tuple[int, ...] = (),
     moving: MovingStatistics = MovingStatistics(),
     dtype: Any = None,
-) -> nn.Module:
+) -> Encoder:
     """Builds an encoder by name; arguments as in `build_segmenter`, `extent` as in `pyramid.Extent`.
 
     Raises:
@@ -179,7 +253,7 @@ def build_encoder(
         raise UserError(f"model.encoder is {name!r}", expected=f"one of {', '.join(ENCODERS)}")
     if not 0 < width <= 4:
         raise UserError(f"model.width is {width}", expected="a factor above 0 and at most 4")
-    module, variant = ENCODERS[name]
+    row = ENCODERS[name]
     options: dict[str, Any] = dict(
         extent=extent,
         output_stride=output_stride,
@@ -187,9 +261,9 @@ def build_encoder(
         moving=moving,
         dtype=dtype,
     )
-    if module is EfficientNet:
+    if row.has_stochastic_depth:
         options["drop_connect"] = drop_connect
-    encoder = module(variant, **options)
+    encoder = row.module(row.variant, **options)
     if not encoder_depths:
         return encoder
     if len(encoder_depths) != len(encoder.depths) or min(encoder_depths) < 1:
@@ -197,4 +271,4 @@ def build_encoder(
             f"model.encoder_depths is {encoder_depths}",
             expected=f"{len(encoder.depths)} positive numbers, or () for {encoder.depths}",
         )
-    return encoder.clone(variant=variant.with_depths(encoder_depths))
+    return encoder.clone(variant=row.variant.with_depths(encoder_depths))

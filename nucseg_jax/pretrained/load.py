@@ -4,16 +4,15 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from flax import linen as nn
-
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.models.interfaces import Encoder
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.pretrained.checkpoint import read_checkpoint, require_checkpoint
 from nucseg_jax.pretrained.match import shortened
 from nucseg_jax.pretrained.report import Report
-from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes, flatten
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes, flatten, stages_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Loaded:
     report: Report
 
 
-def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> Loaded:
+def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loaded:
     """Loads the variables that an encoder builds.
 
     Args:
@@ -82,7 +81,8 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
     chosen = {name: stored[name] for name in wanted}
     variables = as_tree(chosen, {name: collection for name, (collection, _) in wanted.items()})
     count = sum(value.size for value in chosen.values())
-    rest = sorted({name.split("/")[0].split("_")[0] for name in stored if name not in wanted})
+    beyond = sorted({name.split("/")[0] for name in stored if name not in wanted})
+    rest = stages_of(beyond, encoder.clone(extent="whole"))
     not_built = f"{shortened(rest)} not loaded, since this model does not build it; " if rest else ""
     source = report.source
     return Loaded(
