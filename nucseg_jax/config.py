@@ -34,8 +34,11 @@ EncoderName = Literal[
     "efficientnet_b5",
     "efficientnet_b6",
     "efficientnet_b7",
+    "convnext_tiny",
+    "convnext_small",
+    "convnext_base",
 ]
-DecoderName = Literal["unet", "deeplabv3plus", "unet_five_levels", "deeplabv3plus_dilated"]
+DecoderName = Literal["unet", "deeplabv3plus", "unet_five_levels", "deeplabv3plus_dilated", "fpn"]
 L2Scope = Literal["added", "all"]
 Reduction = Literal["image", "batch"]
 DtypeName = Literal["float32", "bfloat16"]
@@ -171,19 +174,20 @@ class ModelConfig:
 
     encoder: EncoderName = field(
         "resnet50",
-        "resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7.",
+        "resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7,"
+        " convnext_tiny, convnext_small, convnext_base.",
         affects="model",
     )
     decoder: DecoderName = field(
         "deeplabv3plus",
-        "unet, deeplabv3plus: the paper's, on an encoder cut at stride 16. unet_five_levels, deeplabv3plus_dilated:"
-        " the usual ones, on a whole encoder.",
+        "unet, deeplabv3plus: the paper's, on an encoder cut at stride 16. unet_five_levels, deeplabv3plus_dilated,"
+        " fpn: the usual ones, on a whole encoder.",
         affects="model",
     )
     output_stride: int = field(
         16,
-        "Output stride of the encoder: 16 for the paper's decoders, 32 for unet_five_levels, 16 or 8 for"
-        " deeplabv3plus_dilated.",
+        "Output stride of the encoder: 16 for the paper's decoders, 32 for unet_five_levels and fpn, 16 or 8"
+        " for deeplabv3plus_dilated.",
         affects="model",
     )
     num_classes: int = field(
@@ -203,7 +207,8 @@ class ModelConfig:
     )
     drop_connect: float = field(
         0.2,
-        "Rate at which EfficientNets drop a whole residual branch, rising to this at the last block; Keras's value.",
+        "Rate at which EfficientNets and ConvNeXts drop a whole residual branch, rising to this at the last block;"
+        " Keras's value.",
         at_least=0,
         below=1,
     )
@@ -262,7 +267,7 @@ class TransferConfig:
     freeze_through: str = field(
         "",
         "The last encoder stage that training leaves alone, with all before it: conv1 to conv5 in ResNets; stem, block1"
-        " to block7, top in EfficientNets; 'all'. '' = everything is trained, as in the paper.",
+        " to block7, top in EfficientNets; stem, stages_0 to stages_3 in ConvNeXts; 'all'. '' = everything is trained, as in the paper.",
         phrase=_frozen_phrase,
     )
     freeze_batch_norm: bool = field(

@@ -17,6 +17,7 @@ from nucseg_jax.models.deeplabv3plus import (
     DeepLabV3Plus,
 )
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
+from nucseg_jax.models.fpn import FPN, FPN_256
 from nucseg_jax.models.interfaces import Decoder, Encoder, EncoderVariant, Framework
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.pyramid import Extent
@@ -114,6 +115,7 @@ DECODERS: dict[str, DecoderRow] = {
     "deeplabv3plus_dilated": DecoderRow(
         DeepLabV3Plus, DEEPLABV3PLUS_DILATED, "whole", (16, 8), needs_output_stride=True
     ),
+    "fpn": DecoderRow(FPN, FPN_256, "whole", (32,)),
 }
 
 # Background and as many classes as labels of 8 bits have numbers for beside the one of pixels nobody annotated.
