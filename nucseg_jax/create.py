@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from nucseg_jax.config import ModelConfig, TrainConfig
@@ -102,7 +103,7 @@ def create_model(
             output_stride=usual_stride if output_stride is None else output_stride,
             drop_connect=drop_connect,
             width=width,
-            encoder_depths=tuple(encoder_depths),
+            encoder_depths=encoder_depths,
             batch_norm_momentum=batch_norm_momentum,
             batch_norm_unbiased_variance=batch_norm_unbiased_variance,
         )
@@ -166,7 +167,7 @@ def create_encoder(
             encoder=encoder,
             drop_connect=drop_connect,
             width=width,
-            encoder_depths=tuple(encoder_depths),
+            encoder_depths=encoder_depths,
             batch_norm_momentum=batch_norm_momentum,
             batch_norm_unbiased_variance=batch_norm_unbiased_variance,
         )
@@ -228,7 +229,7 @@ def _dtype_name(dtype: Any) -> str:
     try:
         return str(jnp.dtype(dtype).name)
     except TypeError:
-        return repr(dtype)
+        return str(dtype)
 
 
 _SECTION_NAMES = {ModelConfig: "model", TrainConfig: "train"}
@@ -236,7 +237,10 @@ _SECTION_NAMES = {ModelConfig: "model", TrainConfig: "train"}
 
 def _checked(section: type, **arguments: Any) -> Any:
     """Returns a section of a config with some fields changed, all checked as those of a config file are."""
-    values = dataclasses.asdict(section()) | arguments
+    plain = {
+        key: value.item() if isinstance(value, np.generic) else value for key, value in arguments.items()
+    }
+    values = dataclasses.asdict(section()) | plain
     config, faults = read_section(_SECTION_NAMES[section], section, values)
     if faults:
         raise UserError(
@@ -251,6 +255,11 @@ _FIELD_NAMES = "|".join(
     for section, name in _SECTION_NAMES.items()
     for item in declared_fields(name, section)
 )
+_WEIGHTS = {
+    "pretrained.path=''": "weights=None",
+    "--config.pretrained.path": "weights",
+    "pretrained.path": "weights",
+}
 _FIELD = re.compile(rf"(?<![\w./-])(?:{_FIELD_NAMES})\b")
 
 
@@ -269,5 +278,6 @@ def in_arguments(message: str) -> str:
     >>> in_arguments("set model.width=1.0, or pretrained.path='' to train from scratch")
     'set width=1.0, or weights=None to train from scratch'
     """
-    message = message.replace("pretrained.path=''", "weights=None").replace("pretrained.path", "weights")
+    for name, argument in _WEIGHTS.items():
+        message = message.replace(name, argument)
     return _FIELD.sub(lambda found: found.group().partition(".")[2], message)
