@@ -25,7 +25,7 @@ GEOMETRY = Augmentation(flips=True, quarter_turns=True)
 
 
 class Small:
-    """The static arguments of a step with its compiled forms; tests share them, since compiling is what takes the time."""
+    """The static arguments of a step with its compiled forms; tests share them, since compiling takes the time."""
 
     def __init__(self, static, plateau):
         self.static, self.plateau = static, plateau
