@@ -266,10 +266,17 @@ COMMANDS = {
 
 def paper_experiments() -> "list[Experiment]":
     """The paper's four models, in the order of its Table 1."""
-    from configs import paper
+    from configs import (
+        deeplabv3plus_efficientnet_b4,
+        deeplabv3plus_resnet50,
+        unet_efficientnet_b4,
+        unet_resnet50,
+    )
     from nucseg_jax.experiment import read_experiment
 
-    return [read_experiment(config) for config in paper.get_configs()]
+    # Those of configs/paper.py.
+    files = (unet_resnet50, unet_efficientnet_b4, deeplabv3plus_resnet50, deeplabv3plus_efficientnet_b4)
+    return [read_experiment(file.get_config()) for file in files]
 
 
 def config_experiment() -> "Experiment":
