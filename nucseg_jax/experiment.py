@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -82,8 +82,10 @@ class Experiment:
                     allow_shared_groups=split.allow_shared_groups,
                     **chosen,
                 )
-            case _:
+            case "official":
                 return authors_splits(index, info, allow_shared_groups=split.allow_shared_groups, **chosen)
+            case _:
+                assert_never(split.protocol)
 
     def plan(self, used: Sequence[str] = SPLIT_NAMES) -> DataPlan:
         """Opens the prepared data set and splits it; reads no patch.
