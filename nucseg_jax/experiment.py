@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.config import Config, DataConfig, read_config
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
@@ -77,7 +77,7 @@ class Experiment:
                 return table_splits(
                     index,
                     info,
-                    table=user_path(split.table),
+                    table=table_path(split.table),
                     column=split.column,
                     allow_shared_groups=split.allow_shared_groups,
                     **chosen,
