@@ -267,8 +267,8 @@ class TransferConfig:
     freeze_through: str = field(
         "",
         "The last encoder stage that training leaves alone, with all before it: conv1 to conv5 in ResNets; stem, block1"
-        " to block7, top in EfficientNets; stem, stages_0 to stages_3 in ConvNeXts; 'all'. '' = everything is trained, as in"
-        " the paper.",
+        " to block7, top in EfficientNets; stem, stages_0 to stages_3 in ConvNeXts; 'all'. '' = everything is trained,"
+        " as in the paper.",
         phrase=_frozen_phrase,
     )
     freeze_batch_norm: bool = field(

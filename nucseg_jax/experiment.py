@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import optax
@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from nucseg_jax.config import Config, DataConfig, read_config
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.create import build_model
 from nucseg_jax.data.dataset_info import DatasetInfo
@@ -75,13 +75,15 @@ class Experiment:
                 return table_splits(
                     index,
                     info,
-                    table=user_path(split.table),
+                    table=table_path(split.table),
                     column=split.column,
                     allow_shared_groups=split.allow_shared_groups,
                     **chosen,
                 )
-            case _:
+            case "official":
                 return authors_splits(index, info, allow_shared_groups=split.allow_shared_groups, **chosen)
+            case _:
+                assert_never(split.protocol)
 
     def plan(self, used: Sequence[str] = SPLIT_NAMES) -> DataPlan:
         """Opens the prepared data set and splits it; reads no patch.

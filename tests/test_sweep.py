@@ -56,7 +56,7 @@ def test_every_sweep_of_the_project_is_of_experiments_and_tells_its_command(name
 
 
 def test_the_models_are_those_of_the_papers_configs():
-    assert rows_settings("models.py") == [read_config(row) for row in paper.get_configs()]
+    assert rows_settings("models.py") == [read_config(config(name)) for name in paper.NAMES]
 
 
 def test_the_papers_experiment_is_its_models_with_its_weights_its_split_and_its_tensorflow():
@@ -71,7 +71,7 @@ def test_the_papers_experiment_is_its_models_with_its_weights_its_split_and_its_
 
 def test_regularization_holds_every_row_of_table_1():
     tried = {(row.model.dropout, row.loss.l2) for row in rows_settings("regularization.py")}
-    assert {(row["model"]["dropout"], row["loss"]["l2"]) for row in paper.get_configs()} <= tried
+    assert {(row["model"]["dropout"], row["loss"]["l2"]) for row in map(config, paper.NAMES)} <= tried
 
 
 def test_batch_norm_crosses_its_three_factors():
@@ -80,8 +80,8 @@ def test_batch_norm_crosses_its_three_factors():
         for row in rows_settings("batch_norm.py")
     }
     assert len(tried) == 8
-    failed = paper.get_configs()[3]
-    assert (failed.model.batch_norm_momentum, failed.loss.l2, False) in tried
+    failed = config(paper.NAMES[3])
+    assert (failed["model"]["batch_norm_momentum"], failed["loss"]["l2"], False) in tried
 
 
 def test_overrides_change_their_fields_and_no_others():

@@ -8,6 +8,7 @@ from typing import Any
 from nucseg_jax.cli.sweep import SweepRun
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.private_folder import make_private, why_unsafe
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.table import render
@@ -104,13 +105,9 @@ def import_submitit() -> types.ModuleType:
     Raises:
       UserError: it is not installed.
     """
-    try:
-        import submitit
-    except ImportError as error:
-        raise UserError(
-            f"--executor=slurm needs submitit, which cannot be imported: {error}",
-            advice="pip install 'nucseg_jax[sweeps]', or use --executor=local, which needs nothing more",
-        ) from None
+    require_extra("sweeps", "--executor=slurm")
+    import submitit
+
     return submitit
 
 

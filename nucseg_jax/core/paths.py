@@ -46,6 +46,14 @@ def user_path(path: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(expand_user(str(path)))
 
 
+def table_path(text: str) -> pathlib.Path:
+    """Returns a path of a config field; `configs/NAME` that is not there is the file that comes with this package."""
+    path = user_path(text)
+    first, _, rest = text.partition("/")
+    packaged = configs_folder() / rest
+    return packaged if first == "configs" and not path.exists() and packaged.is_file() else path
+
+
 def configs_folder() -> pathlib.Path:
     """Returns the folder of the configs that come with this package: a checkout's own, or the installed one."""
     installed = pathlib.Path(__file__).resolve().parent.parent / "configs"

@@ -97,8 +97,8 @@ def test_a_tilde_in_a_config_field_an_input_or_a_pattern_is_the_home_folder(home
     config = quickstart.get_config()
     config.data.dir, config.data.release_dir, config.pretrained.path = "~/data", "~/release", "~/weights"
     experiment = read_experiment(config)
-    assert experiment.data.data_dir == home / "data"
-    assert experiment.data.release_dir == home / "release"
+    assert experiment.data.prepared_folder == home / "data"
+    assert experiment.data.release_folder == home / "release"
     with pytest.raises(UserError, match=f"{home}/weights"):
         experiment.pretrained_encoder()
     with pytest.raises(UserError, match=f"{home}/run/config.json"):

@@ -1,5 +1,6 @@
 """The training step of every model lowers for accelerators on a machine that has none, state donated and sharded."""
 
+import importlib
 import re
 
 import jax
@@ -93,9 +94,9 @@ def test_a_narrow_models_step_lowers_for_it(platform, encoder):
 @pytest.mark.long
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("row", range(4))
-def test_every_paper_models_step_lowers_for_it(platform, dtype, row):
-    config = paper.get_configs()[row]
+@pytest.mark.parametrize("name", paper.NAMES)
+def test_every_paper_models_step_lowers_for_it(platform, dtype, name):
+    config = importlib.import_module(f"configs.{name}").get_config()
     config.train.dtype = dtype
     exported, state = exported_step(config, platform, devices=1, steps=8, px=256)
     check(exported, state, platform, devices=1)

@@ -4,6 +4,7 @@ import click
 
 from nucseg_jax.cli.start import start_jax, verb
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.paths import expand_user, user_path
 from nucseg_jax.core.program import PROGRAM
 
@@ -21,6 +22,7 @@ def command(encoder: str | None, source: str | None, out: str | None) -> None:
             "convert needs --encoder, --source and --out",
             advice=f"{PROGRAM} convert --encoder=resnet50 --source=download --out=weights/resnet50",
         )
+    require_extra("convert", "convert")
     start_jax()
 
     from nucseg_jax.cli.convert import convert

@@ -6,6 +6,7 @@ import click
 
 from nucseg_jax.cli.start import start_jax, verb, workdir_option
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 
@@ -68,6 +69,7 @@ def command(
             "predict needs --workdir, --inputs and --out",
             advice=f"{PROGRAM} predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
+    require_extra("images", "predict")
     start_jax()
 
     from nucseg_jax.cli.predict import PredictSettings, predict

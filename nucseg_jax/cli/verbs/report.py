@@ -5,6 +5,7 @@ import click
 from nucseg_jax.cli.given_config import paper_experiments
 from nucseg_jax.cli.start import start_jax, verb
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 
@@ -20,6 +21,7 @@ def command(runs: str | None, out: str | None) -> None:
         raise UserError(
             "report needs --runs and --out", advice=f"{PROGRAM} report --runs='runs/*' --out=report"
         )
+    require_extra("report", "report")
     start_jax()
 
     from nucseg_jax.cli.report import report

@@ -81,6 +81,8 @@ def command(
         if config is not None:
             start.config(config).checked()
         file = sweep_file(sweep)
+        if is_alone and config is not None and workdir and not list_rows:
+            print_first_line(config, user_path(workdir), sweep=sweep, index=index)
         start_jax()
         start.join(distributed, coordinator, processes, process_index)
         train_sweep(start, config, workdir, file, flags)
