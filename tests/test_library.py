@@ -397,6 +397,17 @@ def home_of_examples(converted, finished_run, tmp_path_factory):
     return folder
 
 
+def test_the_example_of_the_readme_runs(home_of_examples, monkeypatch):
+    monkeypatch.chdir(home_of_examples)
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## As a library")[2]
+    names: dict = {}
+    exec(compile(PREAMBLE, "preamble", "exec"), names)
+    exec(compile(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], "README.md", "exec"), names)
+    assert names["loss"] > 0
+    assert names["nuclei"].shape == (64, 64)
+    assert 0 <= names["scores"]["micro"]["accuracy"] <= 1
+
+
 @pytest.mark.parametrize(("title", "example"), list(zip(TITLES, EXAMPLES, strict=True)))
 def test_an_example_of_the_page_runs(title, example, home_of_examples, monkeypatch):
     monkeypatch.chdir(home_of_examples)
