@@ -89,7 +89,7 @@ def create_model(
 
     >>> model, variables = create_model("unet", encoder="resnet50", width=0.125, encoder_depths=(1, 1, 1))
     >>> sorted(variables), variables["params"]["head"]["kernel"].shape
-    (['batch_stats', 'params'], (1, 1, 2, 1))
+    (['batch_stats', 'params'], (1, 1, 8, 1))
     """
     with _naming_arguments():
         row = DECODERS.get(decoder)
