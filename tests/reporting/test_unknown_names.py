@@ -50,7 +50,7 @@ def test_another_stride_is_told(run_folders, tmp_path):
 
 def test_networks_of_another_version_keep_their_names(run_folders, tmp_path):
     name = name_of(run_folders, tmp_path, decoder="segformer", encoder="mit_b2", output_stride=32)
-    assert name == "segformer mit_b2"
+    assert name == "segformer mit_b2, stride 32"
 
 
 def test_titles_tell_the_rows_apart():

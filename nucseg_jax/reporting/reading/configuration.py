@@ -170,7 +170,7 @@ def model_name(run: Run) -> str:
         parts.append(f"width {model['width']:g}")
     if model.get("encoder_depths"):
         parts.append("depths " + "-".join(map(str, model["encoder_depths"])))
-    # Of a decoder that this version does not know no stride is usual.
+    # Of a decoder that this version does not know the stride is always told.
     usual = decoder.output_strides[0] if decoder else None
     if model.get("output_stride", usual) != usual:
         parts.append(f"stride {model['output_stride']}")
