@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
@@ -15,6 +14,7 @@ from nucseg_jax.config import Config, DataConfig, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.create import build_model
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
@@ -27,10 +27,8 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
-from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.reporting.predictions import ExamplePredictor
@@ -267,7 +265,7 @@ def read_experiment(values: Mapping[str, Any]) -> Experiment:
     config = read_config(values)
     check_source(config.data)
     loss, train, transfer = config.loss, config.train, config.transfer
-    model = _build_model(config)
+    model = build_model(config.model, train.dtype)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
         model = model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_stages))
@@ -291,25 +289,6 @@ def read_experiment(values: Mapping[str, Any]) -> Experiment:
             min_delta=train.plateau_min_delta,
             min_scale=train.plateau_min_scale,
         ),
-    )
-
-
-def _build_model(config: Config) -> Segmenter:
-    model = config.model
-    return build_segmenter(
-        encoder=model.encoder,
-        decoder=model.decoder,
-        num_classes=model.num_classes,
-        dropout=model.dropout,
-        output_stride=model.output_stride,
-        drop_connect=model.drop_connect,
-        width=model.width,
-        encoder_depths=model.encoder_depths,
-        moving=MovingStatistics(
-            momentum=model.batch_norm_momentum,
-            unbiased_variance=model.batch_norm_unbiased_variance,
-        ),
-        dtype=jnp.dtype(config.train.dtype),
     )
 
 

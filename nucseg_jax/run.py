@@ -31,14 +31,16 @@ BATCH_SIZE = 8
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """The best model of a run, ready for images; get one from `load_run`.
+    """The best model of a run, ready for images; `load_run` opens one.
+
+    `experiment.model` and `variables` are a linen module and its variables, for anything else.
 
     Attributes:
       path: the run folder.
       experiment: its config and parts.
-      info: of the data set that it was trained on: names and colours of classes, size and scale of patches.
-      checkpoint_step: of the best checkpoint.
-      variables: of the model, on the devices.
+      info: description of the data set that it was trained on: classes, size and scale of patches.
+      checkpoint_step: step of the best checkpoint.
+      variables: variables of the model, on the devices.
       mesh: all devices.
     """
 

@@ -14,7 +14,7 @@ FLOORS = [
     {"models", "data"},
     {"pretrained"},
     {"training", "evaluation", "inference", "reporting"},
-    {"patch_sizes", "experiment", "sweep", "run"},
+    {"create", "metrics", "patch_sizes", "experiment", "sweep", "run"},
     {"cli"},
     {"__main__"},
 ]

@@ -34,15 +34,20 @@ NO_AUGMENTATION = AugmentConfig(
 def augment(
     image: jax.Array, label: jax.Array, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Changes each example by its own draws, which depend on (seed, epoch, example) and the kind alone.
+    """Augments a batch; pure, and jit-able with `how` and `seed` static.
+
+    The draws of an example depend on (seed, epoch, its index) and the kind of augmentation alone: the same example in
+    another batch, or with another kind switched off, is changed in the same way.
+
+        changed, moved = augment(image, label, index, how=AugmentConfig(hue=0.05), seed=0, epoch=epoch)
 
     Args:
-      image: uint8 [N, S, S, 3].
+      image: uint8 [N, S, S, 3], RGB; square where quarter turns are on.
       label: uint8 [N, S, S]; moves with the image, and is left alone by what changes colours.
-      index: int32 [N], the examples' numbers.
-      how: strengths; 0 and False = not at all.
-      seed: of the run.
-      epoch: int32 [].
+      index: int32 [N], the examples' numbers in the data set, no two alike.
+      how: strengths, within the ranges that docs/config.md has for section `augment`; 0 and False = not at all.
+      seed: of the run, 0..2^32 - 1.
+      epoch: int32 [], the number of the pass over the data; or any number that changes from pass to pass.
 
     Returns:
       image, uint8 if no more than geometry is on, otherwise float32 0..255, not rounded; label, uint8.
