@@ -211,6 +211,7 @@ class ModelConfig:
         " Keras's value.",
         at_least=0,
         below=1,
+        is_per_model=True,
     )
     width: float = field(
         1.0,

@@ -14,6 +14,7 @@ from configs import (
     deeplabv3plus_efficientnet_b4,
     deeplabv3plus_resnet50,
     folder,
+    fpn_resnet50,
     monuseg,
     paper,
     quickstart,
@@ -57,6 +58,7 @@ CONFIGS = [
     unet_five_levels_resnet50,
     deeplabv3plus_dilated_resnet50,
     folder,
+    fpn_resnet50,
     monuseg,
     real_patches,
 ]

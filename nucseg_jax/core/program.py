@@ -20,10 +20,11 @@ def started_as(argument: str, project: pathlib.Path = PROJECT) -> tuple[str, ...
     >>> started_as("launch.py")
     ('python', 'launch.py')
     """
-    name = pathlib.PurePath(argument).name
+    path = pathlib.PurePath(argument)
+    name = path.name
     if name.startswith("nucseg"):
         return ("nucseg",)
-    if name == "__main__.py":
+    if name == "__main__.py" and path.parent.name == "nucseg_jax":
         return ("python", "-m", "nucseg_jax")
     return ("python", _LAUNCH) if name == _LAUNCH or (project / _LAUNCH).is_file() else ("nucseg",)
 

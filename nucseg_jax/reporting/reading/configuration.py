@@ -3,13 +3,13 @@
 import collections
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.config import config_fields
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
 from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
@@ -17,12 +17,6 @@ from nucseg_jax.reporting.reading.same_data import data_set_keys
 
 WEIGHTS = "pretrained.weights"
 SCRATCH = "scratch"
-_DECODERS = {
-    "unet": "U-Net",
-    "deeplabv3plus": "DeepLabV3+",
-    "unet_five_levels": "U-Net (five levels)",
-    "deeplabv3plus_dilated": "DeepLabV3+ (dilated)",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -168,14 +162,16 @@ def _last_part(path: Any) -> str:
 
 
 def model_name(run: Run) -> str:
-    """'DeepLabV3+ ResNet-50', and what makes the network another than the published one."""
+    """Names the network, such as 'DeepLabV3+ ResNet-50', and what makes it another than the published one."""
     model = run.config["model"]
-    parts = [f"{_DECODERS.get(model['decoder'], model['decoder'])} {encoder_name(model['encoder'])}"]
+    decoder = DECODERS.get(model["decoder"])
+    parts = [f"{decoder.title if decoder else model['decoder']} {encoder_name(model['encoder'])}"]
     if model.get("width", 1) != 1:
         parts.append(f"width {model['width']:g}")
     if model.get("encoder_depths"):
         parts.append("depths " + "-".join(map(str, model["encoder_depths"])))
-    usual = 32 if model["decoder"] == "unet_five_levels" else 16
+    # Of a decoder that this version does not know the stride is always told.
+    usual = decoder.output_strides[0] if decoder else None
     if model.get("output_stride", usual) != usual:
         parts.append(f"stride {model['output_stride']}")
     if model.get("num_classes", 1) != 1:
@@ -184,16 +180,12 @@ def model_name(run: Run) -> str:
 
 
 def encoder_name(encoder: str) -> str:
-    """The usual spelling.
+    """Returns an encoder's usual spelling; its name where this version does not know it.
 
-    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4")
-    ('ResNet-50 v1.5', 'EfficientNet-B4')
+    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4"), encoder_name("vgg")
+    ('ResNet-50 v1.5', 'EfficientNet-B4', 'vgg')
     """
-    residual = re.fullmatch(r"resnet(\d+)(_v1_5)?", encoder)
-    if residual:
-        return f"ResNet-{residual[1]}" + (" v1.5" if residual[2] else "")
-    efficient = re.fullmatch(r"efficientnet_b(\d)", encoder)
-    return f"EfficientNet-B{efficient[1]}" if efficient else encoder
+    return ENCODERS[encoder].title if encoder in ENCODERS else encoder
 
 
 def paper_model(run: Run) -> PaperModel | None:
