@@ -21,8 +21,8 @@ SAFE_BY = {
     "np.lib.format.read_array": ("allow_pickle", False),
 }
 # A sweep is a Python file, and the documentation says so; pickle is imported for the name of torch's error;
-# dataset.yaml is read by a loader that makes text, lists and mappings alone; the package imports its own modules with the
-# first use of a name, by a literal table.
+# dataset.yaml is read by a loader that makes text, lists and mappings alone; the package imports its own modules
+# with the first use of a name, by a literal table.
 ALLOWED = {
     "nucseg_jax/__init__.py: importlib.import_module",
     "nucseg_jax/sweep.py: runpy.run_path",
@@ -31,7 +31,6 @@ ALLOWED = {
 }
 # A file of the kernel, a folder that this process has just made, and the null device.
 WRITES_ALLOWED = {
-    "nucseg_jax/__init__.py: importlib.import_module",
     "nucseg_jax/core/peak_memory.py",
     "nucseg_jax/reporting/page/write.py",
     "nucseg_jax/training/processes.py",
