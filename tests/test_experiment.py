@@ -74,8 +74,8 @@ def test_every_augmentation_of_the_config_reaches_the_step():
     config.augment.hue = 0.25
     config.augment.flips = False
     parts = read_experiment(config)
-    how = parts.recipe(steps_per_epoch=1).augmentation
-    assert dataclasses.asdict(how) == dataclasses.asdict(parts.settings.augment)
+    how = parts.static_arguments(steps_per_epoch=1).augmentation
+    assert dataclasses.asdict(how) == dataclasses.asdict(parts.config.augment)
     assert (how.hue, how.flips) == (0.25, False)
 
 

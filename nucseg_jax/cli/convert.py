@@ -6,12 +6,14 @@ from collections.abc import Callable
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.models.build import build_encoder
 from nucseg_jax.pretrained import convert as conversion
 from nucseg_jax.pretrained import official
 from nucseg_jax.pretrained.report import Report
 from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, stages_of, target_of
 from nucseg_jax.pretrained.torch_pickle import require_torch
+from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 
 DOWNLOAD = "download"
 _DOWNLOADS = "downloads"
@@ -47,13 +49,21 @@ def convert(encoder: str, source: str, out: pathlib.Path) -> None:
     print(_account(report))
     print(f"Checkpoint: {out}\nReport:     {out / 'report.json'} (every name)")
     print(
-        f"Next:       python launch.py train --config=configs/{_CONFIGS.get(encoder, 'NAME')}.py"
+        f"Next:       {PROGRAM} train {_config_flags(encoder)}"
         f" --config.pretrained.path={out} --workdir=runs/first"
     )
 
 
-# Configs of the paper's models, by encoder.
-_CONFIGS = {"resnet50": "unet_resnet50", "efficientnet_b4": "unet_efficientnet_b4"}
+def _config_flags(encoder: str) -> str:
+    """Returns the flags of a config with this encoder: one of the paper's models where it has the encoder.
+
+    >>> _config_flags("resnet50"), _config_flags("convnext_tiny")
+    ('--config=unet_resnet50', '--config=base --config.model.encoder=convnext_tiny')
+    """
+    named = next((paper.config for paper in PAPER_MODELS if paper.encoder == encoder), None)
+    if named is not None:
+        return f"--config={pathlib.PurePath(named).stem}"
+    return f"--config=base --config.model.encoder={encoder}"
 
 
 def _require_file(file: pathlib.Path) -> None:

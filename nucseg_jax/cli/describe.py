@@ -78,7 +78,7 @@ def describe(experiments: Sequence[Experiment], *, as_json: bool, layers: bool) 
 
 def first_weights_line(experiment: Experiment) -> str:
     """Returns what the config has a model start from; nothing is read."""
-    source, model = experiment.settings.pretrained, experiment.settings.model
+    source, model = experiment.config.pretrained, experiment.config.model
     if source.run:
         return f"First weights: the whole model of the run {source.run}; its classifier if the classes are the same."
     if source.path:
@@ -93,7 +93,7 @@ def model_facts(experiment: Experiment) -> dict[str, Any]:
 
 def network_facts(experiment: Experiment) -> dict[str, Any]:
     """What of a model's row needs no compilation."""
-    model = experiment.settings.model
+    model = experiment.config.model
     count = count_parameters(abstract_variables(experiment.model))
     return {
         "encoder": model.encoder,
@@ -106,16 +106,16 @@ def network_facts(experiment: Experiment) -> dict[str, Any]:
         "parameters_constant": count.constant,
         "size_mb": round(count.size_mb, 2),
         "dropout": model.dropout,
-        "l2": experiment.settings.loss.l2,
+        "l2": experiment.config.loss.l2,
         "flops_forward": forward_flops(experiment.model),
     }
 
 
 def train_step_flops(experiment: Experiment) -> float:
     """Operations an image in the compiled train step, by XLA's own count, on one device."""
-    recipe = experiment.recipe(steps_per_epoch=1)
-    state = experiment.abstract_state(recipe)
-    examples = experiment.settings.train.batch_size
+    static = experiment.static_arguments(steps_per_epoch=1)
+    state = experiment.abstract_state(static)
+    examples = experiment.config.train.batch_size
 
     def abstract(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((1, examples, *shape), dtype)
@@ -127,6 +127,6 @@ def train_step_flops(experiment: Experiment) -> float:
         index=abstract((), jnp.int32),
         group=abstract((), jnp.int32),
     )
-    steps = compile_train_steps(recipe, make_mesh(1), fetch=lambda source, ticket: ticket)
+    steps = compile_train_steps(static, make_mesh(1), fetch=lambda source, ticket: ticket)
     compiled = steps.lower(state, (), batch).compile()
     return float(compiled.cost_analysis()["flops"]) / examples

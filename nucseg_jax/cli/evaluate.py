@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,34 +9,20 @@ import numpy as np
 
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.void import annotated_px, nucleus_px
-from nucseg_jax.evaluation.baselines import BASELINES
-from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.scorer import Scored
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.limits import check_whole_patches
-from nucseg_jax.ops.counts import count_masks
+from nucseg_jax.patch_sizes import check_whole_patches
+from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.settings import differences
-from nucseg_jax.training.processes import only_the_first_speaks
+from nucseg_jax.training.processes import silence_non_primary
 from nucseg_jax.training.run_check import best_checkpoint, require_config
 from nucseg_jax.training.run_folder import RunFolder, info_changes
-
-# What --config must share with the run; rates and momenta have no say in an evaluation.
-ARCHITECTURE_FIELDS = (
-    "model.encoder:",
-    "model.decoder:",
-    "model.output_stride:",
-    "model.num_classes:",
-    "model.width:",
-    "model.encoder_depths:",
-)
 
 
 def evaluate(
@@ -47,15 +32,17 @@ def evaluate(
     split: str,
     baselines: bool,
     force: bool,
+    verbose: bool = False,
 ) -> None:
-    """Scores one split and prints the table; a run's scores are also written into its folder.
+    """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
 
     Args:
       experiment: says which data and split; None = the run's own config.
       workdir: the run; None = baselines alone.
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
-      force: go on although the run was trained or selected on some of these patches.
+      verbose: print the loss terms too.
+      force: score although the run was trained or selected on some of these patches.
 
     Raises:
       UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
@@ -66,9 +53,11 @@ def evaluate(
     if workdir is None:
         if experiment is None:
             raise UserError("--config is missing", advice="it says which data set and split to score")
-        plan = plan_data(experiment.data.data_dir, experiment.splits, used=[split], allow_duplicates=True)
+        plan = plan_data(
+            experiment.config.data.prepared_folder, experiment.splits, used=[split], allow_duplicates=True
+        )
         data = plan.read_or_open([split])
-        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n")
+        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n", flush=True)
         noun = data.info.group_noun
         print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
         return
@@ -79,12 +68,12 @@ def evaluate(
     asked = experiment or trained
     refuse_another_model(trained, asked, folder)
     plan = asked.plan([split])
-    refuse_other_data(folder, plan, num_classes=trained.settings.model.num_classes)
-    check_whole_patches(trained.settings, plan.info)
+    refuse_other_data(folder, plan, num_classes=trained.config.model.num_classes)
+    check_whole_patches(trained.config, plan.info)
     if not force:
         refuse_seen_patches(folder, plan, split)
 
-    how = asked.settings.eval
+    how = asked.config.eval
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
     data, training_rows = read_patches(folder, plan, split, training=estimates)
     facts, scored = score_run(trained, asked, folder, data, split, training_rows)
@@ -92,9 +81,11 @@ def evaluate(
     if jax.process_index():
         return
     # Before they are written: they took minutes to compute, and the folder may be another's.
-    print(results_table({split: scored.result}, tables, group_noun=plan.info.group_noun), flush=True)
+    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
+    shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
+    print(shown, flush=True)
     own = evaluation_name(
-        plan, split, facts["checkpoint_step"], trained.settings.eval, how, baselines=baselines
+        plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
@@ -106,10 +97,10 @@ def evaluate(
 def read_patches(
     folder: RunFolder, plan: DataPlan, split: str, *, training: bool
 ) -> tuple[PreparedData, np.ndarray]:
-    """The patches of a split, and the rows of those the run was trained on if they are wanted too.
+    """Reads the patches of a split and, on request, the rows of those the run was trained on.
 
     Raises:
-      UserError: the training patches are wanted, and the data set is another than the run's.
+      UserError: the training patches are requested, and the data set is not the run's.
     """
     if not training:
         return plan.read_or_open([split]), np.zeros(0, np.int64)
@@ -141,10 +132,10 @@ def score_run(
     Returns:
       What was scored, and how.
     """
-    settings = dataclasses.replace(trained.settings, eval=asked.settings.eval, mesh=asked.settings.mesh)
-    experiment = dataclasses.replace(trained, settings=settings)
+    settings = dataclasses.replace(trained.config, eval=asked.config.eval, mesh=asked.config.mesh)
+    experiment = dataclasses.replace(trained, config=settings)
     mesh = experiment.make_mesh(data.info.patch_px)
-    only_the_first_speaks()
+    silence_non_primary()
     best, variables = best_variables(experiment, folder, mesh)
     evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
     print(
@@ -164,8 +155,11 @@ def score_run(
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
     """Raises UserError if --config describes another architecture than the run has."""
+    fields = config_fields()
     changes = [
-        line for line in differences(trained.settings, asked.settings) if line.startswith(ARCHITECTURE_FIELDS)
+        line
+        for name, line in differences(trained.config, asked.config).items()
+        if fields[name].affects == "model"
     ]
     if changes:
         raise UserError(
@@ -201,28 +195,3 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
             expected="patches the run has never seen",
             advice="choose another --split, or add --force to score them all the same",
         )
-
-
-def score_baselines(data: PreparedData, split: str) -> dict[str, dict[str, Any]]:
-    """Every baseline on a split, as `{name: {split: {convention: {metric: value}}}}`."""
-    return {
-        name: {split: scores(baseline_counts(baseline, data, split), data.info)}
-        for name, baseline in BASELINES.items()
-    }
-
-
-def baseline_counts(baseline: Callable[[np.ndarray], np.ndarray], data: PreparedData, split: str) -> Counts:
-    """Counts of a function from images uint8 [N, H, W, 3] to masks bool [N, H, W]."""
-    counts = Counts.empty()
-    for batch in evaluation_batches(data.patches, data.rows(split), batch_size=8):
-        valid_px = annotated_px(batch.label, has_void=data.info.has_void)
-        counts = counts.merge(
-            Counts.from_batch(
-                counts=count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
-                index=batch.index,
-                group=batch.group,
-                losses={},
-                valid=batch.valid,
-            )
-        )
-    return counts

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.config import EvalConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
@@ -13,7 +14,6 @@ from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import write_per_image
-from nucseg_jax.settings import EvalSettings
 
 # Fields of `eval` that no score depends on.
 WITHOUT_SCORES = ("overlays", "time_inference")
@@ -23,8 +23,8 @@ def evaluation_name(
     plan: DataPlan,
     split: str,
     step: int,
-    trained: EvalSettings,
-    asked: EvalSettings,
+    trained: EvalConfig,
+    asked: EvalConfig,
     *,
     baselines: bool,
 ) -> str:

@@ -63,7 +63,7 @@ def first_weights(experiment: Experiment, folder: RunFolder, plan: DataPlan) -> 
     Raises:
       UserError: they do not fit the model, are not what the run was started with, or have seen what it scores on.
     """
-    source = experiment.settings.pretrained
+    source = experiment.config.pretrained
     if source.run:
         _refuse_itself(user_path(source.run), folder)
     # What a kill left half written in there is none.
@@ -116,7 +116,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
     trained = read_experiment_file(folder.config)
     _require_same_network(trained, experiment, path)
     seen = seen_by_run(folder)
-    if not experiment.data.allow_duplicates:
+    if not experiment.config.data.allow_duplicates:
         require_unseen(seen, path, plan)
     # Every device holds all of the weights on this mesh, whatever the config's is.
     step, on_devices = best_variables(trained, folder, make_mesh())
@@ -136,7 +136,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
         summary += f" {now.microns_per_px:g}"
     facts = {
         "format_version": _FORMAT,
-        "run": experiment.settings.pretrained.run,
+        "run": experiment.config.pretrained.run,
         "step": step,
         "digest": digest_of(_flat(variables)),
         "data_set": before.name,
@@ -158,14 +158,14 @@ def _refuse_itself(path: pathlib.Path, folder: RunFolder) -> None:
 
 def _outputs(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:
     """Returns the names of the logits."""
-    if experiment.settings.model.num_classes == 1:
+    if experiment.config.model.num_classes == 1:
         return ("nucleus",)
     return ("background", *info.class_names)
 
 
 def _require_same_network(trained: Experiment, experiment: Experiment, path: pathlib.Path) -> None:
     """Raises UserError unless all but the classifiers are equal, layer for layer."""
-    theirs, ours = trained.settings.model, experiment.settings.model
+    theirs, ours = trained.config.model, experiment.config.model
     differing = [
         f"model.{name} {getattr(theirs, name)!r}, and here {getattr(ours, name)!r}"
         for name in _NETWORK

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nucseg_jax.core.program import PROGRAM, PROGRAM_WORDS
 from nucseg_jax.data.dataset_info import DatasetInfo
 
 _NUM_CLASSES = "config.model.num_classes"
@@ -15,12 +16,12 @@ class Invocation(NamedTuple):
     """A command line of `prepare`.
 
     Attributes:
-      arguments: program, command and flags, as they were given.
+      flags: as they were given, without program and verb.
       num_classes: `model.num_classes` of its config.
       folds: `split.folds` of its config where whole groups are dealt into folds; else 0.
     """
 
-    arguments: Sequence[str]
+    flags: Sequence[str]
     num_classes: int
     folds: int = 0
 
@@ -33,19 +34,19 @@ def train_command(invocation: Invocation | None, info: DatasetInfo) -> str:
       info: the data set. Where a model with the config's classes cannot be trained on it, the command sets the number
         that can; where it has fewer groups than folds, each group becomes one.
 
-    >>> train_command(Invocation(("launch.py", "prepare", "--config=my.py"), 6), DatasetInfo("ovary"))
-    'python launch.py train --config=my.py --config.model.num_classes=1 --workdir=runs/first'
+    >>> command = train_command(Invocation(["--config=my.py"], 6), DatasetInfo("ovary"))
+    >>> command.removeprefix(PROGRAM)
+    ' train --config=my.py --config.model.num_classes=1 --workdir=runs/first'
     """
     if invocation is None:
-        return f"python launch.py train --config=... {_WORKDIR}"
-    program, *flags = invocation.arguments
-    flags.remove("prepare")
+        return f"{PROGRAM} train --config=... {_WORKDIR}"
+    flags = list(invocation.flags)
     fitting = len(info.classes) + 1 if invocation.num_classes > 1 and info.classes else 1
     if fitting != invocation.num_classes:
         flags = [*_without(flags, _NUM_CLASSES), f"--{_NUM_CLASSES}={fitting}"]
     if 1 < len(info.groups) < invocation.folds:
         flags = [*_without(flags, _FOLDS), f"--{_FOLDS}=0"]
-    return shlex.join(["python", program, "train", *flags, _WORKDIR])
+    return shlex.join([*PROGRAM_WORDS, "train", *flags, _WORKDIR])
 
 
 def _without(flags: Sequence[str], name: str) -> list[str]:

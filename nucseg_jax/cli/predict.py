@@ -77,7 +77,7 @@ def predict_files(
         "settings": dataclasses.asdict(settings),
         "foreground_rule": FOREGROUND_RULE,
         "batch_norm_statistics": "moving",
-        **data_facts(run.info, num_classes=run.experiment.settings.model.num_classes),
+        **data_facts(run.info, num_classes=run.experiment.config.model.num_classes),
     }
     predictor = run.predictor(tile_px=tile_px, batch_size=batch_size)
     print(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.cli.prepared_dataset import PreparedDataset, another_data_set, require_no_other
+from nucseg_jax.config import DataConfig
 from nucseg_jax.data.sources.patch import OpenedSource
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.sources.table import Open
 from nucseg_jax.data.store import audit_table
 from nucseg_jax.data.store.audit import Audit, load_audit
@@ -20,7 +20,7 @@ _FILES = "files"
 _MOST_NAMED = 5
 
 
-def prepare_images(source: DataSource, open_source: Open) -> PreparedDataset:
+def prepare_images(source: DataConfig, open_source: Open) -> PreparedDataset:
     """Prepares the data set, or reports that it is there already; prints what it holds.
 
     Args:
@@ -30,13 +30,13 @@ def prepare_images(source: DataSource, open_source: Open) -> PreparedDataset:
     Raises:
       UserError: the source is at fault, the disk is full, or another data set lies in its place.
     """
-    folder = dataset_folder(source.data_dir, NUCLEI)
-    expected = f"{source.source} in {source.release_dir}"
-    require_no_other(source.data_dir, NUCLEI, expected)
+    folder = dataset_folder(source.prepared_folder, NUCLEI)
+    expected = f"{source.source} in {source.release_folder}"
+    require_no_other(source.prepared_folder, NUCLEI, expected)
     if folder.exists():
         audit = load_audit(folder)
         if _is_gone(audit, source):
-            print(f"{source.release_dir} is not there any more; the data set prepared from it is.")
+            print(f"{source.release_folder} is not there any more; the data set prepared from it is.")
         else:
             audit = _require_equal(audit, open_source(source), source, folder)
         print(f"Already prepared ({describe_origin(audit.origin)}); nothing to do.")
@@ -45,10 +45,10 @@ def prepare_images(source: DataSource, open_source: Open) -> PreparedDataset:
         opened = open_source(source)  # All that headers tell is checked before anything is made.
         for sentence in opened.described:
             print(f"  {sentence}")
-        with scratch(source.data_dir) as scratch_folder:
+        with scratch(source.prepared_folder) as scratch_folder:
             from nucseg_jax.data.sources.contact_sheet import contact_sheet  # Only here, with its fonts.
 
-            audit = build(opened, source.data_dir, scratch_folder, draw_sheet=contact_sheet)
+            audit = build(opened, source.prepared_folder, scratch_folder, draw_sheet=contact_sheet)
         for note in opened.notes():
             print(f"  {note}")
     facts = read_facts(folder)
@@ -83,7 +83,7 @@ def differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
     return [*found, *changed[:_MOST_NAMED], *more]
 
 
-def _require_equal(audit: Audit, opened: OpenedSource, source: DataSource, folder: pathlib.Path) -> Audit:
+def _require_equal(audit: Audit, opened: OpenedSource, source: DataConfig, folder: pathlib.Path) -> Audit:
     """Returns the audit of the data set that is there, if it is what the source gives."""
     given = _as_json(opened.origin)
     differing = differences(audit.origin, given)
@@ -93,7 +93,7 @@ def _require_equal(audit: Audit, opened: OpenedSource, source: DataSource, folde
     if _differs_in_files_alone(audit.origin, given) and opened.patch_count == audit.patches:
         # A copy of the folder, or files that were saved again.
         print("A data set is there already. Reading the source to see whether it is the same.")
-        with scratch(source.data_dir) as scratch_folder:
+        with scratch(source.prepared_folder) as scratch_folder:
             if digest_of_source(opened, scratch_folder) == audit.digest:
                 audit = dataclasses.replace(audit, origin=given)
                 audit.save(folder)  # The next time need not read it again.
@@ -103,7 +103,7 @@ def _require_equal(audit: Audit, opened: OpenedSource, source: DataSource, folde
         folder,
         describe_origin(audit.origin),
         audit.patches,
-        f"{source.source} in {source.release_dir}",
+        f"{source.source} in {source.release_folder}",
         f"{content} {_listed(differing)}.",
     )
 
@@ -116,13 +116,13 @@ def _differs_in_files_alone(there: Mapping[str, Any], given: Mapping[str, Any]) 
     }
 
 
-def _is_gone(audit: Audit, source: DataSource) -> bool:
+def _is_gone(audit: Audit, source: DataConfig) -> bool:
     """Returns True if the data set came from this very folder, and the folder has been removed since."""
     return (
         audit.origin.get("kind") == source.source
-        and source.release_dir is not None
-        and not source.release_dir.exists()
-        and audit.origin.get("release_dir") == str(source.release_dir.resolve())
+        and source.release_folder is not None
+        and not source.release_folder.exists()
+        and audit.origin.get("release_dir") == str(source.release_folder.resolve())
     )
 
 

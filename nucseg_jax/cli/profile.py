@@ -18,8 +18,8 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.limits import check_patches
 from nucseg_jax.models.cost import TABLE_1_PX, forward_flops
+from nucseg_jax.patch_sizes import check_patches
 from nucseg_jax.reporting.table import render
 from nucseg_jax.training.schedule import make_schedule
 from nucseg_jax.training.throughput import BLOCKS, Rate, measure_in_turns, share_of
@@ -64,7 +64,7 @@ def profile(
     chosen = _feeds(feeds)
     if not (seconds > 0 and math.isfinite(seconds)):
         raise UserError(f"--seconds is {seconds}", expected="a positive number of seconds a row")
-    settings = experiment.settings.train
+    settings = experiment.config.train
     sizes = tuple(batch_sizes) or (settings.batch_size,)
     plan, missing = _plan(experiment, sizes)
     if missing and any(feed != "synthetic" for feed in chosen):
@@ -87,7 +87,7 @@ def profile(
             json.dumps({**rows[0], "device": device, "note": note, "rows": rows}, indent=2, allow_nan=False)
         )
         return
-    model = experiment.settings.model
+    model = experiment.config.model
     print(f"model    {model.decoder} on {model.encoder}, width {model.width:g}")
     print(f"device   {device['count']} x {device['kind']}")
     if note:
@@ -163,13 +163,13 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
     plan = None
     try:
         found = plan_data(
-            experiment.data.data_dir,
+            experiment.config.data.prepared_folder,
             experiment.splits,
-            num_classes=experiment.settings.model.num_classes,
+            num_classes=experiment.config.model.num_classes,
             used=["train"],
             allow_duplicates=True,
         )
-        check_patches(experiment.settings, found.info)
+        check_patches(experiment.config, found.info)
         plan = found
         for batch_size in batch_sizes:
             # Whether the patches fill a batch.
@@ -177,7 +177,7 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
                 len(plan.splits.train),
                 epochs=1,
                 patch_px=plan.info.patch_px,
-                tile_px=experiment.settings.train.tile_px,
+                tile_px=experiment.config.train.tile_px,
                 batch_size=batch_size,
                 log_every_steps=1,
                 checkpoint_every_steps=0,

@@ -57,17 +57,17 @@ class Case:
     @property
     def batch_size(self) -> int:
         """Examples a step."""
-        return self.experiment.settings.train.batch_size
+        return self.experiment.config.train.batch_size
 
     @property
     def dtype(self) -> str:
         """Of computation."""
-        return self.experiment.settings.train.dtype
+        return self.experiment.config.train.dtype
 
     @property
     def px(self) -> int:
         """Side of an example."""
-        return self.experiment.settings.train.tile_px if self.work == "training" else self.patch_px
+        return self.experiment.config.train.tile_px if self.work == "training" else self.patch_px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def cases_of(
     cases = []
     for dtype in dtypes:
         for batch_size in batch_sizes:
-            config = experiment.settings.as_json()
+            config = experiment.config.as_json()
             config["train"] |= {"batch_size": batch_size, "dtype": dtype}
             config["eval"]["batch_size"] = batch_size
             variant = read_experiment(config)
@@ -139,11 +139,11 @@ def _ready_bare_step(case: Case) -> ReadyCase:
     """The training step on one batch, which lies on the device."""
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
-    steps = resolved_steps_per_dispatch(experiment.settings.train.steps_per_dispatch, mesh)
-    recipe = experiment.recipe(steps_per_epoch=1000, has_void=case.has_void)
+    steps = resolved_steps_per_dispatch(experiment.config.train.steps_per_dispatch, mesh)
+    static = experiment.static_arguments(steps_per_epoch=1000, has_void=case.has_void)
     tickets = jax.device_put(_random_batch((steps, case.batch_size), case.px), dispatch_sharded(mesh))
-    state = put_state(experiment.init_state(recipe), mesh)
-    jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
+    state = put_state(experiment.init_state(static), mesh)
+    jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
     program, compile_s, origin = cached_compile(jitted, state, (), tickets)
 
     def advance(dispatches: int) -> None:
@@ -162,7 +162,9 @@ def _ready_evaluation(case: Case) -> ReadyCase:
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
     batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
-    variables = put_state(experiment.init_state(experiment.recipe(steps_per_epoch=1)).variables, mesh)
+    variables = put_state(
+        experiment.init_state(experiment.static_arguments(steps_per_epoch=1)).variables, mesh
+    )
     jitted = compile_evaluation_step(
         experiment.model, experiment.evaluation_objective, mesh, has_void=case.has_void
     )
@@ -178,10 +180,10 @@ def _ready_evaluation(case: Case) -> ReadyCase:
 
 def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
     """The training loop as `train` runs it, logs and checkpoints included, in a temporary folder; not validation."""
-    config = case.experiment.settings.as_json()
+    config = case.experiment.config.as_json()
     config["train"]["feed"] = case.feed
     experiment = read_experiment(config)
-    settings = experiment.settings.train
+    settings = experiment.config.train
     mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(settings.steps_per_dispatch, mesh)
     schedule = _whole_dispatches(
@@ -198,7 +200,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
     )
     steps = min(steps, schedule.steps_per_epoch)
     data = plan.read(["train"]) if case.feed == "device" else plan.open(["train"])
-    recipe = experiment.recipe(schedule.steps_per_epoch, has_void=case.has_void)
+    static = experiment.static_arguments(schedule.steps_per_epoch, has_void=case.has_void)
     with contextlib.ExitStack() as stack:
         folder = RunFolder(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())))
         checkpoints = stack.enter_context(open_checkpoints(folder.checkpoints))
@@ -210,7 +212,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             feed=experiment.training_feed(data, mesh, schedule),
             mesh=mesh,
             folder=folder,
-            recipe=recipe,
+            static=static,
             evaluator=experiment.evaluator(mesh, has_void=case.has_void),
             weights=None,
             programs=CompiledSteps(),
@@ -218,7 +220,14 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
         )
         observer = stack.enter_context(
             contextlib.closing(
-                RunObserver(folder, schedule, done_steps=0, batch_size=case.batch_size, silent=True)
+                RunObserver(
+                    folder,
+                    schedule,
+                    done_steps=0,
+                    batch_size=case.batch_size,
+                    learning_rate=experiment.config.train.lr,
+                    silent=True,
+                )
             )
         )
         close_epoch = compile_close_epoch(run)
@@ -227,7 +236,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             return close_epoch(state, np.float32(1.0)), float(epoch)
 
         hooks = dataclasses.replace(training_hooks(run, checkpoints, observer), end_epoch=end_epoch)
-        fit = PacedFit(put_state(experiment.init_state(recipe), mesh), schedule, hooks)
+        fit = PacedFit(put_state(experiment.init_state(static), mesh), schedule, hooks)
         stack.callback(fit.close)
         fit.advance(1)
         origin = run.programs.origin

@@ -18,8 +18,6 @@ from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.sections.compose import compose
 from nucseg_jax.reporting.sections.head import unchecked, warnings
-from nucseg_jax.settings import later_fields
-from nucseg_jax.training.run_record import FREE_FIELDS
 
 
 def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:
@@ -35,11 +33,7 @@ def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None
     """
     require_report_folder(out)
     found = find_runs(pattern, not_in=out)
-    cohorts = make_cohorts(
-        found.runs,
-        free_fields=[field.removesuffix(":") for field in FREE_FIELDS],
-        later_fields=later_fields(),
-    )
+    cohorts = make_cohorts(found.runs)
     models, gaps = table_1_rows(paper, cohorts)
     document = compose(found, cohorts, models, gaps)
     write_report(document, out)
@@ -78,7 +72,7 @@ def table_1_rows(
         wanted.append((configuration.model, source, False, experiment))
     rows: list[Mapping[str, Any]] = []
     for name, source, is_paper, experiment in tqdm.tqdm(wanted, "counting", leave=False, disable=None):
-        about = {"source": source, "config": experiment.settings.as_json(), "is_paper": is_paper}
+        about = {"source": source, "config": experiment.config.as_json(), "is_paper": is_paper}
         rows.append({**network_facts(experiment), "name": name, **about})
     return rows, gaps
 

@@ -1,14 +1,12 @@
-"""`train --sweep`: the rows of a sweep, what there is of each, and the command that runs one."""
+"""`train --sweep`: the rows of a sweep, the state of each, and the command that runs one."""
 
 import dataclasses
 import os
 import pathlib
-import types
 
 from nucseg_jax.cli.train import changes_since_start
 from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.private_folder import make_private, why_unsafe
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.reporting.table import render
 from nucseg_jax.sweep import Row, Sweep
@@ -35,29 +33,24 @@ class SweepRun:
     command: tuple[str, ...]
 
     def folder(self, index: int) -> RunFolder:
-        """Of one row."""
+        """Returns the run folder of one row."""
         return RunFolder(self.root / self.sweep.rows[index].label)
 
     def log(self, index: int) -> pathlib.Path:
-        """What one row prints, start after start."""
+        """Returns the file of what one row prints, start after start."""
         return self.root / f"{self.sweep.rows[index].label}.log"
 
-    @property
-    def submitit(self) -> pathlib.Path:
-        """Folder that submitit itself writes: pickles, so it is this user's alone."""
-        return self.root / ".submitit"
-
     def job(self, index: int, environment: dict[str, str | None] | None = None) -> CommandJob:
-        """Trains one row in a process of its own."""
+        """Returns the job that trains one row in a separate process."""
         command = (*self.command, f"--index={index}")
         return CommandJob(command, self.log(index).absolute(), environment or {})
 
     def missing(self) -> list[int]:
-        """Rows without results."""
+        """Returns the indices of rows without results."""
         return [index for index, row in enumerate(self.sweep.rows) if row_state(self.root, row) != FINISHED]
 
     def claim(self) -> None:
-        """Makes the folder, and looks whether what it holds are runs of these rows.
+        """Makes the folder, and checks that what it holds are runs of these rows.
 
         Raises:
           UserError: it cannot be written, is a run folder itself, or a row was begun with another config.
@@ -72,25 +65,20 @@ class SweepRun:
             if changes:
                 raise UserError(
                     f"{folder.path} was started with another config: " + "; ".join(changes),
-                    advice="choose another --workdir, or go on with the old values",
+                    advice="choose another --workdir, or keep the old values",
                 )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            make_private(self.submitit)
-            fault = why_unsafe(self.submitit)
         except OSError as error:
             raise UserError(
                 f"{self.root} cannot be written: {error.strerror}", advice="choose another --workdir"
             ) from None
-        if fault:
-            # submitit hands jobs and results on as pickles.
-            raise UserError(f"what lies in {self.submitit} is run as code: {fault}")
         if not os.access(self.root, os.W_OK):
             raise UserError(f"{self.root} cannot be written", advice="choose another --workdir")
 
 
 def row_state(root: pathlib.Path, row: Row) -> str:
-    """'finished', 'begun' or '-', by the files of its folder."""
+    """Returns 'finished', 'begun' or '-', by the files of its folder."""
     folder = RunFolder(root / row.label)
     if folder.results.exists():
         return FINISHED
@@ -131,19 +119,3 @@ def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:
 def _shown(row: Row, field: str) -> str | None:
     # None = the row leaves the field alone; the empty string must not look like that.
     return (str(row.overrides[field]) or "''") if field in row.overrides else None
-
-
-def import_submitit() -> types.ModuleType:
-    """The package submitit.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    try:
-        import submitit
-    except ImportError as error:
-        raise UserError(
-            f"--executor needs submitit, which cannot be imported: {error}",
-            advice="pip install -e '.[slurm]', or run the rows one by one with --index",
-        ) from None
-    return submitit

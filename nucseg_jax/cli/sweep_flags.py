@@ -1,4 +1,4 @@
-"""What a command line says of a sweep, and whether it goes together; quick to import, since every start asks."""
+"""Flags of a sweep, and which of them go together; quick to import, since every start checks them."""
 
 import dataclasses
 from collections.abc import Sequence

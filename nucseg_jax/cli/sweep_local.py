@@ -1,35 +1,38 @@
-"""`train --sweep --executor=local`: the rows of a sweep one after the other on this machine, or several at once."""
+"""`train --sweep --executor=local`: the rows of a sweep on this machine, one by one or concurrently."""
 
 import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from nucseg_jax.cli.sweep import FINISHED, SweepRun, import_submitit, row_state, shown_test_dice
+from nucseg_jax.cli.sweep import FINISHED, SweepRun, row_state, shown_test_dice
+from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.counted import counted
+from nucseg_jax.core.errors import STATUS_TO_REQUEUE
 from nucseg_jax.reporting.table import render
 
 POLL_S = 0.2
-# submitit ends a local job after two minutes unless it is told otherwise.
-YEAR_MIN = 365 * 24 * 60
-FAILED = "failed"
+FAILED, PREEMPTED = "failed", "preempted"
 
 
 class RunningRow(NamedTuple):
-    """A row's job.
+    """A row's process.
 
     Attributes:
-      job: submitit's.
+      job: its command.
+      process: that runs it.
       slot: 0 to jobs - 1.
       began_s: by the monotonic clock.
       log_begins: bytes of the log that earlier starts wrote.
     """
 
-    job: Any
+    job: CommandJob
+    process: subprocess.Popen[bytes]
     slot: int
     began_s: float
     log_begins: int
@@ -38,31 +41,28 @@ class RunningRow(NamedTuple):
 def run_locally(run: SweepRun, *, jobs: int) -> bool:
     """Runs the rows that have no results, `jobs` at once; when this process is interrupted, they end with it.
 
-    Each is a process of its own, so that a row that fails or runs out of memory leaves the others alone. With
+    Each is a separate process, so that a row that fails or runs out of memory leaves the others alone. With
     several devices in CUDA_VISIBLE_DEVICES each of the rows that run at once gets its share of them.
 
     Returns:
-      Whether all rows of the sweep are finished.
+      True if all rows of the sweep are finished.
 
     Raises:
-      UserError: no submitit, or a folder that is not this sweep's.
+      UserError: a folder that is not this sweep's.
     """
-    submitit = import_submitit()
     run.claim()
     waiting = run.missing()
     rows = run.sweep.rows
     print(f"sweep     {run.sweep.file}: {counted(len(rows), 'row')}, {len(rows) - len(waiting)} finished")
     print(f"running   {counted(len(waiting), 'row')}, {jobs} at once")
     print(f"folders   {run.root}/LABEL, what a row prints in {run.root}/LABEL.log\n", flush=True)
-    executor = submitit.LocalExecutor(run.submitit)
-    executor.update_parameters(timeout_min=YEAR_MIN)
     devices = devices_by_slot(os.environ.get("CUDA_VISIBLE_DEVICES"), jobs)
     running: dict[int, RunningRow] = {}
-    failed: list[int] = []
+    unfinished: dict[int, str] = {}
     free = list(range(jobs))
     width = max(len(row.label) for row in rows)
 
-    def say(index: int, text: str) -> None:
+    def report(index: int, text: str) -> None:
         print(f"{index:>{len(str(len(rows) - 1))}}  {rows[index].label:<{width}}  {text}", flush=True)
 
     with noted_endings() as came:
@@ -71,57 +71,71 @@ def run_locally(run: SweepRun, *, jobs: int) -> bool:
                 leave_if_asked(came)
                 while waiting and free:
                     index, slot = waiting.pop(0), free.pop(0)
-                    say(index, "resumes" if run.folder(index).config.exists() else "begins")
-                    log = run.log(index)
-                    log_begins = log.stat().st_size if log.exists() else 0
-                    with children_without_sigint():
-                        # submitit hides all GPUs from a local job that was not promised one.
-                        job = executor.submit(run.job(index, {"CUDA_VISIBLE_DEVICES": devices[slot]}))
-                        running[index] = RunningRow(job, slot, time.monotonic(), log_begins)
+                    report(index, "resumes" if run.folder(index).config.exists() else "begins")
+                    running[index] = start_row(run, index, slot, devices[slot])
                 time.sleep(POLL_S)
-                for index in [index for index, row in running.items() if row.job.done()]:
+                for index in [index for index, row in running.items() if row.process.poll() is not None]:
                     ended = running.pop(index)
                     free.append(ended.slot)
+                    ended.job.record_end(ended.process.returncode)
                     took = f"{(time.monotonic() - ended.began_s) / 60:6.1f} min"
-                    if row_state(run.root, rows[index]) == FINISHED and not is_faulty(ended.job):
-                        say(index, f"finished {took}  test micro Dice {shown_test_dice(run.folder(index))}")
-                    else:
-                        failed.append(index)
-                        say(index, f"{FAILED}   {took}  {last_error(run.log(index), ended.log_begins)}")
+                    if not ended.process.returncode and row_state(run.root, rows[index]) == FINISHED:
+                        report(
+                            index, f"finished {took}  test micro Dice {shown_test_dice(run.folder(index))}"
+                        )
+                        continue
+                    is_preempted = ended.process.returncode == STATUS_TO_REQUEUE
+                    unfinished[index] = PREEMPTED if is_preempted else FAILED
+                    error = last_error(run.log(index), ended.log_begins)
+                    report(index, f"{unfinished[index]:<8} {took}  {error}")
         finally:
-            end_jobs([row.job for row in running.values()])
-    print_end(run, failed)
-    return not failed
+            end_rows(list(running.values()))
+    print_end(run, unfinished)
+    return not unfinished
 
 
-def print_end(run: SweepRun, failed: list[int]) -> None:
-    """The table of all rows, and where to look for those that failed."""
+def start_row(run: SweepRun, index: int, slot: int, devices: str | None) -> RunningRow:
+    """Starts a row with its share of the devices."""
+    log = run.log(index)
+    log_begins = log.stat().st_size if log.exists() else 0
+    job = run.job(index, {"CUDA_VISIBLE_DEVICES": devices})
+    with children_without_sigint():
+        return RunningRow(job, job.start(), slot, time.monotonic(), log_begins)
+
+
+def print_end(run: SweepRun, unfinished: Mapping[int, str]) -> None:
+    """Prints the table of all rows, and where to look for those that did not finish.
+
+    Args:
+      run: the sweep.
+      unfinished: {index of a row that ran: how it ended}.
+    """
     rows = [
         (
             index,
             row.label,
-            FAILED if index in failed else row_state(run.root, row),
+            unfinished.get(index) or row_state(run.root, row),
             shown_test_dice(run.folder(index)),
         )
         for index, row in enumerate(run.sweep.rows)
     ]
     print("\n" + render(("index", "label", "state", "test micro Dice"), rows))
-    if failed:
-        print(f"\n{counted(len(failed), 'row')} of {len(rows)} failed; what they printed:")
-        for index in sorted(failed):
+    if unfinished:
+        print(f"\n{counted(len(unfinished), 'row')} of {len(rows)} did not finish; what they printed:")
+        for index in sorted(unfinished):
             print(f"  {run.log(index)}")
-        print("The same command again runs them alone, each from its last checkpoint if it has one.")
+        print("Rerun the same command to run them alone, each from its last checkpoint if it has one.")
 
 
 def devices_by_slot(visible: str | None, jobs: int) -> list[str | None]:
-    """What CUDA_VISIBLE_DEVICES is for each of the rows that run at once.
+    """Returns CUDA_VISIBLE_DEVICES for each of the rows that run concurrently.
 
     Args:
       visible: its value here; None = not set.
-      jobs: how many rows run at once.
+      jobs: number of rows that run concurrently.
 
     Returns:
-      For each the devices it has to itself, or all if there are fewer devices than rows.
+      The devices that each has to itself, or all if there are fewer devices than rows.
 
     >>> devices_by_slot("0,1,2,3", 2)
     ['0,2', '1,3']
@@ -133,7 +147,7 @@ def devices_by_slot(visible: str | None, jobs: int) -> list[str | None]:
 
 
 def last_error(log: pathlib.Path, begin: int) -> str:
-    """The line of a log that says why the command failed: its last 'error: ', or else its last line.
+    """Returns the line of a log that says why the command failed: its last 'error: ', or else its last line.
 
     Args:
       log: the file; what follows a traceback is one line too.
@@ -147,25 +161,17 @@ def last_error(log: pathlib.Path, begin: int) -> str:
     return (errors or lines or ["it printed nothing"])[-1]
 
 
-def is_faulty(job: Any) -> bool:
-    """Whether a job that is done ended with an error; one that left no result of its own was killed."""
-    return not job.paths.result_pickle.exists() or job.exception() is not None
-
-
-def end_jobs(jobs: list[Any]) -> None:
-    """Ends jobs, each by its row: SIGTERM goes from submitit's controller, whose process number is the job's."""
-    waiting = [job for job in jobs if not job.done()]
-    while waiting:
-        for job in waiting:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(job.job_id), signal.SIGTERM)
-        time.sleep(POLL_S)
-        waiting = [job for job in waiting if not job.done()]
+def end_rows(rows: list[RunningRow]) -> None:
+    """Has rows save and end (SIGTERM), and waits until they have."""
+    for row in rows:
+        row.process.terminate()
+    for row in rows:
+        row.job.record_end(row.process.wait())
 
 
 @contextlib.contextmanager
 def noted_endings() -> Iterator[list[int]]:
-    """Inside the block SIGINT and SIGTERM are noted and do nothing else.
+    """Notes SIGINT and SIGTERM inside the block, where they do nothing else.
 
     An exception from a signal can come up in the middle of whatever code is running, and be lost there.
     """
@@ -191,10 +197,10 @@ def leave_if_asked(came: list[int]) -> None:
 
 @contextlib.contextmanager
 def children_without_sigint() -> Iterator[None]:
-    """Processes that start in the block never get a SIGINT.
+    """Keeps SIGINT from processes that start in the block.
 
-    Ctrl-C reaches every process of a terminal, and submitit's would leave their rows running and print
-    tracebacks. This way it reaches this process, which ends them in order.
+    Ctrl-C reaches every process of a terminal, and rows would end without saving. This way it reaches this process,
+    which ends them in order.
     """
     # Inherited by what starts here; handlers are not.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,11 +1,16 @@
 """`train --sweep --executor=slurm`: the rows of a sweep as one array of Slurm jobs."""
 
+import pathlib
+import types
 from collections.abc import Sequence
 from typing import Any
 
-from nucseg_jax.cli.sweep import SweepRun, import_submitit
+from nucseg_jax.cli.sweep import SweepRun
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
+from nucseg_jax.core.private_folder import make_private, why_unsafe
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.table import render
 
 EXAMPLE = "--slurm=partition=gpu,gres=gpu:1,time=240"
@@ -16,7 +21,7 @@ NUMBERS = ("time", "array_parallelism", "signal_delay_s")
 def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
     """Submits the rows that have no results, says what to type to look after them, and returns.
 
-    A job whose time is up is put into the queue again, three times at most, and goes on from its last checkpoint.
+    A job whose time is up is put into the queue again, three times at most, and resumes from its last checkpoint.
 
     Args:
       run: the sweep.
@@ -29,6 +34,7 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
     parameters = slurm_parameters(options, job_name=f"nucseg_{run.sweep.file.stem}")
     submitit = import_submitit()
     run.claim()
+    folder = claim_pickles(run.root)
     missing = run.missing()
     count = len(run.sweep.rows)
     print(f"sweep     {run.sweep.file}: {counted(count, 'row')}, {count - len(missing)} finished")
@@ -36,7 +42,7 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
         print("There is nothing left to submit.")
         return
     try:
-        executor = submitit.SlurmExecutor(run.submitit)
+        executor = submitit.SlurmExecutor(folder)
     except RuntimeError:
         raise UserError(
             "srun is not found",
@@ -52,9 +58,9 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
             jobs = executor.submit_array([run.job(index) for index in missing])
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         raise UserError(
-            f"sbatch did not take the jobs: {str(error).strip()}",
+            f"sbatch refused the jobs: {str(error).strip()}",
             expected="options that this cluster's sbatch knows",
-            advice=f"mend --slurm, such as {EXAMPLE}",
+            advice=f"correct --slurm, such as {EXAMPLE}",
         ) from None
     number = jobs[0].job_id.partition("_")[0]
     print(f"submitted {len(missing)} as job {number}\n")
@@ -64,14 +70,49 @@ def submit_to_slurm(run: SweepRun, options: Sequence[str]) -> None:
     ]
     print(render(("job", "index", "label", "output"), rows))
     print(f"\nqueue     squeue --job={number}")
-    print(f"rows      python launch.py train --sweep={run.sweep.file} --workdir={run.root} --list")
+    print(f"rows      {PROGRAM} train --sweep={run.sweep.file} --workdir={run.root} --list")
     print(f"cancel    scancel {number}")
-    print(f"submitit  {run.submitit}: its own files, where to look if a row has no output")
+    print(f"submitit  {folder}: its own files, where to look if a row has no output")
     print("\nThe same command again, once they have ended, submits what is missing.")
 
 
+def claim_pickles(root: pathlib.Path) -> pathlib.Path:
+    """Makes the folder that submitit writes, and refuses one that others could write to: its files run as code.
+
+    Args:
+      root: folder of the sweep's run folders.
+
+    Raises:
+      UserError: it cannot be made, or is not this user's alone.
+    """
+    folder = root / ".submitit"
+    try:
+        make_private(folder)
+        fault = why_unsafe(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made: {error.strerror}", advice="choose another --workdir"
+        ) from None
+    if fault:
+        # submitit hands jobs and results on as pickles.
+        raise UserError(f"what lies in {folder} is run as code: {fault}")
+    return folder
+
+
+def import_submitit() -> types.ModuleType:
+    """Imports the package submitit.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    require_extra("sweeps", "--executor=slurm")
+    import submitit
+
+    return submitit
+
+
 def slurm_parameters(options: Sequence[str], *, job_name: str) -> dict[str, Any]:
-    """What submitit's executor is told.
+    """Returns the parameters of submitit's executor.
 
     Args:
       options: 'NAME=VALUE' each, sbatch's long options; also submitit's array_parallelism (jobs at once) and

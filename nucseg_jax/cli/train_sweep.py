@@ -23,7 +23,7 @@ def train_sweep(
     *,
     program: Sequence[str],
 ) -> bool:
-    """Does what the flags say.
+    """Trains one row, or starts or submits all that are not finished.
 
     Args:
       sweep: the rows.
@@ -58,7 +58,7 @@ def train_sweep(
 def row_command(
     program: Sequence[str], started_from: StartedFrom, sweep: pathlib.Path, root: pathlib.Path
 ) -> tuple[str, ...]:
-    """What trains a row of a sweep once --index is added.
+    """Returns the command that trains a row of a sweep once --index is added.
 
     >>> given = StartedFrom("configs/base.py", {"train.lr": 0.01})
     >>> " ".join(row_command(["launch.py"], given, pathlib.Path("rows.py"), pathlib.Path("runs")))

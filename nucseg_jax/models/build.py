@@ -17,6 +17,7 @@ from nucseg_jax.models.deeplabv3plus import (
     DeepLabV3Plus,
 )
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
+from nucseg_jax.models.fpn import FPN, FPN_256
 from nucseg_jax.models.interfaces import Decoder, Encoder, EncoderVariant, Framework
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.pyramid import Extent
@@ -30,6 +31,7 @@ class EncoderRow:
     """A row of the encoder table.
 
     Attributes:
+      title: the network's usual spelling, for people.
       family: name of the networks that differ from this one in sizes; decoders may have a variant for a family.
       module: builds the encoder.
       variant: its sizes.
@@ -37,6 +39,7 @@ class EncoderRow:
       has_stochastic_depth: whether the module takes `drop_connect`.
     """
 
+    title: str
     family: str
     module: Callable[..., Encoder]
     variant: EncoderVariant
@@ -44,36 +47,36 @@ class EncoderRow:
     has_stochastic_depth: bool
 
 
-def _resnet(variant: EncoderVariant, framework: Framework = "keras") -> EncoderRow:
-    return EncoderRow("resnet", ResNet, variant, framework, has_stochastic_depth=False)
+def _resnet(title: str, variant: EncoderVariant, framework: Framework = "keras") -> EncoderRow:
+    return EncoderRow(title, "resnet", ResNet, variant, framework, has_stochastic_depth=False)
 
 
-def _efficientnet(width_coefficient: float, depth_coefficient: float) -> EncoderRow:
+def _efficientnet(title: str, width_coefficient: float, depth_coefficient: float) -> EncoderRow:
     variant = efficientnet_variant(width_coefficient, depth_coefficient)
-    return EncoderRow("efficientnet", EfficientNet, variant, "keras", has_stochastic_depth=True)
+    return EncoderRow(title, "efficientnet", EfficientNet, variant, "keras", has_stochastic_depth=True)
 
 
-def _convnext(variant: EncoderVariant) -> EncoderRow:
-    return EncoderRow("convnext", ConvNeXt, variant, "torch", has_stochastic_depth=True)
+def _convnext(title: str, variant: EncoderVariant) -> EncoderRow:
+    return EncoderRow(title, "convnext", ConvNeXt, variant, "torch", has_stochastic_depth=True)
 
 
 # Each row agrees with the network it is named after, tap by tap (tests/parity).
 ENCODERS: dict[str, EncoderRow] = {
-    "resnet50": _resnet(RESNET50),
-    "resnet50_v1_5": _resnet(RESNET50_V1_5, "torch"),
-    "resnet101": _resnet(RESNET101),
-    "resnet152": _resnet(RESNET152),
-    "efficientnet_b0": _efficientnet(1.0, 1.0),
-    "efficientnet_b1": _efficientnet(1.0, 1.1),
-    "efficientnet_b2": _efficientnet(1.1, 1.2),
-    "efficientnet_b3": _efficientnet(1.2, 1.4),
-    "efficientnet_b4": _efficientnet(1.4, 1.8),
-    "efficientnet_b5": _efficientnet(1.6, 2.2),
-    "efficientnet_b6": _efficientnet(1.8, 2.6),
-    "efficientnet_b7": _efficientnet(2.0, 3.1),
-    "convnext_tiny": _convnext(CONVNEXT_TINY),
-    "convnext_small": _convnext(CONVNEXT_SMALL),
-    "convnext_base": _convnext(CONVNEXT_BASE),
+    "resnet50": _resnet("ResNet-50", RESNET50),
+    "resnet50_v1_5": _resnet("ResNet-50 v1.5", RESNET50_V1_5, "torch"),
+    "resnet101": _resnet("ResNet-101", RESNET101),
+    "resnet152": _resnet("ResNet-152", RESNET152),
+    "efficientnet_b0": _efficientnet("EfficientNet-B0", 1.0, 1.0),
+    "efficientnet_b1": _efficientnet("EfficientNet-B1", 1.0, 1.1),
+    "efficientnet_b2": _efficientnet("EfficientNet-B2", 1.1, 1.2),
+    "efficientnet_b3": _efficientnet("EfficientNet-B3", 1.2, 1.4),
+    "efficientnet_b4": _efficientnet("EfficientNet-B4", 1.4, 1.8),
+    "efficientnet_b5": _efficientnet("EfficientNet-B5", 1.6, 2.2),
+    "efficientnet_b6": _efficientnet("EfficientNet-B6", 1.8, 2.6),
+    "efficientnet_b7": _efficientnet("EfficientNet-B7", 2.0, 3.1),
+    "convnext_tiny": _convnext("ConvNeXt-Tiny", CONVNEXT_TINY),
+    "convnext_small": _convnext("ConvNeXt-Small", CONVNEXT_SMALL),
+    "convnext_base": _convnext("ConvNeXt-Base", CONVNEXT_BASE),
 }
 
 
@@ -82,6 +85,7 @@ class DecoderRow:
     """A row of the decoder table; it goes with every encoder that has the taps it needs.
 
     Attributes:
+      title: the decoder's usual spelling, for people.
       module: builds the decoder.
       variant: its sizes, but on encoders of the families in `variants`.
       extent: how much of the encoder it stands on.
@@ -90,6 +94,7 @@ class DecoderRow:
       needs_output_stride: whether the module takes `output_stride`.
     """
 
+    title: str
     module: Callable[..., Decoder]
     variant: Any
     extent: Extent
@@ -100,8 +105,11 @@ class DecoderRow:
 
 DECODERS: dict[str, DecoderRow] = {
     # The paper's two.
-    "unet": DecoderRow(UNet, UNET_RESNET50, "cut", (16,), variants={"efficientnet": UNET_EFFICIENTNET}),
+    "unet": DecoderRow(
+        "U-Net", UNet, UNET_RESNET50, "cut", (16,), variants={"efficientnet": UNET_EFFICIENTNET}
+    ),
     "deeplabv3plus": DecoderRow(
+        "DeepLabV3+",
         DeepLabV3Plus,
         DEEPLABV3PLUS_RESNET50,
         "cut",
@@ -110,10 +118,16 @@ DECODERS: dict[str, DecoderRow] = {
         needs_output_stride=True,
     ),
     # The usual ones, on whole encoders.
-    "unet_five_levels": DecoderRow(UNet, UNET_FIVE_LEVELS, "whole", (32,)),
+    "unet_five_levels": DecoderRow("U-Net (five levels)", UNet, UNET_FIVE_LEVELS, "whole", (32,)),
     "deeplabv3plus_dilated": DecoderRow(
-        DeepLabV3Plus, DEEPLABV3PLUS_DILATED, "whole", (16, 8), needs_output_stride=True
+        "DeepLabV3+ (dilated)",
+        DeepLabV3Plus,
+        DEEPLABV3PLUS_DILATED,
+        "whole",
+        (16, 8),
+        needs_output_stride=True,
     ),
+    "fpn": DecoderRow("FPN", FPN, FPN_256, "whole", (32,)),
 }
 
 # Background and as many classes as labels of 8 bits have numbers for beside the one of pixels nobody annotated.

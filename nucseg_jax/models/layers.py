@@ -17,6 +17,7 @@ from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
 from nucseg_jax.ops.conv_transpose import convolve_transpose
 from nucseg_jax.ops.depthwise import convolve_depthwise
+from nucseg_jax.ops.group_norm import normalise_groups
 from nucseg_jax.ops.layer_norm import normalise_channels
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
@@ -185,6 +186,30 @@ class LayerNorm(nn.Module):
         offset = self.param("bias", nn.initializers.zeros, shape)
         dtype = self.dtype or jnp.result_type(image, scale)
         return normalise_channels(image, scale, offset, epsilon=self.epsilon).astype(dtype)
+
+
+class GroupNorm(nn.Module):
+    """Group normalization: parameters `scale`, `bias`, [C] each (PyTorch's GroupNorm, channels last).
+
+    Attributes:
+      most_groups: groups of adjacent channels; where it does not divide the channels, the largest divisor below.
+      epsilon: added to the variance; PyTorch's default.
+      dtype: dtype of the result; arithmetic is float32 at least.
+    """
+
+    most_groups: int = 32
+    epsilon: float = 1e-5
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> the same, each image and group by its own mean and variance."""
+        channels = image.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        offset = self.param("bias", nn.initializers.zeros, (channels,))
+        groups = next(count for count in range(self.most_groups, 0, -1) if channels % count == 0)
+        dtype = self.dtype or jnp.result_type(image, scale)
+        return normalise_groups(image, scale, offset, groups=groups, epsilon=self.epsilon).astype(dtype)
 
 
 class LayerScale(nn.Module):

@@ -117,7 +117,7 @@ class UNet(nn.Module):
             )
         levels = zip(variant.features, variant.skips, variant.level_dropout, strict=True)
         for level, (channels, skip, share) in enumerate(levels, start=1):
-            features = self.magnify(f"level{level}_transpose", features, channels, train)
+            features = self.upsample(f"level{level}_transpose", features, channels, train)
             tap = getattr(pyramid, skip) if skip is not None else None
             if tap is not None:
                 features = jnp.concatenate([features, tap.astype(features.dtype)], axis=-1)
@@ -134,7 +134,7 @@ class UNet(nn.Module):
         features = nn.Dropout(self.dropout * dropout_share, deterministic=not train)(features)
         return ConvBatchNormRelu(channels, 3, name=f"{name}_2", **block)(features, train=train)
 
-    def magnify(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
+    def upsample(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
         """Transposed convolution of stride 2, with batch norm and ReLU where the variant has them."""
         normalised = self.variant.transpose_batch_norm
         features = ConvTranspose(

@@ -6,6 +6,7 @@ from typing import Any
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.models.interfaces import Encoder
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.pretrained.checkpoint import read_checkpoint, require_checkpoint
@@ -46,7 +47,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
         raise UserError(
             f"{path} holds {report.encoder}, and the model's encoder is {encoder_name}.",
             expected=f"a checkpoint of {encoder_name}",
-            advice=f"python launch.py convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
+            advice=f"{PROGRAM} convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
             f" pretrained.path=DIR, or model.encoder={report.encoder}",
         )
     wanted = flat_shapes(encoder)
@@ -67,7 +68,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
             f"{path} holds {encoder_name} only as far as the paper's models use it ({report.extent}); this model"
             f" needs more: {shortened(layers)}.",
             expected="a checkpoint of the whole encoder",
-            advice=f"python launch.py convert --encoder={encoder_name} --source=download --out=DIR",
+            advice=f"{PROGRAM} convert --encoder={encoder_name} --source=download --out=DIR",
         )
     mis_shaped = [name for name, (_, shape) in wanted.items() if stored[name].shape != shape]
     if mis_shaped:

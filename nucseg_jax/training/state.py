@@ -1,4 +1,4 @@
-"""Everything that training changes, as one pytree; what a checkpoint holds."""
+"""The state of training as one pytree; a checkpoint holds it."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ class TrainState(struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model's `apply` takes."""
+        """Variables for the model's `apply`."""
         return {"params": self.params, "batch_stats": self.batch_stats, CONSTANTS: self.constants}
 
 
@@ -82,7 +82,7 @@ def init_state(
     term_names: tuple[str, ...],
     counted_classes: int,
 ) -> TrainState:
-    """The state before the first step.
+    """Returns the state before the first step.
 
     Args:
       variables: of the model, numpy arrays from `initial_variables`; or abstract ones, under `jax.eval_shape`.
@@ -103,7 +103,7 @@ def init_state(
 
 
 def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> TrainState:
-    """The same state with variables of some modules in place of its own; for a state before its first step.
+    """Returns the same state with variables of some modules in place of its own; for a state before its first step.
 
     Args:
       state: its optimizer's moments stay as they are: zero.

@@ -30,7 +30,7 @@ def test_real_weights_are_converted_accounted_for_and_found_the_second_time(weig
         "8,589,184 values in 258 arrays",
         "BGR / 1, mean (103.9, 116.8, 123.7)",
         "layers of conv5 (20), decoder and head: always",
-        f"train --config=configs/unet_resnet50.py --config.pretrained.path={out} --workdir=runs/first",
+        f"train --config=unet_resnet50 --config.pretrained.path={out} --workdir=runs/first",
     ):
         assert text in first
     loaded = load_encoder(out, "resnet50", build_encoder("resnet50", extent="cut"))

@@ -10,6 +10,7 @@ from nucseg_jax import load_run
 from nucseg_jax.cli.evaluate import evaluate, read_patches, refuse_other_data, refuse_seen_patches
 from nucseg_jax.cli.evaluation_folder import evaluation_name
 from nucseg_jax.cli.train import changes_since_start
+from nucseg_jax.config import EvalConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
@@ -21,7 +22,6 @@ from nucseg_jax.data.store.reader import StoredDataset, read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.settings import EvalSettings
 from nucseg_jax.training.run_check import best_checkpoint
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.run_record import AlteredRunError
@@ -108,8 +108,8 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
 def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trained_on(finished_run):
     """Its training patches are looked up in folds that another split asks for under the name of training patches."""
     experiment = read_experiment_file(finished_run / "config.json")
-    asked = dataclasses.replace(experiment.settings.split, number=3)
-    other = dataclasses.replace(experiment, settings=dataclasses.replace(experiment.settings, split=asked))
+    asked = dataclasses.replace(experiment.config.split, number=3)
+    other = dataclasses.replace(experiment, config=dataclasses.replace(experiment.config, split=asked))
     plan = plan_data(experiment.data.data_dir, other.splits)
     folder = RunFolder(finished_run)
     data, training_rows = read_patches(folder, plan, "train", training=True)
@@ -121,7 +121,7 @@ def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trai
     assert set(trained[:, 0]) != set(plan.splits.train[:, 0])
     assert data.splits.digest == plan.splits.digest
     with pytest.raises(KeyError, match="validation"):
-        data._replace(splits=official_splits({1: 5, 2: 50, 3: 5}, number=other.settings.split.number)).rows(
+        data._replace(splits=official_splits({1: 5, 2: 50, 3: 5}, number=other.config.split.number)).rows(
             "validation"
         )
 
@@ -235,7 +235,7 @@ def test_a_run_of_an_earlier_version_is_used_and_its_scores_are_held_to_the_log(
 
 
 def test_an_evaluation_is_named_by_what_was_asked():
-    own = EvalSettings(8, False, "never", 6, True)
+    own = EvalConfig(8, False, "never", 6, True)
     nothing = np.zeros(0, np.int32)
     index = PatchIndex(nothing, nothing, None, (), nothing, nothing, ())
     dataset = StoredDataset(pathlib.Path(), PANNUKE, index, "d" * 64, np.zeros((0, 4), np.int32))

@@ -53,18 +53,18 @@ def plan_of(parts, info=None):
 
 def saved_run(path, parts, plan, *, info=None, steps=(4, 8)) -> pathlib.Path:
     """A run folder whose checkpoints hold weights that no seed gives; that of step 4 is the best."""
-    with claim_run_folder(path, parts.settings.as_json(), [], plan.splits, plan.dataset) as folder:
+    with claim_run_folder(path, parts.config.as_json(), [], plan.splits, plan.dataset) as folder:
         if info is not None:
             info.write(path)
             write_json(folder.pretrained, {"seen": [], "digest": "of an encoder"})
-        state = parts.init_state(parts.recipe(1))
+        state = parts.init_state(parts.static_arguments(1))
         scores: dict[int, float] = {}
         with open_checkpoints(folder.checkpoints) as checkpoints:
             for number, step in enumerate(steps):
                 moved = jax.tree.map(lambda value, by=number + 1: value + np.float32(by), state.params)
                 now = put_state(state.replace(step=np.int32(step), params=moved), make_mesh(1))
                 record = RunRecord(
-                    *("", step, parts.settings.as_json(), plan.splits.digest, plan.digest),
+                    *("", step, parts.config.as_json(), plan.splits.digest, plan.digest),
                     scores=dict(scores),
                     files=digests_of(path, READ_WHEN_RESUMED),
                 )
@@ -92,9 +92,9 @@ def trained_on_classes(painted, tmp_path_factory) -> pathlib.Path:
 def test_the_best_checkpoint_becomes_the_whole_model_and_the_optimizer_is_new(painted, trained, tmp_path):
     parts = experiment(painted, pretrained__run=str(trained), train__seed=5)
     weights = first_weights(parts, RunFolder(tmp_path / "new"), plan_of(parts))
-    recipe = parts.recipe(1)
-    state = with_modules(parts.init_state(recipe), weights.variables)
-    other = experiment(painted).init_state(recipe)
+    static = parts.static_arguments(1)
+    state = with_modules(parts.init_state(static), weights.variables)
+    other = experiment(painted).init_state(static)
     jax.tree.map(
         lambda new, old: np.testing.assert_array_equal(new, old + np.float32(1)), state.params, other.params
     )
@@ -128,7 +128,7 @@ def test_the_classifier_is_kept_for_the_same_classes_only(
     )
     weights = first_weights(parts, RunFolder(tmp_path / "new"), plan_of(parts, now or OVARY))
     assert weights.summary.endswith(told)
-    fresh = parts.init_state(parts.recipe(1))
+    fresh = parts.init_state(parts.static_arguments(1))
     state = with_modules(fresh, weights.variables)
     is_fresh = np.array_equal(state.params["head"]["kernel"], fresh.params["head"]["kernel"])
     assert is_fresh != is_kept

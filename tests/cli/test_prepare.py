@@ -18,21 +18,23 @@ import pytest
 from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.cli.prepare import prepare
+from nucseg_jax.config import DataConfig, config_fields, default_config
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke import build, facts, synthetic
-from nucseg_jax.data.sources.settings import SYNTHETIC_MINIMUM, DataSource
 from nucseg_jax.data.store import reader
 from nucseg_jax.data.store.location import dataset_folder
 from nucseg_jax.data.store.workspace import scratch
+from nucseg_jax.experiment import read_experiment
 
 LEFT_OVER = {"pannuke", ".prepare.lock"}
+SMALLEST = config_fields()["data.synthetic_patches_per_fold"].range.at_least
 
 
 @pytest.fixture(scope="module")
 def drawn_release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn") / "release"
-    synthetic.write_release(folder, patches_per_fold=SYNTHETIC_MINIMUM, seed=0)
+    synthetic.write_release(folder, patches_per_fold=SMALLEST, seed=0)
     return folder
 
 
@@ -43,11 +45,11 @@ def release_dir(drawn_release, tmp_path):
 
 
 def from_release(release_dir, data_dir):
-    return DataSource("release", release_dir, data_dir, SYNTHETIC_MINIMUM, 0)
+    return DataConfig("release", str(release_dir), str(data_dir))
 
 
 def from_synthetic(data_dir, seed=0):
-    return DataSource("synthetic", None, data_dir, SYNTHETIC_MINIMUM, seed)
+    return DataConfig("synthetic", "", str(data_dir), SMALLEST, seed)
 
 
 def unshared(path):
@@ -91,18 +93,18 @@ def test_synthetic_is_the_release_that_is_drawn_and_leaves_only_the_data_set(rel
 def test_a_fold_of_more_records_than_tfds_keeps_in_memory_needs_no_tensorflow(tmp_path, monkeypatch):
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 1 << 20)
     prepare(from_synthetic(tmp_path / "data"))
-    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys(
-        (1, 2, 3), SYNTHETIC_MINIMUM
-    )
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys((1, 2, 3), SMALLEST)
     monkeypatch.setattr(build, "available_host_bytes", lambda: 10**5)
     with pytest.raises(UserError, match="MB of memory while it is written"):
         prepare(from_synthetic(tmp_path / "other"))
 
 
 def test_the_smallest_synthetic_set_is_the_one_with_every_trap(tmp_path):
-    assert len(synthetic.TRAPS) == SYNTHETIC_MINIMUM
+    assert len(synthetic.TRAPS) == SMALLEST
+    config = default_config()
+    config["data"] |= {"source": "synthetic", "synthetic_patches_per_fold": SMALLEST - 1}
     with pytest.raises(UserError, match="at least 5"):
-        DataSource("synthetic", None, tmp_path, SYNTHETIC_MINIMUM - 1, 0)
+        read_experiment(config)
 
 
 def test_the_traps_of_the_release_are_in_the_audit(release_dir, tmp_path):
@@ -149,7 +151,7 @@ def test_a_release_that_is_nowhere_makes_no_data_folder(tmp_path):
 def test_another_source_is_refused_without_a_download(release_dir, tmp_path):
     prepare(from_release(release_dir, tmp_path / "data"))
     with pytest.raises(UserError, match=r"(?s)holds another data set: release.*Expected: download"):
-        prepare(DataSource("download", None, tmp_path / "data", SYNTHETIC_MINIMUM, 0))
+        prepare(DataConfig("download", dir=str(tmp_path / "data")))
 
 
 def test_archives_with_a_wrong_checksum_are_never_read(tmp_path, capsys):
@@ -161,7 +163,7 @@ def test_archives_with_a_wrong_checksum_are_never_read(tmp_path, capsys):
         match=rf"(?s)fold_1\.zip .*Expected: SHA-256 {facts.ARCHIVES[0].digest}\.\n.*in a browser and use"
         r" --config\.data\.source=release --config\.data\.release_dir=FOLDER",
     ):
-        prepare(DataSource("download", None, tmp_path / "data", SYNTHETIC_MINIMUM, 0))
+        prepare(DataConfig("download", dir=str(tmp_path / "data")))
     assert "CC BY-NC-SA 4.0" in capsys.readouterr().out
     assert not (tmp_path / "data/pannuke").exists()
 
@@ -193,8 +195,8 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
         # What else lies there was not compared with a digest, and is not read.
         altered = tmp_path / "data/downloads/Fold 1/images/fold1/images.npy"
         altered.parent.mkdir(parents=True)
-        np.save(altered, np.zeros((SYNTHETIC_MINIMUM, 256, 256, 3)))
-        source = DataSource("download", None, tmp_path / "data", SYNTHETIC_MINIMUM, 0)
+        np.save(altered, np.zeros((SMALLEST, 256, 256, 3)))
+        source = DataConfig("download", dir=str(tmp_path / "data"))
         prepare(source)
         server.shutdown()
         thread.join()
@@ -206,9 +208,7 @@ def test_archives_are_downloaded_checked_and_prepared(release_dir, tmp_path, mon
     prepare(
         from_release(release_dir, tmp_path / "data")
     )  # The same content from elsewhere is the same data set.
-    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys(
-        (1, 2, 3), SYNTHETIC_MINIMUM
-    )
+    assert reader.open_dataset(tmp_path / "data").index.fold_sizes == dict.fromkeys((1, 2, 3), SMALLEST)
 
 
 class QuietFiles(http.server.SimpleHTTPRequestHandler):
@@ -229,9 +229,11 @@ def test_a_fault_in_the_last_fold_leaves_nothing(release_dir, tmp_path, name):
 
 def test_a_source_without_its_folder_or_of_no_kind_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"data\.release_dir is empty"):
-        DataSource("release", None, tmp_path, 5, 0)
+        prepare(DataConfig("release", "", str(tmp_path)))
+    config = default_config()
+    config["data"]["source"] = "web"
     with pytest.raises(UserError, match="download, release, synthetic"):
-        DataSource("web", None, tmp_path, 5, 0)
+        read_experiment(config)
 
 
 def test_two_at_once_are_refused_and_the_folder_is_free_afterwards(release_dir, tmp_path):
@@ -263,9 +265,9 @@ CHILD = textwrap.dedent("""
     import pathlib, sys
     from nucseg_jax.cli.prepare import prepare
     from nucseg_jax.core.errors import UserError
-    from nucseg_jax.data.sources.settings import DataSource
+    from nucseg_jax.config import DataConfig, config_fields, default_config
     try:
-        prepare(DataSource("release", pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 5, 0))
+        prepare(DataConfig("release", sys.argv[1], sys.argv[2]))
     except UserError as error:
         sys.exit(f"UserError: {error}")
 """)

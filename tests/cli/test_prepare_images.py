@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -20,9 +19,9 @@ import pytest
 from nucseg_jax.cli import prepare as command
 from nucseg_jax.cli.next_command import Invocation, train_command
 from nucseg_jax.cli.prepare import prepare
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.store import build, reader
 from nucseg_jax.data.store.location import NUCLEI, dataset_folder
 from nucseg_jax.data.store.workspace import scratch
@@ -33,10 +32,8 @@ LEFT_OVER = {"nuclei", ".prepare.lock"}
 
 
 def a_source(data_dir, release_dir="slides"):
-    """The settings of `data.source = folder`, with what else a folder's source reads left at its defaults."""
-    source = DataSource("release", pathlib.Path(release_dir), data_dir, 5, 0)
-    object.__setattr__(source, "source", "folder")
-    return source
+    """Section `data` of a config with `data.source = folder`, all else left at its defaults."""
+    return DataConfig("folder", str(release_dir), str(data_dir))
 
 
 @pytest.fixture
@@ -145,7 +142,7 @@ def test_pannuke_and_a_folder_do_not_share_a_data_folder(given, painted, tmp_pat
         prepare(a_source(tmp_path / "data"))
     prepare(a_source(tmp_path / "own"))
     with pytest.raises(UserError, match=r"(?s)nuclei.* holds another data set: drawn.*Expected: synthetic"):
-        prepare(DataSource("synthetic", None, tmp_path / "own", 5, 0))
+        prepare(DataConfig("synthetic", "", str(tmp_path / "own"), 5))
     shutil.copytree(tmp_path / "own/nuclei", tmp_path / "data/nuclei")
     for read in (reader.open_dataset, lambda folder: reader.read_folds(folder, [1])):
         with pytest.raises(UserError, match=r"holds two data sets: pannuke and nuclei"):
@@ -243,7 +240,7 @@ def test_killed_at_any_moment_it_starts_again(given, tmp_path):
 @pytest.mark.parametrize(("folds", "added"), [(0, ""), (2, ""), (3, " --config.split.folds=0")])
 def test_the_next_command_makes_each_group_a_fold_where_there_are_too_few(folds, added):
     info = DatasetInfo("ovary", groups=("patient1", "patient2"))
-    command = train_command(Invocation(("launch.py", "prepare", "--config=my.py"), 1, folds), info)
+    command = train_command(Invocation(["--config=my.py"], 1, folds), info)
     assert command == f"python launch.py train --config=my.py{added} --workdir=runs/first"
 
 
@@ -263,7 +260,7 @@ def test_the_next_command_makes_each_group_a_fold_where_there_are_too_few(folds,
 )
 def test_the_last_line_is_the_next_command(given, tmp_path, capsys, flags, num_classes, expected):
     given(open_drawn(2))
-    arguments = ("launch.py", "prepare", *flags.split(), "--config.data.dir=a b")
+    arguments = (*flags.split(), "--config.data.dir=a b")
     prepare(a_source(tmp_path), Invocation(arguments, num_classes))
     last = capsys.readouterr().out.splitlines()[-1]
     # What is added stands at the end.

@@ -13,9 +13,9 @@ import time
 import pytest
 
 from configs import quickstart
-from nucseg_jax.cli.sweep import SweepRun, import_submitit, list_rows, shown_test_dice
-from nucseg_jax.cli.sweep_local import devices_by_slot, last_error
-from nucseg_jax.cli.sweep_slurm import slurm_parameters, submit_to_slurm
+from nucseg_jax.cli.sweep import SweepRun, list_rows, shown_test_dice
+from nucseg_jax.cli.sweep_local import devices_by_slot, last_error, run_locally
+from nucseg_jax.cli.sweep_slurm import claim_pickles, import_submitit, slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.lock import held
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
@@ -132,7 +132,7 @@ def test_a_row_whose_results_are_damaged_does_not_end_the_list(tmp_path, content
 
 def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
     sweep_run.claim()
-    settings = sweep_run.experiments[2].settings.as_json()
+    settings = sweep_run.experiments[2].config.as_json()
     settings["train"]["lr"] = 0.5
     sweep_run.folder(2).path.mkdir()
     sweep_run.folder(2).config.write_text(json.dumps(settings))
@@ -143,14 +143,15 @@ def test_a_folder_of_other_runs_is_refused_before_any_row_starts(sweep_run):
 def test_submitits_pickles_lie_in_a_folder_of_this_user_alone(sweep_run):
     """They are read again as code."""
     sweep_run.claim()
-    assert sweep_run.submitit.stat().st_mode & 0o777 == 0o700
-    sweep_run.submitit.chmod(0o777)
+    pickles = claim_pickles(sweep_run.root)
+    assert pickles.stat().st_mode & 0o777 == 0o700
+    pickles.chmod(0o777)
     with pytest.raises(UserError, match=r"run as code: others may write to .*\.submitit; chmod go-w"):
-        sweep_run.claim()
-    sweep_run.submitit.rename(sweep_run.root / "elsewhere")
-    sweep_run.submitit.symlink_to(sweep_run.root / "elsewhere")
+        claim_pickles(sweep_run.root)
+    pickles.rename(sweep_run.root / "elsewhere")
+    pickles.symlink_to(sweep_run.root / "elsewhere")
     with pytest.raises(UserError, match=r"\.submitit is a link"):
-        sweep_run.claim()
+        claim_pickles(sweep_run.root)
 
 
 def test_a_run_folder_is_no_folder_of_a_sweep(sweep_run):
@@ -160,7 +161,51 @@ def test_a_run_folder_is_no_folder_of_a_sweep(sweep_run):
         sweep_run.claim()
 
 
-def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path):
+def rows_that_run(sweep_run: SweepRun, code: str) -> SweepRun:
+    """The same sweep whose rows are Python programs that end at once; their index is the last argument."""
+    return dataclasses.replace(sweep_run, command=(sys.executable, "-c", code))
+
+
+def test_local_rows_need_no_submitit_and_one_that_is_preempted_is_told_from_one_that_failed(
+    sweep_run, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    code = (
+        "import os, sys\nindex = int(sys.argv[-1].removeprefix('--index='))\n"
+        "if index == 2: os.kill(os.getpid(), 9)\n"
+        "print('error: no data' if index else 'preempted (SIGTERM): saved')\nsys.exit([75, 2][index])"
+    )
+    assert not run_locally(rows_that_run(sweep_run, code), jobs=3)
+    out = capsys.readouterr().out
+    ends = {line.split()[0]: line for line in out.splitlines() if " min " in line}
+    assert "preempted" in ends["0"]
+    assert "failed" in ends["1"]
+    assert "error: no data" in ends["1"]
+    assert "error: ended by SIGKILL; is there enough memory?" in ends["2"]
+    assert "3 rows of 3 did not finish" in out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_more_rows_run_at_once_than_were_asked_for(sweep_run, jobs):
+    code = (
+        "import sys, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(0.6)\n"
+        "print('at', time.monotonic())\nsys.exit(1)"
+    )
+    run_locally(rows_that_run(sweep_run, code), jobs=jobs)
+    spans = [
+        [
+            float(line.split()[1])
+            for line in sweep_run.log(index).read_text().splitlines()
+            if line[:3] == "at "
+        ]
+        for index in range(3)
+    ]
+    at_once = [sum(begin <= moment < end for begin, end in spans) for moment, _ in spans]
+    assert max(at_once) == jobs
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path, sent, status):
     file = write_sweep(tmp_path / "rows.py", FOLD_2, TOO_MANY)
     process = command_line.start(
         *("train", *command_line.config, f"--sweep={file}", "--executor=local", f"--workdir={tmp_path}"),
@@ -170,10 +215,10 @@ def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path):
     while not (tmp_path / "fold2" / "environment.json").exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err.strip().startswith("interrupted")
+    assert process.returncode == status, err
+    assert err.strip().startswith("interrupted" if sent == signal.SIGINT else "")
     assert "Traceback" not in out + err
     assert (tmp_path / "fold2.log").read_text().splitlines()[-1].startswith("preempted (SIGTERM)")
     assert not (tmp_path / "too_many.log").exists()
@@ -277,7 +322,7 @@ def test_rows_are_checked_before_any_runs(command_line, tmp_path):
 
 def test_without_submitit_a_sweep_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UserError, match="slurm"):
+    with pytest.raises(UserError, match=r"nucseg_jax\[sweeps\]"):
         import_submitit()
 
 

@@ -27,14 +27,17 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
         experiment=experiment,
         mesh=mesh,
         watch=None,
-        recipe=NAMESPACE(undefined_logs=frozenset()),
+        static=NAMESPACE(undefined_logs=frozenset()),
         data=NAMESPACE(splits=NAMESPACE(digest="")),
         feed=NAMESPACE(fetch=None, tickets=None),
-        evaluator=NAMESPACE(drawer=None),
+        evaluator=NAMESPACE(example_predictor=None),
     )
     told = {}
     observer = NAMESPACE(
-        on_epoch=lambda step, values, **others: told.update(others), on_step=None, on_logs=None
+        on_epoch=lambda step, values, **others: told.update(others),
+        on_wait=lambda text: None,
+        on_step=None,
+        on_logs=None,
     )
     plateau = experiment.plateau.init(np.zeros((), np.float32))
     state = TrainState(
@@ -50,6 +53,6 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
     closed, score = end_epoch(put_state(state, mesh), 0)
     assert score == 0.25
     assert told["is_best"] == is_best
-    assert told["learning_rate"] == pytest.approx(0.5 * experiment.settings.train.lr)
+    assert told["learning_rate"] == pytest.approx(0.5 * experiment.config.train.lr)
     assert float(closed.plateau.best_value) == 0.5
     assert int(closed.epoch_sums.steps) == 0
