@@ -53,7 +53,7 @@ class TrainState(struct.PyTreeNode):
 
     Attributes:
       step: int32 [], steps taken since the start.
-      params, batch_stats: the model's variables, float32.
+      params, batch_stats: the model's variables, float32; no batch statistics in a model without batch norms.
       constants: variables that no step changes, such as the mean and variance an encoder's input is brought to.
       opt_state: of the optimizer.
       plateau: of `optimizer.plateau_schedule`; its `scale` multiplies every update.
@@ -93,7 +93,7 @@ def init_state(
     return TrainState(
         step=np.zeros((), np.int32),
         params=variables["params"],
-        batch_stats=variables["batch_stats"],
+        batch_stats=variables.get("batch_stats", {}),
         constants=variables.get(CONSTANTS, {}),
         opt_state=optimizer.init(variables["params"]),
         # It keeps scalars and asks of the parameters but their dtype; of numpy's it would compile a copy of each.

@@ -112,7 +112,7 @@ def train_step(
         )
         values = static.objective.values(logits, label, valid_px)
         terms = static.objective.means(values, valid, has_nucleus, can_be_none=static.has_void)
-        return static.objective.total(terms), (terms, values, logits, updated["batch_stats"])
+        return static.objective.total(terms), (terms, values, logits, updated.get("batch_stats", {}))
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = static.optimizer.update(gradient, state.opt_state, state.params)

@@ -52,6 +52,7 @@ QUICK = {
     ("efficientnet_b4", "deeplabv3plus", "bfloat16"),
     ("convnext_tiny", "unet_five_levels", "float32"),
     ("convnext_tiny", "deeplabv3plus_dilated", "bfloat16"),
+    ("convnext_tiny", "fpn", "float32"),
 }
 NARROW = [
     pytest.param(*row, marks=[] if row in QUICK else pytest.mark.long)
@@ -277,7 +278,7 @@ class NeedsStride2(UNet):
 
 def test_a_decoder_without_its_tap_is_refused_before_anything_is_traced(monkeypatch):
     """By a row of any family's: the table asks for no type."""
-    row = DecoderRow(NeedsStride2, UNET_RESNET50, "cut", (16,))
+    row = DecoderRow("Needs stride 2", NeedsStride2, UNET_RESNET50, "cut", (16,))
     monkeypatch.setitem(build.DECODERS, "needs_stride2", row)
     segmenter("resnet50", "needs_stride2")
     with pytest.raises(UserError, match=r"(?s)stride2 features.*convnext_tiny.*one of unet, deeplabv3plus,"):
@@ -302,7 +303,7 @@ def test_a_level_without_its_tap_goes_on_without_a_skip():
     "fault",
     [
         dict(encoder="vgg16"),
-        dict(decoder="fpn"),
+        dict(decoder="linknet"),
         dict(output_stride=8),
         dict(decoder="deeplabv3plus_dilated", output_stride=32),
         dict(num_classes=0),
