@@ -257,13 +257,6 @@ def test_every_encoder_says_what_it_is_before_it_computes(encoder):
 
 
 @pytest.mark.parametrize("encoder", FAMILIES)
-def test_every_layer_belongs_to_one_stage(encoder):
-    module = build_encoder(encoder, extent="whole")
-    layers = abstract_variables(module, px=64)["params"]
-    assert all(sum(layer.startswith(stage) for stage in module.stages) == 1 for layer in layers)
-
-
-@pytest.mark.parametrize("encoder", FAMILIES)
 def test_every_decoder_goes_with_every_family(encoder):
     assert decoders_for(encoder) == tuple(DECODERS)
 

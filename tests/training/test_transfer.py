@@ -110,7 +110,7 @@ def test_l2_leaves_frozen_kernels_out(small):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet50", "resnet50_v1_5", "resnet101", "efficientnet_b0", "efficientnet_b4"]
+    "name", ["resnet50", "resnet50_v1_5", "resnet101", "efficientnet_b0", "efficientnet_b4", "convnext_tiny"]
 )
 @pytest.mark.parametrize("extent", ["cut", "whole"])
 def test_every_layer_of_an_encoder_is_in_exactly_one_stage(name, extent):
