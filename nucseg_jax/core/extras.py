@@ -7,8 +7,8 @@ from nucseg_jax.core.errors import UserError
 
 # Modules by extra; pyproject.toml lists the packages that hold them.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "images": ("imagecodecs", "tifffile", "zarr"),
-    "slides": ("imagecodecs", "tifffile", "zarr", "openslide"),
+    "images": ("imagecodecs", "pyarrow", "tifffile", "zarr"),
+    "slides": ("imagecodecs", "pyarrow", "tifffile", "zarr", "openslide"),
     "report": ("matplotlib",),
     "convert": ("h5py", "safetensors"),
     "sweeps": ("submitit",),

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import zlib
 
@@ -60,7 +61,9 @@ def test_training_starts_from_the_converted_encoder(command_line, weights, tmp_p
         "--config.transfer.freeze_through=all",
     )
     assert status == 0, err
-    (line,) = [line for line in out.splitlines() if line.startswith("weights")]
+    # Lines are wrapped at 80 columns, with the rest below the first words.
+    (line,) = re.findall(r"^weights .*(?:\n  .*)*", out, re.MULTILINE)
+    line = " ".join(line.split())
     assert "resnet50" in line
     assert f"{sum(value.size for value in values.values()):,} values" in line
     assert "decoder and head" in line
@@ -126,4 +129,5 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
 
 def test_from_scratch_the_convert_command_is_named(finished_run):
     said = finished_run.with_suffix(".txt").read_text()
-    assert "launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50" in said
+    words = " ".join(said.replace("\\\n", " ").split())
+    assert "launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50" in words
