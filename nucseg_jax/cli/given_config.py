@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nucseg_jax.config import config_fields, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean_field, find_python_file
 from nucseg_jax.core.paths import configs_folder, expand_user
@@ -37,18 +38,30 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     others: list[str] = []
     takes_value = False
-    for argument in arguments:
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return overrides, [*others, *arguments[position:]]
         if takes_value and (not argument.startswith("-") or re.match(r"-[.\d]", argument)):
             overrides[-1] += f"={argument}"
             takes_value = False
-            continue
-        takes_value = False
-        if _OVERRIDE.match(argument):
+        elif _OVERRIDE.match(argument):
             overrides.append(argument)
-            takes_value = "=" not in argument and not argument.lstrip("-").startswith("no")
+            takes_value = "=" not in argument and not _is_boolean(argument)
         else:
             others.append(argument)
+            takes_value = False
     return overrides, others
+
+
+def _is_boolean(override: str) -> bool:
+    """Returns whether an override without a value is whole: `--config.augment.flips`, `--noconfig.augment.flips`."""
+    declared = config_fields().get(_field_of(override))
+    return override.lstrip("-").startswith("no") or (declared is not None and declared.kind is bool)
+
+
+def _field_of(override: str) -> str:
+    """Returns the field of an override, 'section.field'."""
+    return re.sub(r"^--?(no)?config\.|=.*$", "", override, flags=re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +80,6 @@ class GivenConfig:
 
     def checked(self) -> "Config":
         """Returns the config with every field checked; imports no JAX."""
-        from nucseg_jax.config import read_config
-
         return read_config(self.values)
 
     def experiment(self) -> "Experiment":
@@ -147,15 +158,9 @@ def load_config(name: str, overrides: Sequence[str]) -> GivenConfig:
                 f"{file} has no function get_config",
                 expected=f"{_EXPECTED}; files of configs/sweeps/ are given by --sweep",
             ) from None
-        unknown = unknown_overrides(overrides)
-        # Otherwise it is a fault of the config file itself, whose traceback shows the line.
-        if not unknown:
-            raise
-        raise UserError(
-            "; ".join(unknown),
-            expected="--config.SECTION.FIELD=VALUE with the fields of a config",
-            advice=f"{PROGRAM} config shows them all",
-        ) from error
+        _refuse_unknown(overrides, error)
+        # It is a fault of the config file itself, whose traceback shows the line.
+        raise
     except OSError as error:
         # ml_collections keeps an error of the config file until its first use.
         raise UserError(
@@ -165,21 +170,39 @@ def load_config(name: str, overrides: Sequence[str]) -> GivenConfig:
     except (flags.Error, TypeError, ValueError) as error:
         if not overrides and not isinstance(error, flags.Error):
             raise
-        # ml_collections puts the traceback of a config file into its message.
-        told = str(error).strip().splitlines()[-1] if "Traceback" in str(error) else error
+        _refuse_unknown(overrides, error)
         raise UserError(
-            f"{' '.join(overrides) or f'--config={name}'} cannot be parsed: {told}",
+            _unparsed(name, overrides, error),
             expected="--config.SECTION.FIELD=VALUE with a value of the field's type",
             advice=f"{PROGRAM} config shows all fields",
         ) from None
 
 
+def _refuse_unknown(overrides: Sequence[str], error: Exception) -> None:
+    unknown = unknown_overrides(overrides)
+    if unknown:
+        raise UserError(
+            "; ".join(unknown),
+            expected="--config.SECTION.FIELD=VALUE with the fields of a config",
+            advice=f"{PROGRAM} config shows them all",
+        ) from error
+
+
+def _unparsed(name: str, overrides: Sequence[str], error: Exception) -> str:
+    """Names the argument that cannot be parsed, with the reason."""
+    # ml_collections puts the traceback of a config file into its message, and absl the words of an error as a tuple.
+    told = str(error).strip().splitlines()[-1] if "Traceback" in str(error) else str(error)
+    told = re.sub(r"\('([^']*)', '[^']*'\)$", r"\1", told)
+    named = re.fullmatch(r"flag (--\S+?=.*?): (.*)", told, re.DOTALL)
+    if named:
+        return f"{named[1]} cannot be parsed: {named[2]}"
+    return f"{' '.join(overrides) or f'--config={name}'} cannot be parsed: {told}"
+
+
 def unknown_overrides(overrides: Sequence[str]) -> list[str]:
     """Returns a sentence for each override of a field that configs do not have, with what is nearest."""
-    from nucseg_jax.config import config_fields
-
     known = config_fields()
-    given = [re.sub(r"^--?(no)?config\.|=.*$", "", override, flags=re.DOTALL) for override in overrides]
+    given = [_field_of(override) for override in overrides]
     return [
         f"--config.{field}: configs have no field {field}{did_you_mean_field(field, known)}"
         for field in given

@@ -211,6 +211,10 @@ def _usage_error(error: click.UsageError, arguments: Sequence[str]) -> UserError
         return UserError(error.format_message().rstrip("."), advice=advice)
     name = error.option_name
     owners = [other for other, command in VERBS.items() if name in _flags(command)]
+    if verb in owners:
+        return UserError(
+            f"{name} stands before the verb", expected="the verb first", advice=f"{PROGRAM} {verb} {name}=..."
+        )
     if owners:
         return UserError(
             f"{name} goes with {' and '.join(owners)}; the verb is {verb or 'missing'}",

@@ -168,3 +168,19 @@ def test_the_command_holds_the_verbs_and_its_version(capsys):
     assert nucseg.list_commands(click.Context(nucseg)) == list(VERBS)
     assert run(["--version"]) == 0
     assert "nucseg_jax, version" in capsys.readouterr().out
+
+
+def test_a_boolean_field_takes_no_word_behind_it():
+    words = [
+        "--config.augment.flips",
+        "config",
+        "--noconfig.eval.time_inference",
+        "x",
+        "--config.train.lr",
+        "2",
+    ]
+    overrides, others = split_overrides(words)
+    assert overrides == ["--config.augment.flips", "--noconfig.eval.time_inference", "--config.train.lr=2"]
+    assert others == ["config", "x"]
+    given = load_config("quickstart", overrides).overrides
+    assert given == {"augment.flips": True, "eval.time_inference": False, "train.lr": 2.0}

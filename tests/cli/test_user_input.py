@@ -146,6 +146,13 @@ def test_paths_are_expanded_in_one_place():
         (["train", "--config="], "--config is followed by nothing"),
         (["train", "--config", "--workdir=x"], "--config is followed by --workdir=x"),
         (["train", "--config.train.lr=1"], "--config=NAME with --config.train.lr"),
+        (["--config=quickstart", "train"], "--config stands before the verb"),
+        (["describe", "--config=base", "--config.=1"], "configs have no field"),
+        (
+            ["describe", "--config=base", "--config.augment.flips=maybe"],
+            "augment.flips=maybe cannot be parsed: Non-boolean argument to boolean flag$",
+        ),
+        (["describe", "--config=base", "--", "--config.model.width=2"], "unexpected extra argument"),
         (["predic"], r"no verb 'predic'; did you mean predict\?"),
         (["train", "--runs=x"], "--runs goes with report; the verb is train"),
         (["evaluate", "--split=tst"], "'tst' is not one of 'train', 'validation', 'test'"),
