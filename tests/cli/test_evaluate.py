@@ -110,7 +110,7 @@ def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trai
     experiment = read_experiment_file(finished_run / "config.json")
     asked = dataclasses.replace(experiment.config.split, number=3)
     other = dataclasses.replace(experiment, config=dataclasses.replace(experiment.config, split=asked))
-    plan = plan_data(experiment.data.data_dir, other.splits)
+    plan = plan_data(experiment.data.prepared_folder, other.splits)
     folder = RunFolder(finished_run)
     data, training_rows = read_patches(folder, plan, "train", training=True)
     trained = folder.read_splits()[0].train
@@ -201,7 +201,7 @@ def test_an_edited_config_is_refused_wherever_it_would_change_a_number(copied, s
 
 def test_an_edited_data_digest_lets_no_training_patch_be_scored(copied):
     experiment = read_experiment_file(copied.config)
-    plan = plan_data(experiment.data.data_dir, experiment.splits)
+    plan = plan_data(experiment.data.prepared_folder, experiment.splits)
     edited(copied.split, "data_digest", value="0" * 64)
     with pytest.raises(AlteredRunError, match=r"split\.json was altered"):
         refuse_seen_patches(copied, plan, "train")

@@ -47,7 +47,7 @@ def experiment(data_dir, **fields) -> Experiment:
 
 def plan_of(parts, info=None):
     """The plan of painted patches, as if they were another data set's."""
-    plan = plan_data(parts.data.data_dir, parts.splits)
+    plan = plan_data(parts.data.prepared_folder, parts.splits)
     return plan._replace(dataset=dataclasses.replace(plan.dataset, info=info or plan.info))
 
 
