@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
 import numpy as np
 
 from nucseg_jax.data.batches import evaluation_batches
@@ -15,6 +16,7 @@ from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
 
 _BATCH_SIZE = 8
+_count_masks = jax.jit(count_masks)
 
 
 def score_baselines(
@@ -53,7 +55,7 @@ def baseline_counts(
         valid_px = annotated_px(batch.label, has_void=data.info.has_void)
         counts = counts.merge(
             Counts.from_batch(
-                counts=count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
+                counts=_count_masks(baseline(batch.image), nucleus_px(batch.label, valid_px), valid_px),
                 index=batch.index,
                 group=batch.group,
                 losses={},

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 
 import jax
@@ -250,11 +251,13 @@ def test_training_goes_on_from_a_run_and_needs_it_no_more_once_it_has(command_li
     )
     status, out, err = command_line.train(workdir, *command)
     assert status == 0, err
-    (line,) = [line for line in out.splitlines() if line.startswith("weights")]
+    # Lines are wrapped at 80 columns, with the rest below the first words.
+    (line,) = re.findall(r"^weights .*(?:\n  .*)*", out, re.MULTILINE)
+    line = " ".join(line.split())
     step, best = best_variables(
         read_experiment_file(finished_run / "config.json"), RunFolder(finished_run), make_mesh(1)
     )
-    assert line.startswith(f"weights   from {moved}, step {step}, ")
+    assert line.startswith(f"weights from {moved}, step {step}, ")
     assert line.endswith("classifier kept: nucleus")
     facts = json.loads((workdir / "pretrained.json").read_text())
     assert (facts["run"], facts["step"]) == (str(moved), step)

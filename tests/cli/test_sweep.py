@@ -78,7 +78,7 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
     typed = shlex.split((root / "fold2.log").read_text().splitlines()[0])
     assert typed[:4] == ["$", sys.executable, str(ROOT / "launch.py"), "train"]
     assert typed[-2:] == [f"--workdir={root}", "--index=1"]
-    assert shlex.split(environment["command"]) == typed[2:]
+    assert shlex.split(environment["command"]) == ["python", "launch.py", *typed[3:]]
 
     before = {path: path.stat().st_mtime_ns for path in root.glob("fold2*/**/*")}
     status, out, _ = sweep((TOO_MANY, FOLD_2), "--executor=local")
@@ -297,10 +297,13 @@ def test_without_slurm_the_machine_is_named_as_the_fault(sweep_run, monkeypatch)
             ["train", "--sweep=x.py", "--executor=local", "--slurm=time=1"],
             "--slurm goes with --executor=slurm",
         ),
-        (["evaluate", "--sweep=x.py"], "--sweep goes with train; the command is evaluate"),
-        (["train", "--batch_size=16"], "--batch_size goes with predict; the command is train"),
+        (["evaluate", "--sweep=x.py"], "--sweep goes with train; the verb is evaluate"),
+        (["train", "--batch_size=16"], "--batch_size goes with predict; the verb is train"),
         (["report", "--distributed"], "--distributed goes with train and evaluate"),
-        (["train", "--sweep=x.py", "--executor=cloud"], "--executor=cloud"),
+        (
+            ["train", "--sweep=x.py", "--executor=cloud"],
+            "'--executor': 'cloud' is not one of 'local', 'slurm'",
+        ),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(command_line, arguments, message):

@@ -100,7 +100,7 @@ def test_a_non_finite_loss_stops_the_run_with_step_and_term(command_line, tmp_pa
         ("--config.data.dir=nowhere", "prepare"),
         ("--config.train.batch_size=100000", "do not fill a batch"),
         ("--config.mesh.data=7", "the mesh is data=7"),
-        ("--config.model.decoder=fpn", "model.decoder is 'fpn'"),
+        ("--config.model.decoder=segformer", "model.decoder is 'segformer'"),
         ("--config.pretrained.path=weights", "pretrained.path"),
     ],
 )
