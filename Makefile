@@ -67,9 +67,9 @@ format: $(VENV)/.installed-test
 # Needs uv. --no-emit-index-url and --no-header keep the files free of anything about the machine that made them.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements:
-	$(UV_COMPILE) pyproject.toml -o requirements/cpu.txt
-	$(UV_COMPILE) pyproject.toml --extra cuda -c requirements/cpu.txt -o requirements/cuda.txt
-	$(UV_COMPILE) pyproject.toml --extra tpu -c requirements/cpu.txt -o requirements/tpu.txt
+	$(UV_COMPILE) pyproject.toml --extra all -o requirements/cpu.txt
+	$(UV_COMPILE) pyproject.toml --extra all --extra cuda -c requirements/cpu.txt -o requirements/cuda.txt
+	$(UV_COMPILE) pyproject.toml --extra all --extra tpu -c requirements/cpu.txt -o requirements/tpu.txt
 	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
 
 clean:

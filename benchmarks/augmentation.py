@@ -3,6 +3,7 @@
 python benchmarks/augmentation.py
 """
 
+import dataclasses
 import functools
 import statistics
 import time
@@ -11,20 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.config import AugmentConfig
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
 
 BATCH_SIZE, PATCH_PX, CALLS = 8, 256, 20
 KINDS = {
-    "nothing": Augmentation(),
-    "flips, quarter turns": Augmentation(flips=True, quarter_turns=True),
-    "stain": Augmentation(stain_factor=0.1, stain_offset=0.1),
-    "colour": Augmentation(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05),
-    "blur, 1 px": Augmentation(blur_sigma_px=1.0),
-    "noise": Augmentation(noise_sd=10.0),
+    "nothing": NO_AUGMENTATION,
+    "flips, quarter turns": AugmentConfig(flips=True, quarter_turns=True),
+    "stain": dataclasses.replace(NO_AUGMENTATION, stain_factor=0.1, stain_offset=0.1),
+    "colour": dataclasses.replace(NO_AUGMENTATION, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05),
+    "blur, 1 px": dataclasses.replace(NO_AUGMENTATION, blur_sigma_px=1.0),
+    "noise": dataclasses.replace(NO_AUGMENTATION, noise_sd=10.0),
 }
 
 
-def milliseconds_per_image(how: Augmentation) -> float:
+def milliseconds_per_image(how: AugmentConfig) -> float:
     """The median over calls, compilation excluded."""
     rng = np.random.default_rng(0)
     image = jax.device_put(rng.integers(0, 256, (BATCH_SIZE, PATCH_PX, PATCH_PX, 3), dtype=np.uint8))

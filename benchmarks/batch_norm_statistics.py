@@ -19,8 +19,8 @@ import skimage.data
 import skimage.transform
 from flax import linen as nn
 
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.layers import BatchNorm
-from nucseg_jax.models.tables import build_encoder
 from nucseg_jax.ops.batch_norm import channel_moments
 from nucseg_jax.pretrained.load import load_encoder
 from nucseg_jax.pretrained.report import read_report

@@ -113,7 +113,7 @@ def duels() -> list[Duel]:
             lambda x: jax.image.resize(
                 x, (x.shape[0], 2 * x.shape[1], 2 * x.shape[2], x.shape[3]), "nearest"
             ),
-            functools.partial(resize.magnify_nearest, factor=2),
+            functools.partial(resize.upsample_nearest, factor=2),
             (64, 64, 128),
             None,
         ),

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import tifffile
 
-from nucseg_jax.commands.predict import PredictSettings, predict_files
+from nucseg_jax.cli.predict import PredictSettings, predict_files
 from nucseg_jax.core.compilation_cache import enable_compilation_cache
 from nucseg_jax.core.peak_memory import peak_bytes
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch

@@ -23,13 +23,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nucseg_jax.commands.prepare import prepare
+from nucseg_jax.cli.prepare import prepare
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.labels import from_masks
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch, write_release
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.data.store.build import build
 from nucseg_jax.data.store.reader import open_dataset
 from nucseg_jax.data.store.workspace import scratch
@@ -73,7 +73,7 @@ def run_source(name: str, release_dir: pathlib.Path | None, data_dir: pathlib.Pa
         with scratch(data_dir) as folder:
             build(waiting_patches(patches), data_dir, folder, draw_sheet=lambda sample, _: sample[0].image)
         return
-    prepare(DataSource(name, release_dir, data_dir, max(5, patches // 3), 0))
+    prepare(DataConfig(name, str(release_dir or ""), str(data_dir), max(5, patches // 3)))
 
 
 def measure(name: str, given: str, patches: int) -> None:

@@ -12,12 +12,12 @@ Hardware: two CPU cores or one GPU. Time: not measured. Expected: not measured (
 
 import ml_collections
 
-from configs import deeplabv3plus_resnet50
+from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Miscellaneous, inflammatory, epithelial and spindle-shaped nuclei; each tile is a group."""
-    config = deeplabv3plus_resnet50.get_config()
+    config = ml_collections.ConfigDict(default_config())
     config.data.source = "consep"
     config.data.release_dir = "CoNSeP"
     config.data.dir = "data_dir/consep"

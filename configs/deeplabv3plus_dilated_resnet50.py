@@ -10,12 +10,12 @@ Expected: not measured. Not a model of the paper; any encoder goes with it, --co
 
 import ml_collections
 
-from configs import base
+from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The whole encoder, conv5 dilated; a little dropout and L2."""
-    config = base.get_config()
+    config = ml_collections.ConfigDict(default_config())
     config.model.encoder = "resnet50"
     config.model.decoder = "deeplabv3plus_dilated"
     config.model.output_stride = 16

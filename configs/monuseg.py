@@ -13,12 +13,12 @@ Hardware: two CPU cores. Time: 17 to 50 minutes a run, by what else runs there. 
 
 import ml_collections
 
-from configs import real_patches
+from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The model and schedule of configs/real_patches.py on nine patches a slide."""
-    config = real_patches.get_config()
+    config = ml_collections.ConfigDict(default_config())
     config.data.source = "monuseg"
     config.data.release_dir = "MoNuSeg"
     config.data.dir = "data_dir/monuseg"
@@ -26,4 +26,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.protocol = "table"
     config.split.table = "configs/monuseg_slides.csv"
     config.split.column = "division"
+    config.pretrained.path = "weights/resnet50"
+    config.train.tile_px = 128
+    config.train.epochs = 9
+    config.model.batch_norm_momentum = 0.9
+    config.loss.l2 = 1e-4
+    config.eval.compare_statistics = "end"
     return config

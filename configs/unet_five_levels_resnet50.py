@@ -8,12 +8,12 @@ Expected: not measured. Not a model of the paper; any encoder goes with it, --co
 
 import ml_collections
 
-from configs import base
+from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The whole encoder to stride 32; a little dropout and L2."""
-    config = base.get_config()
+    config = ml_collections.ConfigDict(default_config())
     config.model.encoder = "resnet50"
     config.model.decoder = "unet_five_levels"
     config.model.output_stride = 32

@@ -13,12 +13,12 @@ split; no published score on the official folds is known.
 
 import ml_collections
 
-from configs import base
+from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Table 1: dropout 0.7 at the bridge (0.5 and 0.2 in the levels follow from it), L2 0.01."""
-    config = base.get_config()
+    config = ml_collections.ConfigDict(default_config())
     config.model.encoder = "resnet50"
     config.model.decoder = "unet"
     config.model.dropout = 0.7

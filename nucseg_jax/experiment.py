@@ -4,21 +4,22 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, assert_never
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from nucseg_jax.config import Config, DataConfig, read_config
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.create import build_model
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
-from nucseg_jax.data.sources.settings import DataSource, Kind, Remainder
+from nucseg_jax.data.sources.check import check_source
 from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table_splits
 from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
@@ -26,27 +27,22 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.scorer import Scorer
-from nucseg_jax.limits import check_limits
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.models.tables import build_segmenter
-from nucseg_jax.ops.augment.augmentation import Augmentation
-from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.pretrained.load import Loaded, load_encoder
-from nucseg_jax.reporting.predictions import Drawer
-from nucseg_jax.settings import LossSettings, Settings, read_settings
+from nucseg_jax.reporting.predictions import ExamplePredictor
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
+from nucseg_jax.training.loss_terms import make_objective
 from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
-from nucseg_jax.training.processes import all_say
+from nucseg_jax.training.processes import all_agree
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
-from nucseg_jax.training.step import StepRecipe
+from nucseg_jax.training.step import StaticArguments
 from nucseg_jax.training.transfer import stages_through
 
 
@@ -54,16 +50,20 @@ from nucseg_jax.training.transfer import stages_through
 class Experiment:
     """A config whose every field has been looked at, and the parts that it describes."""
 
-    settings: Settings
-    data: DataSource
+    config: Config
     model: Segmenter
     frozen_stages: tuple[str, ...]
     optimizer: optax.GradientTransformation
     plateau: optax.GradientTransformationExtraArgs
 
+    @property
+    def data(self) -> DataConfig:
+        """Section `data` of the config."""
+        return self.config.data
+
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
-        split = self.settings.split
+        split = self.config.split
         chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
         match split.protocol:
             case "paper":
@@ -75,13 +75,15 @@ class Experiment:
                 return table_splits(
                     index,
                     info,
-                    table=user_path(split.table),
+                    table=table_path(split.table),
                     column=split.column,
                     allow_shared_groups=split.allow_shared_groups,
                     **chosen,
                 )
-            case _:
+            case "official":
                 return authors_splits(index, info, allow_shared_groups=split.allow_shared_groups, **chosen)
+            case _:
+                assert_never(split.protocol)
 
     def plan(self, used: Sequence[str] = SPLIT_NAMES) -> DataPlan:
         """Opens the prepared data set and splits it; reads no patch.
@@ -93,12 +95,13 @@ class Experiment:
           UserError: nothing was prepared, it cannot be split so, its classes are not the model's, or nearly the same
             patch stands on two sides (of what was downloaded from its authors that is known and taken).
         """
+        data = self.config.data
         return plan_data(
-            self.data.data_dir,
+            data.prepared_folder,
             self.splits,
-            num_classes=self.settings.model.num_classes,
+            num_classes=self.config.model.num_classes,
             used=used,
-            allow_duplicates=self.data.allow_duplicates or self.data.source == "download",
+            allow_duplicates=data.allow_duplicates or data.source == "download",
         )
 
     def make_mesh(self, patch_px: int) -> Mesh:
@@ -107,28 +110,28 @@ class Experiment:
         Args:
           patch_px: side of the whole patches that are evaluated.
         """
-        shape, train = self.settings.mesh, self.settings.train
+        shape, train = self.config.mesh, self.config.train
         mesh = make_mesh(
             shape.data,
             shape.fsdp,
             shape.space,
-            batch_sizes=(train.batch_size, self.settings.eval.batch_size),
+            batch_sizes=(train.batch_size, self.config.eval.batch_size),
         )
         for px in (train.tile_px, patch_px):
-            check_rows(px, self.settings.model.output_stride, mesh)
+            check_rows(px, self.config.model.output_stride, mesh)
         return mesh
 
-    def recipe(self, steps_per_epoch: int, *, has_void: bool = False) -> StepRecipe:
+    def static_arguments(self, steps_per_epoch: int, *, has_void: bool = False) -> StaticArguments:
         """What the training step is bound to; `has_void` is the data set's."""
-        loss, train = self.settings.loss, self.settings.train
-        return StepRecipe(
+        loss, train = self.config.loss, self.config.train
+        return StaticArguments(
             model=self.model,
-            objective=_objective(loss, reduce=loss.reduce),
+            objective=make_objective(loss, reduce=loss.reduce),
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augmentation=Augmentation(**dataclasses.asdict(self.settings.augment)),
+            augmentation=self.config.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
             has_void=has_void,
@@ -136,16 +139,16 @@ class Experiment:
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
         """The feed that `train.feed` names, or for 'auto' the one that memory allows."""
-        asked = self.settings.train.feed
+        asked = self.config.train.feed
         if asked != "auto":
-            return cast(FeedName, asked)
+            return asked
         devices = list(mesh.local_devices)
         size = len(plan.splits.train) * plan.info.bytes_per_patch
-        on_each = size // examples_devices(mesh) if self.settings.train.store == "sharded" else size
+        on_each = size // examples_devices(mesh) if self.config.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
         fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
-        return "device" if all_say(fits) else "host"
+        return "device" if all_agree(fits) else "host"
 
     def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> TrainingFeed:
         """What the training step gets its batches from; the device feed moves the patches to the mesh.
@@ -153,7 +156,7 @@ class Experiment:
         `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
         reads or opens the plan as `choose_feed` says.
         """
-        train = self.settings.train
+        train = self.config.train
         steps_per_dispatch = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
         is_on_device = train.feed == "device" or (train.feed == "auto" and isinstance(data.patches, Patches))
         make = functools.partial(device_feed, store=train.store) if is_on_device else host_feed
@@ -169,21 +172,21 @@ class Experiment:
             mesh=mesh,
         )
 
-    def init_state(self, recipe: StepRecipe) -> TrainState:
+    def init_state(self, static: StaticArguments) -> TrainState:
         """The state before the first step, on the host; compiles nothing."""
-        return self._state_around(recipe, initial_variables(self.model, self.settings.train.seed))
+        return self._state_around(static, initial_variables(self.model, self.config.train.seed))
 
-    def abstract_state(self, recipe: StepRecipe) -> TrainState:
+    def abstract_state(self, static: StaticArguments) -> TrainState:
         """The state's shapes and dtypes; computes nothing."""
-        return jax.eval_shape(functools.partial(self._state_around, recipe), abstract_variables(self.model))
+        return jax.eval_shape(functools.partial(self._state_around, static), abstract_variables(self.model))
 
-    def _state_around(self, recipe: StepRecipe, variables: dict[str, Any]) -> TrainState:
+    def _state_around(self, static: StaticArguments, variables: dict[str, Any]) -> TrainState:
         return init_state(
             variables,
             self.optimizer,
             self.plateau,
-            term_names=recipe.summed_names,
-            counted_classes=self.settings.model.num_classes,
+            term_names=static.summed_names,
+            counted_classes=self.config.model.num_classes,
         )
 
     def pretrained_encoder(self) -> Loaded | None:
@@ -192,11 +195,11 @@ class Experiment:
         Raises:
           UserError: the folder is no conversion of this encoder, or damaged.
         """
-        path = self.settings.pretrained.path
+        path = self.config.pretrained.path
         if not path:
             return None
         encoder = self.model.encoder
-        return load_encoder(user_path(path), self.settings.model.encoder, encoder)
+        return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
         """Scores and draws; holds compiled programs, so make one and keep it.
@@ -205,12 +208,12 @@ class Experiment:
           mesh: where it runs.
           has_void: of the data set that is scored.
         """
-        train, evaluation = self.settings.train, self.settings.eval
+        train, evaluation = self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
 
         @jax.jit
         def penalty(params: Any) -> jax.Array:
-            loss = self.settings.loss
+            loss = self.config.loss
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
@@ -226,58 +229,48 @@ class Experiment:
                 compile_statistics_step(
                     without_dropout,
                     mesh,
-                    momentum=self.settings.model.batch_norm_momentum,
-                    unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
+                    momentum=self.config.model.batch_norm_momentum,
+                    unbiased_variance=self.config.model.batch_norm_unbiased_variance,
                     frozen_stages=without_dropout.encoder.frozen_statistics,
                 ),
-                unbiased_variance=self.settings.model.batch_norm_unbiased_variance,
+                unbiased_variance=self.config.model.batch_norm_unbiased_variance,
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
                 seed=train.seed,
             ),
             reestimates=evaluation.reestimate_batch_norm,
             compares=evaluation.compare_statistics,
-            drawer=Drawer(step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh)
+            example_predictor=ExamplePredictor(
+                step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh
+            )
             if evaluation.overlays
             else None,
         )
 
     @property
     def evaluation_objective(self) -> Objective:
-        """What is minimised, of each image by itself, so that it depends on no batch; eq. 4's Dice always with it."""
-        return _objective(self.settings.loss, reduce="image", always=("dice_loss",))
+        """The objective of each image by itself, so that it depends on no batch; with eq. 4's Dice always."""
+        return make_objective(self.config.loss, reduce="image", always=("dice_loss",))
 
 
-def read_experiment(config: Mapping[str, Any]) -> Experiment:
+def read_experiment(values: Mapping[str, Any]) -> Experiment:
     """Checks a config and builds its parts; takes no device and reads no file.
 
     Args:
-      config: a ConfigDict, or the dict of a run's config.json.
+      values: a ConfigDict, or the dict of a run's config.json.
 
     Raises:
       UserError: a field that is missing, unknown, of the wrong type, or out of range.
     """
-    settings = read_settings(config)
-    check_limits(settings)
-    data, loss, train, transfer = settings.data, settings.loss, settings.train, settings.transfer
-    model = _build_model(settings)
+    config = read_config(values)
+    check_source(config.data)
+    loss, train, transfer = config.loss, config.train, config.transfer
+    model = build_model(config.model, train.dtype)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
         model = model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_stages))
     return Experiment(
-        settings=settings,
-        data=DataSource(
-            source=cast(Kind, data.source),
-            release_dir=user_path(data.release_dir) if data.release_dir else None,
-            data_dir=user_path(data.dir),
-            synthetic_patches_per_fold=data.synthetic_patches_per_fold,
-            synthetic_seed=data.synthetic_seed,
-            allow_duplicates=data.allow_duplicates,
-            patch_px=data.patch_px,
-            microns_per_px=data.microns_per_px,
-            image_microns_per_px=data.image_microns_per_px,
-            remainder=cast(Remainder, data.remainder),
-        ),
+        config=config,
         model=model,
         frozen_stages=frozen_stages,
         optimizer=paper_optimizer(
@@ -299,44 +292,6 @@ def read_experiment(config: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _objective(settings: LossSettings, *, reduce: str, always: tuple[str, ...] = ()) -> Objective:
-    """The terms that have a weight, and those that are reported always."""
-    over_pixels: dict[str, Any] = {"reduce": reduce, "smooth": settings.smooth}
-    focus = {"gamma": settings.focal_gamma, "alpha": settings.focal_alpha}
-    errors: dict[str, Any] = {"alpha": settings.tversky_alpha, "beta": settings.tversky_beta}
-    # The ratio of a whole batch is no image's.
-    ratio = functools.partial(
-        Term, is_ratio=reduce == "image", skips_empty=reduce == "image" and settings.skip_empty
-    )
-    terms = {
-        "dice_loss": ratio(settings.dice, functools.partial(soft_dice, **over_pixels)),
-        "plain_dice_loss": ratio(settings.plain_dice, functools.partial(plain_dice, **over_pixels)),
-        "cross_entropy_loss": Term(settings.cross_entropy, cross_entropy),
-        "focal_loss": Term(settings.focal, functools.partial(focal, **focus)),
-        "tversky_loss": ratio(settings.tversky, functools.partial(tversky, **errors, **over_pixels)),
-    }
-    return Objective({name: term for name, term in terms.items() if term.weight or name in always})
-
-
-def _build_model(settings: Settings) -> Segmenter:
-    model = settings.model
-    return build_segmenter(
-        encoder=model.encoder,
-        decoder=model.decoder,
-        num_classes=model.num_classes,
-        dropout=model.dropout,
-        output_stride=model.output_stride,
-        drop_connect=model.drop_connect,
-        width=model.width,
-        encoder_depths=model.encoder_depths,
-        moving=MovingStatistics(
-            momentum=model.batch_norm_momentum,
-            unbiased_variance=model.batch_norm_unbiased_variance,
-        ),
-        dtype=jnp.dtype(settings.train.dtype),
-    )
-
-
 def read_experiment_file(path: pathlib.Path) -> Experiment:
     """The experiment of a run's config.json.
 
@@ -344,7 +299,7 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
       UserError: the file is missing or is no config.
     """
     try:
-        config = read_json(path)
+        values = read_json(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}",
@@ -353,4 +308,4 @@ def read_experiment_file(path: pathlib.Path) -> Experiment:
         ) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
-    return read_experiment(config)
+    return read_experiment(values)

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.images.source import array_source
@@ -30,14 +31,16 @@ BATCH_SIZE = 8
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """The best model of a run, ready for images; get one from `load_run`.
+    """The best model of a run, ready for images; `load_run` opens one.
+
+    `experiment.model` and `variables` are a linen module and its variables, for anything else.
 
     Attributes:
       path: the run folder.
       experiment: its config and parts.
-      info: of the data set that it was trained on: names and colours of classes, size and scale of patches.
-      checkpoint_step: of the best checkpoint.
-      variables: of the model, on the devices.
+      info: description of the data set that it was trained on: classes, size and scale of patches.
+      checkpoint_step: step of the best checkpoint.
+      variables: variables of the model, on the devices.
       mesh: all devices.
     """
 
@@ -113,7 +116,7 @@ class Run:
                 self.experiment.model,
                 self.variables,
                 self.mesh,
-                num_classes=self.experiment.settings.model.num_classes,
+                num_classes=self.experiment.config.model.num_classes,
                 tile_px=tile_px,
                 batch_size=batch_size,
             )
@@ -121,8 +124,8 @@ class Run:
 
     def digest(self) -> str:
         """SHA-256 of the model's config and weights: of all that its predictions depend on."""
-        digest = hashlib.sha256(repr(self.experiment.settings.model).encode())
-        digest.update(self.experiment.settings.train.dtype.encode())
+        digest = hashlib.sha256(repr(self.experiment.config.model).encode())
+        digest.update(self.experiment.config.train.dtype.encode())
         for leaf in jax.tree.leaves(jax.device_get(self.variables)):
             digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()
@@ -144,14 +147,14 @@ def load_run(path: str | pathlib.Path) -> Run:
     require_config(folder)
     experiment = read_experiment_file(folder.config)
     info = folder.read_info()
-    info.require_num_classes(experiment.settings.model.num_classes)
+    info.require_num_classes(experiment.config.model.num_classes)
     mesh = make_mesh()
     step, variables = best_variables(experiment, folder, mesh)
-    if experiment.settings.eval.reestimate_batch_norm:
+    if experiment.config.eval.reestimate_batch_norm:
         warnings.warn(
             f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
             " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"
-            " score. To score them: python launch.py evaluate with the run's --config and"
+            f" score. To score them: {PROGRAM} evaluate with the run's --config and"
             " --config.eval.reestimate_batch_norm=False",
             stacklevel=2,
         )
@@ -175,6 +178,6 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
     best, notes = best_checkpoint(folder)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    like = experiment.abstract_state(experiment.recipe(steps_per_epoch=1))
+    like = experiment.abstract_state(experiment.static_arguments(steps_per_epoch=1))
     state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
     return best.record.step, state.variables

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.nearest import did_you_mean_field, require_python_file
-from nucseg_jax.core.paths import PROJECT
+from nucseg_jax.core.nearest import did_you_mean_field, find_python_file
+from nucseg_jax.core.paths import configs_folder
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.split_sides import group_names
 from nucseg_jax.data.store.reader import open_dataset
 from nucseg_jax.experiment import Experiment, read_experiment
@@ -56,7 +57,7 @@ class Sweep:
             raise UserError(
                 f"{self.file} has no row {index}",
                 expected=f"--index from 0 to {len(self.rows) - 1}",
-                advice=f"python launch.py train --sweep={self.file} --list shows the rows",
+                advice=f"{PROGRAM} train --sweep={self.file} --list shows the rows",
             )
         return self.rows[index]
 
@@ -73,7 +74,7 @@ def read_sweep(file: pathlib.Path, groups: Callable[[], list[str]] | None = None
       UserError: no such file, it fails, it has no rows, or a row has another form, no valid label, or that of
         another row.
     """
-    require_python_file(file, kind="sweep file", examples=PROJECT / "configs" / "sweeps")
+    find_python_file(str(file), kind="sweep", examples=configs_folder() / "sweeps")
     try:
         contents = runpy.run_path(str(file))
     except Exception as error:
@@ -138,7 +139,7 @@ def prepared_groups(config: Mapping[str, Any]) -> list[str]:
     Raises:
       UserError: the config is not right, nothing was prepared, or groups were not kept when it was.
     """
-    dataset = open_dataset(read_experiment(config).data.data_dir)
+    dataset = open_dataset(read_experiment(config).config.data.prepared_folder)
     return sorted(set(group_names(dataset.index, dataset.info).tolist()))
 
 

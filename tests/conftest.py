@@ -24,7 +24,7 @@ os.environ["XLA_FLAGS"] = " ".join([*UNOPTIMISED, *GIVEN_XLA_FLAGS])
 import pytest
 
 # The folders whose files take longest.
-SLOW_FOLDERS = ("faults", "commands", "training", "models", "pretrained")
+SLOW_FOLDERS = ("faults", "cli", "training", "models", "pretrained")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

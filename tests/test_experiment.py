@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from nucseg_jax.commands.train import split_lines
+from nucseg_jax.cli.train import split_lines
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data import prepared
 from nucseg_jax.data.prepared import plan_data
@@ -74,8 +74,8 @@ def test_every_augmentation_of_the_config_reaches_the_step():
     config.augment.hue = 0.25
     config.augment.flips = False
     parts = read_experiment(config)
-    how = parts.recipe(steps_per_epoch=1).augmentation
-    assert dataclasses.asdict(how) == dataclasses.asdict(parts.settings.augment)
+    how = parts.static_arguments(steps_per_epoch=1).augmentation
+    assert dataclasses.asdict(how) == dataclasses.asdict(parts.config.augment)
     assert (how.hue, how.flips) == (0.25, False)
 
 

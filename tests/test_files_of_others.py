@@ -21,8 +21,10 @@ SAFE_BY = {
     "np.lib.format.read_array": ("allow_pickle", False),
 }
 # A sweep is a Python file, and the documentation says so; pickle is imported for the name of torch's error;
-# dataset.yaml is read by a loader that makes text, lists and mappings alone.
+# dataset.yaml is read by a loader that makes text, lists and mappings alone; the package imports its own modules
+# with the first use of a name, by a literal table.
 ALLOWED = {
+    "nucseg_jax/__init__.py: importlib.import_module",
     "nucseg_jax/sweep.py: runpy.run_path",
     "nucseg_jax/pretrained/torch_pickle.py: import pickle",
     "nucseg_jax/data/sources/folder/description.py: import yaml",

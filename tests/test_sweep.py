@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 from configs import deeplabv3plus_resnet50, paper
+from nucseg_jax.config import differences, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.settings import differences, read_settings
 from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments, with_overrides
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs" / "sweeps"
@@ -28,7 +28,7 @@ def rows_settings(name: str) -> list:
     """The rows on the config that the sweep's docstring names."""
     (config_name,) = re.findall(r"--config=configs/(\w+)\.py", (FOLDER / name).read_text())
     sweep = read_sweep(FOLDER / name, lambda: GROUPS)
-    return [experiment.settings for experiment in row_experiments(sweep, config(config_name), {})]
+    return [experiment.config for experiment in row_experiments(sweep, config(config_name), {})]
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def test_every_sweep_of_the_project_is_of_experiments_and_tells_its_command(name
 
 
 def test_the_models_are_those_of_the_papers_configs():
-    assert rows_settings("models.py") == [read_settings(row) for row in paper.get_configs()]
+    assert rows_settings("models.py") == [read_config(config(name)) for name in paper.NAMES]
 
 
 def test_the_papers_experiment_is_its_models_with_its_weights_its_split_and_its_tensorflow():
     for published, model in zip(rows_settings("paper.py"), rows_settings("models.py"), strict=True):
-        assert differences(model, published) == [
+        assert list(differences(model, published).values()) == [
             "split.protocol: 'official' -> 'paper'",
             "split.max_patches: 0 -> 6716",
             "model.batch_norm_unbiased_variance: False -> True",
@@ -71,7 +71,7 @@ def test_the_papers_experiment_is_its_models_with_its_weights_its_split_and_its_
 
 def test_regularization_holds_every_row_of_table_1():
     tried = {(row.model.dropout, row.loss.l2) for row in rows_settings("regularization.py")}
-    assert {(row["model"]["dropout"], row["loss"]["l2"]) for row in paper.get_configs()} <= tried
+    assert {(row["model"]["dropout"], row["loss"]["l2"]) for row in map(config, paper.NAMES)} <= tried
 
 
 def test_batch_norm_crosses_its_three_factors():
@@ -80,8 +80,8 @@ def test_batch_norm_crosses_its_three_factors():
         for row in rows_settings("batch_norm.py")
     }
     assert len(tried) == 8
-    failed = paper.get_configs()[3]
-    assert (failed.model.batch_norm_momentum, failed.loss.l2, False) in tried
+    failed = config(paper.NAMES[3])
+    assert (failed["model"]["batch_norm_momentum"], failed["loss"]["l2"], False) in tried
 
 
 def test_overrides_change_their_fields_and_no_others():
@@ -89,7 +89,7 @@ def test_overrides_change_their_fields_and_no_others():
     kept = copy.deepcopy(before)
     after = with_overrides(before, {"loss.l2": 0.5, "model.encoder_depths": (1, 1, 1)})
     assert before == kept
-    assert differences(read_settings(before), read_settings(after)) == [
+    assert list(differences(read_config(before), read_config(after)).values()) == [
         "model.encoder_depths: [] -> [1, 1, 1]",
         "loss.l2: 0.02 -> 0.5",
     ]
@@ -172,7 +172,7 @@ def test_a_label_that_is_no_good_folder_name_is_refused_with_its_row(sweep_of, l
     ("overrides", "given", "message"),
     [
         ({"model.drop": 0.5}, {}, "there is no field 'model.drop'"),
-        ({"loss.l2": "much"}, {}, "loss.l2 is 'much', expected float"),
+        ({"loss.l2": "much"}, {}, "loss.l2 is 'much'\nExpected: a number."),
         ({"loss.l2": -1.0}, {}, "loss.l2 is -1.0"),
         ({"model.encoder": "vgg"}, {}, "model.encoder is 'vgg'"),
         ({"loss.l2": 0.1}, {"train.lr": 1.0, "loss.l2": 0.2}, "sets loss.l2, and so does the command line"),

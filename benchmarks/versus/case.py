@@ -1,6 +1,7 @@
 """What is measured: one contender at one model, mode, batch size and dtype. Imports neither JAX nor PyTorch."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -57,8 +58,8 @@ class Contender:
 
 
 def paper_models() -> dict[str, ml_collections.ConfigDict]:
-    """The paper's four configs by the names of their files."""
-    return {f"{config.model.decoder}_{config.model.encoder}": config for config in paper.get_configs()}
+    """Returns the paper's four configs by the names of their files."""
+    return {name: importlib.import_module(f"configs.{name}").get_config() for name in paper.NAMES}
 
 
 def model_config(case: Case) -> ml_collections.ConfigDict:

@@ -38,8 +38,8 @@ def training(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     """The package's own step on one fixed batch: see `Contender` for `run`, `steps_per_dispatch`, `compile_s`."""
     mesh = make_mesh(1)
     # Never at an epoch's end.
-    recipe = experiment.recipe(steps_per_epoch=2**30)
-    state = put_state(experiment.init_state(recipe), mesh)
+    static = experiment.static_arguments(steps_per_epoch=2**30)
+    state = put_state(experiment.init_state(static), mesh)
     image, label = pixels(case)
     batch = Batch(
         image=image,
@@ -52,7 +52,7 @@ def training(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     repeated = jax.tree.map(lambda leaf: np.stack([leaf] * steps_per_dispatch), batch)
     tickets = jax.device_put(repeated, dispatch_sharded(mesh))
     start = time.perf_counter()
-    train_steps = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
+    train_steps = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
     program = train_steps.lower(state, (), tickets).compile()
     compile_s = time.perf_counter() - start
 
@@ -69,7 +69,7 @@ def inference(experiment: Experiment, case: Case) -> tuple[Any, int, float]:
     """The jitted model to logits on one fixed batch; as `training`."""
     image = jax.device_put(pixels(case)[0])
     model = experiment.model
-    variables = jax.device_put(initial_variables(model, experiment.settings.train.seed))
+    variables = jax.device_put(initial_variables(model, experiment.config.train.seed))
     start = time.perf_counter()
     apply = jax.jit(lambda variables, image: model.apply(variables, image, train=False))
     forward = apply.lower(variables, image).compile()

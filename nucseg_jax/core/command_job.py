@@ -1,4 +1,4 @@
-"""A command as a job of submitit: a process of its own, its output in a file, ended when the job is."""
+"""A command in a separate process with its output in a file; of a Slurm job, ended when the job is."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from nucseg_jax.core.files import open_to_append
 
 @dataclasses.dataclass(frozen=True)
 class CommandJob:
-    """What submitit pickles, and calls where the job runs.
+    """A command that runs here (`start`), or that submitit pickles and calls on another machine.
 
     submitit's CommandFunction keeps all output in memory until the end, and leaves the process running when the
     job is ended.
@@ -21,12 +21,37 @@ class CommandJob:
     Attributes:
       command: program and arguments.
       log: standard output and error are added to it, after the command itself.
-      environment: variables that the command gets in place of the job's; None takes one away.
+      environment: variables that the command gets in place of this process's; None takes one away.
     """
 
     command: tuple[str, ...]
     log: pathlib.Path
     environment: dict[str, str | None] = dataclasses.field(default_factory=dict)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts the command; it has no standard input."""
+        variables = {**os.environ, **self.environment}
+        with open_to_append(self.log) as log:
+            log.write(f"$ {shlex.join(self.command)}\n")
+            log.flush()
+            return subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={name: value for name, value in variables.items() if value is not None},
+            )
+
+    def record_end(self, status: int) -> None:
+        """Adds to the log that a signal ended the command, which cannot write that itself.
+
+        Args:
+          status: return code of the process; negative = the signal.
+        """
+        if status < 0:
+            memory = "; is there enough memory?" if status == -signal.SIGKILL else ""
+            with open_to_append(self.log) as log:
+                log.write(f"error: ended by {signal.Signals(-status).name}{memory}\n")
 
     def __call__(self) -> None:
         """Runs the command to its end.
@@ -34,35 +59,24 @@ class CommandJob:
         Raises:
           CalledProcessError: it ended with another status than 0.
         """
-        variables = {**os.environ, **self.environment}
-        with open_to_append(self.log) as log:
-            log.write(f"$ {shlex.join(self.command)}\n")
-            log.flush()
-            process = subprocess.Popen(
-                self.command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={name: value for name, value in variables.items() if value is not None},
-            )
-            # submitit itself lets SIGTERM pass.
-            before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-            try:
-                status = process.wait()
-            except BaseException:
-                # Slurm's warning of the time limit ends the job from inside a signal handler.
-                process.terminate()
-                process.wait()
-                raise
-            finally:
-                signal.signal(signal.SIGTERM, before)
-            if status < 0:
-                memory = "; is there enough memory?" if status == -signal.SIGKILL else ""
-                log.write(f"error: ended by {signal.Signals(-status).name}{memory}\n")
+        process = self.start()
+        # submitit itself lets SIGTERM pass.
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            status = process.wait()
+        except BaseException:
+            # Slurm's warning of the time limit ends the job from inside a signal handler.
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        self.record_end(status)
         if status:
             raise subprocess.CalledProcessError(status, self.command)
 
     def checkpoint(self) -> Any:
-        """What Slurm starts when the time limit has come: the same command, which goes on where it was."""
+        """Returns what Slurm starts when the time limit has come: the same command, which resumes."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

@@ -41,7 +41,7 @@ def reason_of(error: BaseException) -> str:
 
 
 class Preempted(Exception):  # noqa: N818
-    """The machine is wanted back: everything is saved, and the same command goes on where it was.
+    """Preempted (SIGTERM): the state is saved; the same command resumes.
 
     `launch.py` says so and exits with `STATUS_TO_REQUEUE`.
     """

@@ -6,17 +6,18 @@ import jax
 
 
 class Stream(enum.IntEnum):
-    """What randomness is for. The numbers decide results: never change one, only add."""
+    """Purposes of randomness, but for augmentation. The numbers decide results: never change one, only add."""
 
     INITIAL_WEIGHTS = 0
     DROPOUT = 1
-    AUGMENTATION = 2  # Flips and quarter turns.
-    STAIN_JITTER = 3
-    COLOUR_JITTER = 4
-    BLUR = 5
-    NOISE = 6
+    # Numbers of 2 to 999 are those of `ops.augment.augmentation.Kind`.
 
 
-def stream_key(seed: int, stream: Stream) -> jax.Array:
-    """The key of one purpose in a run with this seed; fold in step, epoch or example from here."""
+def stream_key(seed: int, stream: int) -> jax.Array:
+    """Returns the key of one purpose in a run with this seed; fold in step, epoch or example from here.
+
+    Args:
+      seed: of the run.
+      stream: a `Stream` or another number that no purpose shares.
+    """
     return jax.random.fold_in(jax.random.key(seed), stream)

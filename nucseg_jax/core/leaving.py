@@ -1,4 +1,4 @@
-"""Told to leave (SIGTERM) while there is nothing to save: the process ends with the status that asks for a rerun."""
+"""Preemption (SIGTERM) while there is nothing to save: the process ends with the status that asks for a rerun."""
 
 import os
 import signal

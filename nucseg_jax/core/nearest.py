@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
 
 _MOST = 3
 
@@ -42,20 +43,39 @@ def did_you_mean_field(field: str, fields: Iterable[str]) -> str:
     return _question(elsewhere[:_MOST]) or _question(alike) or did_you_mean(field, known)
 
 
-def require_python_file(path: pathlib.Path, *, kind: str, examples: pathlib.Path) -> None:
-    """Raises UserError unless a Python file is there, with the names that are nearest.
+def find_python_file(text: str, *, kind: str, examples: pathlib.Path) -> pathlib.Path:
+    """Finds a Python file by its path or, among those that come with this package, by its name.
 
     Args:
-      path: as it was given, relative to the current folder.
-      kind: what messages call it, such as 'config file'.
-      examples: a folder of this project that holds such files; it need not exist.
+      text: a path, which ends in .py or holds a folder; or a name such as 'quickstart'.
+      kind: what messages call it: 'config' or 'sweep'.
+      examples: the folder of those that come with this package.
+
+    Raises:
+      UserError: there is no such file; it names the folder and the nearest names.
     """
+    path = user_path(text)
+    if not text.endswith(".py") and "/" not in text and not text.startswith("~"):
+        named = examples / f"{text}.py"
+        if named.is_file():
+            return named
+        raise UserError(
+            f"there is no {kind} {text!r} in {examples}{did_you_mean(text, names_in(examples))}",
+            expected=f"one of its names ({', '.join(names_in(examples))}) or the path of a Python file",
+        )
     if path.is_file():
-        return
+        return path
     if path.is_dir():
-        raise UserError(f"--{kind.split()[0]}={path} is a folder{_question(_python_files(path)[:_MOST])}")
+        raise UserError(f"--{kind}={path} is a folder{_question(_python_files(path)[:_MOST])}")
     nearest = _question(_nearest_files(path, examples))
-    raise UserError(f"there is no {kind} {path} in {path.absolute().parent}{nearest}")
+    raise UserError(f"there is no {kind} file {path} in {path.absolute().parent}{nearest}")
+
+
+def names_in(folder: pathlib.Path) -> list[str]:
+    """Returns the names of the configs or sweeps of a folder, sorted; [] where it cannot be read."""
+    marks = ("def get_config(", "ROWS =", "def rows_of(")
+    files = [pathlib.Path(file) for file in _python_files(folder)]
+    return [file.stem for file in files if any(mark in file.read_text(encoding="utf-8") for mark in marks)]
 
 
 def _nearest_files(path: pathlib.Path, examples: pathlib.Path) -> list[str]:

@@ -5,7 +5,7 @@ import pathlib
 
 from nucseg_jax.core.errors import UserError
 
-# The folder of a checkout: configs/ lies there. An installed package may lie without them.
+# The folder of a checkout; of an installed package that of all packages.
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
@@ -44,3 +44,17 @@ def user_path(path: str | pathlib.Path) -> pathlib.Path:
       UserError: see `expand_user`.
     """
     return pathlib.Path(expand_user(str(path)))
+
+
+def table_path(text: str) -> pathlib.Path:
+    """Returns a path of a config field; `configs/NAME` that is not there is the file that comes with this package."""
+    path = user_path(text)
+    first, _, rest = text.partition("/")
+    packaged = configs_folder() / rest
+    return packaged if first == "configs" and not path.exists() and packaged.is_file() else path
+
+
+def configs_folder() -> pathlib.Path:
+    """Returns the folder of the configs that come with this package: a checkout's own, or the installed one."""
+    installed = pathlib.Path(__file__).resolve().parent.parent / "configs"
+    return installed if installed.is_dir() else PROJECT / "configs"

@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import resource
 import sys
 
 import jax
@@ -23,5 +22,8 @@ def peak_bytes(device: jax.Device) -> int:
     with contextlib.suppress(OSError, StopIteration):
         lines = pathlib.Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+    # Not on Windows.
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -10,7 +10,6 @@ import numpy as np
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 
-PROTOCOLS = ("official", "paper", "k_fold", "table")
 SPLIT_NAMES = ("train", "validation", "test")
 
 # PanNuke's three rotations: training, validation and test fold (arXiv:2003.10778, section 4).

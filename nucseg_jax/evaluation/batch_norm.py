@@ -67,12 +67,13 @@ def compile_statistics_step(
 
     def moments(variables: dict[str, Any], batch: Batch) -> BatchMoments:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
-        stays = flatten_dict(frozen_mask(variables["batch_stats"], frozen_stages))
+        # A model without batch norms has none, and nothing is estimated.
+        moving = variables.get("batch_stats", {})
+        stays = flatten_dict(frozen_mask(moving, frozen_stages))
         norms = sorted({path[:-1] for path, is_frozen in stays.items() if not is_frozen})
         # From statistics of zero, the update leaves (1 - momentum) times those of the batch.
         start = {
-            path: leaf if stays[path] else jnp.zeros_like(leaf)
-            for path, leaf in flatten_dict(variables["batch_stats"]).items()
+            path: leaf if stays[path] else jnp.zeros_like(leaf) for path, leaf in flatten_dict(moving).items()
         }
         values: dict[Path, int] = {}
 
@@ -88,7 +89,7 @@ def compile_statistics_step(
                 train=True,
                 mutable=["batch_stats"],
             )
-        updated = flatten_dict(changed["batch_stats"])
+        updated = flatten_dict(changed.get("batch_stats", {}))
 
         def variance(norm: Path) -> jax.Array:
             n = values[norm]
@@ -178,7 +179,7 @@ def reestimate_batch_statistics(
             pooled[norm] = pooled[norm].merged(of_batch) if norm in pooled else of_batch
     if not count:
         raise ValueError("no batch to estimate statistics from")
-    statistics = flatten_dict(variables["batch_stats"])
+    statistics = flatten_dict(variables.get("batch_stats", {}))
     for norm, total in pooled.items():
         found = {"mean": total.mean, "var": total.variance(unbiased=unbiased_variance)}
         for name, value in found.items():

@@ -1,4 +1,4 @@
-"""The counts of a split, image by image: what evaluation gathers and every score is computed from.
+"""The counts of a split, image by image, from which every score is computed.
 
 Letters as in `ops/counts.py`: N images, K counted classes, 4 = (TP, FP, FN, TN).
 
@@ -37,7 +37,7 @@ class Counts(metrics.Metric):
 
     @classmethod
     def empty(cls) -> Self:
-        """No image; merging it with any other gives the other, whatever its K."""
+        """Returns the counts of no image; merged with any others, whatever their K, they give those."""
         return cls(
             counts=np.zeros((0, 1, 4), np.int32),
             index=np.zeros(0, np.int32),
@@ -47,7 +47,7 @@ class Counts(metrics.Metric):
 
     @classmethod
     def from_batch(cls, *, counts: Any, index: Any, group: Any, losses: dict[str, Any], valid: Any) -> Self:
-        """The valid rows of one batch, fetched to the host.
+        """Returns the counts of the valid rows of one batch, fetched to the host.
 
         Args:
           counts: int32 [N, K, 4], from `ops.counts`; like all arguments a numpy array, or a jax.Array whose
@@ -85,7 +85,7 @@ class Counts(metrics.Metric):
         return cls.from_batch(**outputs)
 
     def merge(self, other: Self) -> Self:
-        """The images of both.
+        """Returns the counts of the images of both.
 
         Raises:
           ValueError: an index is in both, or the numbers of classes or the names of losses differ.
@@ -110,12 +110,12 @@ class Counts(metrics.Metric):
         return class_scores(self.counts[:, 0].astype(np.int64), self.group, group_noun="group")
 
     def mean_losses(self) -> dict[str, float | None]:
-        """Mean of each loss over the images with an annotated pixel, rounded once; None without or if not finite."""
+        """Averages each loss over the images with an annotated pixel, rounded once; None without or if not finite."""
         is_annotated = self.counts[:, 0].any(axis=-1)
         return {name: _mean_if_finite(values[is_annotated]) for name, values in self.losses.items()}
 
     def mean_losses_with_nuclei(self) -> dict[str, float | None]:
-        """`mean_losses` over the images whose truth holds a nucleus."""
+        """Averages each loss as `mean_losses` does, over the images whose truth holds a nucleus."""
         has_nucleus = self.counts[:, 0, 0] + self.counts[:, 0, 2] > 0
         return {name: _mean_if_finite(values[has_nucleus]) for name, values in self.losses.items()}
 

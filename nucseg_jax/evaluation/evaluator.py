@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.config import Comparison
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.scorer import Scored, Scorer
-from nucseg_jax.reporting.predictions import Drawer
+from nucseg_jax.reporting.predictions import ExamplePredictor
 from nucseg_jax.training.placement import held_examples, put_batch
 
 
@@ -33,10 +34,6 @@ class Reestimation:
     seed: int
 
 
-# When scores with other statistics are computed too.
-COMPARISONS = ("never", "end", "epochs")
-
-
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
     """What evaluation is bound to; make one and keep it, it holds compiled programs.
@@ -46,16 +43,16 @@ class Evaluator:
       batch_scorer: with the statistics of the batch at hand.
       reestimation: how statistics are estimated anew.
       reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
-      compares: one of `COMPARISONS`.
-      drawer: of pictures; None = not wanted.
+      compares: when scores with other statistics are computed too; see `EvalConfig.compare_statistics`.
+      example_predictor: predicts the patches that are drawn; None = no pictures.
     """
 
     scorer: Scorer
     batch_scorer: Scorer
     reestimation: Reestimation
     reestimates: bool
-    compares: str
-    drawer: Drawer | None
+    compares: Comparison
+    example_predictor: ExamplePredictor | None
 
     def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:
         """The validation split's entry at an epoch's end."""

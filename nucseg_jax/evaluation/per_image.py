@@ -17,6 +17,7 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.evaluation.counts import Counts
@@ -130,5 +131,5 @@ def _bad_file(found: str) -> UserError:
     return UserError(
         found,
         expected="a per_image_{split}.csv as `launch.py evaluate` writes it",
-        advice="write it again: python launch.py evaluate --config=CONFIG --workdir=RUN --split=SPLIT",
+        advice=f"write it again: {PROGRAM} evaluate --config=CONFIG --workdir=RUN --split=SPLIT",
     )

@@ -1,4 +1,4 @@
-"""Dice, IoU and their kin from pixel counts, in every convention that papers use; numpy on the host.
+"""Dice, IoU and other ratios of pixel counts, in every convention that papers use; numpy on the host.
 
 Letters: N images in the order of the split's index list, K counted classes, 4 = (TP, FP, FN, TN).
 
@@ -106,7 +106,7 @@ def class_scores(counts: np.ndarray, group: np.ndarray, *, group_noun: str) -> d
 
 
 def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> dict[str, np.ndarray]:
-    """Every metric of every row: integer [..., 4] -> {metric: float64 [...]}, NaN standing for 0/0.
+    """Computes every metric of every row: integer [..., 4] -> {metric: float64 [...]}, NaN standing for 0/0.
 
     `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
     """

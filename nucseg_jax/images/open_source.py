@@ -6,27 +6,49 @@ import stat
 from collections.abc import Callable, Iterator
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.images.picture_source import open_picture
 from nucseg_jax.images.reader_warnings import warnings_of
 from nucseg_jax.images.regular_files import files_below, require_regular
-from nucseg_jax.images.slide_source import open_slide
 from nucseg_jax.images.source import RefusedImage, Source
-from nucseg_jax.images.tiff_source import open_tiff
-from nucseg_jax.images.zarr_source import open_zarr
+
+
+def _open_tiff(path: pathlib.Path) -> Source:
+    # In here, like the others: endings are asked for by what opens no image, and readers are an extra.
+    from nucseg_jax.images.tiff_source import open_tiff
+
+    return open_tiff(path)
+
+
+def _open_zarr(path: pathlib.Path) -> Source:
+    from nucseg_jax.images.zarr_source import open_zarr
+
+    return open_zarr(path)
+
+
+def _open_picture(path: pathlib.Path) -> Source:
+    from nucseg_jax.images.picture_source import open_picture
+
+    return open_picture(path)
+
+
+def _open_slide(path: pathlib.Path) -> Source:
+    from nucseg_jax.images.slide_source import open_slide
+
+    return open_slide(path)
+
 
 # Longer endings first: the stem of 'a.ome.tif' is 'a'.
 OPENERS: dict[str, Callable[[pathlib.Path], Source]] = {
-    ".ome.tiff": open_tiff,
-    ".ome.tif": open_tiff,
-    ".ome.zarr": open_zarr,
-    ".tiff": open_tiff,
-    ".tif": open_tiff,
-    ".zarr": open_zarr,
-    ".png": open_picture,
-    ".jpeg": open_picture,
-    ".jpg": open_picture,
+    ".ome.tiff": _open_tiff,
+    ".ome.tif": _open_tiff,
+    ".ome.zarr": _open_zarr,
+    ".tiff": _open_tiff,
+    ".tif": _open_tiff,
+    ".zarr": _open_zarr,
+    ".png": _open_picture,
+    ".jpeg": _open_picture,
+    ".jpg": _open_picture,
     **dict.fromkeys(
-        (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm"), open_slide
+        (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm"), _open_slide
     ),
 }
 

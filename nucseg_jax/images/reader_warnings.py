@@ -30,7 +30,10 @@ def _keep(record: logging.LogRecord) -> bool:
     return False
 
 
-logging.getLogger("tifffile").addFilter(_keep)
+_LOGGER = logging.getLogger("tifffile")
+_LOGGER.addFilter(_keep)
+# A filter sees what the level lets through, and programs set that of all loggers: the command line to ERROR.
+_LOGGER.setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager

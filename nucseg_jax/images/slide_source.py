@@ -34,7 +34,7 @@ def open_slide(path: pathlib.Path) -> Source:
     except ImportError:
         raise RefusedImage(
             "slides need OpenSlide, which is not installed",
-            advice="python -m pip install openslide-python openslide-bin",
+            advice="pip install 'nucseg_jax[slides]'",
         ) from None
     check_slide_files(path)
     vendor = openslide.OpenSlide.detect_format(path)

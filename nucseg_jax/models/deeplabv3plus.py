@@ -63,6 +63,11 @@ class DeepLabV3Plus(nn.Module):
     moving: MovingStatistics = MovingStatistics()
     dtype: Any = None
 
+    @property
+    def required_taps(self) -> tuple[str, ...]:
+        """Fields of `Pyramid` that must not be None."""
+        return ("output", "stride4_low_level")
+
     def without_dropout(self) -> "DeepLabV3Plus":
         """The same decoder with rate 0."""
         return self.clone(dropout=0.0)

@@ -21,12 +21,13 @@ from nucseg_jax.models.layers import (
     scaled,
 )
 from nucseg_jax.models.preprocessing import IMAGENET, Preprocessing
-from nucseg_jax.models.pyramid import Extent, Pyramid
+from nucseg_jax.models.pyramid import Extent, Pyramid, taps_at
 from nucseg_jax.ops.pool import global_average_pool
 
 kernel_init = VarianceScaling(2.0, "fan_out", "truncated_normal")
 # The cut ends inside this stage, after the expansion of its first block.
 CUT_STAGE = 6
+STEM_KERNEL_PX = 3
 CHANNEL_DIVISOR = 8
 # Squeeze-and-excite channels, as a share of the block's input channels.
 SQUEEZE_RATIO = 0.25
@@ -76,6 +77,11 @@ class EfficientNetVariant:
     stem_features: int
     stages: tuple[Stage, ...]
     top_features: int
+
+    @property
+    def stem(self) -> tuple[int, int]:
+        """Kernel size and channels of the first convolution."""
+        return STEM_KERNEL_PX, self.stem_features
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -154,6 +160,11 @@ class EfficientNet(nn.Module):
         return "top_activation" if self.extent == "whole" else f"block{CUT_STAGE}a_expand_activation"
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """Fields of `Pyramid` that are not None."""
+        return taps_at(self.output_stride)
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What happens to raw RGB; mean and deviation are defaults, a checkpoint's constants replace them."""
         return IMAGENET
@@ -168,7 +179,8 @@ class EfficientNet(nn.Module):
         variant = self.variant
         raw = image.astype(jnp.promote_types(image.dtype, jnp.float32))
         features = Normalization(self.preprocessing, name="normalization")(raw)
-        features = self.conv("stem_conv", scaled(variant.stem_features, self.width), 3, stride=2)(features)
+        stem = scaled(variant.stem_features, self.width)
+        features = self.conv("stem_conv", stem, STEM_KERNEL_PX, stride=2)(features)
         features = nn.silu(self.normalise("stem_bn", features, train))
 
         geometries = stage_geometries(

@@ -11,19 +11,25 @@ from flax import linen as nn
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.cost import TABLE_1_PX
-from nucseg_jax.models.initializers import VarianceScaling
+from nucseg_jax.models.initializers import Initializer
 from nucseg_jax.models.layers import (
     CONSTANTS,
+    LAYER_SCALE_START,
     Conv,
     ConvTranspose,
     DepthwiseConv,
     Normalization,
-    depthwise_fan_out,
     glorot_uniform_transposed,
 )
 
-# What every leaf of these names starts from, in Keras too.
-_FILLED = {"params/bias": 0.0, "params/scale": 1.0, "batch_stats/mean": 0.0, "batch_stats/var": 1.0}
+# The start of every leaf of these names, in Keras and PyTorch too.
+_FILLED = {
+    "params/bias": 0.0,
+    "params/scale": 1.0,
+    "params/gamma": LAYER_SCALE_START,
+    "batch_stats/mean": 0.0,
+    "batch_stats/var": 1.0,
+}
 
 
 def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> dict[str, Any]:
@@ -43,16 +49,14 @@ def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> d
     Raises:
       ValueError: a layer whose start is not known here.
     """
-    kernels: dict[str, VarianceScaling] = {}
+    kernels: dict[str, Initializer] = {}
     constants: dict[str, Any] = {}
 
     def look(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         layer = context.module
         path = "/".join(layer.path)
-        if isinstance(layer, Conv):
+        if isinstance(layer, Conv | DepthwiseConv):
             kernels[f"params/{path}/kernel"] = layer.kernel_init
-        elif isinstance(layer, DepthwiseConv):
-            kernels[f"params/{path}/kernel"] = depthwise_fan_out
         elif isinstance(layer, ConvTranspose):
             kernels[f"params/{path}/kernel"] = glorot_uniform_transposed
         elif isinstance(layer, Normalization):

@@ -6,7 +6,7 @@ Three hundred random draws in one program take XLA longer to compile than the mo
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,49 @@ from flax import linen as nn
 
 # Standard deviation of a unit normal cut off at two of its own.
 _TRUNCATED_DEVIATION = 0.87962566103423978
+
+
+class Initializer(Protocol):
+    """A distribution of kernels, drawn by JAX or, without a compiler, by NumPy."""
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """Draws a kernel by JAX's random numbers; a linen initializer."""
+        ...
+
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+        """Draws a kernel of the same distribution by NumPy's random numbers, float32."""
+        ...
+
+    def variance(self, shape: Sequence[int]) -> float:
+        """Returns the variance of a kernel of this shape."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """A normal distribution of mean 0, whatever the kernel's shape.
+
+    This is PyTorch's `trunc_normal_(std=.02)` too: its bounds are -2 and 2, not multiples of the deviation, and at
+    that deviation no value reaches them.
+
+    Attributes:
+      deviation: the standard deviation.
+    """
+
+    deviation: float
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """Draws a kernel by JAX's random numbers; a linen initializer."""
+        return nn.initializers.normal(self.deviation)(key, shape, dtype)
+
+    def draw(self, generator: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+        """Draws a kernel of the same distribution by NumPy's random numbers, float32."""
+        return generator.standard_normal(shape, np.float32) * np.float32(self.deviation)
+
+    def variance(self, shape: Sequence[int]) -> float:
+        """Returns the variance of a kernel of this shape."""
+        del shape
+        return self.deviation**2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,14 +11,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nucseg_jax.models.initializers import VarianceScaling
+from nucseg_jax.models.initializers import Initializer, VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
 from nucseg_jax.ops.conv_transpose import convolve_transpose
 from nucseg_jax.ops.depthwise import convolve_depthwise
+from nucseg_jax.ops.group_norm import normalise_groups
+from nucseg_jax.ops.layer_norm import normalise_channels
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
+LAYER_SCALE_START = 1e-6
 # Variables that training leaves alone: what a pretrained checkpoint says about its input.
 CONSTANTS = "constants"
 
@@ -61,7 +64,7 @@ class Conv(nn.Module):
     dilation: int = 1
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
-    kernel_init: VarianceScaling = glorot_uniform
+    kernel_init: Initializer = glorot_uniform
     dtype: Any = None
 
     @nn.compact
@@ -78,26 +81,32 @@ class Conv(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise convolution 'same' with `kernel` [k, k, 1, C], no bias (Keras DepthwiseConv2D, axes 2, 3 swapped).
+    """Depthwise convolution 'same' with `kernel` [k, k, 1, C] (Keras DepthwiseConv2D, axes 2, 3 swapped).
 
     Attributes:
       kernel_px: k.
       stride, dilation: as in `ops.depthwise.convolve_depthwise_reference`.
+      use_bias: whether a `bias` [C] is added.
+      kernel_init: initializer of the kernel; the default is that of Keras's EfficientNets.
       dtype: dtype of computation.
     """
 
     kernel_px: int
     stride: int = 1
     dilation: int = 1
+    use_bias: bool = False
+    kernel_init: Initializer = depthwise_fan_out
     dtype: Any = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         """[N, H, W, C] -> [N, H', W', C]."""
         shape = (self.kernel_px, self.kernel_px, 1, image.shape[-1])
-        kernel = self.param("kernel", depthwise_fan_out, shape)
-        image, kernel = nn.dtypes.promote_dtype(image, kernel, dtype=self.dtype)
-        return convolve_depthwise(image, kernel, stride=self.stride, dilation=self.dilation)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape[-1:]) if self.use_bias else None
+        image, kernel, bias = nn.dtypes.promote_dtype(image, kernel, bias, dtype=self.dtype)
+        result = convolve_depthwise(image, kernel, stride=self.stride, dilation=self.dilation)
+        return result if bias is None else result + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(nn.Module):
@@ -156,6 +165,69 @@ class BatchNorm(nn.Module):
 
     def _follow(self, old: jax.Array, new: jax.Array) -> jax.Array:
         return self.moving.momentum * old + (1.0 - self.moving.momentum) * new
+
+
+class LayerNorm(nn.Module):
+    """Layer normalization over channels: parameters `scale`, `bias`, [C] each (PyTorch's LayerNorm, channels last).
+
+    Attributes:
+      epsilon: added to the variance.
+      dtype: dtype of the result; arithmetic is float32 at least.
+    """
+
+    epsilon: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> the same, each pixel by its own mean and variance."""
+        shape = image.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        offset = self.param("bias", nn.initializers.zeros, shape)
+        dtype = self.dtype or jnp.result_type(image, scale)
+        return normalise_channels(image, scale, offset, epsilon=self.epsilon).astype(dtype)
+
+
+class GroupNorm(nn.Module):
+    """Group normalization: parameters `scale`, `bias`, [C] each (PyTorch's GroupNorm, channels last).
+
+    Attributes:
+      most_groups: groups of adjacent channels; where it does not divide the channels, the largest divisor below.
+      epsilon: added to the variance; PyTorch's default.
+      dtype: dtype of the result; arithmetic is float32 at least.
+    """
+
+    most_groups: int = 32
+    epsilon: float = 1e-5
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> the same, each image and group by its own mean and variance."""
+        channels = image.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        offset = self.param("bias", nn.initializers.zeros, (channels,))
+        groups = next(count for count in range(self.most_groups, 0, -1) if channels % count == 0)
+        dtype = self.dtype or jnp.result_type(image, scale)
+        return normalise_groups(image, scale, offset, groups=groups, epsilon=self.epsilon).astype(dtype)
+
+
+class LayerScale(nn.Module):
+    """A factor for each channel, `gamma` [C], that starts near zero (arXiv:2103.17239, section 2).
+
+    Attributes:
+      dtype: dtype of computation.
+    """
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> the same, scaled."""
+        start = nn.initializers.constant(LAYER_SCALE_START)
+        gamma = self.param("gamma", start, image.shape[-1:])
+        image, gamma = nn.dtypes.promote_dtype(image, gamma, dtype=self.dtype)
+        return image * gamma.reshape(1, 1, 1, -1)
 
 
 class Normalization(nn.Module):

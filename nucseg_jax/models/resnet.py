@@ -17,10 +17,11 @@ from nucseg_jax.models.atrous import StageGeometry, stage_geometries
 from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.layers import BatchNorm, Conv, MovingStatistics, glorot_uniform, scaled
 from nucseg_jax.models.preprocessing import CAFFE, IMAGENET, Preprocessing, preprocess
-from nucseg_jax.models.pyramid import Extent, Pyramid
+from nucseg_jax.models.pyramid import Extent, Pyramid, taps_at
 from nucseg_jax.ops.pool import max_pool_3x3_stride_2
 
 STEM_FEATURES = 64
+STEM_KERNEL_PX = 7
 BOTTLENECK_FEATURES = (64, 128, 256, 512)
 STRIDES = (1, 2, 2, 2)
 # Stages before the paper's cut, conv4_block6_out.
@@ -49,6 +50,11 @@ class ResNetVariant:
     epsilon: float
     kernel_init: VarianceScaling
     preprocessing: Preprocessing
+
+    @property
+    def stem(self) -> tuple[int, int]:
+        """Kernel size and channels of the first convolution."""
+        return STEM_KERNEL_PX, STEM_FEATURES
 
     def with_depths(self, depths: Sequence[int]) -> "ResNetVariant":
         """The same with other depths of its first stages."""
@@ -118,6 +124,11 @@ class ResNet(nn.Module):
         return f"conv{len(self.depths) + 1}_block{self.depths[-1]}_out"
 
     @property
+    def taps(self) -> tuple[str, ...]:
+        """Fields of `Pyramid` that are not None."""
+        return taps_at(self.output_stride)
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """What happens to raw RGB; the weights were trained with it."""
         return self.variant.preprocessing
@@ -132,7 +143,7 @@ class ResNet(nn.Module):
         raw = image.astype(jnp.promote_types(image.dtype, jnp.float32))
         features = preprocess(raw, self.variant.preprocessing)
         stem = scaled(STEM_FEATURES, self.width)
-        features = self.conv("conv1_conv", stem, 7, stride=2, padding=((3, 3), (3, 3)))(features)
+        features = self.conv("conv1_conv", stem, STEM_KERNEL_PX, stride=2, padding=((3, 3), (3, 3)))(features)
         stride2 = nn.relu(self.normalise("conv1_bn", features, train))
         features = max_pool_3x3_stride_2(stride2)
 

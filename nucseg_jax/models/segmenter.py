@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.interfaces import Decoder, Encoder
 from nucseg_jax.models.layers import Conv
 from nucseg_jax.ops.resize import resize_bilinear
 
@@ -13,14 +14,14 @@ class Segmenter(nn.Module):
     """A segmentation model.
 
     Attributes:
-      encoder: module `encoder(image, *, train) -> Pyramid` with `output_stride` and `without_dropout()`.
-      decoder: module `decoder(pyramid, *, train) -> [N, H/k, W/k, D]` with `without_dropout()`.
+      encoder: image to taps.
+      decoder: taps to features, [N, H/k, W/k, D].
       num_classes: C, channels of the logits: 1 = nucleus against background (sigmoid), more = background and C - 1
         nucleus classes (softmax).
     """
 
-    encoder: nn.Module
-    decoder: nn.Module
+    encoder: Encoder
+    decoder: Decoder
     num_classes: int
 
     def without_dropout(self) -> "Segmenter":

@@ -24,7 +24,8 @@ class UNetVariant:
     Attributes:
       bridge_features: channels of the pair of convolutions before the first level; None = no bridge.
       features: channels of each level, deepest first.
-      skips: the tap of `Pyramid` that each level concatenates; None = none.
+      skips: the tap of `Pyramid` that each level concatenates; None = none. Where the encoder cannot have the tap
+        (see `OPTIONAL_SKIPS`) the level goes on without one, as in segmentation_models.pytorch.
       transpose_kernel_px: size of the transposed convolution's kernel.
       transpose_batch_norm: True = no bias, batch norm and ReLU follow; False = bias, nothing follows.
       bridge_dropout: share of the model's dropout rate at the bridge.
@@ -74,6 +75,10 @@ UNET_FIVE_LEVELS = UNetVariant(
 )
 
 
+# Taps that some networks have no features for; a level goes on without its skip there.
+OPTIONAL_SKIPS = ("stride2",)
+
+
 class UNet(nn.Module):
     """The decoder; `decoder(pyramid, *, train) -> [N, H, W, D]`, D = the last level's channels.
 
@@ -91,6 +96,12 @@ class UNet(nn.Module):
     moving: MovingStatistics = MovingStatistics()
     dtype: Any = None
 
+    @property
+    def required_taps(self) -> tuple[str, ...]:
+        """Fields of `Pyramid` that must not be None: every skip but those of `OPTIONAL_SKIPS`."""
+        skips = (skip for skip in self.variant.skips if skip is not None and skip not in OPTIONAL_SKIPS)
+        return ("output", *skips)
+
     def without_dropout(self) -> "UNet":
         """The same decoder with rate 0."""
         return self.clone(dropout=0.0)
@@ -106,10 +117,10 @@ class UNet(nn.Module):
             )
         levels = zip(variant.features, variant.skips, variant.level_dropout, strict=True)
         for level, (channels, skip, share) in enumerate(levels, start=1):
-            features = self.magnify(f"level{level}_transpose", features, channels, train)
-            if skip is not None:
-                tap = getattr(pyramid, skip).astype(features.dtype)
-                features = jnp.concatenate([features, tap], axis=-1)
+            features = self.upsample(f"level{level}_transpose", features, channels, train)
+            tap = getattr(pyramid, skip) if skip is not None else None
+            if tap is not None:
+                features = jnp.concatenate([features, tap.astype(features.dtype)], axis=-1)
             features = self.conv_pair(f"level{level}", features, channels, share, train)
         return features
 
@@ -123,7 +134,7 @@ class UNet(nn.Module):
         features = nn.Dropout(self.dropout * dropout_share, deterministic=not train)(features)
         return ConvBatchNormRelu(channels, 3, name=f"{name}_2", **block)(features, train=train)
 
-    def magnify(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
+    def upsample(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
         """Transposed convolution of stride 2, with batch norm and ReLU where the variant has them."""
         normalised = self.variant.transpose_batch_norm
         features = ConvTranspose(

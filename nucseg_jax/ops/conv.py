@@ -52,7 +52,8 @@ def convolve(
     if kernel.shape[:2] == (1, 1) and padding in ("SAME", "VALID") and chosen.pointwise == "product":
         return convolve_1x1(image, kernel, stride=stride)
     if stride == 1 and padding == "SAME":
-        if dilation > 1 and chosen.atrous == "taps":
+        is_odd = kernel.shape[0] % 2 == 1 == kernel.shape[1] % 2
+        if dilation > 1 and is_odd and chosen.atrous == "taps":
             return convolve_atrous(image, kernel, dilation=dilation)
         if dilation == 1 and _takes_winograd(image, kernel, chosen.winograd_from):
             return convolve_3x3_winograd(image, kernel)

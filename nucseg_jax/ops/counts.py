@@ -79,7 +79,30 @@ def count_pixels(
             f"logits {logits.shape} and label {label.shape}; expected [N, H, W, C] and [N, H, W]"
         )
     predicted = predicted_label(jnp.asarray(logits))
-    nucleus = count_masks(predicted > 0, label > 0, valid_px)
-    classes = logits.shape[-1]
-    each = [count_masks(predicted == number, label == number, valid_px) for number in range(1, classes)]
+    return count_labels(predicted, label, valid_px, num_classes=logits.shape[-1])
+
+
+def count_labels(
+    prediction: jax.Array | np.ndarray,
+    label: jax.Array | np.ndarray,
+    valid_px: jax.Array | np.ndarray | None = None,
+    *,
+    num_classes: int,
+) -> jax.Array:
+    """Counts predicted classes against the truth, image by image and class by class; jit-able.
+
+    Args:
+      prediction: integer or bool [N, H, W], 0 = background.
+      label: the same; any value for C = 1, 0..C-1 otherwise.
+      valid_px: bool [N, H, W] or None, see the top of this file.
+      num_classes: C.
+
+    Returns:
+      int32 [N, K, 4], TP, FP, FN, TN; see the top of this file for K.
+
+    Raises:
+      ValueError: the shapes do not belong together.
+    """
+    nucleus = count_masks(prediction > 0, label > 0, valid_px)
+    each = [count_masks(prediction == number, label == number, valid_px) for number in range(1, num_classes)]
     return jnp.concatenate([nucleus, *each], axis=1)

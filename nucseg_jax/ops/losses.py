@@ -1,8 +1,11 @@
-"""Segmentation losses: `loss(logits, label, valid_px) -> float32 [N]`, each a number an image.
+"""Segmentation losses: `loss(logits, label, valid_px) -> float32 [N]`, a number for each image; jit-able.
+
+    loss = soft_dice(logits, label).mean()
+    loss = (0.5 * cross_entropy(logits, label, label != 255) + tversky(logits, label, label != 255)).mean()
 
 Notation: logits [N, H, W, C]; label uint8 [N, H, W], 0 = background; F foreground classes (1 when C = 1, else
-C - 1); p and g, the foreground's probability and truth, [N, H, W, F]. Masking of images and the mean over the batch
-happen once, in the training step. All compute in float32, in float64 for float64 logits.
+C - 1); p and g, the foreground's probability and truth, [N, H, W, F]. The mean over the batch is the caller's. All
+compute in float32, or in float64 for float64 logits.
 
 valid_px, bool [N, H, W], False = nobody annotated the pixel: a loss is that of the other pixels alone, whatever logits
 and label are there, and 0 for an image that has none. None = every pixel counts, and nothing more is computed.
@@ -31,7 +34,7 @@ def soft_dice(
     reduce: str = "image",
     smooth: float = 1e-6,
 ) -> jax.Array:
-    """Eq. 4 of the paper, read as 1 - (2 sum pg + smooth) / (sum p^2 + sum g^2 + smooth) of the foreground.
+    """Computes eq. 4 of the paper, read as 1 - (2 sum pg + smooth) / (sum p^2 + sum g^2 + smooth) of the foreground.
 
     Its squares are those of V-Net (arXiv:1606.04797). Eq. 4 prints class weights that it does not define.
 
@@ -57,7 +60,14 @@ def plain_dice(
     reduce: str = "image",
     smooth: float = 1e-6,
 ) -> jax.Array:
-    """Soft Dice without squares, 1 - (2 sum pg + smooth) / (sum p + sum g + smooth); else as `soft_dice`."""
+    """Computes soft Dice without squares, 1 - (2 sum pg + smooth) / (sum p + sum g + smooth).
+
+    Args:
+      logits, label, valid_px, reduce, smooth: as in `soft_dice`.
+
+    Returns:
+      float32 [N], 0..1; all equal when `reduce` is 'batch'.
+    """
     p, g, axes = _foreground(logits, label, valid_px, reduce)
     return _one_minus_ratio(
         2.0 * jnp.sum(p * g, axes), jnp.sum(p, axes) + jnp.sum(g, axes), smooth, images=len(logits)
@@ -74,14 +84,17 @@ def tversky(
     reduce: str = "image",
     smooth: float = 1e-6,
 ) -> jax.Array:
-    """1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth), soft (arXiv:1706.05721, eq. 1 and 2).
+    """Computes 1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth) of soft counts (arXiv:1706.05721, eq. 1 and 2).
 
     TP = sum pg, FP = sum p(1 - g), FN = sum (1 - p)g; alpha = beta = 0.5 is `plain_dice` with twice the smooth.
 
     Args:
-      logits, label, valid_px, reduce, smooth: as of `soft_dice`.
+      logits, label, valid_px, reduce, smooth: as in `soft_dice`.
       alpha: >= 0, weight of false positives.
       beta: >= 0, weight of false negatives.
+
+    Returns:
+      float32 [N], 0..1; all equal when `reduce` is 'batch'.
     """
     p, g, axes = _foreground(logits, label, valid_px, reduce)
     overlap = jnp.sum(p * g, axes)
@@ -90,10 +103,10 @@ def tversky(
 
 
 def cross_entropy(logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None) -> jax.Array:
-    """-log of the true class's probability, mean over pixels: binary (BCE) for one logit, else of the softmax.
+    """Computes -log of the true class's probability, mean over pixels: binary (BCE) for one logit, else of the softmax.
 
     Args:
-      logits, label, valid_px: as of `soft_dice`.
+      logits, label, valid_px: as in `soft_dice`.
 
     Returns:
       float32 [N], >= 0.
@@ -109,10 +122,10 @@ def focal(
     gamma: float = 2.0,
     alpha: float = 0.25,
 ) -> jax.Array:
-    """-a (1 - q)^gamma log q, q the true class's probability, mean over pixels (arXiv:1708.02002, eq. 5).
+    """Computes -a (1 - q)^gamma log q, q the true class's probability, mean over pixels (arXiv:1708.02002, eq. 5).
 
     Args:
-      logits, label, valid_px: as of `soft_dice`.
+      logits, label, valid_px: as in `soft_dice`.
       gamma: 0, or >= 1 (between them the gradient is infinite where q = 1).
       alpha: 0..1, a of every foreground class; the background's is 1 - alpha. At gamma = 0 and alpha = 0.5 it
         is half of `cross_entropy`.

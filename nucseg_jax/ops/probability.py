@@ -28,9 +28,13 @@ Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 def foreground_probability(logits: jax.Array) -> jax.Array:
-    """float32 [N, H, W, F], 0..1: the sigmoid of one logit, or the softmax without its background.
+    """Computes the probability of each foreground class: the sigmoid of one logit, or the softmax without background.
 
-    float64 for float64 logits.
+    Args:
+      logits: floating [N, H, W, C], C = 1 or background first.
+
+    Returns:
+      float32 [N, H, W, F], 0..1; float64 for float64 logits.
     """
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     if logits.shape[-1] == 1:
@@ -46,7 +50,14 @@ def foreground_truth(label: jax.Array, num_classes: int) -> jax.Array:
 
 
 def predicted_label(logits: jax.Array) -> jax.Array:
-    """int32 [N, H, W], the rule at 0.5: 0 background, else the class, which is 1 where there is one logit."""
+    """Returns the class of each pixel, by the rule at 0.5.
+
+    Args:
+      logits: floating [N, H, W, C], C = 1 or background first.
+
+    Returns:
+      int32 [N, H, W]: 0 background, else the class, 1..C-1; 1 where there is one logit.
+    """
     if logits.shape[-1] == 1:
         return (logits[..., 0] > 0).astype(jnp.int32)
     is_nucleus = nucleus_probability(logits) > THRESHOLD

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import is_full_disk, write_json
 from nucseg_jax.core.lock import held
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.pretrained.report import REPORT, Report, read_report
 from nucseg_jax.pretrained.target import flatten
 
@@ -102,7 +103,7 @@ def require_checkpoint(folder: pathlib.Path) -> Report:
     if not folder.is_dir():
         raise UserError(
             f"{folder} is {'a file' if folder.exists() else 'not there'}.",
-            expected="the --out of python launch.py convert --encoder=... --source=... --out=DIR",
+            expected=f"the --out of {PROGRAM} convert --encoder=... --source=... --out=DIR",
             advice="run convert, and give its --out as --config.pretrained.path",
         )
     return read_report(folder)

@@ -13,17 +13,15 @@ from nucseg_jax.pretrained.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from nucseg_jax.pretrained.hints import hint
-from nucseg_jax.pretrained.match import compare, fault_text, require_framework
+from nucseg_jax.pretrained.hints import hint, other_encoder
+from nucseg_jax.pretrained.match import compare, fault_text, framework_of, refuse_framework
 from nucseg_jax.pretrained.normalization import true_variance
+from nucseg_jax.pretrained.relatives import relatives_of
 from nucseg_jax.pretrained.report import DECODER_AND_HEAD, REPORT, Report, Source, read_report
 from nucseg_jax.pretrained.safetensors_file import published_config
 from nucseg_jax.pretrained.source import open_weights, sha256
 from nucseg_jax.pretrained.target import Target, as_tree
 from nucseg_jax.pretrained.values import read_values
-
-# timm's names of what torchvision calls resnet50; others have the same names and shapes, and compute otherwise.
-_SAME_AS_TORCHVISION = ("resnet50", "tv_resnet50", "gluon_resnet50_v1b")
 
 
 def convert(target: Target, source: pathlib.Path, out: pathlib.Path, *, url: str = "") -> Report:
@@ -44,7 +42,8 @@ def convert(target: Target, source: pathlib.Path, out: pathlib.Path, *, url: str
     """
     digest_of_source = sha256(source) if source.is_file() else ""
     with open_weights(source) as file:
-        require_framework(file, source, target)
+        if framework_of(file) != target.framework:
+            refuse_framework(file, source, target, other_encoder(file, target))
         notes = _require_same_network(source, file.kind, target)
         match = compare(file, target)
         if not match.is_exact:
@@ -137,19 +136,17 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tu
     """
     if target.framework != "torch":
         return ()
+    relatives = relatives_of(target.encoder)
     config = published_config(source) if kind == "safetensors" else {}
     if not config:
-        return (
-            "that it is torchvision's network is taken on trust: timm's resnetaa50 and resnetblur50 have the same"
-            " names and shapes",
-        )
+        return (relatives.on_trust,)
     architecture = config["architecture"]
-    if architecture not in _SAME_AS_TORCHVISION:
+    if architecture not in relatives.architectures:
         raise UserError(
             f"{source} is timm's {architecture}, by the config.json beside it, which is another network than"
             f" {target.encoder} even where names and shapes are the same.",
-            expected=f"one of {', '.join(_SAME_AS_TORCHVISION)}",
-            advice="take model.safetensors of timm/resnet50.tv_in1k or another resnet50",
+            expected=f"one of {', '.join(relatives.architectures)}",
+            advice=f"take model.safetensors of {relatives.example} or another {relatives.architectures[0]}",
         )
     wanted = target.preprocessing
     given = config.get("pretrained_cfg", {})
@@ -159,7 +156,7 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tu
                 f"{source} was trained with {field} {tuple(given[field])}, by the config.json beside it;"
                 f" {target.encoder} brings images to {field} {numbers}.",
                 expected=f"weights trained with {field} {numbers}",
-                advice="take another checkpoint of timm, such as timm/resnet50.tv_in1k",
+                advice=f"take another checkpoint of timm, such as {relatives.example}",
             )
     return ()
 

@@ -4,8 +4,9 @@ import itertools
 import math
 import re
 
-from nucseg_jax.models.tables import ENCODERS
+from nucseg_jax.models.build import ENCODERS
 from nucseg_jax.pretrained.match import Match, compare, framework_of
+from nucseg_jax.pretrained.relatives import relatives_of
 from nucseg_jax.pretrained.stored_array import WeightsFile
 from nucseg_jax.pretrained.target import Target, target_of
 
@@ -26,7 +27,7 @@ def hint(file: WeightsFile, match: Match, target: Target) -> str:
             "it looks like a larger model with an encoder inside: save that alone,"
             " model.get_layer('NAME OF THE ENCODER').save('encoder.keras')"
         )
-    if other := _other_encoder(file, target):
+    if other := other_encoder(file, target):
         return f"it looks like {other}: choose --encoder={other}"
     if not match.missing and not match.mis_shaped:
         return (
@@ -34,28 +35,38 @@ def hint(file: WeightsFile, match: Match, target: Target) -> str:
             " keras.Model(model.input, model.get_layer('LAST LAYER').output).save('encoder.keras')"
         )
     if framework_of(file) == "torch":
+        relatives = relatives_of(target.encoder)
         return (
-            "it looks like a relative of ResNet-50 (timm has many: resnet50d, seresnet50, ...), which computes"
-            " something else: take torchvision's, or model.safetensors of timm/resnet50.tv_in1k"
+            f"it looks like a relative of {relatives.title}, which computes something else: take torchvision's, or"
+            f" model.safetensors of {relatives.example}"
         )
     return "name the encoder that the file holds, or take the official file with --source=download"
 
 
-def _other_encoder(file: WeightsFile, target: Target) -> str | None:
-    """The encoder of the table that the file matches exactly."""
+def other_encoder(file: WeightsFile, target: Target) -> str | None:
+    """Returns the encoder of the table, other than the target, that the file matches exactly."""
     framework = framework_of(file)
-    stems = {array.shape[-1] for array in file.arrays.values() if array.shape[:-1] == (3, 3, 3)}
-    # The stem tells families apart, and is far cheaper to compare than all layers of all encoders.
-    is_efficientnet = bool(stems)
-    for name, (_, variant) in ENCODERS.items():
-        if name == target.encoder or name.startswith("efficientnet") != is_efficientnet:
+    # The stem tells networks apart, and is far cheaper to compare than all layers of all encoders.
+    stems = _stems(file)
+    for name, row in ENCODERS.items():
+        if name == target.encoder or row.framework != framework or row.variant.stem not in stems:
             continue
-        if is_efficientnet and variant.stem_features not in stems:
-            continue
-        other = target_of(name)
-        if other.framework == framework and compare(file, other).is_exact:
+        if compare(file, target_of(name)).is_exact:
             return name
     return None
+
+
+def _stems(file: WeightsFile) -> set[tuple[int, int]]:
+    """Kernel size and channels of every convolution of three channels, in Keras's layout or in PyTorch's."""
+    stems = set()
+    for array in file.arrays.values():
+        if len(array.shape) == 4:
+            (height, width, channels, features), (out, into, rows, columns) = array.shape, array.shape
+            if (height, channels) == (width, 3):
+                stems.add((height, features))
+            if (rows, into) == (columns, 3):
+                stems.add((rows, out))
+    return stems
 
 
 def _is_transposed(match: Match, target: Target) -> bool:

@@ -4,15 +4,15 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from flax import linen as nn
-
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.models.interfaces import Encoder
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.pretrained.checkpoint import read_checkpoint, require_checkpoint
 from nucseg_jax.pretrained.match import shortened
 from nucseg_jax.pretrained.report import Report
-from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes, flatten
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes, flatten, stages_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Loaded:
     report: Report
 
 
-def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> Loaded:
+def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loaded:
     """Loads the variables that an encoder builds.
 
     Args:
@@ -47,7 +47,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
         raise UserError(
             f"{path} holds {report.encoder}, and the model's encoder is {encoder_name}.",
             expected=f"a checkpoint of {encoder_name}",
-            advice=f"python launch.py convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
+            advice=f"{PROGRAM} convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
             f" pretrained.path=DIR, or model.encoder={report.encoder}",
         )
     wanted = flat_shapes(encoder)
@@ -68,7 +68,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
             f"{path} holds {encoder_name} only as far as the paper's models use it ({report.extent}); this model"
             f" needs more: {shortened(layers)}.",
             expected="a checkpoint of the whole encoder",
-            advice=f"python launch.py convert --encoder={encoder_name} --source=download --out=DIR",
+            advice=f"{PROGRAM} convert --encoder={encoder_name} --source=download --out=DIR",
         )
     mis_shaped = [name for name, (_, shape) in wanted.items() if stored[name].shape != shape]
     if mis_shaped:
@@ -81,7 +81,8 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: nn.Module) -> L
     chosen = {name: stored[name] for name in wanted}
     variables = as_tree(chosen, {name: collection for name, (collection, _) in wanted.items()})
     count = sum(value.size for value in chosen.values())
-    rest = sorted({name.split("/")[0].split("_")[0] for name in stored if name not in wanted})
+    beyond = sorted({name.split("/")[0] for name in stored if name not in wanted})
+    rest = stages_of(beyond, encoder.clone(extent="whole"))
     not_built = f"{shortened(rest)} not loaded, since this model does not build it; " if rest else ""
     source = report.source
     return Loaded(

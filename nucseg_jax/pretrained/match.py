@@ -3,13 +3,22 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import NoReturn
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.build import ENCODERS
+from nucseg_jax.models.interfaces import Framework
 from nucseg_jax.models.pyramid import Extent
 from nucseg_jax.pretrained import keras_names, torch_names
 from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
-from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, Framework, Target
+from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, Target
 
+# How the networks of two frameworks differ, by the family that both have.
+_DIFFERENCES = {
+    "resnet": " Their ResNets are two networks: Keras's (v1) have the stride of a stage in its first 1x1 convolution, a"
+    " bias in every convolution and BGR input; torchvision's (v1.5) the stride in the 3x3, no biases, other padding,"
+    " another epsilon and RGB input.",
+}
 # Lists in messages end here, with a count of the rest.
 SHOWN = 12
 
@@ -77,21 +86,26 @@ def compare(file: WeightsFile, target: Target) -> Match:
     )
 
 
-def require_framework(file: WeightsFile, source: pathlib.Path, target: Target) -> None:
-    """Refuses weights of another framework's network of the same name.
+def refuse_framework(file: WeightsFile, source: pathlib.Path, target: Target, other: str | None) -> NoReturn:
+    """Refuses weights that have the names of a framework whose network is not this encoder.
+
+    Args:
+      file: its framework is not the target's.
+      source: the file's path, for the message.
+      target: the encoder.
+      other: the encoder of the table that the file matches, if there is one.
 
     Raises:
-      UserError: the file has the names of a framework whose network is not this encoder.
+      UserError: always.
     """
     framework = framework_of(file)
-    if framework == target.framework:
-        return
+    family = ENCODERS[target.encoder].family
     example = next(iter(file.arrays))
     found = (
         f"{source} has {FRAMEWORK_TITLES[framework]}'s names ({example}, ...), and {target.encoder} is built as"
         f" {FRAMEWORK_TITLES[target.framework]} builds it."
     )
-    if target.encoder.startswith("efficientnet") and "conv_stem.weight" in file.arrays:
+    if family == "efficientnet" and "conv_stem.weight" in file.arrays:
         raise UserError(
             found
             + " timm's efficientnet and tf_efficientnet have the same names and shapes but pad differently,"
@@ -99,16 +113,17 @@ def require_framework(file: WeightsFile, source: pathlib.Path, target: Target) -
             expected="Keras's file",
             advice="use --source=download, or save keras.applications.EfficientNet... with model.save('NAME.keras')",
         )
-    difference = (
-        " Their ResNets are two networks: Keras's (v1) have the stride of a stage in its first 1x1 convolution, a"
-        " bias in every convolution and BGR input; torchvision's (v1.5) the stride in the 3x3, no biases, other"
-        " padding, another epsilon and RGB input."
-    )
-    other = {"torch": "resnet50_v1_5", "keras": "resnet50"}[framework]
+    siblings = [name for name, row in ENCODERS.items() if (row.family, row.framework) == (family, framework)]
+    if other is not None:
+        choice = f"it looks like {other}: choose --encoder={other}, or"
+    elif siblings:
+        choice = f"choose --encoder={siblings[0]} if the file holds that network, or"
+    else:
+        choice = "take"
     raise UserError(
-        found + difference,
+        found + (_DIFFERENCES.get(family, "") if siblings else ""),
         expected=f"weights from {FRAMEWORK_TITLES[target.framework]}",
-        advice=f"choose --encoder={other} if this is a ResNet-50, or another file (--source=download fetches one)",
+        advice=f"{choice} another file (--source=download fetches one)",
     )
 
 

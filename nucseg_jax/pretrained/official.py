@@ -1,8 +1,8 @@
 """The official ImageNet files of every encoder: where they lie and what they must hash to.
 
 Source: `BASE_WEIGHTS_PATH` and `WEIGHTS_HASHES` of keras.applications (resnet, efficientnet; the files without
-the classifier, `notop`, MD5), and `ResNet50_Weights.IMAGENET1K_V2` of torchvision (with the classifier; the first
-eight digits of its SHA-256 stand in its name).
+the classifier, `notop`, MD5), and `ResNet50_Weights.IMAGENET1K_V2` and `ConvNeXt_..._Weights.IMAGENET1K_V1` of
+torchvision (with the classifier; the first eight digits of the SHA-256 stand in the name).
 
 Licence: Keras (Apache-2.0) ported its ResNets from the weights of Kaiming He (MIT), its EfficientNets from the
 checkpoints of their authors in tensorflow/tpu (Apache-2.0). torchvision (BSD-3-Clause) says that terms of the data
@@ -19,11 +19,15 @@ _KERAS_EFFICIENTNET = "https://storage.googleapis.com/keras-applications"
 _TORCHVISION = "https://download.pytorch.org/models"
 
 
+def _torchvision(name: str, digits: str) -> RemoteFile:
+    return _row(_TORCHVISION, f"{name}-{digits}.pth", "sha256", digits)
+
+
 def _row(folder_url: str, name: str, algorithm: str, digest: str) -> RemoteFile:
     return RemoteFile(name, f"{folder_url}/{name}", algorithm, digest)
 
 
-# Keys are those of `models.tables.ENCODERS`.
+# Keys are those of `models.build.ENCODERS`.
 OFFICIAL_FILES: Mapping[str, RemoteFile] = {
     "resnet50": _row(
         _KERAS_RESNET,
@@ -43,7 +47,7 @@ OFFICIAL_FILES: Mapping[str, RemoteFile] = {
         "md5",
         "ee4c566cf9a93f14d82f913c2dc6dd0c",
     ),
-    "resnet50_v1_5": _row(_TORCHVISION, "resnet50-11ad3fa6.pth", "sha256", "11ad3fa6"),
+    "resnet50_v1_5": _torchvision("resnet50", "11ad3fa6"),
     "efficientnet_b0": _row(
         _KERAS_EFFICIENTNET, "efficientnetb0_notop.h5", "md5", "50bc09e76180e00e4465e1a485ddc09d"
     ),
@@ -68,4 +72,7 @@ OFFICIAL_FILES: Mapping[str, RemoteFile] = {
     "efficientnet_b7": _row(
         _KERAS_EFFICIENTNET, "efficientnetb7_notop.h5", "md5", "cbcfe4450ddf6f3ad90b1b398090fe4a"
     ),
+    "convnext_tiny": _torchvision("convnext_tiny", "983f1562"),
+    "convnext_small": _torchvision("convnext_small", "0c510722"),
+    "convnext_base": _torchvision("convnext_base", "6075fbad"),
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import Extent
 
@@ -112,7 +113,7 @@ def read_report(folder: pathlib.Path) -> Report:
     except FileNotFoundError:
         raise UserError(
             f"{folder} has no {REPORT}; it is not what `convert` writes.",
-            expected="the --out of python launch.py convert --encoder=... --source=... --out=DIR",
+            expected=f"the --out of {PROGRAM} convert --encoder=... --source=... --out=DIR",
             advice=f"name its parent {folder.parent}"
             if (folder.parent / REPORT).exists()
             else "run convert and name its --out",

@@ -36,6 +36,12 @@ class StoredArray:
             conversion=conversion,
         )
 
+    def reshaped(self, shape: tuple[int, ...], conversion: str) -> "StoredArray":
+        """The same values in the same order with another shape."""
+        return dataclasses.replace(
+            self, shape=shape, read=lambda: np.reshape(self.read(), shape), conversion=conversion
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:

@@ -2,24 +2,21 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
-from flax import linen as nn
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import ENCODERS, build_encoder
 from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.interfaces import Encoder, Framework
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import EXTENTS, Extent
-from nucseg_jax.models.tables import ENCODERS, build_encoder
 
-Framework = Literal["keras", "torch"]
 FRAMEWORK_TITLES: Mapping[Framework, str] = {"keras": "Keras", "torch": "PyTorch"}
-# Encoders that are built as PyTorch builds them; all others are Keras's.
-_OF_TORCH = ("resnet50_v1_5",)
 # Shapes of weights do not depend on it.
 _ANY_PX = 64
 
@@ -59,7 +56,6 @@ def target_of(encoder: str, *, width: float = 1.0, encoder_depths: tuple[int, ..
         raise UserError(f"--encoder is {encoder!r}.", expected=f"one of {', '.join(ENCODERS)}")
     shapes: dict[Extent, dict[str, tuple[int, ...]]] = {}
     collections: dict[str, str] = {}
-    module: Any = None
     for extent in EXTENTS:
         depths = encoder_depths
         if depths and extent == "cut":
@@ -70,14 +66,14 @@ def target_of(encoder: str, *, width: float = 1.0, encoder_depths: tuple[int, ..
         collections |= {name: collection for name, (collection, _) in flat.items()}
     return Target(
         encoder=encoder,
-        framework="torch" if encoder in _OF_TORCH else "keras",
+        framework=ENCODERS[encoder].framework,
         preprocessing=module.preprocessing,
         shapes=shapes,
         collections=collections,
     )
 
 
-def flat_shapes(encoder: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
+def flat_shapes(encoder: Encoder) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Of every value of an encoder, by its name 'layer/leaf': its collection and its shape."""
     leaves = jax.tree_util.tree_leaves_with_path(abstract_variables(encoder, px=_ANY_PX))
     flat = {}
@@ -85,6 +81,19 @@ def flat_shapes(encoder: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
         collection, _, name = leaf_name(path).partition("/")
         flat[name] = collection, tuple(leaf.shape)
     return flat
+
+
+def stages_of(layers: Iterable[str], encoder: Encoder) -> list[str]:
+    """Names the stages that layers belong to, each once; a layer of no stage stands for itself.
+
+    >>> stages_of(["stages_3_downsample_0", "stages_3_blocks_0_norm"], build_encoder("convnext_tiny", extent="whole"))
+    ['stages_3']
+    """
+    return list(
+        dict.fromkeys(
+            next((stage for stage in encoder.stages if layer.startswith(stage)), layer) for layer in layers
+        )
+    )
 
 
 def as_tree(values: Mapping[str, np.ndarray], collections: Mapping[str, str]) -> dict[str, Any]:

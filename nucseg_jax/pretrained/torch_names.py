@@ -1,5 +1,6 @@
-"""torchvision's names in a ResNet with bottleneck blocks, and the names they have here.
+"""PyTorch's names and layouts, and those that they have here.
 
+The names below are torchvision's in a ResNet with bottleneck blocks; those of other families have files of their own.
 'layer1.0.conv2.weight' -> 'conv2_block1_2_conv/kernel', 'layer1.0.downsample.1.running_var' ->
 'conv2_block1_0_bn/var'. timm has the same names.
 """
@@ -7,6 +8,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from nucseg_jax.pretrained import convnext_names
 from nucseg_jax.pretrained.stored_array import StoredArray
 
 _CONV = {"weight": "kernel", "bias": "bias"}
@@ -22,22 +24,33 @@ def are_torch_names(names: Iterable[str]) -> bool:
 
 
 def to_ours(arrays: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
-    """Renames to the names here and brings kernels from OIHW to HWIO; what has no name here keeps its own."""
+    """Renames to the names here and brings arrays to the layouts here; what has no name here keeps its own."""
     renamed = {}
     for name, array in arrays.items():
-        ours = _ours(name)
-        if ours and ours.endswith("/kernel") and len(array.shape) == 4:
-            array = array.transposed((2, 3, 1, 0), "kernels from OIHW to HWIO")
-        renamed[ours or name] = array
+        # No name is one of two families.
+        ours = _of_resnet(name) or convnext_names.ours(name)
+        renamed[ours or name] = _in_our_layout(array, ours) if ours else array
     return renamed
+
+
+def _in_our_layout(array: StoredArray, ours: str) -> StoredArray:
+    if ours.endswith("/kernel") and len(array.shape) == 4:
+        return array.transposed((2, 3, 1, 0), "kernels from OIHW to HWIO")
+    if ours.endswith("/kernel") and len(array.shape) == 2:
+        # A linear layer at every pixel is a 1x1 convolution.
+        conversion = "linear layers from [out, in] to [1, 1, in, out]"
+        return array.transposed((1, 0), conversion).reshaped((1, 1, *array.shape[::-1]), conversion)
+    if ours.endswith("/gamma") and array.shape[1:] == (1, 1):
+        return array.reshaped(array.shape[:1], "layer scales from [C, 1, 1] to [C]")
+    return array
 
 
 def is_not_used(name: str) -> bool:
     """Whether this is the classifier, or a counter of batches that only PyTorch's training reads."""
-    return bool(_NOT_WEIGHTS.fullmatch(name))
+    return bool(_NOT_WEIGHTS.fullmatch(name)) or convnext_names.is_classifier(name)
 
 
-def _ours(name: str) -> str | None:
+def _of_resnet(name: str) -> str | None:
     if stem := _STEM.fullmatch(name):
         kind, layer, variable = stem[1], "conv1", stem[2]
     elif block := _BLOCK.fullmatch(name):

@@ -24,8 +24,8 @@ from nucseg_jax.reporting.overlays import prediction_sheet
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawer:
-    """What drawing is bound to; make one and keep it, it holds a compiled program.
+class ExamplePredictor:
+    """Predicts example patches; reuse it, it caches a compiled function.
 
     Attributes:
       step: from `compile_evaluation_step`.

@@ -51,8 +51,9 @@ def results_table(
     baselines: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     *,
     group_noun: str,
+    losses: bool = True,
 ) -> str:
-    """The scores of a run by split and convention, and its losses, 100 columns wide at most.
+    """Returns the scores of a run by split and convention, and its losses, 100 columns wide at most.
 
     Args:
       results: as in `results.json`, {split: {convention: {metric: value or None}, loss, dice_loss,
@@ -60,6 +61,7 @@ def results_table(
         `micro` is shown.
       baselines: {name: {split: {convention: {metric: value or None}}}}; each is shown under its split.
       group_noun: the data set's word for a group, which names the convention over groups.
+      losses: whether to show the losses too.
     """
     blocks = []
     for split, of_split in results.items():
@@ -74,11 +76,11 @@ def results_table(
     separated = [row for block in blocks for row in (*block, ())][:-1]
     tables = [render(("split", "convention", *COLUMNS), separated)] if blocks else []
     terms = list(dict.fromkeys(key for of_split in results.values() for key in of_split if is_loss(key)))
-    if terms:
-        losses = [
+    if terms and losses:
+        rows = [
             (split, *(_decimal(of_split.get(term)) for term in terms)) for split, of_split in results.items()
         ]
-        tables.append(render(("split", *terms), losses))
+        tables.append(render(("split", *terms), rows))
     return "\n\n".join(tables)
 
 

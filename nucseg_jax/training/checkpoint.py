@@ -149,7 +149,7 @@ def restore_newest(
       DamagedCheckpointError: none is whole; or the newest is not, and several processes run.
     """
     damaged = [error for error in map(damage_without_arrays, checkpoint_paths(folder)) if error is not None]
-    # Of several processes another may have read its part well, and goes on.
+    # Another process may have read its part well, and continues.
     if damaged and jax.process_count() > 1:
         raise damaged[0]
     # With one of these the folder cannot be opened to save in.

@@ -1,4 +1,4 @@
-"""Who may train in a run folder: one process at a time, with the config, split and data it was started with."""
+"""The right to train in a run folder: one process at a time, with the config, split and data it was started with."""
 
 import contextlib
 import pathlib
@@ -20,7 +20,7 @@ LOCK = ".lock"
 def claim_run_folder(
     path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, dataset: StoredDataset
 ) -> Iterator[RunFolder]:
-    """Makes a run folder, or takes up the one that is there, and holds it against other processes.
+    """Makes a run folder, or reuses the one that is there, and holds it against other processes.
 
     Args:
       path: where.
@@ -34,13 +34,13 @@ def claim_run_folder(
 
     Raises:
       UserError: the folder cannot be written, is held by another process, belongs to another config, split or
-        data set, or holds something that is no run.
+        data set, or holds something other than a run.
     """
     folder = RunFolder(path)
     if changes:
         raise UserError(
             f"{path} was started with another config: " + "; ".join(changes),
-            advice="choose another --workdir, or go on with the old values",
+            advice="choose another --workdir, or keep the old values",
         )
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file", expected="a folder, or a path that does not exist yet")

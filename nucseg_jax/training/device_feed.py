@@ -7,6 +7,7 @@ import numpy as np
 from flax import struct
 from jax.sharding import Mesh
 
+from nucseg_jax.config import Store
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.order import epoch_order, tile_place
 from nucseg_jax.data.patch_store import PatchStore
@@ -14,8 +15,6 @@ from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
 from nucseg_jax.training.placement import put
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
-
-STORES = ("replicated", "sharded")
 
 
 class DevicePatches(struct.PyTreeNode):
@@ -32,7 +31,7 @@ class DevicePatches(struct.PyTreeNode):
     group: jax.Array
 
 
-def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str) -> DevicePatches:
+def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Store) -> DevicePatches:
     """Moves patches to the mesh.
 
     Args:
@@ -51,7 +50,7 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: str
 
 
 def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch:
-    """The batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
+    """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).
@@ -84,7 +83,7 @@ def device_feed(
     seed: int,
     schedule: Schedule,
     steps_per_dispatch: int,
-    store: str,
+    store: Store,
     mesh: Mesh,
 ) -> TrainingFeed:
     """Moves the training patches to the mesh; see `feed.TrainingFeed`.

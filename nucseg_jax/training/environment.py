@@ -1,4 +1,4 @@
-"""Under what a run ran: versions, devices, commit and command, so that it can be repeated."""
+"""Provenance of a run: versions, devices, commit and command, so that it can be repeated."""
 
 import dataclasses
 import importlib.metadata
@@ -11,6 +11,8 @@ import sys
 from typing import Any
 
 import jax
+
+from nucseg_jax.core.program import PROGRAM_WORDS
 
 PACKAGES = (
     "nucseg_jax",
@@ -34,12 +36,12 @@ GIT_TIMEOUT_S = 10
 
 @dataclasses.dataclass(frozen=True)
 class StartedFrom:
-    """Where the config of a run comes from.
+    """The origin of a run's config.
 
     Attributes:
       config: the config file.
       overrides: {'section.field': value} of what the command line and the sweep's row change in it.
-      sweep: `file` and `label` of the row; None if the run is no row of a sweep.
+      sweep: `file` and `label` of the row; None if the run is not part of a sweep.
     """
 
     config: str
@@ -48,7 +50,7 @@ class StartedFrom:
 
 
 def describe_environment(started_from: StartedFrom | None = None) -> dict[str, Any]:
-    """Everything above as JSON values; starts JAX's backend if it is not running. Holds no host name.
+    """Returns all of this as JSON values; starts JAX's backend if it is not running. Holds no host name.
 
     Args:
       started_from: kept under that name; None if the caller does not know.
@@ -75,13 +77,13 @@ def describe_environment(started_from: StartedFrom | None = None) -> dict[str, A
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "cpu_count": os.cpu_count(),
         "git": describe_checkout(pathlib.Path(__file__)),
-        "command": shlex.join(sys.argv),
+        "command": shlex.join((*PROGRAM_WORDS, *sys.argv[1:])),
         "started_from": None if started_from is None else dataclasses.asdict(started_from),
     }
 
 
 def describe_checkout(file: pathlib.Path) -> dict[str, str | bool | None]:
-    """The state of the git checkout that tracks `file`; never raises.
+    """Returns the state of the git checkout that tracks `file`; never raises.
 
     Returns:
       `commit`, 40 hex digits, and `dirty`, whether anything is changed, staged or new and not ignored. Both

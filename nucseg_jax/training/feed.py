@@ -1,4 +1,4 @@
-"""How a training step comes by its batch: the contract that the device feed and the host feed fulfil.
+"""Batches for a training step: the contract that the device feed and the host feed fulfil.
 
 A step of B examples, K steps a dispatch: the loop hands the compiled program a `source`, the same at every call,
 and `tickets`, leaves [K, ...]. Inside the program, step k calls `fetch(source, ticket k)` and has its batch.
@@ -19,7 +19,6 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 
 FeedName = Literal["device", "host"]
-FEEDS = ("auto", "device", "host")
 # Of a device's memory: what patches may take and leave enough for weights and activations.
 DEVICE_SHARE = 0.25
 ACCELERATOR_STEPS_PER_DISPATCH = 8
@@ -50,6 +49,6 @@ def resolved_steps_per_dispatch(asked: int, mesh: Mesh) -> int:
 
 
 def fits_device(bytes_on_each: int, devices: Sequence[jax.Device]) -> bool:
-    """Whether so much fits `DEVICE_SHARE` of each device's memory; True where a device does not say (CPU)."""
+    """Returns True if so much fits `DEVICE_SHARE` of each device's memory, or if a device does not report it (CPU)."""
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
     return all(limit is None or bytes_on_each <= DEVICE_SHARE * limit for limit in limits)

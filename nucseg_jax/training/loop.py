@@ -16,7 +16,7 @@ Logs = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """What the loop calls; each is bound to its surroundings by the caller.
+    """Functions that the loop calls; the caller binds each to its surroundings.
 
     Attributes:
       tickets: (epoch, first step within it) -> what the rest of that epoch's steps need, one item a dispatch.
@@ -25,7 +25,8 @@ class Hooks:
       save: (state, score or None between validations).
       on_step: (steps done); called whenever more are known to be done, and now and then again.
       on_logs: (steps done, logs of that step as floats).
-      leaves: whether to save and leave after this dispatch; asked once for each, with equal answers in all processes.
+      should_stop: returns True to save and stop after this dispatch; called once for each, with equal answers in
+        all processes.
       undefined: names of logs that may be NaN in a step; such a log is left out of it.
     """
 
@@ -35,7 +36,7 @@ class Hooks:
     save: Callable[[TrainState, float | None], None]
     on_step: Callable[[int], None]
     on_logs: Callable[[int, dict[str, float]], None]
-    leaves: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
     undefined: frozenset[str] = frozenset()
 
 
@@ -60,10 +61,10 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
 
     Raises:
       NonFiniteLossError: names the first step and term that was not finite.
-      Preempted: `hooks.leaves` said so; the state is saved. An epoch whose steps are done is validated first.
+      Preempted: `hooks.should_stop` said so; the state is saved. An epoch whose steps are done is validated first.
     """
     step = int(state.step)
-    is_leaving = False
+    is_stopping = False
     # Each dispatch's first step and its logs.
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
@@ -101,15 +102,15 @@ def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
             if len(pending) > 1:
                 jax.block_until_ready(pending[-2][1])
             hooks.on_step(before)
-            is_leaving = hooks.leaves()
-            if is_leaving or any(map(is_logged, range(before + 1, step + 1))):
+            is_stopping = hooks.should_stop()
+            if is_stopping or any(map(is_logged, range(before + 1, step + 1))):
                 fetch_logs()
-            if step % schedule.steps_per_epoch and (is_leaving or saves(step)):
+            if step % schedule.steps_per_epoch and (is_stopping or saves(step)):
                 hooks.save(state, None)
-                if is_leaving:
+                if is_stopping:
                     raise Preempted(f"step {step:,} of {schedule.total_steps:,}")
         state, score = hooks.end_epoch(state, epoch)
         hooks.save(state, score)
-        if is_leaving and step < schedule.total_steps:
+        if is_stopping and step < schedule.total_steps:
             raise Preempted(f"step {step:,} of {schedule.total_steps:,}")
     return state

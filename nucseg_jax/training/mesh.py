@@ -29,7 +29,7 @@ LEAST_SHARDED_VALUES = 4096
 
 
 def make_mesh(data: int = 0, fsdp: int = 1, space: int = 1, *, batch_sizes: Sequence[int] = ()) -> Mesh:
-    """A mesh of `data` x `fsdp` x `space` devices.
+    """Makes a mesh of `data` x `fsdp` x `space` devices.
 
     Args:
       data: 0 = as many as there are devices for and as divide the batches.
@@ -124,7 +124,7 @@ def _batch_sharded(mesh: Mesh, *leading: None) -> Batch:
 
 
 def state_sharded(state: Any, mesh: Mesh) -> Any:
-    """A sharding for each array of a state or of variables, by its shape alone.
+    """Returns a sharding for each array of a state or of variables, by its shape alone.
 
     An array of `LEAST_SHARDED_VALUES` and more is split over 'fsdp' along its longest axis that can be divided
     evenly; of equally long ones the last. All others are on every device.

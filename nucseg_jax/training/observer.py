@@ -1,9 +1,11 @@
-"""Where a training run's numbers go: the bar and lines a person reads, metrics.jsonl, TensorBoard."""
+"""Records of a training run: the progress bar and lines a person reads, metrics.jsonl, TensorBoard."""
 
+import time
 from typing import Any
 
 import numpy as np
 
+from nucseg_jax.training.epoch_table import BATCH_STATISTICS, epoch_header, epoch_line
 from nucseg_jax.training.objective import WITH_NUCLEI
 from nucseg_jax.training.progress import Progress
 from nucseg_jax.training.record import MetricsLog, SummaryWriter
@@ -21,9 +23,23 @@ class RunObserver:
         *,
         done_steps: int,
         batch_size: int,
+        learning_rate: float,
         silent: bool = False,
     ):
+        """Opens the records.
+
+        Args:
+          folder: of the run.
+          schedule: how long the run is.
+          done_steps: that earlier starts did.
+          batch_size: examples a step.
+          learning_rate: that a reader takes for granted; epochs with another one show it.
+          silent: print nothing.
+        """
         self._schedule = schedule
+        self._shown_rate = learning_rate
+        self._is_header_shown = False
+        self._epoch_began_s = time.monotonic()
         self._log = MetricsLog(folder.metrics)
         self._log.truncate_after(done_steps)
         # Event files of a start that was killed are there even where no checkpoint is.
@@ -36,20 +52,25 @@ class RunObserver:
         )
 
     def on_start(self, config: dict[str, Any]) -> None:
-        """Records what a new run is."""
+        """Records the config of a new run."""
         self._summaries.write_hparams(config)
 
+    def on_wait(self, text: str) -> None:
+        """Prints what the run waits for, such as a compilation."""
+        self._progress.line(text)
+
     def on_started(self, account: str, steps: int) -> None:
-        """Prints where the time before the first steps went, which are done by now."""
+        """Prints where the time before the first `steps` steps went, which are done by now."""
         self._progress.line(account)
         self._progress.started(steps)
+        self._epoch_began_s = time.monotonic()
 
     def on_step(self, step: int) -> None:
         """Moves the bar."""
         self._progress.stepped(step)
 
     def on_pause(self) -> None:
-        """Says that something else than steps took time."""
+        """Leaves the time since the last step out of the rate."""
         self._progress.paused()
 
     def on_logs(self, step: int, logs: dict[str, float]) -> None:
@@ -67,14 +88,32 @@ class RunObserver:
         )
         scalars = {"learning_rate": learning_rate}
         entries = dict(values)
-        if "batch_statistics" in values["validation"]:
-            entries["validation_batch_statistics"] = values["validation"]["batch_statistics"]
+        if BATCH_STATISTICS in values["validation"]:
+            entries["validation_batch_statistics"] = values["validation"][BATCH_STATISTICS]
         for name, entry in entries.items():
             losses = {term: value for term, value in entry.items() if term.endswith(("loss", WITH_NUCLEI))}
             scalars |= {f"{name}_epoch/{term}": value for term, value in losses.items()}
             scalars |= {f"{name}_epoch/{metric}": value for metric, value in entry["micro"].items()}
         self._summaries.write_scalars(step, scalars)
-        self._progress.line(epoch_line(epoch, self._schedule.epochs, values, learning_rate, is_best))
+        self._show_epoch(epoch, values, learning_rate, is_best)
+
+    def _show_epoch(self, epoch: int, values: dict[str, Any], learning_rate: float, is_best: bool) -> None:
+        epochs = self._schedule.epochs
+        if not self._is_header_shown:
+            has_statistics = BATCH_STATISTICS in values["validation"]
+            self._progress.line("\n" + epoch_header(epochs, has_batch_statistics=has_statistics))
+            self._is_header_shown = True
+        now = time.monotonic()
+        line = epoch_line(
+            epoch,
+            epochs,
+            values,
+            seconds=now - self._epoch_began_s,
+            learning_rate=None if learning_rate == self._shown_rate else learning_rate,
+            is_best=is_best,
+        )
+        self._shown_rate, self._epoch_began_s = learning_rate, now
+        self._progress.line(line)
 
     def on_pictures(self, step: int, sheet: np.ndarray) -> None:
         """Shows a sheet of predictions, uint8 [H, W, 3], in TensorBoard."""
@@ -85,32 +124,3 @@ class RunObserver:
         self._progress.close()
         self._summaries.close()
         self._log.close()
-
-
-def epoch_line(epoch: int, epochs: int, values: dict[str, Any], learning_rate: float, is_best: bool) -> str:
-    """One epoch for a person: 'epoch 3/12 | train loss .2113 Dice .7902 | validation loss ... | best so far'.
-
-    Behind a loss stands in brackets its Dice loss over tiles with nuclei, the one that falls to 0.
-    """
-
-    def shown(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    def loss(entry: dict[str, Any]) -> str:
-        bare = entry.get(f"dice_loss{WITH_NUCLEI}")
-        return shown(entry["loss"]) + ("" if bare is None else f" (Dice loss {shown(bare)} with nuclei)")
-
-    train, validation = values["train"], values["validation"]
-    parts = [
-        f"epoch {epoch:>{len(str(epochs))}}/{epochs}",
-        f"train loss {loss(train)} Dice {shown(train['micro']['dice'])}",
-        f"validation loss {loss(validation)} Dice {shown(validation['micro']['dice'])}"
-        f" IoU {shown(validation['micro']['iou'])}",
-        f"learning rate {learning_rate:.3g}",
-    ]
-    if "batch_statistics" in validation:
-        dice = validation["batch_statistics"]["micro"]["dice"]
-        parts.insert(3, f"with batch statistics Dice {shown(dice)}")
-    if is_best:
-        parts.append("best so far")
-    return " | ".join(parts)

@@ -9,13 +9,12 @@ import numpy as np
 import optax
 import optax.contrib
 
+from nucseg_jax.config import L2Scope
 from nucseg_jax.core.tree import mask_by_name
 from nucseg_jax.training.transfer import frozen_mask, is_frozen
 
-L2_SCOPES = ("added", "all")
 
-
-def l2_mask(params: Any, scope: str, frozen_stages: Sequence[str] = ()) -> Any:
+def l2_mask(params: Any, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> Any:
     """True at the kernels that L2 acts on: of the new layers (`added`, head included) or of `all` layers.
 
     What is frozen has no part in it, as in Keras.
@@ -68,23 +67,31 @@ def paper_optimizer(
     *,
     lr: float,
     l2: float,
-    l2_scope: str = "added",
+    l2_scope: L2Scope = "added",
     encoder_lr_factor: float = 1.0,
     frozen_stages: Sequence[str] = (),
     b1: float = 0.9,
     b2: float = 0.999,
     epsilon: float = 1e-7,
 ) -> optax.GradientTransformation:
-    """Section 3 of the paper: the gradient of l2 * sum(w^2) joins the loss's gradient before Adam sees it.
+    """Returns the optimizer of section 3 of the paper: Keras's Adam on the gradients of the loss and of l2 * sum(w^2).
 
     That is coupled L2, gradient 2 * l2 * w. It is not `adamw`, whose decay bypasses Adam's scaling.
 
+        optimizer = paper_optimizer(lr=1e-4, l2=0.02)
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+
     Args:
-      lr: learning rate.
-      l2, l2_scope: see `l2_penalty`, `l2_mask`.
-      encoder_lr_factor: on the encoder's learning rate.
-      frozen_stages: encoder stages with no updates and no moments.
-      b1, b2, epsilon: Keras's Adam.
+      lr: learning rate, >= 0; the paper's is 1e-4.
+      l2: >= 0, factor on sum(w^2); the paper's is 0.02.
+      l2_scope: kernels that L2 acts on: 'added' for the new layers, head included, or 'all'.
+      encoder_lr_factor: factor on the encoder's learning rate.
+      frozen_stages: the encoder's stages (`model.encoder.stages`) with no updates and no moments.
+      b1, b2: decays of Adam's moments, between 0 and 1; Keras's defaults.
+      epsilon: of Adam as Keras computes it, see `scale_by_keras_adam`.
+
+    Returns:
+      A transformation of `params` of a `Segmenter`; its `update` needs `params`.
     """
     steps = [
         optax.add_decayed_weights(2.0 * l2, lambda params: l2_mask(params, l2_scope, frozen_stages)),

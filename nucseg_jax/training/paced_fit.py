@@ -1,4 +1,4 @@
-"""The training loop, let run for a number of dispatches at a time: to measure it as it is, in turns with others."""
+"""The training loop, let run for a number of dispatches at a time: to measure it interleaved with others."""
 
 import dataclasses
 import threading
@@ -19,7 +19,7 @@ class PacedFit:
     """`fit` in a thread of its own that stands still between two calls of `advance`, all its work done."""
 
     def __init__(self, state: TrainState, schedule: Schedule, hooks: Hooks):
-        """The loop starts, and waits before its first dispatch.
+        """Starts the loop, which waits before its first dispatch.
 
         Args:
           state: where it starts; donated.

@@ -1,4 +1,4 @@
-"""The machine is wanted back: SIGTERM is noted, and all processes leave training after the same step."""
+"""Preemption: SIGTERM is noted, and all processes stop training after the same step."""
 
 import contextlib
 import itertools
@@ -13,14 +13,14 @@ from nucseg_jax.core.errors import Preempted
 
 
 @contextlib.contextmanager
-def notice_of_leaving() -> Iterator[Callable[[], bool]]:
-    """SIGTERM, which schedulers send some time before they kill, does not end the process inside the block.
+def preemption_requested() -> Iterator[Callable[[], bool]]:
+    """Keeps SIGTERM, which schedulers send some time before they kill, from ending the process inside the block.
 
     Of several processes any may get it: JAX's preemption service, which listens from `jax.distributed.initialize`
     on, tells the others and chooses the step.
 
     Yields:
-      A function to call after every dispatch, by every process: whether to leave now.
+      A function to call after every dispatch, by every process; it returns True if training should stop now.
     """
     if jax.process_count() > 1:
         calls = itertools.count()
@@ -35,7 +35,7 @@ def notice_of_leaving() -> Iterator[Callable[[], bool]]:
     try:
         yield noticed.is_set
     except Preempted:
-        # The process leaves as it was told; told again, it would end in another way than it says.
+        # The process is about to exit; a second SIGTERM must not change its exit status.
         afterwards = signal.SIG_IGN
         raise
     finally:

@@ -1,7 +1,7 @@
-"""Several processes that train one model: how they find each other, and which of them speaks and writes.
+"""Several processes that train one model: how they join, and which of them prints and writes.
 
-Each runs the same program on the devices of its host. The first keeps the run folder and prints; the others keep
-their records in a folder of their own that is thrown away, so that no other code has to know which one it runs in.
+Each runs the same program on the devices of its host. The primary one keeps the run folder and prints; the others keep
+their records in a temporary folder, so that no other code has to know which one it runs in.
 Checkpoints are everybody's: each process writes the parts that it holds into the one folder, which all must reach.
 """
 
@@ -22,10 +22,10 @@ from jax.experimental import multihost_utils
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.training.run_folder import RunFolder
 
-# A process that is gone is noticed within this, and its end waits no longer for others.
+# Time until a process that is gone is noticed, and the longest wait of a shutdown.
 SECONDS_TO_NOTICE = 30
-# To compile a program, or to read a data set, on the slowest host.
-SECONDS_TO_COME = 1800
+# The longest wait at a barrier: the slowest host compiles a program or reads a data set.
+JOIN_TIMEOUT_S = 1800
 _MESSAGE_BYTES = 4096
 
 
@@ -67,8 +67,8 @@ def join_processes(
         ) from None
 
 
-def only_the_first_speaks() -> None:
-    """Silences the standard output of all processes but the first; starts the backend."""
+def silence_non_primary() -> None:
+    """Silences the standard output of all processes but the primary one; starts the backend."""
     if jax.process_index():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
@@ -82,17 +82,17 @@ def wait_for_all(where: str) -> None:
     Raises:
       JaxRuntimeError: a process does not come, or is gone.
     """
-    ocp.multihost.get_barrier_sync_fn()(key=where, timeout_ms=SECONDS_TO_COME * 1000)
+    ocp.multihost.get_barrier_sync_fn()(key=where, timeout_ms=JOIN_TIMEOUT_S * 1000)
 
 
-def all_say(answer: bool) -> bool:
-    """Whether every process says yes; each must ask."""
+def all_agree(answer: bool) -> bool:
+    """Returns True if the answer is True in every process; each must call it."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.process_allgather(answer).all())
 
 
 @contextlib.contextmanager
 def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path) -> Iterator[RunFolder]:
-    """The run folder for the first process, and for the others one of their own with the same content.
+    """Yields the run folder in the primary process, and in each other one a temporary copy of it.
 
     Args:
       claim: what the first process enters, such as `claim_run_folder`; its UserError becomes everybody's.
@@ -111,11 +111,11 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
             try:
                 folder = stack.enter_context(claim)
             except UserError as error:
-                _first_says(str(error))
+                broadcast_from_primary(str(error))
                 raise
-            _first_says("")
+            broadcast_from_primary("")
         else:
-            refusal = _first_says("")
+            refusal = broadcast_from_primary("")
             if refusal:
                 raise UserError(refusal)
             own = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nucseg_jax_")))
@@ -138,8 +138,8 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
         multihost_utils.sync_global_devices("the run is finished")
 
 
-def _first_says(text: str) -> str:
-    """What the first process hands in, in every process."""
+def broadcast_from_primary(text: str) -> str:
+    """Returns the text of the primary process in every process."""
     content = text.encode()[:_MESSAGE_BYTES]
     message: np.ndarray = np.zeros(_MESSAGE_BYTES, np.uint8)
     message[: len(content)] = np.frombuffer(content, np.uint8)

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: one moving bar, one lasting line an epoch."""
+"""Progress of training for a person: one moving bar, one lasting line an epoch."""
 
 import sys
 import time
@@ -12,8 +12,7 @@ SECONDS_BETWEEN_LINES = 60
 class Progress:
     """A bar over the steps of the run, with images/s and the time that is left.
 
-    Where standard error is no terminal, such as in a log file, a line a minute takes its place; `silent` shows
-    nothing.
+    Where standard error is not a terminal, such as in a log file, a line a minute replaces it; `silent` shows nothing.
     """
 
     def __init__(self, *, total_steps: int, done_steps: int, batch_size: int, silent: bool = False):
@@ -69,7 +68,7 @@ class Progress:
         self._steps_of_start = steps
 
     def paused(self) -> None:
-        """Says that something else than steps took time, such as a validation or a checkpoint."""
+        """Leaves the time since the last step out of the rate, such as that of a validation or a checkpoint."""
         self._rate_from = self._rate = None
 
     def line(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: `metrics.jsonl` for programs, event files for TensorBoard.
+"""Records of a run while it trains: `metrics.jsonl` for programs, event files for TensorBoard.
 
 {"step": 50, "epoch": 1, "kind": "train", "loss": 0.41, "dice_loss": 0.38, "l2_penalty": 0.03}
 {"step": 120, "epoch": 1, "kind": "epoch", "validation": {"micro": {"dice": 0.74}}}
@@ -81,7 +81,7 @@ class MetricsLog:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`; a last line without its newline was cut off by a kill and is left out.
+    """Reads the lines of a `metrics.jsonl`; a last line without its newline was cut off by a kill and is left out.
 
     Raises:
       UserError: it cannot be read, or another line is not a JSON object with a step.
@@ -111,7 +111,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def validation_scores(path: pathlib.Path, *, up_to_step: int) -> dict[int, float]:
-    """Micro Dice in validation by step, of the epoch lines of a `metrics.jsonl` up to a step; undefined ones are 0.
+    """Reads validation micro Dice by step from epoch lines of a `metrics.jsonl` up to a step; undefined ones are 0.
 
     Raises:
       UserError: a line is damaged.

@@ -38,11 +38,12 @@ READ_AT_THE_END = (
     "per_image_*.csv",
     "calibration_*.csv",
     "examples_*.npz",
+    "baselines.json",
 )
 
 
 def final_record(folder: RunFolder) -> RunRecord | None:
-    """The record of a finished run; None of an unfinished one, and of one that an earlier version finished.
+    """Reads the record of a finished run; None of an unfinished one, and of one that an earlier version finished.
 
     Raises:
       AlteredRunError: it is damaged, of another run, or missing where there must be one.
@@ -107,7 +108,7 @@ def require_config(folder: RunFolder) -> None:
 
 
 def best_checkpoint(folder: RunFolder) -> tuple[SavedCheckpoint, list[str]]:
-    """The checkpoint that a run is used with: the one with the highest score in validation, the later of equal ones.
+    """Returns the checkpoint that a run is used with: the highest score in validation, the later of equal ones.
 
     Returns:
       It, and what was found altered that does not change which one it is, one sentence each.
@@ -143,7 +144,7 @@ def best_checkpoint(folder: RunFolder) -> tuple[SavedCheckpoint, list[str]]:
 
 
 def known_scores(folder: RunFolder, *, up_to_step: int) -> dict[int, float]:
-    """Scores of validations by step, from the records; metrics.jsonl has those of earlier versions' runs.
+    """Returns validation scores by step, from the records; metrics.jsonl has those of earlier versions' runs.
 
     Args:
       folder: of the run.
@@ -162,7 +163,7 @@ def known_scores(folder: RunFolder, *, up_to_step: int) -> dict[int, float]:
 
 
 def resumed_scores(folder: RunFolder, record: RunRecord) -> dict[int, float]:
-    """Scores of validations up to the checkpoint that a run resumes from.
+    """Returns validation scores up to the checkpoint that a run resumes from.
 
     Args:
       folder: of the run.
@@ -181,7 +182,7 @@ def resumed_scores(folder: RunFolder, record: RunRecord) -> dict[int, float]:
 
 
 def logged_scores(folder: RunFolder, *, up_to_step: int) -> dict[int, float]:
-    """Scores of validations by step, of metrics.jsonl."""
+    """Returns validation scores by step, from metrics.jsonl."""
     return validation_scores(folder.metrics, up_to_step=up_to_step) if folder.metrics.exists() else {}
 
 
@@ -219,7 +220,7 @@ def finish(folder: RunFolder, record: RunRecord, results: dict[str, Any]) -> Non
 
 
 def read_results(folder: RunFolder) -> dict[str, Any]:
-    """Content of results.json, as it was written.
+    """Reads results.json, as it was written.
 
     Raises:
       UserError: it is damaged, or was altered since.

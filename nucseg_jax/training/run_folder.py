@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def pretrained(self) -> pathlib.Path:
-        """Where the encoder's first weights came from: the report of their conversion; absent from scratch."""
+        """The origin of the encoder's first weights: the report of their conversion; absent from scratch."""
         return self.path / "pretrained.json"
 
     @property
@@ -69,6 +69,11 @@ class RunFolder:
         return self.path / "results.json"
 
     @property
+    def baselines(self) -> pathlib.Path:
+        """Scores of Otsu's threshold on the test split; runs of earlier versions have none."""
+        return self.path / "baselines.json"
+
+    @property
     def record(self) -> pathlib.Path:
         """Digests of all these at the run's end, see `training.run_record`; runs of earlier versions have none."""
         return self.path / "record.json"
@@ -80,7 +85,7 @@ class RunFolder:
 
     @property
     def damaged_checkpoints(self) -> pathlib.Path:
-        """Checkpoints that could not be read when the run was taken up again; there if there were any."""
+        """Checkpoints that could not be read when the run was resumed; absent if there were none."""
         return (self.shared or self.path) / "damaged_checkpoints"
 
     @property
@@ -116,7 +121,7 @@ class RunFolder:
             )
 
     def newest_record(self) -> RunRecord | None:
-        """The record that config, split and scores are checked against; None before the first checkpoint.
+        """Reads the record that config, split and scores are checked against; None before the first checkpoint.
 
         Raises:
           AlteredRunError: there is no checkpoint, and record.json is damaged.
@@ -145,6 +150,13 @@ class RunFolder:
         timing["starts"] = [*timing["starts"][:-1], start]
         write_json(self.timing, timing)
 
+    def program_seconds(self) -> float | None:
+        """Returns how long the newest start that is recorded waited for its training step's program; None before."""
+        for start in reversed(self._read_timing()["starts"]):
+            if isinstance(start, dict) and isinstance(start.get("program"), int | float):
+                return float(start["program"])
+        return None
+
     def record_inference(self, entries: list[dict[str, float | int]]) -> None:
         """Writes milliseconds an image, see `evaluation.inference_time`."""
         write_json(self.timing, {**self._read_timing(), "inference": entries})
@@ -158,7 +170,7 @@ class RunFolder:
         return timing
 
     def read_pretrained(self) -> dict[str, Any]:
-        """Content of pretrained.json; empty where there is none.
+        """Reads pretrained.json; empty where there is none.
 
         Raises:
           UserError: it is damaged, or was altered, added or removed since: the newest record has another.
@@ -181,7 +193,7 @@ class RunFolder:
             newest.require_presence(path)
 
     def read_splits(self) -> tuple[Splits, dict[str, Any]]:
-        """The lists the run was started with, and the rest of split.json.
+        """Reads the lists the run was started with, and the rest of split.json.
 
         Raises:
           UserError: missing, or altered since: its digest does not match, or the newest record has others.
@@ -242,7 +254,7 @@ _MOVE_AWAY = "restore it from a copy, or move it away; it holds no scores"
 
 
 def _read_object(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON object that a start of the run wrote.
+    """Reads a JSON object that a start of the run wrote.
 
     Raises:
       UserError: it is damaged.

@@ -12,32 +12,11 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from nucseg_jax.config import may_change_on_resume
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.seal import file_digest, sealed, unsealed
 from nucseg_jax.core.strict_json import read_json
 
-# Fields of a config that affect no result: they may differ when a run is resumed.
-FREE_FIELDS = (
-    "data.dir:",
-    "data.release_dir:",
-    "data.allow_duplicates:",
-    # The digests of data and split decide.
-    "data.patch_px:",
-    "data.microns_per_px:",
-    "data.image_microns_per_px:",
-    "data.remainder:",
-    "split.table:",
-    "split.allow_shared_groups:",
-    "train.log_every_steps:",
-    "train.checkpoint_every_steps:",
-    "train.feed:",
-    "train.store:",
-    "eval.overlays:",
-    "eval.compare_statistics:",
-    "eval.time_inference:",
-    # Rounding apart, devices change nothing.
-    "mesh.",
-)
 UNCHECKED = (
     "written by an earlier version, which kept no digests: whether scores, split and results are as they were"
     " written cannot be checked"
@@ -104,19 +83,18 @@ class RunRecord:
         }
 
     def config_changes(self, config: Mapping[str, Any]) -> list[str]:
-        """Lines such as "train.dtype: 'float32' -> 'bfloat16'" for every recorded field that has another value.
+        """Returns lines such as "train.dtype: 'float32' -> 'bfloat16'" for recorded fields that have another value.
 
-        Free fields may differ; fields that the record does not know came with a later version.
+        Fields that may change when a run is resumed may differ; those that the record lacks came with a later version.
         """
         changes = []
         for section, fields in self.config.items():
             now = config.get(section)
             for name, value in fields.items():
                 found = now.get(name, "missing") if isinstance(now, Mapping) else "missing"
-                line = f"{section}.{name}: {value!r} -> {found!r}"
                 is_same = found == value and isinstance(found, bool) == isinstance(value, bool)
-                if not is_same and not line.startswith(FREE_FIELDS):
-                    changes.append(line)
+                if not is_same and not may_change_on_resume(f"{section}.{name}"):
+                    changes.append(f"{section}.{name}: {value!r} -> {found!r}")
         return changes
 
     def require_config(self, path: pathlib.Path, config: Mapping[str, Any]) -> None:

@@ -90,7 +90,7 @@ def read_saved(path: pathlib.Path) -> SavedCheckpoint:
 
 
 def score_in_file(path: pathlib.Path) -> float | None:
-    """The score in Orbax's own file beside a checkpoint; None where there is none.
+    """Reads the score in Orbax's own file beside a checkpoint; None where there is none.
 
     Raises:
       DamagedCheckpointError: it cannot be read.
@@ -160,7 +160,7 @@ def newest_record(folder: pathlib.Path) -> RunRecord | None:
 
 
 def all_saved(folder: pathlib.Path) -> list[SavedCheckpoint]:
-    """Every checkpoint of a folder, the newest first; those that training removes meanwhile are left out.
+    """Returns every checkpoint of a folder, the newest first; those that training removes meanwhile are left out.
 
     Raises:
       DamagedCheckpointError: the record of one is damaged.
@@ -176,7 +176,7 @@ def all_saved(folder: pathlib.Path) -> list[SavedCheckpoint]:
 
 
 def best_saved(saved: Sequence[SavedCheckpoint]) -> SavedCheckpoint | None:
-    """The checkpoint with the highest recorded score, the later of equal ones; None before the first validation.
+    """Returns the checkpoint with the highest recorded score, the later of equal ones; None before a validation.
 
     Orbax's own files of scores decide nothing here: nothing would tell that one of them was altered.
     """

@@ -1,4 +1,4 @@
-"""How long a run trains, and how often it logs and saves."""
+"""The length of a run, and how often it logs and saves."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from nucseg_jax.data.order import steps_per_epoch
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long, and how often.
+    """The length of a run, and its intervals.
 
     Attributes:
       epochs: passes over the training examples.
@@ -40,7 +40,7 @@ def make_schedule(
     log_every_steps: int,
     checkpoint_every_steps: int,
 ) -> Schedule:
-    """The schedule for this many training patches of `patch_px`; the first log line comes before the middle of epoch 1.
+    """Returns the schedule for this many training patches; the first log line comes before the middle of epoch 1.
 
     Raises:
       UserError: the training split does not fill one batch, or is too large for exact epoch counts.
@@ -68,7 +68,7 @@ def make_schedule(
 def dispatch_sizes(
     schedule: Schedule, steps_per_dispatch: int, *, epoch: int, first_step: int
 ) -> Iterator[int]:
-    """How many steps each call of the device runs, from `first_step` to the end of an epoch.
+    """Returns how many steps each dispatch runs, from `first_step` to the end of an epoch.
 
     `steps_per_dispatch` while that many are left before the next checkpoint or the epoch's end, then one by one:
     two compiled programs serve every schedule, and a checkpoint holds the step it is named after.

@@ -1,4 +1,4 @@
-"""Everything that training changes, as one pytree; what a checkpoint holds."""
+"""The state of training as one pytree; a checkpoint holds it."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class TrainState(struct.PyTreeNode):
 
     Attributes:
       step: int32 [], steps taken since the start.
-      params, batch_stats: the model's variables, float32.
+      params, batch_stats: the model's variables, float32; no batch statistics in a model without batch norms.
       constants: variables that no step changes, such as the mean and variance an encoder's input is brought to.
       opt_state: of the optimizer.
       plateau: of `optimizer.plateau_schedule`; its `scale` multiplies every update.
@@ -70,7 +70,7 @@ class TrainState(struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model's `apply` takes."""
+        """Variables for the model's `apply`."""
         return {"params": self.params, "batch_stats": self.batch_stats, CONSTANTS: self.constants}
 
 
@@ -82,7 +82,7 @@ def init_state(
     term_names: tuple[str, ...],
     counted_classes: int,
 ) -> TrainState:
-    """The state before the first step.
+    """Returns the state before the first step.
 
     Args:
       variables: of the model, numpy arrays from `initial_variables`; or abstract ones, under `jax.eval_shape`.
@@ -93,7 +93,7 @@ def init_state(
     return TrainState(
         step=np.zeros((), np.int32),
         params=variables["params"],
-        batch_stats=variables["batch_stats"],
+        batch_stats=variables.get("batch_stats", {}),
         constants=variables.get(CONSTANTS, {}),
         opt_state=optimizer.init(variables["params"]),
         # It keeps scalars and asks of the parameters but their dtype; of numpy's it would compile a copy of each.
@@ -103,7 +103,7 @@ def init_state(
 
 
 def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> TrainState:
-    """The same state with variables of some modules in place of its own; for a state before its first step.
+    """Returns the same state with variables of some modules in place of its own; for a state before its first step.
 
     Args:
       state: its optimizer's moments stay as they are: zero.

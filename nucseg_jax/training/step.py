@@ -10,10 +10,11 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from nucseg_jax.config import AugmentConfig, L2Scope
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
 from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
@@ -23,8 +24,8 @@ from nucseg_jax.training.transfer import frozen_mask
 
 
 @dataclasses.dataclass(frozen=True)
-class StepRecipe:
-    """What a step is bound to.
+class StaticArguments:
+    """Static arguments of the training step.
 
     Attributes:
       model: a linen module, `apply(variables, image, train=...)` to logits.
@@ -43,9 +44,9 @@ class StepRecipe:
     objective: Objective
     optimizer: optax.GradientTransformation
     l2: float
-    l2_scope: str
+    l2_scope: L2Scope
     frozen_stages: tuple[str, ...]
-    augmentation: Augmentation
+    augmentation: AugmentConfig
     seed: int
     steps_per_epoch: int
     has_void: bool = False
@@ -67,7 +68,7 @@ class StepRecipe:
 
 
 def train_step(
-    recipe: StepRecipe,
+    static: StaticArguments,
     state: TrainState,
     batch: Batch,
     *,
@@ -76,25 +77,25 @@ def train_step(
     """Forward, loss, gradient, update, logs.
 
     Args:
-      recipe: what the step is bound to.
+      static: arguments that are fixed when the step is compiled.
       state: before the step.
       batch: a full training batch; `group` is not looked at.
       gather: brings variables that are split over devices together for the forward pass.
 
     Returns:
-      The state after the step and its logs: every term of `recipe.term_names` bare, `loss` (the objective and the
+      The state after the step and its logs: every term of `static.term_names` bare, `loss` (the objective and the
       L2 penalty), `gradient_norm` (of the objective, without L2), and the means over tiles with nuclei, NaN where
       there is none; each float32 [].
     """
-    epoch = state.step // recipe.steps_per_epoch
+    epoch = state.step // static.steps_per_epoch
     image, label = augment(
-        batch.image, batch.label, batch.index, how=recipe.augmentation, seed=recipe.seed, epoch=epoch
+        batch.image, batch.label, batch.index, how=static.augmentation, seed=static.seed, epoch=epoch
     )
-    dropout_key = jax.random.fold_in(stream_key(recipe.seed, Stream.DROPOUT), state.step)
+    dropout_key = jax.random.fold_in(stream_key(static.seed, Stream.DROPOUT), state.step)
 
-    frozen = frozen_mask(state.params, recipe.frozen_stages)
+    frozen = frozen_mask(state.params, static.frozen_stages)
 
-    valid_px = annotated_px(label, has_void=recipe.has_void)
+    valid_px = annotated_px(label, has_void=static.has_void)
     has_nucleus = jnp.any(nucleus_px(label, valid_px), axis=(1, 2))
     valid = batch.valid if valid_px is None else batch.valid & jnp.any(valid_px, axis=(1, 2))
 
@@ -102,29 +103,29 @@ def train_step(
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
-        logits, updated = recipe.model.apply(
+        logits, updated = static.model.apply(
             gather({**state.variables, "params": params}),
             image,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
         )
-        values = recipe.objective.values(logits, label, valid_px)
-        terms = recipe.objective.means(values, valid, has_nucleus, can_be_none=recipe.has_void)
-        return recipe.objective.total(terms), (terms, values, logits, updated["batch_stats"])
+        values = static.objective.values(logits, label, valid_px)
+        terms = static.objective.means(values, valid, has_nucleus, can_be_none=static.has_void)
+        return static.objective.total(terms), (terms, values, logits, updated.get("batch_stats", {}))
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = recipe.optimizer.update(gradient, state.opt_state, state.params)
+    updates, opt_state = static.optimizer.update(gradient, state.opt_state, state.params)
     updates = optax.tree.scale(state.plateau.scale, updates)
 
-    mask = l2_mask(state.params, recipe.l2_scope, recipe.frozen_stages)
-    terms["l2_penalty"] = l2_penalty(state.params, mask, recipe.l2)
-    sums = recipe.objective.sums_with_nuclei(values, batch.valid & has_nucleus)
+    mask = l2_mask(state.params, static.l2_scope, static.frozen_stages)
+    terms["l2_penalty"] = l2_penalty(state.params, mask, static.l2)
+    sums = static.objective.sums_with_nuclei(values, batch.valid & has_nucleus)
     counts = jnp.where(batch.valid[:, None, None], count_pixels(logits, label, valid_px), 0)
     logs = {
         **terms,
         **{name: sums[name] / sums[TILES_WITH_NUCLEI] for name in sums if name != TILES_WITH_NUCLEI},
-        "loss": recipe.objective.total(terms) + terms["l2_penalty"],
+        "loss": static.objective.total(terms) + terms["l2_penalty"],
         "gradient_norm": optax.tree.norm(gradient),
     }
     new_state = state.replace(
@@ -133,21 +134,21 @@ def train_step(
         batch_stats=batch_stats,
         opt_state=opt_state,
         epoch_sums=state.epoch_sums.add(
-            terms | sums, counts, counted=jnp.any(valid) if recipe.has_void else None
+            terms | sums, counts, counted=jnp.any(valid) if static.has_void else None
         ),
     )
     return new_state, logs
 
 
 def compile_train_steps(
-    recipe: StepRecipe, mesh: Mesh, fetch: Callable[[Any, Any], Batch]
+    static: StaticArguments, mesh: Mesh, fetch: Callable[[Any, Any], Batch]
 ) -> jax.stages.Wrapped:
     """K steps as one program over the mesh, batch and state laid out as `mesh` says, the state donated.
 
     Variables that are split over 'fsdp' are gathered for each forward pass; gradients come back split.
 
     Args:
-      recipe: what a step is bound to.
+      static: arguments that are fixed when the step is compiled.
       mesh: the devices.
       fetch: pure, `fetch(source, ticket)` gives a step's batch; see `feed.TrainingFeed`.
 
@@ -165,7 +166,7 @@ def compile_train_steps(
             # simplified and before it fuses, so that a feed must not make constants.
             batch = jax.lax.optimization_barrier(fetch(source, ticket))
             batch = jax.lax.with_sharding_constraint(batch, batch_sharded(mesh))
-            state, logs = train_step(recipe, state, batch, gather=gather)
+            state, logs = train_step(static, state, batch, gather=gather)
             return keep_state_sharded(state, mesh), jax.lax.with_sharding_constraint(logs, replicated(mesh))
 
         if jax.tree.leaves(tickets)[0].shape[0] > 1:

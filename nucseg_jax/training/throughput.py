@@ -1,4 +1,4 @@
-"""Rates of several modes of work, measured in turns in one process.
+"""Rates of several modes of work, measured interleaved in one process.
 
 A B, B A, A B, ...: a machine whose speed drifts drifts for all of them.
 """
@@ -75,7 +75,7 @@ def rate_of(seconds: Sequence[float], *, images: float, steps: float) -> Rate:
 
 
 def share_of(rate: Rate, other: Rate) -> float:
-    """How fast one mode was in units of another, measured in the same turns: the median over the turns.
+    """Returns the speed of one mode in units of another, measured in the same turns: the median over the turns.
 
     Neighbouring blocks are compared, so that a slow minute of the machine falls on both.
     """
@@ -96,7 +96,7 @@ def measure_in_turns(
       modes: compiled and warm.
       blocks: of each mode, > 0.
       block_s: about how long a block of each mode takes; at least one dispatch.
-      failed: whether an error is that mode's result and the others go on; any other error is raised.
+      failed: whether an error is that mode's result and the others continue; any other error is raised.
       clock: seconds.
 
     Returns:

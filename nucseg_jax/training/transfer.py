@@ -1,4 +1,4 @@
-"""Which encoder stages training leaves alone (Keras's `layer.trainable = False`)."""
+"""Frozen encoder stages (Keras's `layer.trainable = False`)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def stages_through(stages: Sequence[str], last: str) -> tuple[str, ...]:
 
 
 def is_frozen(name: str, frozen_stages: Sequence[str]) -> bool:
-    """Whether a leaf such as 'encoder/conv2_block1_1_conv/kernel' belongs to a frozen stage."""
+    """Returns True if a leaf such as 'encoder/conv2_block1_1_conv/kernel' belongs to a frozen stage."""
     return name.startswith(tuple(f"encoder/{stage}" for stage in frozen_stages))
 
 

@@ -35,3 +35,13 @@ def test_without_a_home_folder_a_tilde_is_refused(monkeypatch):
         with pytest.raises(UserError, match="this user has none"):
             user_path(path)
     assert user_path("runs") == pathlib.Path("runs")
+
+
+def test_a_table_of_the_package_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packaged = paths.configs_folder() / "monuseg_slides.csv"
+    assert paths.table_path("configs/monuseg_slides.csv") == packaged
+    assert paths.table_path("configs/other.csv") == pathlib.Path("configs/other.csv")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "monuseg_slides.csv").touch()
+    assert paths.table_path("configs/monuseg_slides.csv") == pathlib.Path("configs/monuseg_slides.csv")

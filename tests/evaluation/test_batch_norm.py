@@ -20,6 +20,7 @@ from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import BatchNorm, MovingStatistics
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.placement import put_batch
+from nucseg_jax.training.step import train_step
 
 
 class OneNorm(nn.Module):
@@ -204,3 +205,30 @@ def test_padding_and_moments_that_are_no_numbers_are_refused():
 def test_no_batch_is_an_error():
     with pytest.raises(ValueError, match="no batch"):
         reestimate_batch_statistics(None, {}, [])
+
+
+def test_a_model_without_batch_norms_has_nothing_to_estimate_and_trains():
+    """FPN has group norms and ConvNeXt layer norms: no variable of the collection exists."""
+    config = quickstart.get_config()
+    config.model.encoder, config.model.decoder, config.model.output_stride = "convnext_tiny", "fpn", 32
+    config.model.width, config.model.encoder_depths = 0.125, (1, 1, 1, 1)
+    config.transfer.freeze_through = "stages_1"
+    experiment = read_experiment(config)
+    assert experiment.frozen_stages == ("stem", "stages_0", "stages_1")
+    mesh = make_mesh(1)
+    static = experiment.static_arguments(steps_per_epoch=2)
+    state = experiment.init_state(static)
+    assert state.batch_stats == {}
+    rng = np.random.default_rng(0)
+    batch = batch_of(rng.integers(0, 256, (2, 64, 64, 3)).astype(np.uint8))
+    batch = batch.replace(label=(batch.label > 127).astype(np.uint8))
+    after, logs = jax.jit(lambda state, batch: train_step(static, state, batch))(state, batch)
+    assert np.isfinite(logs["loss"])
+    for layer, leaves in after.params["encoder"].items():
+        stays = jax.tree.map(np.array_equal, leaves, state.params["encoder"][layer])
+        is_frozen = layer.startswith(experiment.frozen_stages)
+        assert all(jax.tree.leaves(stays)) if is_frozen else not all(jax.tree.leaves(stays)), layer
+    model = experiment.model.without_dropout()
+    step = compile_statistics_step(model, mesh, momentum=0.99, frozen_stages=("stem",))
+    found = reestimate_batch_statistics(step, state.variables, [put_batch(batch, mesh)])
+    assert found == state.variables

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from tests.commands.predicted_files import contents
+from tests.cli.predicted_files import contents
 from tests.faults.watched import wait_until
 
 pytestmark = pytest.mark.long

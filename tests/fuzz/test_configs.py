@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nucseg_jax.config import read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment, read_experiment, read_experiment_file
-from nucseg_jax.settings import read_settings
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import JSON, altered, damaged
 
@@ -35,7 +35,7 @@ def test_an_altered_config_is_an_experiment_or_refused(values, tmp_path_factory,
     )
     assert isinstance(outcome, Experiment | UserError)
     if isinstance(outcome, Experiment):
-        assert read_settings(outcome.settings.as_json()) == outcome.settings
+        assert read_config(outcome.config.as_json()) == outcome.config
 
 
 @fuzzed(cases=30)

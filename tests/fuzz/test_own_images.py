@@ -44,7 +44,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
 
 
 def read(folder: pathlib.Path) -> tuple[OpenedSource, list[Patch]]:
-    source = open_folder(lab.Settings(folder, patch_px=32))
+    source = open_folder(lab.folder_config(folder, patch_px=32))
     return source, list(source.patches())
 
 

@@ -113,7 +113,7 @@ def small_picture(_: Figure, file: io.BytesIO, **options: object) -> None:
 def report(root: pathlib.Path) -> tuple[Found, Document]:
     """What `report` reads and writes."""
     found = find_runs(f"{root}/*", not_in=root / "out")
-    document = compose(found, make_cohorts(found.runs, free_fields=("train.feed",)), MODELS)
+    document = compose(found, make_cohorts(found.runs), MODELS)
     write_report(document, root.parent / "report")
     return found, document
 

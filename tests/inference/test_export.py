@@ -10,8 +10,8 @@ import pytest
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.probability import foreground_probability
 
 LOADER = """

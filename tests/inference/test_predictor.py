@@ -17,7 +17,7 @@ from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.predictor import make_predictor
 from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
 from nucseg_jax.inference.tiles import reflected
-from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.training.mesh import make_mesh
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nucseg_jax.models.atrous import stage_geometries
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.models.tables import build_encoder
 
 PX = 64
 

@@ -12,14 +12,24 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models import build
+from nucseg_jax.models.build import (
+    DECODERS,
+    ENCODERS,
+    DecoderRow,
+    build_encoder,
+    build_segmenter,
+    decoders_for,
+)
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import DECODERS, ENCODERS, build_encoder, build_segmenter
+from nucseg_jax.models.pyramid import Pyramid
+from nucseg_jax.models.unet import UNET_RESNET50, UNet
 
 PX = 64
 # One row of each kind that differs in more than sizes.
-FAMILIES = ("resnet50", "resnet50_v1_5", "efficientnet_b4")
+FAMILIES = ("resnet50", "resnet50_v1_5", "efficientnet_b4", "convnext_tiny")
 # Tracing their hundreds of layers takes long, and they differ from others in sizes alone.
 DEEP = [name for name in ENCODERS if name not in (*FAMILIES, "efficientnet_b0")]
 
@@ -40,6 +50,9 @@ QUICK = {
     ("resnet50_v1_5", "unet_five_levels", "float32"),
     ("efficientnet_b4", "unet", "float32"),
     ("efficientnet_b4", "deeplabv3plus", "bfloat16"),
+    ("convnext_tiny", "unet_five_levels", "float32"),
+    ("convnext_tiny", "deeplabv3plus_dilated", "bfloat16"),
+    ("convnext_tiny", "fpn", "float32"),
 }
 NARROW = [
     pytest.param(*row, marks=[] if row in QUICK else pytest.mark.long)
@@ -61,9 +74,7 @@ def segmenter(encoder, decoder, **options):
 
 def narrow(encoder, decoder, **options):
     """Width 1/8, one block a stage, but for one stage with a second, which differs from the first."""
-    stages = (4 if encoder.startswith("resnet") else 7) if DECODERS[decoder].extent == "whole" else 3
-    if stages == 3 and encoder.startswith("efficientnet"):
-        stages = 5
+    stages = len(build_encoder(encoder, extent=DECODERS[decoder].extent).depths)
     depths = (1, 2, *(1,) * (stages - 2))
     return segmenter(
         encoder, decoder, width=0.125, encoder_depths=depths, moving=MovingStatistics(0.9), **options
@@ -100,6 +111,7 @@ def test_taps_have_their_strides_and_the_cut_is_a_part_of_the_whole(encoder):
         pyramid, variables = jax.eval_shape(
             lambda x: model.init_with_output(jax.random.key(0), x, train=False), image
         )
+        assert model.taps == tuple(name for name, tap in pyramid._asdict().items() if tap is not None)
         for name, tap in pyramid._asdict().items():
             stride = {"image": 1, "stride4_low_level": 4, "output": output_stride}.get(name) or int(name[6:])
             if tap is not None:
@@ -157,7 +169,10 @@ def test_gradients_are_float32_and_finite_and_reach_every_parameter(encoder, dec
             assert np.any(leaf), name
 
 
-@pytest.mark.parametrize(("encoder", "decoder"), [("resnet50", "unet"), ("efficientnet_b4", "deeplabv3plus")])
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [("resnet50", "unet"), ("efficientnet_b4", "deeplabv3plus"), ("convnext_tiny", "deeplabv3plus")],
+)
 def test_inference_uses_moving_statistics_and_drops_nothing(encoder, decoder):
     """So an image's logits do not depend on the others in its batch; in training they do."""
     model = narrow(encoder, decoder, dropout=0.5, drop_connect=0.5)
@@ -215,11 +230,73 @@ def test_a_segmenter_refuses_sizes_it_cannot_give_back(shape):
         )
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_says_what_it_is_before_it_computes(encoder):
+    """Stages can be frozen by name, depths replaced, dropout left out; and the row's data are the module's."""
+    for extent in ("cut", "whole"):
+        module = build_encoder(encoder, extent=extent)
+        assert len(set(module.stages)) == len(module.stages) > 2
+        # A stage is found by the start of a layer's name.
+        assert not any(
+            one != other and one.startswith(other) for one, other in itertools.permutations(module.stages, 2)
+        )
+        depths = tuple(range(1, len(module.depths) + 1))
+        assert build_encoder(encoder, extent=extent, encoder_depths=depths).depths == depths
+        assert set(module.taps) <= set(Pyramid._fields)
+        assert module.end
+        module.without_dropout()
+    assert (
+        getattr(build_encoder(encoder, extent="cut", drop_connect=0.25), "drop_connect", None) == 0.25
+    ) == (ENCODERS[encoder].has_stochastic_depth)
+    stem = ENCODERS[encoder].variant.stem
+    kernels = [
+        leaf.shape
+        for leaf in jax.tree.leaves(abstract_variables(build_encoder(encoder, extent="cut"), px=64)["params"])
+    ]
+    assert (stem[0], stem[0], 3, stem[1]) in kernels
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_every_decoder_goes_with_every_family(encoder):
+    assert decoders_for(encoder) == tuple(DECODERS)
+
+
+class NeedsStride2(UNet):
+    """A decoder that cannot do without the tap at stride 2."""
+
+    @property
+    def required_taps(self):
+        return ("output", "stride2")
+
+
+def test_a_decoder_without_its_tap_is_refused_before_anything_is_traced(monkeypatch):
+    """By a row of any family's: the table asks for no type."""
+    row = DecoderRow("Needs stride 2", NeedsStride2, UNET_RESNET50, "cut", (16,))
+    monkeypatch.setitem(build.DECODERS, "needs_stride2", row)
+    segmenter("resnet50", "needs_stride2")
+    with pytest.raises(UserError, match=r"(?s)stride2 features.*convnext_tiny.*one of unet, deeplabv3plus,"):
+        segmenter("convnext_tiny", "needs_stride2")
+    assert "needs_stride2" not in decoders_for("convnext_tiny")
+    assert "needs_stride2" in decoders_for("efficientnet_b0")
+
+
+def test_a_level_without_its_tap_goes_on_without_a_skip():
+    """The level's first convolution takes what was upsampled, and nothing else."""
+    kernels = {}
+    for encoder in ("resnet50", "convnext_tiny"):
+        decoder = abstract_variables(segmenter(encoder, "unet_five_levels"), px=64)["params"]["decoder"]
+        kernels[encoder] = [decoder[f"level{n}_1"]["conv"]["kernel"].shape[2:] for n in range(1, 6)]
+    assert kernels == {
+        "resnet50": [(256 + 1024, 256), (128 + 512, 128), (64 + 256, 64), (32 + 64, 32), (16, 16)],
+        "convnext_tiny": [(256 + 384, 256), (128 + 192, 128), (64 + 96, 64), (32, 32), (16, 16)],
+    }
+
+
 @pytest.mark.parametrize(
     "fault",
     [
         dict(encoder="vgg16"),
-        dict(decoder="fpn"),
+        dict(decoder="linknet"),
         dict(output_stride=8),
         dict(decoder="deeplabv3plus_dilated", output_stride=32),
         dict(num_classes=0),

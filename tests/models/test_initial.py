@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import build_encoder, build_segmenter
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.models.initializers import VarianceScaling
-from nucseg_jax.models.tables import build_segmenter
+from nucseg_jax.models.initializers import Normal, VarianceScaling
 
 DISTRIBUTIONS = ("uniform", "normal", "truncated_normal")
 
 
 def narrow(encoder, decoder):
-    depths = (1, 1, 1) if encoder.startswith("resnet") else (1, 1, 1, 1, 1)
+    depths = (1,) * len(build_encoder(encoder, extent="cut").depths)
     return build_segmenter(
         encoder=encoder, decoder=decoder, num_classes=1, dropout=0.0, width=0.25, encoder_depths=depths
     )
@@ -38,9 +38,24 @@ def test_numpys_kernels_are_distributed_as_linens(distribution, mode, axes):
         np.testing.assert_allclose(np.max(np.abs(ours)), np.max(np.abs(theirs)), rtol=0.01)
 
 
+def test_a_normal_distribution_has_its_deviation_whatever_the_shape():
+    for shape in ((1, 1, 64, 256), (7, 7, 1, 512)):
+        ours = Normal(0.02).draw(np.random.default_rng(0), shape)
+        theirs = np.asarray(Normal(0.02)(jax.random.key(0), shape))
+        assert ours.dtype == theirs.dtype == np.float32
+        for values in (ours, theirs):
+            assert np.std(values) == pytest.approx(0.02, rel=0.02)
+            assert abs(np.mean(values)) < 0.001
+
+
 @pytest.mark.parametrize(
     ("encoder", "decoder"),
-    [("resnet50", "unet"), ("efficientnet_b4", "deeplabv3plus"), ("resnet50_v1_5", "unet")],
+    [
+        ("resnet50", "unet"),
+        ("efficientnet_b4", "deeplabv3plus"),
+        ("resnet50_v1_5", "unet"),
+        ("convnext_tiny", "unet"),
+    ],
 )
 def test_variables_are_those_of_linens_init_up_to_the_random_numbers(encoder, decoder):
     model = narrow(encoder, decoder)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from nucseg_jax.models.build import build_encoder, build_segmenter
 from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
 from nucseg_jax.models.layers import ConvBatchNormRelu
-from nucseg_jax.models.tables import build_encoder, build_segmenter
 
 
 def paper_model(encoder, decoder):

@@ -75,6 +75,7 @@ def test_a_kernel_gradient_in_groups_is_the_whole_one(kernel_px, geometry, group
         dict(kernel_px=1, stride=2, padding="SAME"),
         dict(kernel_px=3, stride=1, padding="SAME"),
         dict(kernel_px=3, stride=1, padding="SAME", dilation=6),
+        dict(kernel_px=2, stride=1, padding="SAME", dilation=2),
         dict(kernel_px=7, stride=2, padding=((3, 3), (3, 3))),
         dict(kernel_px=1, stride=1, padding=((1, 1), (0, 2))),
     ],

@@ -1,24 +1,21 @@
 """Every loss against a loop over pixels in float64, its gradient, and its values where an image is all or nothing."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, soft_dice, tversky
+from nucseg_jax.config import LossConfig
+from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, tversky
 from nucseg_jax.ops.probability import foreground_probability, nucleus_probability
+from nucseg_jax.training.loss_terms import LOSS_TERMS
 
 SMOOTH = 1e-6
-LOSSES = {
-    "soft_dice": soft_dice,
-    "plain_dice": plain_dice,
-    "tversky": functools.partial(tversky, alpha=0.2, beta=0.9),
-    "cross_entropy": cross_entropy,
-    "focal": functools.partial(focal, gamma=1.5, alpha=0.3),
-}
-RATIOS = ("soft_dice", "plain_dice", "tversky")
+OPTIONS = LossConfig(focal_gamma=1.5, focal_alpha=0.3, tversky_alpha=0.2, tversky_beta=0.9)
+LOSSES = {name: row.make(OPTIONS, "image") for name, row in LOSS_TERMS.items()}
+RATIOS = tuple(name for name, row in LOSS_TERMS.items() if row.is_ratio)
+# A loss that comes later brings a reference of its own.
+DEFINED = ("dice_loss", "plain_dice_loss", "tversky_loss", "cross_entropy_loss", "focal_loss")
 
 
 def probabilities_of(pixel):
@@ -33,10 +30,10 @@ def literal_loss(name, logits, label):
     """The definition of one image, pixel by pixel, foreground class by foreground class."""
     pixels = [probabilities_of(pixel) for pixel in logits.reshape(-1, logits.shape[-1])]
     truths = [int(min(truth, len(pixels[0]) - 1)) for truth in label.ravel()]
-    if name in ("cross_entropy", "focal"):
+    if name in ("cross_entropy_loss", "focal_loss"):
         values = []
         for p, truth in zip(pixels, truths, strict=True):
-            weight = 1.0 if name == "cross_entropy" else (0.3 if truth else 0.7) * (1 - p[truth]) ** 1.5
+            weight = 1.0 if name == "cross_entropy_loss" else (0.3 if truth else 0.7) * (1 - p[truth]) ** 1.5
             values.append(-weight * np.log(p[truth]))
         return np.mean(values)
     losses = []
@@ -44,9 +41,9 @@ def literal_loss(name, logits, label):
         above = below = 0.0
         for probability, truth in zip(pixels, truths, strict=True):
             p, g = probability[number], float(truth == number)
-            if name == "soft_dice":
+            if name == "dice_loss":
                 above, below = above + 2 * p * g, below + p * p + g * g
-            elif name == "plain_dice":
+            elif name == "plain_dice_loss":
                 above, below = above + 2 * p * g, below + p + g
             else:
                 above, below = above + p * g, below + p * g + 0.2 * p * (1 - g) + 0.9 * (1 - p) * g
@@ -64,7 +61,7 @@ def sample(classes, images=3):
 
 
 @pytest.mark.parametrize("classes", [1, 6])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", DEFINED)
 def test_a_loss_is_its_definition_on_mixed_all_empty_and_all_full_images(name, classes):
     logits, label = sample(classes)
     expected = [literal_loss(name, *of_image) for of_image in zip(logits, label, strict=True)]

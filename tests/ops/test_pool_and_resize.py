@@ -11,7 +11,7 @@ from nucseg_jax.ops.pool import (
     max_pool_3x3_stride_2_reference,
     max_pool_3x3_stride_2_slices,
 )
-from nucseg_jax.ops.resize import magnify_nearest, resize_bilinear
+from nucseg_jax.ops.resize import resize_bilinear, upsample_nearest
 from tests.ops.differentiation import assert_same
 
 
@@ -34,7 +34,7 @@ def test_nearest_magnification_is_the_reference(factor):
     with jax.enable_x64(True):
         image = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 5, 4)))
         assert_same(
-            functools.partial(magnify_nearest, factor=factor),
+            functools.partial(upsample_nearest, factor=factor),
             lambda x: jax.image.resize(x, (2, 3 * factor, 5 * factor, 4), "nearest"),
             image,
         )

@@ -4,12 +4,12 @@ from typing import Any
 
 from flax import linen as nn
 
+from nucseg_jax.models.build import ENCODERS, build_encoder
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_encoder
 from tests.parity.frozen_weights import frozen_variables
 
 # The rows that come from PyTorch; all others come from keras.applications.
-TORCH_ROWS = ("resnet50_v1_5",)
+TORCH_ROWS = tuple(name for name, row in ENCODERS.items() if row.framework == "torch")
 
 
 def whole_encoder(name: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from nucseg_jax.models.build import ENCODERS, build_encoder
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
 from nucseg_jax.models.layers import BatchNorm
-from nucseg_jax.models.tables import ENCODERS, build_encoder
 from tests.parity.frozen import frozen_images
 from tests.parity.frozen_weights import frozen_variables
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nucseg_jax.models.tables import ENCODERS
+from nucseg_jax.models.build import ENCODERS
 from tests.parity.difference import relative_differences
 from tests.parity.frozen import frozen_images
 from tests.parity.observation import observe_ours, statistic_updates

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.deeplabv3plus import (
     DEEPLABV3PLUS_EFFICIENTNET,
     DEEPLABV3PLUS_RESNET50,
@@ -18,7 +19,6 @@ from nucseg_jax.models.deeplabv3plus import (
 from nucseg_jax.models.efficientnet import EfficientNet, efficientnet_variant
 from nucseg_jax.models.resnet import RESNET50, ResNet
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.models.unet import UNET_EFFICIENTNET, UNET_RESNET50, UNet
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.tree import leaf_name
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables, count_parameters
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from tests.parity.difference import relative_difference

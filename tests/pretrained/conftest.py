@@ -18,3 +18,8 @@ def resnet_v1_5() -> Net:
 @pytest.fixture(scope="session")
 def efficientnet() -> Net:
     return make_net("efficientnet_b4")
+
+
+@pytest.fixture(scope="session")
+def convnext() -> Net:
+    return make_net("convnext_tiny")

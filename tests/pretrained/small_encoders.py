@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import safetensors.numpy
 
-from nucseg_jax.models.tables import build_encoder
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.pretrained.target import Target, target_of
 
 WIDTH = 0.125
@@ -22,6 +22,7 @@ DEPTHS = {
     "resnet50": (1, 2, 1, 1),
     "resnet50_v1_5": (1, 2, 1, 1),
     "efficientnet_b4": (1, 2, 1, 1, 1, 2, 1),
+    "convnext_tiny": (1, 2, 1, 1),
 }
 LAYERS = json.loads((pathlib.Path(__file__).parent / "keras_layers.json").read_text())
 WEIGHTS = {
@@ -181,6 +182,47 @@ class Net:
             if leaf == "var":
                 state[f"{module}.num_batches_tracked"] = np.array(7)
         return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+    def convnext_state(self, library):
+        """timm's or torchvision's names and layouts, classifier included."""
+        head = ("head.norm", "head.fc") if library == "timm" else ("classifier.0", "classifier.2")
+        state = {
+            f"{layer}.{leaf}": np.ones((5, 8) if leaf == "weight" else 5)
+            for layer in head
+            for leaf in ("weight", "bias")
+        }
+        for name, value in self.values.items():
+            layer, leaf = name.split("/")
+            parts = layer.split("_")
+            if layer.startswith("stem"):
+                theirs = f"stem.{parts[1]}" if library == "timm" else f"features.0.{parts[1]}"
+            else:
+                stage, kind, number, part = int(parts[1]), parts[2], parts[3], "_".join(parts[4:])
+                if library == "timm":
+                    theirs = f"stages.{stage}.{kind}.{number}" + (
+                        f".{part.replace('mlp_', 'mlp.')}" if part else ""
+                    )
+                elif kind == "downsample":
+                    theirs = f"features.{2 * stage}.{number}"
+                else:
+                    places = {
+                        "conv_dw": ".block.0",
+                        "norm": ".block.2",
+                        "mlp_fc1": ".block.3",
+                        "mlp_fc2": ".block.5",
+                    }
+                    theirs = f"features.{2 * stage + 1}.{number}{places.get(part, '')}"
+            if leaf == "gamma":
+                theirs = (
+                    theirs.replace("layer_scale", "gamma") if library == "timm" else f"{theirs}.layer_scale"
+                )
+                value = value if library == "timm" else value[:, None, None]
+            else:
+                theirs += ".bias" if leaf == "bias" else ".weight"
+            if leaf == "kernel":
+                value = value[0, 0].T if "mlp" in name else value.transpose(3, 2, 0, 1)
+            state[theirs] = value
+        return {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
 
     def write_safetensors(self, path):
         """As timm publishes."""

@@ -16,7 +16,7 @@ import pytest
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.pretrained import keras_archive
 from nucseg_jax.pretrained.convert import convert
-from nucseg_jax.pretrained.hints import hint
+from nucseg_jax.pretrained.hints import hint, other_encoder
 from nucseg_jax.pretrained.match import compare
 from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
 from nucseg_jax.pretrained.target import target_of
@@ -267,6 +267,33 @@ def test_the_two_resnets_do_not_take_each_others_weights(resnet, resnet_v1_5, tm
         assert word in message
     resnet.write_keras(tmp_path / "net.keras")
     assert "--encoder=resnet50 " in refused(resnet_v1_5, tmp_path / "net.keras", "Keras's names")
+
+
+def test_a_convnext_of_keras_is_refused_without_talk_of_resnets(convnext, resnet, tmp_path):
+    resnet.write_npz(tmp_path / "net.npz")
+    message = refused(convnext, tmp_path / "net.npz", "Keras's names.*built as PyTorch builds it")
+    assert "ResNet" not in message
+    assert "take another file" in message
+
+
+def test_a_file_of_another_frameworks_encoder_is_named(resnet):
+    """At its published size, by its names and shapes alone."""
+    shapes = target_of("convnext_tiny").shapes["whole"]
+    names = {"kernel": "weight", "scale": "weight", "bias": "bias", "gamma": ""}
+    arrays = {}
+    for name, shape in shapes.items():
+        layer, leaf = name.split("/")
+        theirs = re.sub(r"^stages_(\d)_(blocks|downsample)_(\d+)_?", r"stages.\1.\2.\3.", layer).replace(
+            "mlp_", "mlp."
+        )
+        theirs = theirs.replace("stem_", "stem.").removesuffix(".")
+        theirs = theirs.replace("layer_scale", "gamma") if leaf == "gamma" else f"{theirs}.{names[leaf]}"
+        shape = (shape[3], shape[2], *shape[:2]) if leaf == "kernel" else shape
+        arrays[theirs] = StoredArray(theirs, shape, "float32", lambda: np.zeros(1))
+    file = WeightsFile("test", arrays)
+    assert compare(file, target_of("convnext_tiny")).is_exact
+    assert other_encoder(file, resnet.target) == "convnext_tiny"
+    assert other_encoder(file, target_of("convnext_base")) == "convnext_tiny"
 
 
 def test_an_efficientnet_of_timm_is_refused_since_it_does_not_say_how_it_pads(efficientnet, tmp_path):

@@ -8,6 +8,7 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.pretrained.convert import convert
@@ -78,6 +79,25 @@ def test_a_file_of_timm_comes_back_bit_by_bit(resnet_v1_5, tmp_path):
     assert {"fc.weight", "fc.bias", "bn1.num_batches_tracked"} <= set(report.not_used)
     assert "OIHW to HWIO" in report.conversions[0]
     assert "on trust" in report.notes[0]
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("extent", ["whole", "cut"])
+def test_a_convnext_of_either_library_comes_back_bit_by_bit(convnext, tmp_path, library, extent):
+    net = convnext.cut() if extent == "cut" else convnext
+    safetensors.numpy.save_file(net.convnext_state(library), tmp_path / "model.safetensors")
+    report = convert(net.target, tmp_path / "model.safetensors", tmp_path / "out")
+    assert report.extent == extent
+    assert len(report.not_used) == 4
+    loaded = load_encoder(tmp_path / "out", "convnext_tiny", net.module(extent))
+    assert_equal(flatten(loaded.variables), net.values)
+    own = abstract_variables(net.module(extent), px=64)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), own) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), loaded.variables
+    )
+    if extent == "whole":
+        cut = load_encoder(tmp_path / "out", "convnext_tiny", net.module("cut"))
+        assert "stages_3 not loaded, since this model does not build it" in cut.summary
 
 
 @pytest.mark.parametrize("legacy", [False, True])

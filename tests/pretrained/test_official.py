@@ -17,7 +17,7 @@ import pytest
 
 from nucseg_jax.core.download import download
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.models.tables import ENCODERS
+from nucseg_jax.models.build import ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
 
 KERAS_ROWS = [name for name, file in OFFICIAL_FILES.items() if file.name.endswith(".h5")]
@@ -48,7 +48,7 @@ def test_a_row_is_fetched_safely_and_kept_under_its_published_name(name):
         assert file.algorithm == "md5"
     else:
         assert file.algorithm == "sha256"
-        assert re.fullmatch(rf"resnet50-{file.digest}\.pth", file.name)
+        assert file.name == f"{name.removesuffix('_v1_5')}-{file.digest}.pth"
 
 
 @pytest.mark.parametrize("name", KERAS_ROWS)
@@ -62,12 +62,25 @@ def test_rows_are_those_of_keras(name):
     assert re.search(rf'"{key}": \(\s*"\w+",\s*"(\w+)",', source)[1] == file.digest
 
 
-def test_the_row_of_torchvision_is_its_default():
-    source = source_of("torchvision", "models/resnet.py")
-    weights = source[source.index("class ResNet50_Weights") : source.index("class ResNet101_Weights")]
-    assert re.search(r'IMAGENET1K_V2 = Weights\(\s*url="(.+?)"', weights)[1] == (
-        OFFICIAL_FILES["resnet50_v1_5"].url
-    )
+TORCHVISION_ROWS = {
+    "resnet50_v1_5": ("resnet", "ResNet50_Weights", "IMAGENET1K_V2"),
+    "convnext_tiny": ("convnext", "ConvNeXt_Tiny_Weights", "IMAGENET1K_V1"),
+    "convnext_small": ("convnext", "ConvNeXt_Small_Weights", "IMAGENET1K_V1"),
+    "convnext_base": ("convnext", "ConvNeXt_Base_Weights", "IMAGENET1K_V1"),
+}
+
+
+def test_every_row_has_a_framework_to_compare_with():
+    assert sorted([*KERAS_ROWS, *TORCHVISION_ROWS]) == sorted(ENCODERS)
+
+
+@pytest.mark.parametrize("name", TORCHVISION_ROWS)
+def test_rows_are_the_defaults_of_torchvision(name):
+    module, weights, version = TORCHVISION_ROWS[name]
+    source = source_of("torchvision", f"models/{module}.py")
+    enum = source[source.index(f"class {weights}(") :].split("\nclass ")[0]
+    assert re.search(rf'{version} = Weights\(\s*url="(.+?)"', enum)[1] == OFFICIAL_FILES[name].url
+    assert f"DEFAULT = {version}" in enum
 
 
 def source_of(package: str, path: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.batch_norm_statistics import FAULTS, agreement, photographs, spread
-from nucseg_jax.models.tables import build_encoder
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.load import load_encoder
 from nucseg_jax.pretrained.target import target_of

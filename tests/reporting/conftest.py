@@ -320,7 +320,7 @@ MODELS = [
 def compose_page(pattern: str, out: pathlib.Path) -> Document:
     """What `report` does, but for counting the models' parameters, which takes JAX."""
     found = find_runs(pattern, not_in=out)
-    document = compose(found, make_cohorts(found.runs, free_fields=("train.feed",)), MODELS)
+    document = compose(found, make_cohorts(found.runs), MODELS)
     write_report(document, out)
     return document
 

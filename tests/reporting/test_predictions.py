@@ -10,7 +10,7 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.reporting.predictions import Drawer, example_sheet
+from nucseg_jax.reporting.predictions import ExamplePredictor, example_sheet
 from nucseg_jax.training.mesh import make_mesh
 
 
@@ -39,7 +39,7 @@ def test_examples_are_named_by_the_image_and_place_of_their_own_patch(has_places
         level = batch.image[..., 0]
         return types.SimpleNamespace(valid=batch.valid, level=level, nucleus=level > 2)
 
-    examples = Drawer(step, patches=5, batch_size=2, mesh=make_mesh(1)).spread({}, data, "test")
+    examples = ExamplePredictor(step, patches=5, batch_size=2, mesh=make_mesh(1)).spread({}, data, "test")
     seen = examples.probability[:, 0, 0].tolist()
     assert seen == order.tolist() == examples.image[:, 0, 0, 0].tolist()
     names = [examples.name(number, info) for number in range(5)]

@@ -7,44 +7,44 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nucseg_jax.config import AugmentConfig
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_segmenter
-from nucseg_jax.ops.augment.augmentation import Augmentation
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.state import init_state
-from nucseg_jax.training.step import StepRecipe, compile_train_steps
+from nucseg_jax.training.step import StaticArguments, compile_train_steps
 
 PX = 32
-GEOMETRY = Augmentation(flips=True, quarter_turns=True)
+GEOMETRY = AugmentConfig(flips=True, quarter_turns=True)
 
 
 class Small:
-    """A step recipe with its compiled forms; tests share them, since compiling is what takes the time."""
+    """Static arguments of a step and its compiled forms; tests share them, since compiling is what takes the time."""
 
-    def __init__(self, recipe, plateau):
-        self.recipe, self.plateau = recipe, plateau
+    def __init__(self, static, plateau):
+        self.static, self.plateau = static, plateau
         self.step = functools.cache(self._compile_step)
-        self._variables = functools.cache(lambda: initial_variables(recipe.model, recipe.seed, px=PX))
+        self._variables = functools.cache(lambda: initial_variables(static.model, static.seed, px=PX))
 
     def state(self, devices=1):
         state = init_state(
             self._variables(),
-            self.recipe.optimizer,
+            self.static.optimizer,
             self.plateau,
-            term_names=self.recipe.summed_names,
+            term_names=self.static.summed_names,
             counted_classes=1,
         )
         return put_state(state, make_mesh(devices))
 
     def _compile_step(self, devices):
         """One step on a batch, logs without their axis of steps."""
-        steps = compile_train_steps(self.recipe, make_mesh(devices), lambda source, ticket: ticket)
+        steps = compile_train_steps(self.static, make_mesh(devices), lambda source, ticket: ticket)
 
         def step(state, batch):
             state, logs = steps(state, (), jax.tree.map(lambda leaf: leaf[None], batch))
@@ -93,7 +93,7 @@ def make_small(
         dtype=dtype,
     )
     return Small(
-        recipe=StepRecipe(
+        static=StaticArguments(
             model=model.clone(encoder=model.encoder.clone(frozen_statistics=frozen_statistics)),
             objective=Objective({"dice_loss": Term(1.0, soft_dice, is_ratio=True)}),
             optimizer=paper_optimizer(

@@ -6,9 +6,9 @@ import pytest
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.evaluation.scores import ratios
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.cost import abstract_variables
-from nucseg_jax.models.tables import build_segmenter
-from nucseg_jax.ops.augment.augmentation import Augmentation
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import make_mesh
@@ -16,7 +16,7 @@ from nucseg_jax.training.objective import Objective, Term
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
 from nucseg_jax.training.placement import put_batch
 from nucseg_jax.training.state import init_state
-from nucseg_jax.training.step import StepRecipe, train_step
+from nucseg_jax.training.step import StaticArguments, train_step
 
 # No other axis of these nets and images has this length, so that it marks what comes after the decoder.
 CLASSES = 6
@@ -49,21 +49,21 @@ def test_every_product_of_the_step_is_of_bfloat16_but_those_of_the_logits(encode
     )
     optimizer = paper_optimizer(lr=1e-3, l2=0.01)
     plateau = plateau_schedule(factor=0.1, patience_epochs=2, min_delta=1e-4, min_scale=1e-3)
-    recipe = StepRecipe(
+    static = StaticArguments(
         model=model,
         objective=Objective({"dice_loss": Term(1.0, soft_dice)}),
         optimizer=optimizer,
         l2=0.01,
         l2_scope="added",
         frozen_stages=(),
-        augmentation=Augmentation(),
+        augmentation=NO_AUGMENTATION,
         seed=0,
         steps_per_epoch=4,
     )
 
     def step(variables, batch):
-        terms = {"term_names": recipe.term_names, "counted_classes": CLASSES}
-        return train_step(recipe, init_state(variables, optimizer, plateau, **terms), batch)
+        terms = {"term_names": static.term_names, "counted_classes": CLASSES}
+        return train_step(static, init_state(variables, optimizer, plateau, **terms), batch)
 
     def abstract(*shape, dtype):
         return jax.ShapeDtypeStruct((4, *shape), dtype)
@@ -124,7 +124,7 @@ def test_from_one_checkpoint_both_dtypes_score_within_a_fifth_of_a_percent(small
     image, label = painted(2, 4)
     dice, logits = {}, {}
     for dtype in (jnp.float32, jnp.bfloat16):
-        model = small(lr=3e-3, l2=1e-4, dtype=dtype).recipe.model
+        model = small(lr=3e-3, l2=1e-4, dtype=dtype).static.model
         variables = jax.device_get(state.variables)
         logits[dtype] = jax.jit(lambda variables, image, m=model: m.apply(variables, image, train=False))(
             variables, image

@@ -85,7 +85,7 @@ def program(make_feed, small):
     @functools.cache
     def of(name, steps_per_dispatch=1):
         feed = make_feed(name, steps_per_dispatch=steps_per_dispatch, batch_size=8)
-        return feed, compile_train_steps(small(dropout=0.3).recipe, make_mesh(1), feed.fetch)
+        return feed, compile_train_steps(small(dropout=0.3).static, make_mesh(1), feed.fetch)
 
     return of
 
@@ -173,7 +173,7 @@ def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):
     losses = []
     for devices, store in ((1, "replicated"), (8, "sharded")):
         feed = make_feed("device", devices=devices, store=store, batch_size=8)
-        steps = compile_train_steps(parts.recipe, make_mesh(devices), feed.fetch)
+        steps = compile_train_steps(parts.static, make_mesh(devices), feed.fetch)
         _, logs = steps(parts.state(devices), feed.source, next(feed.tickets(0, 0)))
         losses.append(float(logs["loss"][0]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

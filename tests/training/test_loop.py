@@ -62,7 +62,7 @@ def test_a_notice_saves_at_the_next_step_and_the_run_goes_on_as_if_nothing_had_b
     unbroken = Toy(SCHEDULE)
     expected = fit(ToyState(), SCHEDULE, unbroken.hooks())
     toy, calls = Toy(SCHEDULE), itertools.count(1)
-    hooks = dataclasses.replace(toy.hooks(), leaves=lambda: next(calls) == dispatch)
+    hooks = dataclasses.replace(toy.hooks(), should_stop=lambda: next(calls) == dispatch)
     with pytest.raises(Preempted, match=f"step {saved_at} of 15"):
         fit(ToyState(), SCHEDULE, hooks)
     step, total, score = toy.saved[-1]
@@ -74,7 +74,7 @@ def test_a_notice_saves_at_the_next_step_and_the_run_goes_on_as_if_nothing_had_b
 
 def test_a_notice_in_an_epochs_last_step_leaves_after_its_validation():
     toy = Toy(SCHEDULE)
-    hooks = dataclasses.replace(toy.hooks(), leaves=lambda: max(toy.steps) == 4)
+    hooks = dataclasses.replace(toy.hooks(), should_stop=lambda: max(toy.steps) == 4)
     with pytest.raises(Preempted, match="step 5 of 15"):
         fit(ToyState(), SCHEDULE, hooks)
     assert toy.epochs == [0]
@@ -84,7 +84,9 @@ def test_a_notice_in_an_epochs_last_step_leaves_after_its_validation():
 def test_a_notice_in_the_very_last_step_lets_the_run_finish():
     toy = Toy(SCHEDULE)
     assert (
-        fit(ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), leaves=lambda: max(toy.steps) == 14)).step
+        fit(
+            ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), should_stop=lambda: max(toy.steps) == 14)
+        ).step
         == 15
     )
 
@@ -92,7 +94,7 @@ def test_a_notice_in_the_very_last_step_lets_the_run_finish():
 def test_no_notice_saves_the_outcome_of_a_step_that_was_not_finite():
     toy = Toy(SCHEDULE, nan_at=1)
     with pytest.raises(NonFiniteLossError):
-        fit(ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), leaves=lambda: True))
+        fit(ToyState(), SCHEDULE, dataclasses.replace(toy.hooks(), should_stop=lambda: True))
     assert not toy.saved
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
-from nucseg_jax.models.tables import build_segmenter
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.mesh import (

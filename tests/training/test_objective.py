@@ -18,7 +18,7 @@ def experiment_with(**loss):
 
 def test_a_config_weighs_its_terms_and_reports_them_bare():
     parts = experiment_with(dice=0.0, tversky=2.0, focal=0.5, tversky_alpha=0.1, focal_gamma=3.0)
-    trained, evaluated = parts.recipe(1).objective, parts.evaluation_objective
+    trained, evaluated = parts.static_arguments(1).objective, parts.evaluation_objective
     assert {name: term.weight for name, term in trained.terms.items()} == {
         "focal_loss": 0.5,
         "tversky_loss": 2.0,
@@ -36,7 +36,9 @@ def test_a_config_weighs_its_terms_and_reports_them_bare():
     expected = 0.5 * values["focal_loss"] + 2.0 * values["tversky_loss"]
     np.testing.assert_allclose(evaluated.total(values), expected, rtol=1e-6)
     np.testing.assert_allclose(trained.total(trained.values(logits, label)), expected, rtol=1e-6)
-    other = experiment_with(dice=0.0, tversky=2.0, focal=0.5).recipe(1).objective.values(logits, label)
+    other = (
+        experiment_with(dice=0.0, tversky=2.0, focal=0.5).static_arguments(1).objective.values(logits, label)
+    )
     assert not np.allclose(other["tversky_loss"], values["tversky_loss"], rtol=1e-3)
     assert not np.allclose(other["focal_loss"], values["focal_loss"], rtol=1e-3)
 
@@ -92,8 +94,8 @@ def test_a_tile_without_a_nucleus_sets_a_floor_and_skipped_pulls_at_nothing():
             objective.means(objective.values(logits, label), valid, has_nucleus)
         )
 
-    paper = experiment_with().recipe(1).objective
-    skipping = experiment_with(skip_empty=True).recipe(1).objective
+    paper = experiment_with().static_arguments(1).objective
+    skipping = experiment_with(skip_empty=True).static_arguments(1).objective
     assert paper.values(logits, label)["dice_loss"][3] > 0.999
     assert np.abs(jax.grad(total(paper))(logits)[3]).max() > 0
     assert np.abs(jax.grad(total(skipping))(logits)[3]).max() == 0
@@ -105,5 +107,5 @@ def test_a_tile_without_a_nucleus_sets_a_floor_and_skipped_pulls_at_nothing():
 
 
 def test_a_ratio_of_the_whole_batch_has_no_tiles():
-    assert experiment_with(reduce="batch").recipe(1).objective.sum_names == ()
-    assert experiment_with(cross_entropy=1.0).recipe(1).objective.ratios == ("dice_loss",)
+    assert experiment_with(reduce="batch").static_arguments(1).objective.sum_names == ()
+    assert experiment_with(cross_entropy=1.0).static_arguments(1).objective.ratios == ("dice_loss",)

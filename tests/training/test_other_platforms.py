@@ -1,5 +1,6 @@
 """The training step of every model lowers for accelerators on a machine that has none, state donated and sharded."""
 
+import importlib
 import re
 
 import jax
@@ -21,7 +22,7 @@ BATCH = 8
 def exported_step(config, platform, *, devices, steps, px):
     """The program of `steps` training steps a dispatch."""
     experiment = read_experiment(config)
-    recipe = experiment.recipe(steps_per_epoch=10)
+    static = experiment.static_arguments(steps_per_epoch=10)
     mesh = make_mesh(devices)
 
     def abstract(*shape, dtype):
@@ -35,9 +36,9 @@ def exported_step(config, platform, *, devices, steps, px):
         group=abstract(dtype=jnp.int32),
     )
     batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, dispatch_sharded(mesh))
-    state = abstract_like(experiment.abstract_state(recipe), mesh)
+    state = abstract_like(experiment.abstract_state(static), mesh)
     with traced_for(platform):
-        jitted = compile_train_steps(recipe, mesh, fetch=lambda source, ticket: ticket)
+        jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
         return jax.export.export(jitted, platforms=[platform])(state, (), batch), state
 
 
@@ -93,9 +94,9 @@ def test_a_narrow_models_step_lowers_for_it(platform, encoder):
 @pytest.mark.long
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("row", range(4))
-def test_every_paper_models_step_lowers_for_it(platform, dtype, row):
-    config = paper.get_configs()[row]
+@pytest.mark.parametrize("name", paper.NAMES)
+def test_every_paper_models_step_lowers_for_it(platform, dtype, name):
+    config = importlib.import_module(f"configs.{name}").get_config()
     config.train.dtype = dtype
     exported, state = exported_step(config, platform, devices=1, steps=8, px=256)
     check(exported, state, platform, devices=1)

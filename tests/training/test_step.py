@@ -203,7 +203,7 @@ def test_the_loss_over_tiles_with_nuclei_is_reported_and_summed_apart(small):
 def test_an_epoch_without_nuclei_and_one_begun_by_an_earlier_version_have_no_such_mean(small):
     parts = small()
     state = jax.device_get(parts.state())
-    objective = parts.recipe.objective
+    objective = parts.static.objective
 
     def scores(**terms):
         sums = state.epoch_sums.replace(steps=np.int32(4), counts=np.ones((1, 4), np.uint32))

@@ -7,8 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.cost import forward_flops
-from nucseg_jax.models.tables import build_encoder
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.placement import put_batch
 from nucseg_jax.training.transfer import frozen_mask, is_frozen, stages_through
@@ -95,7 +95,7 @@ def test_the_backward_pass_of_a_frozen_encoder_is_not_computed(small):
         state = jax.eval_shape(lambda: net.state())
         return net.step(1).lower(state, net.batch()).compile().cost_analysis()["flops"]
 
-    encoder = small().recipe.model.encoder
+    encoder = small().static.model.encoder
     saved = flops(small()) - flops(small(frozen_stages=encoder.stages, frozen_statistics=encoder.stages))
     images, px = small().batch().image.shape[:2]
     assert saved > 1.6 * images * forward_flops(encoder, px=px)
@@ -103,14 +103,14 @@ def test_the_backward_pass_of_a_frozen_encoder_is_not_computed(small):
 
 def test_l2_leaves_frozen_kernels_out(small):
     """So the reported penalty is the one whose gradient is taken."""
-    stages = small().recipe.model.encoder.stages
+    stages = small().static.model.encoder.stages
     _, _, _, everything_frozen = after_steps(small(l2_scope="all", frozen_stages=stages), steps=1)
     _, _, _, added = after_steps(small(l2_scope="added"), steps=1)
     assert float(everything_frozen["l2_penalty"]) == pytest.approx(float(added["l2_penalty"]), rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet50", "resnet50_v1_5", "resnet101", "efficientnet_b0", "efficientnet_b4"]
+    "name", ["resnet50", "resnet50_v1_5", "resnet101", "efficientnet_b0", "efficientnet_b4", "convnext_tiny"]
 )
 @pytest.mark.parametrize("extent", ["cut", "whole"])
 def test_every_layer_of_an_encoder_is_in_exactly_one_stage(name, extent):

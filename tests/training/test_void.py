@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from configs import quickstart
-from nucseg_jax.commands.evaluate import baseline_counts
+from nucseg_jax.config import AugmentConfig, config_fields
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass
@@ -20,19 +20,25 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
+from nucseg_jax.evaluation.baseline_scores import baseline_counts
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
-from nucseg_jax.reporting.predictions import Drawer
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
+from nucseg_jax.reporting.predictions import ExamplePredictor
 from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.objective import TILES_WITH_NUCLEI
 from nucseg_jax.training.optimizer import plateau_schedule
 from nucseg_jax.training.state import init_state
-from nucseg_jax.training.step import StepRecipe, train_step
+from nucseg_jax.training.step import StaticArguments, train_step
 
 PX = 16
+# Every loss with a weight, each another.
+ALL_LOSSES = {
+    item.key: 1.0 / number
+    for number, item in enumerate((item for item in config_fields().values() if item.loss_term), 1)
+}
 
 
 class Pointwise(nn.Module):
@@ -48,7 +54,7 @@ class Pointwise(nn.Module):
 def experiment_with(classes, **loss):
     config = quickstart.get_config()
     config.model.num_classes = classes
-    config.loss.update({"cross_entropy": 1.0, "focal": 0.5, "tversky": 0.7, "plain_dice": 0.3, **loss})
+    config.loss.update({**ALL_LOSSES, **loss})
     return read_experiment(config)
 
 
@@ -69,41 +75,41 @@ def without_odd_columns(label):
 def trained_on(parts, classes, image, label, *, valid=None, has_void):
     """Logs and state after one step without augmentation."""
     N = len(label)
-    recipe = dataclasses.replace(
-        parts.recipe(4, has_void=has_void),
+    static = dataclasses.replace(
+        parts.static_arguments(4, has_void=has_void),
         model=Pointwise(classes),
         optimizer=optax.sgd(0.1),
-        augmentation=Augmentation(),
+        augmentation=NO_AUGMENTATION,
     )
     index = np.arange(N, dtype=np.int32)
     valid = np.ones(N, bool) if valid is None else valid
     batch = Batch(image=image, label=label, valid=valid, index=index, group=index)
-    return (*reversed(jax.device_get(_step(recipe)(_state(recipe, classes), batch))), recipe)
+    return (*reversed(jax.device_get(_step(static)(_state(static, classes), batch))), static)
 
 
-def _state(recipe: StepRecipe, classes):
+def _state(static: StaticArguments, classes):
     variables = {
-        "params": recipe.model.init(jax.random.key(3), np.zeros((1, 1, 1, 3)), train=False)["params"]
+        "params": static.model.init(jax.random.key(3), np.zeros((1, 1, 1, 3)), train=False)["params"]
     }
     plateau = plateau_schedule(factor=0.1, patience_epochs=2, min_delta=1e-4, min_scale=1e-3)
     return init_state(
         {**variables, "batch_stats": {}},
-        recipe.optimizer,
+        static.optimizer,
         plateau,
-        term_names=recipe.summed_names,
+        term_names=static.summed_names,
         counted_classes=classes,
     )
 
 
-def _step(recipe):
+def _step(static):
     class WithStatistics:
         """`train_step` asks for the batch statistics, which this model has none of."""
 
         def apply(self, variables, image, *, mutable=(), **options):
             del mutable, options
-            return recipe.model.apply({"params": variables["params"]}, image, train=True), {"batch_stats": {}}
+            return static.model.apply({"params": variables["params"]}, image, train=True), {"batch_stats": {}}
 
-    bound = dataclasses.replace(recipe, model=WithStatistics())
+    bound = dataclasses.replace(static, model=WithStatistics())
     return jax.jit(lambda state, batch: train_step(bound, state, batch))
 
 
@@ -152,16 +158,16 @@ def test_a_batch_without_an_annotated_pixel_pulls_at_nothing_and_is_no_step_of_t
     parts = experiment_with(classes)
     image, label = sample(classes)
     nothing = np.full_like(label, VOID_LABEL)
-    logs, state, recipe = trained_on(parts, classes, image, nothing, has_void=True)
+    logs, state, static = trained_on(parts, classes, image, nothing, has_void=True)
     assert logs["gradient_norm"] == 0
-    assert all(logs[name] == 0 for name in recipe.objective.terms)
+    assert all(logs[name] == 0 for name in static.objective.terms)
     assert state.epoch_sums.steps == 0
     with pytest.raises(UserError, match="annotated"):
-        training_scores(state, recipe.objective)
-    step = _step(recipe)
+        training_scores(state, static.objective)
+    step = _step(static)
     index = np.arange(len(label), dtype=np.int32)
     batch = Batch(image=image, label=label, valid=index >= 0, index=index, group=index)
-    start = _state(recipe, classes)
+    start = _state(static, classes)
     one, _ = step(start, batch)
     two, _ = step(step(start, batch.replace(label=nothing))[0], batch)
     jax.tree.map(
@@ -177,11 +183,11 @@ def test_the_programs_of_data_sets_without_void_never_look_for_it():
     batch = Batch(image=image, label=label, valid=index >= 0, index=index, group=index)
     found = {}
     for has_void in (False, True):
-        recipe = dataclasses.replace(parts.recipe(4, has_void=has_void), model=Pointwise(4))
-        step = compile_evaluation_step(recipe.model, recipe.objective, make_mesh(1), has_void=has_void)
+        static = dataclasses.replace(parts.static_arguments(4, has_void=has_void), model=Pointwise(4))
+        step = compile_evaluation_step(static.model, static.objective, make_mesh(1), has_void=has_void)
         found[has_void] = (
-            _step(recipe).lower(_state(recipe, 4), batch).as_text(),
-            step.lower({"params": _state(recipe, 4).params}, batch).as_text(),
+            _step(static).lower(_state(static, 4), batch).as_text(),
+            step.lower({"params": _state(static, 4).params}, batch).as_text(),
         )
     for without, with_void in zip(found[False], found[True], strict=True):
         assert "dense<255> : tensor<ui8>" not in without
@@ -206,7 +212,7 @@ def scored(classes, image, label, *, has_void):
     step = compile_evaluation_step(model, objective, mesh, has_void=has_void)
     scorer = Scorer(step, objective, jax.jit(lambda params: jnp.float32(0)), batch_size=4, mesh=mesh)
     of_split = scorer.score(variables, data, "test")
-    drawn = Drawer(step, N, batch_size=4, mesh=mesh).spread(variables, data, "test")
+    drawn = ExamplePredictor(step, N, batch_size=4, mesh=mesh).spread(variables, data, "test")
     return of_split, drawn, baseline_counts(lambda image: image[..., 0] > 99, data, "test")
 
 
@@ -255,7 +261,7 @@ def test_flips_and_turns_carry_void_along():
         image,
         label,
         np.arange(8),
-        how=Augmentation(flips=True, quarter_turns=True),
+        how=AugmentConfig(flips=True, quarter_turns=True),
         seed=0,
         epoch=jnp.int32(0),
     )

@@ -8,6 +8,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Sequence
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import PALETTE, NucleusClass
@@ -24,7 +25,6 @@ from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.source import require_folder
 from nucseg_jax.data.sources.folder.survey import Surveyed, survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 CLASSES = tuple(
@@ -48,7 +48,7 @@ _CITATION = (
 )
 
 
-def open_consep(settings: DataSource) -> OpenedSource:
+def open_consep(settings: DataConfig) -> OpenedSource:
     """Opens the folder that holds CoNSeP's Train/ and Test/, or one of them; each tile is a group.
 
     Files with any of the types 5 to 7 are the published ones with seven classes, which are merged to four; files
@@ -57,7 +57,7 @@ def open_consep(settings: DataSource) -> OpenedSource:
     Raises:
       UserError: no such folder, a tile without a label, or a file that is not understood; the message names the file.
     """
-    folder = require_folder(settings.release_dir)
+    folder = require_folder(settings.release_folder)
     root = folder / _ROOT if (folder / _ROOT).is_dir() else folder
     halves = {division: _tiles(root / name) for division, name in _HALVES.items() if (root / name).is_dir()}
     if not halves:

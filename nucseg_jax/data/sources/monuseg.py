@@ -7,6 +7,7 @@ not; the test set is ID.tif and ID.xml side by side in 'MoNuSegTestData'.
 import pathlib
 from collections import Counter
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.folder.class_names import ClassTable
@@ -22,7 +23,6 @@ from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.source import require_folder
 from nucseg_jax.data.sources.folder.survey import survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 _IMAGES, _LABELS = "tissue images", "annotations"
@@ -39,13 +39,13 @@ _CITATION = (
 )
 
 
-def open_monuseg(settings: DataSource) -> OpenedSource:
+def open_monuseg(settings: DataConfig) -> OpenedSource:
     """Opens the folder that holds MoNuSeg's training set, its test set, or both; a patient is a group.
 
     Raises:
       UserError: neither is found, an image has no annotations, or a file is not understood; the message names the file.
     """
-    folder = require_folder(settings.release_dir)
+    folder = require_folder(settings.release_folder)
     parts = _find_parts(folder)
     if not parts:
         raise UserError(

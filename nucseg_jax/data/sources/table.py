@@ -2,27 +2,27 @@
 
 from collections.abc import Callable, Mapping
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.data.sources.patch import OpenedSource
-from nucseg_jax.data.sources.settings import DataSource
 
 # Finds and checks the files before it returns.
-Open = Callable[[DataSource], OpenedSource]
+Open = Callable[[DataConfig], OpenedSource]
 
 
-def _open_folder(source: DataSource) -> OpenedSource:
+def _open_folder(source: DataConfig) -> OpenedSource:
     # In here, since readers of images take a second to import.
     from nucseg_jax.data.sources.folder.source import open_folder
 
     return open_folder(source)
 
 
-def _open_consep(source: DataSource) -> OpenedSource:
+def _open_consep(source: DataConfig) -> OpenedSource:
     from nucseg_jax.data.sources.consep import open_consep
 
     return open_consep(source)
 
 
-def _open_monuseg(source: DataSource) -> OpenedSource:
+def _open_monuseg(source: DataConfig) -> OpenedSource:
     from nucseg_jax.data.sources.monuseg import open_monuseg
 
     return open_monuseg(source)

@@ -3,6 +3,7 @@
 import pathlib
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
 
 PANNUKE = "pannuke"
 NUCLEI = "nuclei"
@@ -36,7 +37,7 @@ def prepared_name(data_dir: pathlib.Path) -> str:
         raise UserError(
             f"No data set was prepared in {data_dir}: {folders} is not there.",
             expected="a data set that `prepare` wrote",
-            advice="run `python launch.py prepare --config=...` with the same config, or correct data.dir",
+            advice=f"run `{PROGRAM} prepare --config=...` with the same config, or correct data.dir",
         )
     if len(names) > 1:
         raise UserError(

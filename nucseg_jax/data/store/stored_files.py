@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.program import PROGRAM
 
 
 def digests(folder: pathlib.Path) -> dict[str, str]:
@@ -63,7 +64,7 @@ def damaged(folder: pathlib.Path, found: str) -> UserError:
     return UserError(
         f"The data set in {folder} is damaged: {found}.",
         expected="the files as `prepare` wrote them",
-        advice=f"remove {folder} and run `python launch.py prepare --config=...` again",
+        advice=f"remove {folder} and run `{PROGRAM} prepare --config=...` again",
     )
 
 

@@ -1,11 +1,12 @@
 """All augmentations of a training batch in their order: geometry, stain, colour, blur, noise."""
 
-import dataclasses
+import enum
 
 import jax
 import jax.numpy as jnp
 
-from nucseg_jax.core.keys import Stream
+from nucseg_jax.config import AugmentConfig
+from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.ops.augment.blur import random_blur
 from nucseg_jax.ops.augment.colour import colour_jitter
 from nucseg_jax.ops.augment.geometry import flips_and_quarter_turns
@@ -14,72 +15,69 @@ from nucseg_jax.ops.augment.noise import random_noise
 from nucseg_jax.ops.augment.stain import stain_jitter
 
 
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """What is done and how strongly; 0 and False = not at all.
+class Kind(enum.IntEnum):
+    """Kinds of augmentation. The numbers decide what is drawn: never change one, only add."""
 
-    Attributes:
-      flips, quarter_turns: see `geometry.flips_and_quarter_turns`.
-      brightness, contrast, saturation, hue: see `colour.colour_jitter`.
-      stain_factor, stain_offset: see `stain.stain_jitter`.
-      blur_sigma_px: see `blur.random_blur`.
-      noise_sd: see `noise.random_noise`.
-    """
+    GEOMETRY = 2
+    STAIN = 3
+    COLOUR = 4
+    BLUR = 5
+    NOISE = 6
 
-    flips: bool = False
-    quarter_turns: bool = False
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    stain_factor: float = 0.0
-    stain_offset: float = 0.0
-    blur_sigma_px: float = 0.0
-    noise_sd: float = 0.0
+
+# Every strength False or 0.
+NO_AUGMENTATION = AugmentConfig(
+    **{item.key: item.kind() for item in declared_fields("augment", AugmentConfig)}
+)
 
 
 def augment(
-    image: jax.Array, label: jax.Array, index: jax.Array, *, how: Augmentation, seed: int, epoch: jax.Array
+    image: jax.Array, label: jax.Array, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Each example changed by its own draws, which depend on (seed, epoch, example) and the kind alone.
+    """Augments a batch; pure, and jit-able with `how` and `seed` static.
+
+    The draws of an example depend on (seed, epoch, its index) and the kind of augmentation alone: the same example in
+    another batch, or with another kind switched off, is changed in the same way.
+
+        changed, moved = augment(image, label, index, how=AugmentConfig(hue=0.05), seed=0, epoch=epoch)
 
     Args:
-      image: uint8 [N, S, S, 3].
+      image: uint8 [N, S, S, 3], RGB; square where quarter turns are on.
       label: uint8 [N, S, S]; moves with the image, and is left alone by what changes colours.
-      index: int32 [N], the examples' numbers.
-      how: strengths.
-      seed: of the run.
-      epoch: int32 [].
+      index: int32 [N], the examples' numbers in the data set, no two alike.
+      how: strengths, within the ranges that docs/config.md has for section `augment`; 0 and False = not at all.
+      seed: of the run, 0..2^32 - 1.
+      epoch: int32 [], the number of the pass over the data; or any number that changes from pass to pass.
 
     Returns:
       image, uint8 if no more than geometry is on, otherwise float32 0..255, not rounded; label, uint8.
     """
 
-    def keys(stream: Stream) -> jax.Array:
-        return example_keys(seed, stream, epoch, index)
+    def keys(kind: Kind) -> jax.Array:
+        return example_keys(seed, kind, epoch, index)
 
     if how.flips or how.quarter_turns:
         image, label = flips_and_quarter_turns(
-            image, label, keys(Stream.AUGMENTATION), flips=how.flips, quarter_turns=how.quarter_turns
+            image, label, keys(Kind.GEOMETRY), flips=how.flips, quarter_turns=how.quarter_turns
         )
     if how.stain_factor or how.stain_offset:
         image = stain_jitter(
             image.astype(jnp.float32),
-            keys(Stream.STAIN_JITTER),
+            keys(Kind.STAIN),
             factor=how.stain_factor,
             offset=how.stain_offset,
         )
     if how.brightness or how.contrast or how.saturation or how.hue:
         image = colour_jitter(
             image.astype(jnp.float32),
-            keys(Stream.COLOUR_JITTER),
+            keys(Kind.COLOUR),
             brightness=how.brightness,
             contrast=how.contrast,
             saturation=how.saturation,
             hue=how.hue,
         )
     if how.blur_sigma_px:
-        image = random_blur(image.astype(jnp.float32), keys(Stream.BLUR), sigma_px=how.blur_sigma_px)
+        image = random_blur(image.astype(jnp.float32), keys(Kind.BLUR), sigma_px=how.blur_sigma_px)
     if how.noise_sd:
-        image = random_noise(image.astype(jnp.float32), keys(Stream.NOISE), sd=how.noise_sd)
+        image = random_noise(image.astype(jnp.float32), keys(Kind.NOISE), sd=how.noise_sd)
     return image, label

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def random_blur(image: jax.Array, keys: jax.Array, *, sigma_px: float) -> jax.Array:
-    """`gaussian_blur` with each example's own standard deviation, drawn evenly from 0..sigma_px.
+    """Applies `gaussian_blur` with each example's own standard deviation, drawn uniformly from 0..sigma_px.
 
     Args:
       image: float32 [N, H, W, 3].
@@ -19,11 +19,11 @@ def random_blur(image: jax.Array, keys: jax.Array, *, sigma_px: float) -> jax.Ar
 
 
 def gaussian_blur(image: jax.Array, sigma_px: jax.Array, *, radius_px: int) -> jax.Array:
-    """Each image convolved with its own sampled Gaussian, first down the columns, then along the rows.
+    """Convolves each image with its own sampled Gaussian, first down the columns, then along the rows.
 
     Args:
       image: float32 [N, H, W, C]; continued beyond its edges by reflection, edge pixels once.
-      sigma_px: standard deviations, float32 [N]; 0 gives the image back.
+      sigma_px: standard deviations, float32 [N]; 0 leaves the image as it is.
       radius_px: half the window without the middle, smaller than H and W.
 
     Returns:

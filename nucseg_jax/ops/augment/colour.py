@@ -18,7 +18,7 @@ _QUARTER: np.ndarray = np.linalg.inv(_YIQ) @ np.array([[0, 0, 0], [0, 0, -1], [0
 def colour_jitter(
     image: jax.Array, keys: jax.Array, *, brightness: float, contrast: float, saturation: float, hue: float
 ) -> jax.Array:
-    """`adjusted_colour` with each example's own factors, drawn evenly from 1 -+ strength (hue: from -+ strength).
+    """Applies `adjusted_colour` with each example's own factors, drawn uniformly from 1 -+ strength (hue: -+ strength).
 
     The ranges of torchvision's ColorJitter. Each of the four draws is made whether its strength is 0 or not.
 
@@ -41,7 +41,7 @@ def colour_jitter(
 def adjusted_colour(
     image: jax.Array, *, brightness: jax.Array, contrast: jax.Array, saturation: jax.Array, hue: jax.Array
 ) -> jax.Array:
-    """Brightness, then contrast about the image's mean luma, then saturation and hue about each pixel's luma.
+    """Changes brightness, then contrast about the image's mean luma, then saturation and hue about each pixel's luma.
 
     Hue turns chroma in the plane of I and Q, as NVIDIA DALI's `color_twist` does, and not in HSV: it is linear,
     and leaves luma as it is.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 def flips_and_quarter_turns(
     image: jax.Array, label: jax.Array, keys: jax.Array, *, flips: bool = True, quarter_turns: bool = True
 ) -> tuple[jax.Array, jax.Array]:
-    """Each example takes one of the square's eight symmetries, all equally likely.
+    """Moves each example by one of the square's eight symmetries, all equally likely.
 
     Args:
       image: [N, S, S, 3], any dtype.

@@ -2,15 +2,15 @@
 
 import jax
 
-from nucseg_jax.core.keys import Stream, stream_key
+from nucseg_jax.core.keys import stream_key
 
 
-def example_keys(seed: int, stream: Stream, epoch: jax.Array, index: jax.Array) -> jax.Array:
-    """One key an example, [N], folded from (seed, stream, epoch, example): no feed, batch or host can change it.
+def example_keys(seed: int, stream: int, epoch: jax.Array, index: jax.Array) -> jax.Array:
+    """Returns a key for each example, [N], of (seed, stream, epoch, example) alone: no feed, batch or host changes it.
 
     Args:
       seed: of the run.
-      stream: the kind of augmentation; each has its own, so that none changes what another draws.
+      stream: the `Kind` of augmentation; each has its own, so that none changes what another draws.
       epoch: int32 [].
       index: int32 [N], the examples' numbers.
     """

@@ -6,7 +6,7 @@ from nucseg_jax.ops.augment.intensity import in_range
 
 
 def random_noise(image: jax.Array, keys: jax.Array, *, sd: float) -> jax.Array:
-    """`gaussian_noise` with each example's own standard deviation, drawn evenly from 0..sd.
+    """Applies `gaussian_noise` with each example's own standard deviation, drawn uniformly from 0..sd.
 
     Args:
       image: float32 [N, H, W, 3], 0..255.
@@ -19,12 +19,12 @@ def random_noise(image: jax.Array, keys: jax.Array, *, sd: float) -> jax.Array:
 
 
 def gaussian_noise(image: jax.Array, keys: jax.Array, sd: jax.Array) -> jax.Array:
-    """Each image with noise of its own standard deviation.
+    """Adds noise of its own standard deviation to each image.
 
     Args:
       image: float32 [N, H, W, 3], 0..255.
       keys: typed random keys [N].
-      sd: standard deviations in grey levels, float32 [N]; 0 gives the image back.
+      sd: standard deviations in grey levels, float32 [N]; 0 leaves the image as it is.
 
     Returns:
       float32 [N, H, W, 3], cut to 0..255.

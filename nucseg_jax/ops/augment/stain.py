@@ -13,7 +13,7 @@ _UNMIXING: np.ndarray = np.linalg.inv(RUIFROK_VECTORS)
 
 
 def stain_jitter(image: jax.Array, keys: jax.Array, *, factor: float, offset: float) -> jax.Array:
-    """`adjusted_stain` with each example's own factors, drawn evenly from 1 -+ factor, and offsets from -+ offset.
+    """Applies `adjusted_stain` with each example's own draws, uniform: factors in 1 -+ factor, offsets in -+ offset.
 
     Args:
       image: float32 [N, H, W, 3], 0..255.
@@ -26,7 +26,7 @@ def stain_jitter(image: jax.Array, keys: jax.Array, *, factor: float, offset: fl
 
 
 def adjusted_stain(image: jax.Array, *, factor: jax.Array, offset: jax.Array) -> jax.Array:
-    """Amounts of haematoxylin, eosin and DAB become `amount * factor + offset`, in optical-density space.
+    """Changes the amounts of haematoxylin, eosin and DAB to `amount * factor + offset`, in optical-density space.
 
     The offset fades to nothing towards white, in proportion to the light that a pixel absorbs, so that glass
     stays glass; published as `augment_background=False` of TIAToolbox, there with a hard mask.
@@ -37,7 +37,7 @@ def adjusted_stain(image: jax.Array, *, factor: jax.Array, offset: jax.Array) ->
       offset: float32 [N, 3], 0 = as it is.
 
     Returns:
-      float32 [N, H, W, 3], 0..255; an unchanged stain gives the image back exactly.
+      float32 [N, H, W, 3], 0..255; an unchanged stain leaves the image exactly as it is.
     """
     vectors, unmixing = (jnp.asarray(matrix, image.dtype) for matrix in (RUIFROK_VECTORS, _UNMIXING))
     # Unmixing, factor - 1 and mixing are one matrix an image.

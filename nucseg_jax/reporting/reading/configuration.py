@@ -3,13 +3,13 @@
 import collections
 import dataclasses
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.config import config_fields
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
 from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
@@ -17,38 +17,6 @@ from nucseg_jax.reporting.reading.same_data import data_set_keys
 
 WEIGHTS = "pretrained.weights"
 SCRATCH = "scratch"
-# What a model of the paper brings with it: told where it differs within a model, not between models.
-_FIELDS_OF_A_MODEL = ("model.dropout", "loss.l2")
-_DECODERS = {
-    "unet": "U-Net",
-    "deeplabv3plus": "DeepLabV3+",
-    "unet_five_levels": "U-Net (five levels)",
-    "deeplabv3plus_dilated": "DeepLabV3+ (dilated)",
-}
-_ARCHITECTURE = {
-    "model.encoder",
-    "model.decoder",
-    "model.output_stride",
-    "model.num_classes",
-    "model.width",
-    "model.encoder_depths",
-}
-
-_PHRASES: Mapping[str, Callable[[Any], str]] = {
-    WEIGHTS: str,
-    "model.dropout": "dropout {:g}".format,
-    "model.batch_norm_momentum": "momentum {:g}".format,
-    "loss.l2": "L2 {:g}".format,
-    "train.lr": "learning rate {:g}".format,
-    "train.epochs": lambda epochs: counted(epochs, "epoch"),
-    "train.tile_px": "{} px tiles".format,
-    "train.batch_size": "batch {}".format,
-    "train.dtype": str,
-    "transfer.freeze_through": lambda stage: (
-        "encoder frozen" if stage == "all" else f"frozen through {stage}" if stage else "nothing frozen"
-    ),
-    "eval.reestimate_batch_norm": lambda anew: "re-estimated statistics" if anew else "moving statistics",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,22 +72,14 @@ class Cohort:
         return tuple(configuration for configuration in self.configurations if configuration.finished)
 
 
-def make_cohorts(
-    runs: Sequence[Run], *, free_fields: Iterable[str], later_fields: Mapping[str, Any] = MappingProxyType({})
-) -> tuple[Cohort, ...]:
+def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
     """Sorts runs into cohorts and configurations; the cohort with most runs first.
 
-    Args:
-      runs: any.
-      free_fields: fields of a config that change no number, such as 'train.feed', and sections, such as 'mesh.'.
-      later_fields: what runs did whose config is older than a field, by its name.
+    Runs that differ by seeds, by the weights' path, or in fields that may change on resume are one configuration; the
+    weights themselves are compared by their digest.
     """
-    ignored = {*free_fields, "train.seed", "pretrained.path", "pretrained.run"}
     weights = weights_names(runs)
-    all_fields = [
-        {**comparable_fields(run, ignored, later_fields), WEIGHTS: name}
-        for run, name in zip(runs, weights, strict=True)
-    ]
+    all_fields = [{**comparable_fields(run), WEIGHTS: name} for run, name in zip(runs, weights, strict=True)]
     data_sets = data_set_keys(runs)
     groups: dict[tuple[str, str], list[int]] = {}
     for number in range(len(runs)):
@@ -145,20 +105,24 @@ def make_cohorts(
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
-def comparable_fields(
-    run: Run, ignored: Iterable[str], later_fields: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Any]:
-    """The fields that make two runs one configuration or two; data and split are told by their digests."""
-    fields = {**later_fields} | {
-        f"{section}.{name}": value
-        for section, values in run.config.items()
-        if section not in ("data", "split")
-        for name, value in values.items()
+def comparable_fields(run: Run) -> dict[str, Any]:
+    """Returns the fields that make two runs one configuration or two, a field that the run lacks with its default.
+
+    Data and split are compared by their digests. Fields that this version does not know are compared too.
+    """
+    fields = {name: item.default for name, item in config_fields().items() if item.was_added} | {
+        f"{section}.{name}": value for section, values in run.config.items() for name, value in values.items()
     }
-    sections = tuple(name for name in ignored if name.endswith("."))
     return {
-        name: value for name, value in fields.items() if name not in ignored and not name.startswith(sections)
+        name: value
+        for name, value in fields.items()
+        if not name.startswith(("data.", "split.")) and _affects(name) in ("model", "results")
     }
+
+
+def _affects(name: str) -> str:
+    declared = config_fields().get(name)
+    return declared.affects if declared else "results"
 
 
 def weights_names(runs: Sequence[Run]) -> list[str]:
@@ -198,14 +162,16 @@ def _last_part(path: Any) -> str:
 
 
 def model_name(run: Run) -> str:
-    """'DeepLabV3+ ResNet-50', and what makes the network another than the published one."""
+    """Names the network, such as 'DeepLabV3+ ResNet-50', and what makes it another than the published one."""
     model = run.config["model"]
-    parts = [f"{_DECODERS.get(model['decoder'], model['decoder'])} {encoder_name(model['encoder'])}"]
+    decoder = DECODERS.get(model["decoder"])
+    parts = [f"{decoder.title if decoder else model['decoder']} {encoder_name(model['encoder'])}"]
     if model.get("width", 1) != 1:
         parts.append(f"width {model['width']:g}")
     if model.get("encoder_depths"):
         parts.append("depths " + "-".join(map(str, model["encoder_depths"])))
-    usual = 32 if model["decoder"] == "unet_five_levels" else 16
+    # Of a decoder that this version does not know the stride is always told.
+    usual = decoder.output_strides[0] if decoder else None
     if model.get("output_stride", usual) != usual:
         parts.append(f"stride {model['output_stride']}")
     if model.get("num_classes", 1) != 1:
@@ -214,16 +180,12 @@ def model_name(run: Run) -> str:
 
 
 def encoder_name(encoder: str) -> str:
-    """The usual spelling.
+    """Returns an encoder's usual spelling; its name where this version does not know it.
 
-    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4")
-    ('ResNet-50 v1.5', 'EfficientNet-B4')
+    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4"), encoder_name("vgg")
+    ('ResNet-50 v1.5', 'EfficientNet-B4', 'vgg')
     """
-    residual = re.fullmatch(r"resnet(\d+)(_v1_5)?", encoder)
-    if residual:
-        return f"ResNet-{residual[1]}" + (" v1.5" if residual[2] else "")
-    efficient = re.fullmatch(r"efficientnet_b(\d)", encoder)
-    return f"EfficientNet-B{efficient[1]}" if efficient else encoder
+    return ENCODERS[encoder].title if encoder in ENCODERS else encoder
 
 
 def paper_model(run: Run) -> PaperModel | None:
@@ -242,13 +204,13 @@ def paper_model(run: Run) -> PaperModel | None:
 
 
 def phrase(field: str, value: Any) -> str:
-    """A field's value in the words of the field."""
+    """Returns a field's value in the words of its declaration; the weights' name stands for itself."""
+    if field == WEIGHTS:
+        return str(value)
     if value is None:
         return f"{field} unknown"
-    try:
-        return _PHRASES[field](value)
-    except (KeyError, ValueError, TypeError):
-        return f"{field} {value:g}" if isinstance(value, float) else f"{field} {value}"
+    declared = config_fields().get(field)
+    return declared.phrased(value) if declared else f"{field} {value}"
 
 
 def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
@@ -260,12 +222,13 @@ def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...
     """By network, the fields that its names tell, weights first.
 
     Fields that differ within the network, and those that differ between networks and do not have here what most
-    configurations have. Dropout and L2, of which each model of the paper has its own, only where they differ within.
+    configurations have. Fields of which each model of the paper has its own, such as dropout and L2, only
+    where they differ within.
     """
     networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for fields in all_fields:
         networks.setdefault(_network(fields), []).append(fields)
-    differing = [name for name in _differing(all_fields) if name not in _FIELDS_OF_A_MODEL]
+    differing = [name for name in _differing(all_fields) if not _is_per_model(name)]
     usual = {name: _usual(name, all_fields) for name in differing}
 
     def told(members: list[Mapping[str, Any]]) -> list[str]:
@@ -288,12 +251,20 @@ def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = sorted({name for fields in all_fields for name in fields} - _ARCHITECTURE)
+    names = sorted(
+        name for name in {name for fields in all_fields for name in fields} if _affects(name) != "model"
+    )
     return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
 
 
 def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(json.dumps(fields.get(name)) for name in sorted(_ARCHITECTURE))
+    names = sorted(name for name, item in config_fields().items() if item.affects == "model")
+    return tuple(json.dumps(fields.get(name)) for name in names)
+
+
+def _is_per_model(name: str) -> bool:
+    declared = config_fields().get(name)
+    return declared is not None and declared.is_per_model
 
 
 def _order(configuration: Configuration) -> tuple[int, str, int]:

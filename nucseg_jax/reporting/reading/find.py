@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import expand_user
+from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.reading.same_data import data_set_keys
@@ -77,7 +78,7 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
         raise UserError(
             f"--runs={pattern} matches no run" + (":" + reasons if reasons else ""),
             expected="a pattern in quotes that matches folders which train has written",
-            advice="python launch.py report --runs='runs/*' --out=report",
+            advice=f"{PROGRAM} report --runs='runs/*' --out=report",
         )
     originals, copies = _without_copies(runs)
     return Found(originals, tuple(left_out), copies)

@@ -6,27 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.config import config_fields
+from nucseg_jax.core.program import PROGRAM, PROGRAM_WORDS
 from nucseg_jax.reporting.reading.paper import PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 
 _CONFIG = "--config="
 _WORKDIR = "--workdir="
 _OVERRIDE = "--config."
-# What a model of the paper does not share with another model, or with another seed.
-_OF_THE_MODEL = (
-    "model.encoder",
-    "model.decoder",
-    "model.output_stride",
-    "model.num_classes",
-    "model.dropout",
-    "model.drop_connect",
-    "model.width",
-    "model.encoder_depths",
-    "loss.l2",
-    "pretrained.path",
-    "pretrained.run",
-    "train.seed",
-)
 
 
 def train_missing(
@@ -45,18 +32,26 @@ def train_missing(
         f"{section}.{field}": value
         for section, fields in (like[0].config.items() if like and paper_config else ())
         for field, value in fields.items()
-        if f"{section}.{field}" not in _OF_THE_MODEL
+        if not _is_of_the_model(f"{section}.{field}")
         if json.dumps(value) != json.dumps(at(paper_config, section, field))
     }
     command = [
-        *("python", "launch.py", "train", f"{_CONFIG}{paper.config}"),
+        *(*PROGRAM_WORDS, "train", f"{_CONFIG}{paper.config}"),
         *_flags(changes),
         f"{_OVERRIDE}pretrained.path={weights}",
         f"{_WORKDIR}runs/{name}",
     ]
     return (
-        f"python launch.py convert --encoder={paper.encoder} --source=download --out={weights}",
+        f"{PROGRAM} convert --encoder={paper.encoder} --source=download --out={weights}",
         shlex.join(command),
+    )
+
+
+def _is_of_the_model(name: str) -> bool:
+    """Returns whether a model of the paper does not share this field with another model, or with another seed."""
+    declared = config_fields().get(name)
+    return declared is not None and (
+        declared.is_per_model or declared.affects in ("model", "start", "chance")
     )
 
 
@@ -68,7 +63,7 @@ def resume(run: Run) -> tuple[str, ...]:
 def train_again(run: Run, *more: str) -> tuple[str, ...]:
     """The command that repeats a run in another folder: a finished one is not trained again in its own."""
     config = config_flags(run)
-    words = ["python", "launch.py", "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
+    words = [*PROGRAM_WORDS, "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
     return (shlex.join(words),) if config else ()
 
 
@@ -79,7 +74,7 @@ def evaluate(run: Run, *more: str) -> tuple[str, ...]:
     config = config_flags(run) if needs_config else ()
     if needs_config and not config:
         return ()
-    return (shlex.join(["python", "launch.py", "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
+    return (shlex.join([*PROGRAM_WORDS, "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
 
 
 def config_flags(run: Run) -> tuple[str, ...]:

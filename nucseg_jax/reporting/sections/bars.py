@@ -10,10 +10,10 @@ from nucseg_jax.reporting.page.document import Block, Figure, Heading, Numbers, 
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.paper import CITATION, PaperModel
 from nucseg_jax.reporting.sections.cells import (
-    METRIC_NAMES,
     SPLIT_WORDS,
     decimal,
     mean,
+    metric_name,
     sample_deviation,
 )
 from nucseg_jax.reporting.sections.drawing import (
@@ -90,10 +90,10 @@ def _figure(part: Part, number: int, metric: str, rows: Sequence[Row], start: in
             )
     return Figure(
         part.file(f"figure_{number}_{metric}{sheet}"),
-        f"Figure {number}, {METRIC_NAMES[metric]} by split, in the convention `{CONVENTION}` as in Table 4; mean over"
+        f"Figure {number}, {metric_name(metric)} by split, in the convention `{CONVENTION}` as in Table 4; mean over"
         " runs, the whisker is their sample standard deviation. The diamond is the paper's test value, on other"
         " patches.",
-        f"Bars of {METRIC_NAMES[metric]}. " + "; ".join(words) + ".",
+        f"Bars of {metric_name(metric)}. " + "; ".join(words) + ".",
         chart(lambda figure: _draw(figure, rows, metric), height_in=_height_in(rows)),
         Numbers(("model", "run", "file", "seed", "split", "convention", "metric", "value"), tuple(numbers)),
     )
@@ -150,6 +150,6 @@ def _draw(figure: Chart, rows: Sequence[Row], metric: str) -> None:
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(METRIC_NAMES[metric])
+    axes.set_xlabel(metric_name(metric))
     if has_paper:
         figure.legend(loc="outside lower left")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nucseg_jax.reporting.page.document import UNDEFINED
 
-METRIC_NAMES = {
+_METRIC_NAMES = {
     "dice": "Dice",
     "iou": "IoU",
     "accuracy": "accuracy",
@@ -21,6 +21,15 @@ METRIC_NAMES = {
 # Of the numbers behind a table: a run's value; or the mean over runs, its spread and the limits of its interval.
 SUMMARY_COLUMNS = ("convention", "metric", "value", "standard_deviation_over_runs", "low", "high")
 SPLIT_WORDS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def metric_name(metric: str) -> str:
+    """Returns a metric or a loss in words; one without words of its own by its key.
+
+    >>> metric_name("iou_two_class_mean"), metric_name("panoptic_quality")
+    ('IoU, mean of two classes', 'panoptic quality')
+    """
+    return _METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def decimal(value: float | None, digits: int = 4) -> str:

@@ -14,13 +14,13 @@ from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import (
-    METRIC_NAMES,
     SUMMARY_COLUMNS,
     decimal,
     defined,
     interval,
     listed,
     mean,
+    metric_name,
     over_runs,
     sample_deviation,
 )
@@ -195,9 +195,9 @@ def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], num
             "configuration",
             "class",
             "patches",
-            METRIC_NAMES["dice"],
+            metric_name("dice"),
             f"{LEVEL} interval",
-            *(METRIC_NAMES[metric] for metric in METRICS[1:]),
+            *(metric_name(metric) for metric in METRICS[1:]),
         ),
         rows,
         numbers,

@@ -9,7 +9,7 @@ from matplotlib.ticker import LogFormatter
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.cells import METRIC_NAMES, listed, mean
+from nucseg_jax.reporting.sections.cells import listed, mean, metric_name
 from nucseg_jax.reporting.sections.drawing import (
     BLUE,
     VERMILLION,
@@ -89,7 +89,7 @@ def _figure(
     last = [f"{configuration.name}: {_last_words(configuration, metric)}" for configuration in configurations]
     return Figure(
         part.file(f"figure_{number}_{metric}{sheet}"),
-        f"Figure {number}, {METRIC_NAMES[metric]} over the epochs: training as it"
+        f"Figure {number}, {metric_name(metric)} over the epochs: training as it"
         " went (batch statistics, dropout, augmented tiles) and validation"
         + ("" if metric == "loss" else ", both from pooled counts")
         + (". Thin lines are runs, thick ones their mean" if several else "")

@@ -5,11 +5,11 @@ from nucseg_jax.reporting.page.document import Block, Gap, Heading, Numbers, Par
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.cells import (
-    METRIC_NAMES,
     SUMMARY_COLUMNS,
     decimal,
     defined,
     interval,
+    metric_name,
     sample_deviation,
     signed,
     with_deviation,
@@ -77,7 +77,7 @@ def intervals_blocks(part: Part) -> list[Block]:
 
 def _measure_name(measure: tuple[str, str]) -> str:
     convention, metric = measure
-    return f"{METRIC_NAMES[metric]}, {convention}"
+    return f"{metric_name(metric)}, {convention}"
 
 
 def _scores_table(part: Part, compared: Compared) -> Table:

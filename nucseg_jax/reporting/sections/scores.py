@@ -20,10 +20,10 @@ from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.paper import CITATION, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import (
-    METRIC_NAMES,
     SPLIT_WORDS,
     decimal,
     mean,
+    metric_name,
     over_runs,
     population_deviation,
     sample_deviation,
@@ -222,7 +222,7 @@ def _conventions_table(part: Part, split: str) -> list[Block]:
             " `micro` pools the split; `image_zero`, `image_skip` and `image_one` average over patches and differ"
             f" in what a patch without a nucleus is worth; `batch8` pools groups of 8; `{noun}` averages"
             f" `image_skip` over {noun}s. Columns of one convention are comparable, rows of different ones are not.",
-            ("configuration", "convention", *(METRIC_NAMES[metric] for metric in metrics)),
+            ("configuration", "convention", *(metric_name(metric) for metric in metrics)),
             tuple(shown),
             Numbers(_NUMBERS, tuple(numbers)),
         )
@@ -258,7 +258,7 @@ def _losses_table(part: Part) -> list[Block]:
             part.file("losses"),
             "The loss and its terms at the chosen checkpoint: mean over runs ± sample standard deviation. The paper"
             " prints one number; .3212 next to a Dice of .8356 suggests that the penalty is in it.",
-            ("configuration", "split", *(METRIC_NAMES.get(term, term.replace("_", " ")) for term in columns)),
+            ("configuration", "split", *(metric_name(term) for term in columns)),
             tuple(shown),
             Numbers(_NUMBERS, tuple(numbers)),
         )

@@ -1,25 +1,20 @@
 """Draws a lab's folder: images whose nuclei are known, and their labels in every form."""
 
-import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import shapely
 from PIL import Image
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.inference.outlines import outlines
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """As a `DataSource` has them."""
-
-    release_dir: pathlib.Path | None
-    patch_px: int = 64
-    microns_per_px: float = 0.25
-    image_microns_per_px: float = 0.0
-    remainder: str = "reflect"
+def folder_config(release_dir: pathlib.Path, *, patch_px: int = 64, **more: Any) -> DataConfig:
+    """Returns section `data` of a config with these images."""
+    return DataConfig("folder", str(release_dir), patch_px=patch_px, **more)
 
 
 def nuclei(height: int, width: int, *, seed: int = 0, axes: tuple[float, float] = (5, 9)) -> np.ndarray:

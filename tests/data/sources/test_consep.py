@@ -41,7 +41,7 @@ def test_seven_published_types_are_merged_to_four_classes(tmp_path, below):
     train = write_tile(tmp_path / below, "Train", "train_1", [1, 2, 3, 4, 5, 6, 7])
     test = write_tile(tmp_path / below, "Test", "test_1", [4, 7, 1], seed=1)
     (tmp_path / below / "Train" / "Overlay").mkdir()
-    source = open_consep(lab.Settings(tmp_path))
+    source = open_consep(lab.folder_config(tmp_path))
     merged = np.array([0, 1, 2, 3, 3, 4, 4, 4])
     np.testing.assert_array_equal(label_of(source, "train_1.png"), merged[train])
     np.testing.assert_array_equal(label_of(source, "test_1.png"), merged[test])
@@ -60,7 +60,7 @@ def test_seven_published_types_are_merged_to_four_classes(tmp_path, below):
 
 def test_four_merged_classes_are_taken_as_they_are_and_a_missing_half_is_told(tmp_path):
     types = write_tile(tmp_path, "Train", "train_1", [1, 2, 3, 4])
-    source = open_consep(lab.Settings(tmp_path))
+    source = open_consep(lab.folder_config(tmp_path))
     np.testing.assert_array_equal(label_of(source, "train_1.png"), types)
     assert source.info.divisions == ("train",)
     assert any("Test/ is not there" in line for line in source.described)
@@ -71,18 +71,18 @@ def test_halves_with_other_classes_are_refused(tmp_path):
     write_tile(tmp_path, "Train", "train_1", [1, 2, 3, 4])
     write_tile(tmp_path, "Test", "test_1", [1, 5])
     with pytest.raises(UserError, match="the highest type is 4 in Train/ and 5 in Test/"):
-        open_consep(lab.Settings(tmp_path))
+        open_consep(lab.folder_config(tmp_path))
 
 
 def test_what_is_not_as_published_is_refused(tmp_path):
     with pytest.raises(UserError, match="neither Train/ nor Test/"):
-        open_consep(lab.Settings(tmp_path))
+        open_consep(lab.folder_config(tmp_path))
     write_tile(tmp_path, "Train", "train_1", [1, 8])
     with pytest.raises(UserError, match=r"train_1\.mat: \d+ nuclei of the class 8"):
-        open_consep(lab.Settings(tmp_path))
+        open_consep(lab.folder_config(tmp_path))
     (tmp_path / "Train" / "Labels" / "train_1.mat").unlink()
     with pytest.raises(UserError, match=r"1 image without a label: train_1\.png"):
-        open_consep(lab.Settings(tmp_path))
+        open_consep(lab.folder_config(tmp_path))
 
 
 def test_real_tiles_keep_every_pixel(shared, tmp_path):
@@ -102,7 +102,7 @@ def test_real_tiles_keep_every_pixel(shared, tmp_path):
             "inst_type": kinds[:, None],
         },
     )
-    source = open_consep(lab.Settings(tmp_path, patch_px=256))
+    source = open_consep(lab.folder_config(tmp_path, patch_px=256))
     assert source.patch_count == 8
     for patch in source.patches():
         rows, columns = min(256, 300 - patch.top), min(256, 1000 - patch.left)

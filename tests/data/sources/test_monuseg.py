@@ -24,7 +24,9 @@ def write_slide(images, annotations, name: str, *, seed: int = 0, microns: float
 def test_patches_of_the_original_slides_are_those_of_the_run_on_real_patches(shared):
     with np.load(shared / "data" / "monuseg_folds.npz") as data:
         stored = {name: data[name] for name in ("image", "instance", "slide", "y", "x")}
-    source = open_monuseg(lab.Settings(shared / "data" / "monuseg_original", patch_px=256, remainder="drop"))
+    source = open_monuseg(
+        lab.folder_config(shared / "data" / "monuseg_original", patch_px=256, remainder="drop")
+    )
     assert source.patch_count == 36
     assert source.info.classes == ()
     assert not source.info.has_void
@@ -57,7 +59,7 @@ def test_training_and_test_set_are_found_in_the_folders_of_the_archives(tmp_path
     write_slide(place / "Tissue Images", place / "Annotations", "TCGA-AA-0001-01Z-00-DX2", seed=1)
     test = tmp_path / "MoNuSegTestData"
     write_slide(test, test, "TCGA-BB-0002-01A-01-TS1", seed=2)
-    source = open_monuseg(lab.Settings(tmp_path))
+    source = open_monuseg(lab.folder_config(tmp_path))
     assert source.info.divisions == ("train", "test")
     assert source.info.groups == ("TCGA-AA-0001", "TCGA-BB-0002")
     patches = list(source.patches())
@@ -69,18 +71,18 @@ def test_training_and_test_set_are_found_in_the_folders_of_the_archives(tmp_path
     shutil.move(place / "Tissue Images", tmp_path / "Tissue images")
     shutil.move(place / "Annotations", tmp_path / "annotations")
     shutil.rmtree(test)
-    assert open_monuseg(lab.Settings(tmp_path)).patch_count == 8
+    assert open_monuseg(lab.folder_config(tmp_path)).patch_count == 8
 
 
 def test_what_is_not_as_published_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no MoNuSeg"):
-        open_monuseg(lab.Settings(tmp_path))
+        open_monuseg(lab.folder_config(tmp_path))
     write_slide(tmp_path / "Tissue Images", tmp_path / "Annotations", "TCGA-AA-0001-01Z-00-DX1")
     (tmp_path / "Annotations" / "TCGA-AA-0001-01Z-00-DX1.xml").rename(tmp_path / "Annotations" / "b.xml")
     with pytest.raises(
         UserError, match=r"1 file of labels without an image: b\.xml; 1 image without a label: TCGA"
     ):
-        open_monuseg(lab.Settings(tmp_path))
+        open_monuseg(lab.folder_config(tmp_path))
 
 
 def test_the_table_of_slides_is_the_division_of_the_run_on_real_patches(shared):

@@ -8,26 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.ops.augment.augmentation import Augmentation, augment
+from nucseg_jax.config import AugmentConfig
+from nucseg_jax.core.config_field import declared_fields
+from nucseg_jax.core.keys import Stream
+from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, Kind, augment
 
-STRENGTHS = {
-    "flips": True,
-    "quarter_turns": True,
-    "brightness": 0.3,
-    "contrast": 0.3,
-    "saturation": 0.5,
-    "hue": 0.2,
-    "stain_factor": 0.3,
-    "stain_offset": 0.2,
-    "blur_sigma_px": 1.5,
-    "noise_sd": 20.0,
-}
-GEOMETRY = ("flips", "quarter_turns")
+FIELDS = {item.key: item for item in declared_fields("augment", AugmentConfig)}
+STRENGTHS = {name: item.kind is bool or 0.3 * item.range.at_most for name, item in FIELDS.items()}
+GEOMETRY = tuple(name for name, item in FIELDS.items() if item.kind is bool)
 PHOTOMETRIC = tuple(name for name in STRENGTHS if name not in GEOMETRY)
 
 
 def only(*names):
-    return Augmentation(**{name: STRENGTHS[name] for name in names})
+    return dataclasses.replace(NO_AUGMENTATION, **{name: STRENGTHS[name] for name in names})
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +35,21 @@ def run(batch, how, *, seed=3, epoch=1):
     return jax.jit(functools.partial(augment, how=how, seed=seed))(*batch, epoch=jnp.int32(epoch))
 
 
-def test_every_strength_has_its_field():
-    assert set(STRENGTHS) == {field.name for field in dataclasses.fields(Augmentation)}
+def test_kinds_and_other_purposes_of_randomness_share_no_number():
+    numbers = [*Stream, *Kind]
+    assert len(set(map(int, numbers))) == len(numbers)
+    assert all(2 <= kind < 1000 for kind in Kind)
+    assert (list(map(int, Kind))[:5], list(map(int, Stream))[:2]) == ([2, 3, 4, 5, 6], [0, 1])
+
+
+def test_every_strength_is_off_in_no_augmentation_and_reaches_the_image(batch):
+    assert not any(dataclasses.asdict(NO_AUGMENTATION).values())
+    for name in STRENGTHS:
+        assert not np.array_equal(run(batch, only(name))[0], batch[0]), name
 
 
 def test_off_leaves_image_and_label_as_they_are_bytes_too(batch):
-    image, label = run(batch, Augmentation())
+    image, label = run(batch, NO_AUGMENTATION)
     np.testing.assert_array_equal(image, batch[0])
     np.testing.assert_array_equal(label, batch[1])
     assert image.dtype == label.dtype == np.uint8
@@ -61,7 +63,7 @@ def test_geometry_alone_stays_uint8(batch):
 
 @pytest.mark.parametrize("name", PHOTOMETRIC)
 def test_a_vanishing_strength_changes_nothing_and_a_real_one_does(batch, name):
-    weak, _ = run(batch, Augmentation(**{name: 1e-7}))
+    weak, _ = run(batch, dataclasses.replace(NO_AUGMENTATION, **{name: 1e-7}))
     np.testing.assert_allclose(weak, batch[0], atol=1e-3)
     strong, label = run(batch, only(name))
     assert np.abs(np.asarray(strong) - batch[0]).mean() > 0.5
@@ -93,7 +95,7 @@ def test_an_example_is_drawn_for_alone_and_anew_each_epoch(batch, name):
     assert len(draws) >= (6 if name != "flips" else 2)
 
 
-@pytest.mark.parametrize("other", ["stain_factor", "brightness", "blur_sigma_px", "noise_sd", "hue"])
+@pytest.mark.parametrize("other", PHOTOMETRIC)
 def test_no_kind_changes_what_another_draws(batch, other):
     """With geometry on, the label tells its draw; photometric kinds are told apart by undoing the order."""
     _, alone = run(batch, only(*GEOMETRY))
@@ -102,8 +104,9 @@ def test_no_kind_changes_what_another_draws(batch, other):
 
 
 def test_pixel_noise_is_the_same_beside_other_kinds(batch):
-    alone = run(batch, only("noise_sd"))[0] - batch[0].astype(np.float32)
+    noisy = dataclasses.replace(NO_AUGMENTATION, noise_sd=20.0)
+    alone = run(batch, noisy)[0] - batch[0].astype(np.float32)
     brighter = run(batch, only("brightness"))[0]
-    both = run(batch, only("brightness", "noise_sd"))[0]
+    both = run(batch, dataclasses.replace(noisy, brightness=STRENGTHS["brightness"]))[0]
     inside = (np.asarray(both) > 0) & (np.asarray(both) < 255)
     np.testing.assert_allclose((both - brighter)[inside], alone[inside], atol=1e-3)

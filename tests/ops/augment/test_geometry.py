@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.core.keys import Stream
+from nucseg_jax.ops.augment.augmentation import Kind
 from nucseg_jax.ops.augment.geometry import flips_and_quarter_turns
 from nucseg_jax.ops.augment.keys import example_keys
 
@@ -23,7 +23,7 @@ def test_each_of_the_eight_symmetries_comes_about_equally_often_and_the_label_mo
     one = np.arange(16, dtype=np.uint8).reshape(4, 4)
     image = jnp.asarray(np.broadcast_to(np.stack([one, one + 50, one + 100], -1), (N, 4, 4, 3)))
     label = jnp.asarray(np.broadcast_to(one, (N, 4, 4)))
-    keys = example_keys(0, Stream.AUGMENTATION, jnp.int32(3), jnp.arange(N))
+    keys = example_keys(0, Kind.GEOMETRY, jnp.int32(3), jnp.arange(N))
     moved_image, moved_label = jax.jit(flips_and_quarter_turns)(image, label, keys)
     np.testing.assert_array_equal(moved_image[..., 0], moved_label)
     np.testing.assert_array_equal(moved_image[..., 2], moved_label + 100)
@@ -47,7 +47,7 @@ def test_flips_alone_and_turns_alone_are_groups_of_four(options, wanted):
     one = np.arange(16, dtype=np.uint8).reshape(4, 4)
     label = jnp.asarray(np.broadcast_to(one, (N, 4, 4)))
     image = jnp.repeat(label[..., None], 3, axis=-1)
-    keys = example_keys(0, Stream.AUGMENTATION, jnp.int32(0), jnp.arange(N))
+    keys = example_keys(0, Kind.GEOMETRY, jnp.int32(0), jnp.arange(N))
     moved_image, moved_label = jax.jit(functools.partial(flips_and_quarter_turns, **options))(
         image, label, keys
     )
@@ -62,6 +62,6 @@ def test_the_draws_are_those_of_the_first_version():
     """Golden: runs of earlier commits are repeated to the last bit."""
     label = jnp.broadcast_to(jnp.arange(4, dtype=jnp.uint8).reshape(2, 2), (10, 2, 2))
     image = jnp.repeat(label[..., None], 3, axis=-1)
-    keys = example_keys(7, Stream.AUGMENTATION, jnp.int32(2), jnp.arange(10) + 100)
+    keys = example_keys(7, Kind.GEOMETRY, jnp.int32(2), jnp.arange(10) + 100)
     _, moved = jax.jit(flips_and_quarter_turns)(image, label, keys)
     assert ["".join(map(str, one.ravel())) for one in np.asarray(moved)] == GOLDEN

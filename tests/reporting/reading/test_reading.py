@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from configs import base, unet_efficientnet_b4
+from configs import unet_efficientnet_b4
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
@@ -20,8 +20,6 @@ from nucseg_jax.reporting.sections.head import unchecked, warnings
 from nucseg_jax.training.run_check import finish
 from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.run_record import RunRecord
-
-FREE = ("data.dir", "train.feed")
 
 
 @pytest.fixture
@@ -303,7 +301,7 @@ def test_an_altered_split_makes_the_run_unusable(one_run):
 
 def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_folders, tmp_path):
     found = find_runs(str(run_folders / "*"), not_in=tmp_path)
-    (cohort,) = make_cohorts(found.runs, free_fields=FREE)
+    (cohort,) = make_cohorts(found.runs)
     by_name = {each.name: [run.path.name for run in each.runs] for each in cohort.configurations}
     assert by_name == {
         "U-Net ResNet-50, scratch": ["unet"],
@@ -314,8 +312,9 @@ def test_runs_that_differ_by_seed_and_free_fields_are_one_configuration(run_fold
     }
     assert cohort.configurations[0].paper.name == "U-Net ResNet-50"
     assert cohort.configurations[-1].paper is None
-    # train.feed counted, the two runs from scratch are two configurations.
-    (cohort,) = make_cohorts(found.runs, free_fields=())
+    # Not so where a field that counts differs.
+    changed(shutil.copytree(run_folders / "scratch_1", tmp_path / "other"), train__adam_b1=0.8)
+    (cohort,) = make_cohorts((*found.runs, *find_runs(str(tmp_path / "other"), not_in=run_folders).runs))
     assert len(cohort.configurations) == 6
 
 
@@ -329,9 +328,7 @@ def changed(folder, **fields):
 
 def names_of(tmp_path):
     found = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out")
-    return [
-        each.name for cohort in make_cohorts(found.runs, free_fields=FREE) for each in cohort.configurations
-    ]
+    return [each.name for cohort in make_cohorts(found.runs) for each in cohort.configurations]
 
 
 def test_devices_and_fields_that_came_later_part_no_runs(run_folders, tmp_path):
@@ -340,16 +337,14 @@ def test_devices_and_fields_that_came_later_part_no_runs(run_folders, tmp_path):
     changed(tmp_path / "on_eight", mesh__data=8, train__seed=1)
     changed(tmp_path / "before", train__seed=2)
     config = json.loads((tmp_path / "before" / "config.json").read_text())
-    del config["mesh"]["space"], config["loss"]["smooth"]
+    del config["mesh"]["space"], config["loss"]["skip_empty"]
     (tmp_path / "before" / "config.json").write_text(json.dumps(config))
     runs = find_runs(str(tmp_path / "*"), not_in=tmp_path / "out").runs
-    free = ("train.feed", "mesh.")
-    (cohort,) = make_cohorts(runs, free_fields=free)
-    assert len(cohort.configurations) == 2
-    (cohort,) = make_cohorts(
-        runs, free_fields=free, later_fields={"loss.smooth": base.get_config().loss.smooth}
-    )
+    (cohort,) = make_cohorts(runs)
     assert [len(each.runs) for each in cohort.configurations] == [3]
+    changed(tmp_path / "before", loss__skip_empty=True)
+    (cohort,) = make_cohorts(find_runs(str(tmp_path / "*"), not_in=tmp_path / "out").runs)
+    assert [len(each.runs) for each in cohort.configurations] == [2, 1]
 
 
 def test_names_tell_what_differs_and_narrow_nets_are_not_the_papers(run_folders, tmp_path):
@@ -364,7 +359,7 @@ def test_names_tell_what_differs_and_narrow_nets_are_not_the_papers(run_folders,
     ]
     changed(tmp_path / "unet", model__width=0.25, model__encoder_depths=[1, 1, 1])
     found = find_runs(str(tmp_path / "unet"), not_in=tmp_path / "out")
-    ((configuration,),) = (cohort.configurations for cohort in make_cohorts(found.runs, free_fields=FREE))
+    ((configuration,),) = (cohort.configurations for cohort in make_cohorts(found.runs))
     assert configuration.name == "U-Net ResNet-50, width 0.25, depths 1-1-1"
     assert configuration.paper is None
 

@@ -40,7 +40,7 @@ def counted(run: pathlib.Path, split: str, name: str) -> tuple[int, dict[str, fl
 def blocks_of(pattern: pathlib.Path | str) -> list:
     """The section on the runs that match."""
     found = find_runs(str(pattern), not_in=pathlib.Path("out"))
-    (cohort,) = make_cohorts(found.runs, free_fields=())
+    (cohort,) = make_cohorts(found.runs)
     return classes_blocks(Part(cohort, "", {}))
 
 

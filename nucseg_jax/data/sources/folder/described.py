@@ -4,17 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.sources.folder.layout import label_ending, listed
 from nucseg_jax.data.sources.folder.survey import Surveyed
-from nucseg_jax.data.sources.settings import DataSource
 
 # Sentences on single images; the rest is counted.
 _MOST_NOTES = 20
 _NUMBER = re.compile(r"\d[\d,.]*")
 
 
-def about_images(surveyed: Sequence[Surveyed], settings: DataSource) -> list[str]:
+def about_images(surveyed: Sequence[Surveyed], settings: DataConfig) -> list[str]:
     """Gives a sentence for each kind of image: size, scale, and what becomes of them."""
     kinds = Counter(
         (image.height, image.width, image.resolution, image.grid.height, image.grid.width)
@@ -50,7 +50,7 @@ def about_labels(surveyed: Sequence[Surveyed]) -> list[str]:
     return lines
 
 
-def about_patches(surveyed: Sequence[Surveyed], settings: DataSource, patch_count: int) -> list[str]:
+def about_patches(surveyed: Sequence[Surveyed], settings: DataConfig, patch_count: int) -> list[str]:
     """Counts patches, and tells what became of edges and of patches that nobody annotated."""
     lines = [
         f"{counted(patch_count, 'patch')} of {settings.patch_px} px at {settings.microns_per_px:g} microns"

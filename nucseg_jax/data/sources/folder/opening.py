@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.folder.class_names import ClassTable
@@ -19,7 +20,6 @@ from nucseg_jax.data.sources.folder.groups_table import Grouping
 from nucseg_jax.data.sources.folder.layout import ImageFiles
 from nucseg_jax.data.sources.folder.survey import Surveyed
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import RefusedImage
 
@@ -45,7 +45,7 @@ class About:
 def open_surveyed(
     folder: pathlib.Path,
     surveyed: Sequence[Surveyed],
-    settings: DataSource,
+    settings: DataConfig,
     *,
     about: About,
     classes: ClassTable,
@@ -119,7 +119,7 @@ def open_surveyed(
 def _origin(
     folder: pathlib.Path,
     surveyed: Sequence[Surveyed],
-    settings: DataSource,
+    settings: DataConfig,
     about: About,
     more_files: Sequence[pathlib.Path],
 ) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.folder import description as description_file
 from nucseg_jax.data.sources.folder import groups_table
@@ -11,11 +12,10 @@ from nucseg_jax.data.sources.folder.layout import find_files
 from nucseg_jax.data.sources.folder.opening import About, open_surveyed
 from nucseg_jax.data.sources.folder.survey import survey_images
 from nucseg_jax.data.sources.patch import OpenedSource
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.resolution import Resolution
 
 
-def open_folder(settings: DataSource) -> OpenedSource:
+def open_folder(settings: DataConfig) -> OpenedSource:
     """Opens a folder that holds images/ and labels/, and may hold classes/, regions/, dataset.yaml and groups.csv.
 
     All headers and labels are read and matched before this returns; README's section "Your own images" has the layout.
@@ -24,7 +24,7 @@ def open_folder(settings: DataSource) -> OpenedSource:
       UserError: a file is missing, superfluous or not understood, sizes or resolutions contradict each other, a class
         is not declared, or an image is in two groups; the message names the file.
     """
-    folder = require_folder(settings.release_dir)
+    folder = require_folder(settings.release_folder)
     description = read_description(folder)
     images, notes = find_files(folder)
     grouping = groups_table.read_grouping(folder, images, description.groups)

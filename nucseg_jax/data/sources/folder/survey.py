@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.labels.annotation import Drawn, LabelKind
@@ -16,7 +17,6 @@ from nucseg_jax.data.sources.folder.grid import PatchGrid
 from nucseg_jax.data.sources.folder.image_labels import ImageLabels, read_labels
 from nucseg_jax.data.sources.folder.layout import ImageFiles
 from nucseg_jax.data.sources.folder.scale import image_resolution
-from nucseg_jax.data.sources.settings import DataSource
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import Resolution, model_size
@@ -81,7 +81,7 @@ class Surveyed:
 
 def survey_images(
     images: Sequence[ImageFiles],
-    settings: DataSource,
+    settings: DataConfig,
     *,
     kind: LabelKind,
     stated: Resolution | None,
@@ -124,7 +124,7 @@ def _require_one_mask_value(surveyed: Sequence[Surveyed]) -> None:
 
 def _survey(
     files: ImageFiles,
-    settings: DataSource,
+    settings: DataConfig,
     *,
     kind: LabelKind,
     stated: Resolution | None,

@@ -10,11 +10,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from nucseg_jax.config import DataConfig
 from nucseg_jax.data.sources.pannuke import facts, release
-from nucseg_jax.data.sources.settings import DataSource
 
 
-def of_source(source: DataSource) -> dict[str, Any]:
+def of_source(source: DataConfig) -> dict[str, Any]:
     """The origin that a data set prepared from this source has.
 
     Args:
@@ -35,13 +35,13 @@ def of_source(source: DataSource) -> dict[str, Any]:
             "seed": source.synthetic_seed,
             "program_sha256": _synthetic_program_sha256(),
         }
-    assert source.release_dir is not None  # DataSource saw to it.
+    assert source.release_folder is not None  # `check_source` requires it.
     return {
         "kind": "release",
-        "release_dir": str(source.release_dir.resolve()),
+        "release_dir": str(source.release_folder.resolve()),
         "files": [
-            [str(path.relative_to(source.release_dir)), path.stat().st_size, path.stat().st_mtime_ns]
-            for files in release.find(source.release_dir)
+            [str(path.relative_to(source.release_folder)), path.stat().st_size, path.stat().st_mtime_ns]
+            for files in release.find(source.release_folder)
             for path in files.paths
         ],
     }
@@ -56,26 +56,26 @@ def describe(origin: Mapping[str, Any]) -> str:
     return "download of the official archives"
 
 
-def describe_source(source: DataSource) -> str:
+def describe_source(source: DataConfig) -> str:
     """A source in the words of `describe`."""
     if source.source == "synthetic":
         return f"synthetic, {source.synthetic_patches_per_fold} patches a fold, seed {source.synthetic_seed}"
     if source.source == "release":
-        return f"release in {source.release_dir}"
+        return f"release in {source.release_folder}"
     return "download of the official archives"
 
 
-def is_gone(origin: Mapping[str, Any], source: DataSource) -> bool:
+def is_gone(origin: Mapping[str, Any], source: DataConfig) -> bool:
     """Whether the data set came from this very release folder, and the folder has been removed since."""
     return (
         source.source == origin["kind"] == "release"
-        and source.release_dir is not None
-        and not source.release_dir.exists()
-        and origin.get("release_dir") == str(source.release_dir.resolve())
+        and source.release_folder is not None
+        and not source.release_folder.exists()
+        and origin.get("release_dir") == str(source.release_folder.resolve())
     )
 
 
-def may_be_equal(origin: Mapping[str, Any], source: DataSource) -> bool:
+def may_be_equal(origin: Mapping[str, Any], source: DataConfig) -> bool:
     """Whether reading what the source gives could show a data set of another origin to be equal."""
     if source.source == "synthetic":
         return (

@@ -65,7 +65,7 @@ def check_shapes(ids: np.ndarray, label: np.ndarray, scale: float) -> None:
 
 def check_lab(folder, **drawn) -> None:
     ids = write_lab(folder, **drawn)
-    source = open_folder(lab.Settings(folder))
+    source = open_folder(lab.folder_config(folder))
     labels = stitched(source, "label")
     assert source.info.classes == ()
     for name, its in ids.items():
@@ -83,7 +83,7 @@ def test_areas_and_centroids_of_twelve_images_of_1000_px(tmp_path):
 
 def test_images_are_those_of_the_whole_resampled_image_reflected_beyond_its_edges(tmp_path):
     write_lab(tmp_path)
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     label, image = stitched(source, "label")["a.png"], stitched(source, "image")["a.png"]
     whole = ModelView(array_source(lab.picture(lab.nuclei(300, 293))), 600, 586).read(0, 0, 600, 586)
     assert label.shape == (640, 640)
@@ -105,7 +105,7 @@ def test_any_size_is_reflected_as_the_whole_image_would_be(tmp_path, height, wid
     if height * width == 1:
         lab.save_picture(tmp_path / "images" / "b.png", picture.repeat(2, axis=0))
         lab.save_picture(tmp_path / "labels" / "b.png", np.array([[0], [1]], np.uint8))
-    source = open_folder(lab.Settings(tmp_path, image_microns_per_px=0.25))
+    source = open_folder(lab.folder_config(tmp_path, image_microns_per_px=0.25))
     image = stitched(source, "image")["a.png"]
     over = [(-height) % 64, (-width) % 64]
     np.testing.assert_array_equal(
@@ -118,7 +118,7 @@ def test_outlines_come_back_as_the_pixels_they_were_drawn_around(tmp_path):
     lab.save_picture(tmp_path / "images" / "a.png", lab.picture(ids))
     lab.write_geojson(tmp_path / "labels" / "a.geojson", ids)
     (tmp_path / "dataset.yaml").write_text("microns_per_px: 0.25")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert not source.info.has_void
     for patch in source.patches():
         own = ids[patch.top : patch.top + 64, patch.left : patch.left + 64]
@@ -133,7 +133,7 @@ def test_outlines_come_back_as_the_pixels_they_were_drawn_around(tmp_path):
 
 def test_what_fills_no_patch_is_dropped_if_asked_and_told(tmp_path):
     write_lab(tmp_path)
-    source = open_folder(lab.Settings(tmp_path, remainder="drop"))
+    source = open_folder(lab.folder_config(tmp_path, remainder="drop"))
     assert source.patch_count == 3 * 9 * 9
     assert not source.info.has_void
     whole = 3 * 600 * 586
@@ -151,7 +151,7 @@ def test_patches_are_read_strip_by_strip(tmp_path, monkeypatch):
             return super().read(top, left, height, width)
 
     monkeypatch.setattr(cut, "ModelView", Watched)
-    assert sum(1 for _ in open_folder(lab.Settings(tmp_path)).patches()) == 300
+    assert sum(1 for _ in open_folder(lab.folder_config(tmp_path)).patches()) == 300
     assert len(heights) == 30
     assert max(heights) <= 64
 
@@ -170,7 +170,7 @@ def test_classes_are_numbered_in_the_declared_order(tmp_path):
     first, *others = np.unique(ids)[1:].tolist()
     names = {first: "tumour", **dict.fromkeys(others, "lymphocyte")}
     write_one(tmp_path, names=names, yaml="microns_per_px: 0.25\nclasses: [stroma, lymphocyte, tumour]\n")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert source.info.class_names == ("stroma", "lymphocyte", "tumour")
     label = stitched(source, "label")["a.png"]
     np.testing.assert_array_equal(label, np.where(ids == first, 3, np.where(ids > 0, 2, 0)))
@@ -181,7 +181,7 @@ def test_undeclared_names_are_sorted_and_told(tmp_path):
     ids = lab.nuclei(128, 192)
     names = {each: "b" if index % 2 else "a" for index, each in enumerate(np.unique(ids)[1:].tolist())}
     write_one(tmp_path, names=names)
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert source.info.class_names == ("a", "b")
     assert any("names that the labels carry" in line for line in source.described)
 
@@ -189,7 +189,7 @@ def test_undeclared_names_are_sorted_and_told(tmp_path):
 def test_outlines_of_a_model_without_classes_are_nuclei_without_classes(tmp_path):
     ids = lab.nuclei(128, 192)
     write_one(tmp_path, names=dict.fromkeys(np.unique(ids).tolist(), "Nucleus"))
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert source.info.classes == ()
     np.testing.assert_array_equal(stitched(source, "label")["a.png"], ids > 0)
 
@@ -204,9 +204,9 @@ def test_nuclei_without_a_class_take_the_one_that_is_named_for_them(tmp_path):
         UserError,
         match=r"a\.geojson: 1 nucleus without a class, in a data set with the classes other, tumour",
     ):
-        open_folder(lab.Settings(tmp_path))
+        open_folder(lab.folder_config(tmp_path))
     (tmp_path / "dataset.yaml").write_text(yaml + "unclassified: other\n")
-    label = stitched(open_folder(lab.Settings(tmp_path)), "label")["a.png"]
+    label = stitched(open_folder(lab.folder_config(tmp_path)), "label")["a.png"]
     np.testing.assert_array_equal(label, np.where(np.isin(ids, (first, second)), 1, np.where(ids > 0, 2, 0)))
 
 
@@ -227,7 +227,7 @@ def test_a_class_map_gives_each_nucleus_the_class_of_most_of_its_pixels(tmp_path
         np.where(ids > 0, np.where(half, 3 - wanted, wanted), 0).astype(np.uint8),
     )
     (tmp_path / "dataset.yaml").write_text("microns_per_px: 0.25\nclasses: [one, two]\n")
-    label = stitched(open_folder(lab.Settings(tmp_path)), "label")["a.png"]
+    label = stitched(open_folder(lab.folder_config(tmp_path)), "label")["a.png"]
     np.testing.assert_array_equal(label, np.where(ids > 0, wanted, 0))
 
 
@@ -236,7 +236,7 @@ def test_beyond_the_regions_nothing_counts_and_patches_without_any_are_left_out(
     inside = np.zeros(ids.shape, np.uint8)
     inside[10:60, 20:150] = 255
     lab.save_picture(tmp_path / "regions" / "a.png", inside)
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert source.info.has_void
     assert [(patch.top, patch.left) for patch in source.patches()] == [(0, 0), (0, 64), (0, 128)]
     label = stitched(source, "label")["a.png"]
@@ -260,7 +260,7 @@ def test_regions_of_qupath_mark_what_is_annotated_and_what_is_not(tmp_path, plac
     is_void = np.ones(ids.shape, bool)
     is_void[10:100, 20:150] = False
     is_void[20:50, 40:60] = True
-    label = stitched(open_folder(lab.Settings(tmp_path)), "label")["a.png"]
+    label = stitched(open_folder(lab.folder_config(tmp_path)), "label")["a.png"]
     np.testing.assert_array_equal(label, np.where(is_void, VOID_LABEL, ids > 0))
 
 
@@ -271,7 +271,7 @@ def test_sixteen_bits_and_pyramids_are_read_as_images_are_elsewhere(tmp_path):
     with tifffile.TiffWriter(tmp_path / "images" / "a.tif") as file:
         file.write(picture.astype(np.uint16) * 257, tile=(64, 64), subifds=1, photometric="rgb")
         file.write(picture[::2, ::2].astype(np.uint16) * 257, tile=(64, 64), subfiletype=1, photometric="rgb")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     np.testing.assert_array_equal(stitched(source, "image")["a.tif"], picture)
 
 
@@ -281,7 +281,7 @@ def test_what_only_the_pixels_show_is_told_after_they_were_read(tmp_path):
     # A few of 65,536 levels, in the middle.
     pale = 140 * 257 + lab.picture(ids).astype(np.uint16)
     tifffile.imwrite(tmp_path / "images" / "a.tif", pale, photometric="rgb")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     assert source.notes() == ()
     assert sum(1 for _ in source.patches()) == 6
     (note,) = source.notes()
@@ -298,18 +298,18 @@ def test_fewer_bits_than_the_file_states_are_refused(tmp_path, bits):
     picture[0] = 255
     dark = (picture * ((1 << bits) - 1) // 255).astype(np.uint16)
     tifffile.imwrite(tmp_path / "images" / "a.tif", dark, photometric="rgb")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     with pytest.raises(UserError, match=r"images/a\.tif: its brightest value is \d+ of 255"):
         list(source.patches())
 
 
 def test_equal_files_and_settings_have_equal_origins_and_others_have_others(tmp_path):
     write_one(tmp_path)
-    settings = lab.Settings(tmp_path)
+    settings = lab.folder_config(tmp_path)
     origin = open_folder(settings).origin
     assert origin["kind"] == "folder"
     assert json.loads(json.dumps(origin)) == open_folder(settings).origin
-    assert open_folder(lab.Settings(tmp_path, remainder="drop")).origin != origin
+    assert open_folder(lab.folder_config(tmp_path, remainder="drop")).origin != origin
     (tmp_path / "groups.csv").write_text("image,group\na,p1\n")
     assert open_folder(settings).origin != origin
 
@@ -319,7 +319,7 @@ def test_groups_divisions_and_texts_reach_the_description(tmp_path):
     with (tmp_path / "dataset.yaml").open("a") as file:
         file.write("name: ovary\nlicence: CC0\ncitation: us\n")
     (tmp_path / "groups.csv").write_text("image,group,division\na,p2,train\nb,p1,test\nc,p2,train\n")
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     info = source.info
     assert (info.name, info.licence, info.citation) == ("ovary", "CC0", "us")
     assert info.groups == ("p1", "p2")
@@ -502,13 +502,13 @@ def test_odd_input_is_one_error_that_names_the_file_before_any_patch(tmp_path, c
     change, told = HOSTILE[case]
     change(tmp_path)
     with pytest.raises(UserError, match=told):
-        open_folder(lab.Settings(tmp_path))
+        open_folder(lab.folder_config(tmp_path))
 
 
 def test_an_image_smaller_than_a_patch_is_refused_where_remainders_are_dropped(tmp_path):
     write_one(tmp_path)
     with pytest.raises(UserError, match=r"a\.png has 128 x 192 px at 0\.25 microns, less than a patch"):
-        open_folder(lab.Settings(tmp_path, patch_px=256, remainder="drop"))
+        open_folder(lab.folder_config(tmp_path, patch_px=256, remainder="drop"))
 
 
 def test_damage_behind_a_header_names_the_file_when_its_patches_are_read(tmp_path):
@@ -516,14 +516,14 @@ def test_damage_behind_a_header_names_the_file_when_its_patches_are_read(tmp_pat
     (tmp_path / "images" / "a.png").unlink()
     lab.save_picture(tmp_path / "images" / "a.jpg", lab.picture(IDS))
     _rewrite(tmp_path, "images/a.jpg", lambda data: data[: len(data) // 2])
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     with pytest.raises(UserError, match=r"images/a\.jpg"):
         list(source.patches())
 
 
 def test_files_exchanged_after_the_first_look_are_not_cut(tmp_path):
     write_one(tmp_path)
-    source = open_folder(lab.Settings(tmp_path))
+    source = open_folder(lab.folder_config(tmp_path))
     lab.save_picture(tmp_path / "images" / "a.png", lab.picture(IDS[:64]))
     with pytest.raises(UserError, match=r"a\.png"):
         list(source.patches())
@@ -532,7 +532,7 @@ def test_files_exchanged_after_the_first_look_are_not_cut(tmp_path):
 @pytest.mark.parametrize(("stated", "is_same"), [(0.2525, True), (0.2425, False), (0.26, False)])
 def test_resolutions_may_differ_by_less_than_three_percent(tmp_path, stated, is_same):
     write_one(tmp_path)
-    settings = lab.Settings(tmp_path, image_microns_per_px=stated)
+    settings = lab.folder_config(tmp_path, image_microns_per_px=stated)
     if is_same:
         assert stitched(open_folder(settings), "image")["a.png"].shape == (128, 192, 3)
     else:

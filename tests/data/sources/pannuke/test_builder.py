@@ -98,11 +98,11 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
         (zips / f"fold_{fold}.zip").symlink_to(zips / "fold_1.zip")
     script = textwrap.dedent("""
         import pathlib, resource, sys, time
-        from nucseg_jax.commands.prepare import prepare
-        from nucseg_jax.data.sources.settings import DataSource
+        from nucseg_jax.cli.prepare import prepare
+        from nucseg_jax.config import DataConfig
         start = time.perf_counter()
         data_dir, release_dir = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
-        prepare(DataSource("release", release_dir, data_dir, 5, 0, allow_duplicates=True))
+        prepare(DataConfig("release", str(release_dir), str(data_dir), allow_duplicates=True))
         peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print("peak", peak_kib, "seconds", time.perf_counter() - start)
     """)

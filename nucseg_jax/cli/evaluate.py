@@ -1,0 +1,197 @@
+"""`evaluate`: scores of a trained run, of baselines, or of both side by side, on one split."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.config import config_fields, differences
+from nucseg_jax.core.counted import counted
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
+from nucseg_jax.evaluation.baseline_scores import score_baselines
+from nucseg_jax.evaluation.scorer import Scored
+from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.patch_sizes import check_whole_patches
+from nucseg_jax.reporting.headline import headline
+from nucseg_jax.reporting.table import results_table
+from nucseg_jax.run import best_variables
+from nucseg_jax.training.processes import silence_non_primary
+from nucseg_jax.training.run_check import best_checkpoint, require_config
+from nucseg_jax.training.run_folder import RunFolder, info_changes
+
+
+def evaluate(
+    experiment: Experiment | None,
+    workdir: pathlib.Path | None,
+    *,
+    split: str,
+    baselines: bool,
+    force: bool,
+    verbose: bool = False,
+) -> None:
+    """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
+
+    Args:
+      experiment: says which data and split; None = the run's own config.
+      workdir: the run; None = baselines alone.
+      split: 'train', 'validation' or 'test'.
+      baselines: score the baselines too.
+      verbose: print the loss terms too.
+      force: score although the run was trained or selected on some of these patches.
+
+    Raises:
+      UserError: nothing to score, no data, a config of another model, patches that were trained on, a run that was
+        altered, or, once the table is printed, a run folder that cannot be written.
+    """
+    if workdir is None and not baselines:
+        raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
+    if workdir is None:
+        if experiment is None:
+            raise UserError("--config is missing", advice="it says which data set and split to score")
+        plan = plan_data(
+            experiment.config.data.prepared_folder, experiment.splits, used=[split], allow_duplicates=True
+        )
+        data = plan.read_or_open([split])
+        print(f"baselines on {split}: {counted(len(data.rows(split)), 'patch')}\n", flush=True)
+        noun = data.info.group_noun
+        print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
+        return
+
+    folder = RunFolder(workdir)
+    require_config(folder)
+    trained = read_experiment_file(folder.config)
+    asked = experiment or trained
+    refuse_another_model(trained, asked, folder)
+    plan = asked.plan([split])
+    refuse_other_data(folder, plan, num_classes=trained.config.model.num_classes)
+    check_whole_patches(trained.config, plan.info)
+    if not force:
+        refuse_seen_patches(folder, plan, split)
+
+    how = asked.config.eval
+    estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
+    data, training_rows = read_patches(folder, plan, split, training=estimates)
+    facts, scored = score_run(trained, asked, folder, data, split, training_rows)
+    tables = score_baselines(data, split) if baselines else {}
+    if jax.process_index():
+        return
+    # Before they are written: they took minutes to compute, and the folder may be another's.
+    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
+    shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
+    print(shown, flush=True)
+    own = evaluation_name(
+        plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
+    )
+    out = workdir / "evaluations" / own
+    about = {**facts, "data_digest": plan.digest, "forced": force}
+    outcome = {split: scored.result, "baselines": tables, "about": about}
+    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split), plan.dataset)
+    print(f"\nwritten to {out}")
+
+
+def read_patches(
+    folder: RunFolder, plan: DataPlan, split: str, *, training: bool
+) -> tuple[PreparedData, np.ndarray]:
+    """Reads the patches of a split and, on request, the rows of those the run was trained on.
+
+    Raises:
+      UserError: the training patches are requested, and the data set is not the run's.
+    """
+    if not training:
+        return plan.read_or_open([split]), np.zeros(0, np.int64)
+    splits, record = folder.read_splits()
+    if record["data_digest"] != plan.digest:
+        raise UserError(
+            "statistics are estimated on the data set that the run was trained on, and this is another",
+            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
+            " --config.eval.compare_statistics=never",
+        )
+    # Two lists of two splits: the run's own training patches, and the patches asked for, whatever split they are of.
+    both = dataclasses.replace(splits, test=getattr(plan.splits, split))
+    data = plan._replace(splits=both).read_or_open(["train", "test"])
+    return data._replace(splits=plan.splits), data._replace(splits=splits).rows("train")
+
+
+def score_run(
+    trained: Experiment,
+    asked: Experiment,
+    folder: RunFolder,
+    data: PreparedData,
+    split: str,
+    training_rows: np.ndarray,
+) -> tuple[dict[str, Any], Scored]:
+    """Scores the best checkpoint of a run on a split of any data set.
+
+    Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.
+
+    Returns:
+      What was scored, and how.
+    """
+    settings = dataclasses.replace(trained.config, eval=asked.config.eval, mesh=asked.config.mesh)
+    experiment = dataclasses.replace(trained, config=settings)
+    mesh = experiment.make_mesh(data.info.patch_px)
+    silence_non_primary()
+    best, variables = best_variables(experiment, folder, mesh)
+    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
+    print(
+        f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
+        flush=True,
+    )
+    _, scored = evaluator.score(variables, data, training_rows, [split])
+    facts = {
+        "checkpoint_step": best,
+        # Tells the run's own evaluations from those of another run.
+        "checkpoint_score": best_checkpoint(folder)[0].score,
+        "split_digest": data.splits.digest,
+        "eval": dataclasses.asdict(settings.eval),
+    }
+    return facts, scored[split]
+
+
+def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
+    """Raises UserError if --config describes another architecture than the run has."""
+    fields = config_fields()
+    changes = [
+        line
+        for name, line in differences(trained.config, asked.config).items()
+        if fields[name].affects == "model"
+    ]
+    if changes:
+        raise UserError(
+            f"{folder.path} holds another model than --config describes: " + "; ".join(changes),
+            advice="leave --config out: the run knows its own",
+        )
+
+
+def refuse_other_data(folder: RunFolder, plan: DataPlan, *, num_classes: int) -> None:
+    """Raises UserError if the model's classes or scale are not those of the data set to be scored.
+
+    Void pixels and names of groups may differ: both are the scored data set's own.
+    """
+    ignored = ("groups", "has_void") if num_classes > 1 else ("classes", "groups", "has_void")
+    changes = info_changes(folder.read_info(), plan.info, ignored=ignored)
+    if changes:
+        raise UserError(
+            f"{folder.path} was trained on another kind of data than {plan.dataset.data_dir} holds: "
+            + "; ".join(changes),
+            expected="patches of the same size and scale, and for a model with classes the same classes in the same"
+            " order",
+            advice="prepare the data set again with the run's data.patch_px and data.microns_per_px, or score a"
+            " run that was trained on such data",
+        )
+
+
+def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
+    """Raises UserError if patches of `split` were trained on, or chose the checkpoint."""
+    found = first_seen(seen_by_run(folder), folder.path, plan, split)
+    if found:
+        raise UserError(
+            found,
+            expected="patches the run has never seen",
+            advice="choose another --split, or add --force to score them all the same",
+        )

@@ -1,0 +1,76 @@
+"""The folder that an evaluation leaves in a run: its name, and what it holds."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from nucseg_jax.config import EvalConfig
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import write_json
+from nucseg_jax.core.seal import file_digest, sealed
+from nucseg_jax.data.prepared import DataPlan
+from nucseg_jax.data.store.reader import StoredDataset
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.per_image import write_per_image
+
+# Fields of `eval` that no score depends on.
+WITHOUT_SCORES = ("overlays", "time_inference")
+
+
+def evaluation_name(
+    plan: DataPlan,
+    split: str,
+    step: int,
+    trained: EvalConfig,
+    asked: EvalConfig,
+    *,
+    baselines: bool,
+) -> str:
+    """The folder of an evaluation, named by everything that was asked, so that none takes the place of another.
+
+    Fields of `eval` that are as the run has them are left out, and those that no score depends on.
+
+    Args:
+      plan: data set and splits.
+      split: that was scored.
+      step: of the checkpoint.
+      trained, asked: the run's own settings of evaluation, and those it was scored with.
+      baselines: whether they were scored too.
+    """
+    parts = [split, plan.digest[:8], plan.splits.digest[:8], f"step{step}"]
+    own, other = dataclasses.asdict(trained), dataclasses.asdict(asked)
+    parts += [
+        f"{name}={value}"
+        for name, value in other.items()
+        if value != own[name] and name not in WITHOUT_SCORES
+    ]
+    return "-".join([*parts, "baselines"] if baselines else parts)
+
+
+def write_evaluation(
+    out: pathlib.Path, outcome: dict[str, Any], counts: Counts, patches: np.ndarray, dataset: StoredDataset
+) -> None:
+    """Writes per_image.csv, and results.json with its digest and one of itself.
+
+    Args:
+      out: the folder; made if missing.
+      outcome: JSON values.
+      counts: of the split.
+      patches: of the split, see `write_per_image`.
+      dataset: that was scored.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        table = out / "per_image.csv"
+        write_per_image(table, counts, patches, info=dataset.info, index=dataset.index)
+        write_json(out / "results.json", sealed({**outcome, "files": {table.name: file_digest(table)}}))
+    except OSError as error:
+        raise UserError(
+            f"the scores above are not kept: {out} cannot be written: {error.strerror or error}",
+            advice="make the run folder writable, or copy it and evaluate the copy",
+        ) from None

@@ -1,0 +1,71 @@
+"""The verb `evaluate`: its flags and its help."""
+
+import click
+
+from nucseg_jax.cli.start import (
+    Start,
+    config_option,
+    pass_start,
+    process_options,
+    start_jax,
+    verb,
+    workdir_option,
+)
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.paths import user_path
+
+
+@verb("evaluate --workdir=runs/quickstart --split=validation\nevaluate --config=quickstart --baselines")
+@config_option
+@workdir_option("The run folder; without it baselines alone are scored.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="The split to score.",
+)
+@click.option(
+    "--baselines", is_flag=True, help="Score Otsu's threshold, and everything predicted as nucleus, too."
+)
+@click.option("--force", is_flag=True, help="Score a split even if the run was trained on it.")
+@click.option("--verbose", is_flag=True, help="Print every convention.")
+@process_options
+@pass_start
+def command(
+    start: Start,
+    config: str | None,
+    workdir: str | None,
+    split: str,
+    baselines: bool,
+    force: bool,
+    verbose: bool,
+    distributed: bool,
+    coordinator: str | None,
+    processes: int | None,
+    process_index: int | None,
+) -> None:
+    """Score a trained model, or baselines, on a split.
+
+    --config names other data or another split than the run's own; fields of `eval` may differ too.
+    """
+    given = None if config is None and not start.overrides else start.config(config)
+    if given is not None:
+        given.checked()
+    if workdir and not user_path(workdir).is_dir():
+        raise UserError(
+            f"there is no run folder {user_path(workdir)}", expected="the --workdir of a training run"
+        )
+    start_jax()
+    start.join(distributed, coordinator, processes, process_index)
+
+    from nucseg_jax.cli.evaluate import evaluate
+
+    evaluate(
+        None if given is None else given.experiment(),
+        user_path(workdir) if workdir else None,
+        split=split,
+        baselines=baselines,
+        force=force,
+        verbose=verbose,
+    )

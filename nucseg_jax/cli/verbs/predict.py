@@ -1,0 +1,93 @@
+"""The verb `predict`: its flags and its help."""
+
+import sys
+
+import click
+
+from nucseg_jax.cli.start import start_jax, verb, workdir_option
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.extras import require_extra
+from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.program import PROGRAM
+
+
+@verb(
+    "predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei\n"
+    "predict --workdir=runs/NAME --inputs=slides --mpp=0.25 --out=nuclei"
+)
+@workdir_option("The run folder of the model.")
+@click.option(
+    "--inputs",
+    metavar="PATH,...",
+    multiple=True,
+    help="Images, folders or patterns, such as 'slides/*.svs'; several with commas, or by several flags.",
+)
+@click.option("--out", metavar="DIR", type=click.Path(), help="The folder to write.")
+@click.option("--mpp", type=float, help="Microns per pixel of all images.  [default: as each file states]")
+@click.option(
+    "--mpp_from_objective",
+    is_flag=True,
+    help="Where a file states no microns per pixel: 10 / the power of the objective (20x = 0.5).",
+)
+@click.option(
+    "--tile_px",
+    type=int,
+    help="Side of the tiles, in pixels at the model's scale.  [default: the patches' of the run]",
+)
+@click.option(
+    "--overlap_px",
+    type=int,
+    help="Overlap between adjacent tiles, in pixels.  [default: 64, or half a tile where that is less]",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="A pixel is nucleus where its probability is above.",
+)
+@click.option(
+    "--batch_size", type=int, default=8, show_default=True, help="Tiles in a batch; no result depends on it."
+)
+def command(
+    workdir: str | None,
+    inputs: tuple[str, ...],
+    out: str | None,
+    mpp: float | None,
+    mpp_from_objective: bool,
+    tile_px: int | None,
+    overlap_px: int | None,
+    threshold: float,
+    batch_size: int,
+) -> None:
+    """Find the nuclei of images and slides: masks, outlines for QuPath, tables.
+
+    The same command again resumes. Exit status 1 means that some images could not be read.
+    """
+    if not (workdir and inputs and out):
+        raise UserError(
+            "predict needs --workdir, --inputs and --out",
+            advice=f"{PROGRAM} predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
+        )
+    require_extra("images", "predict")
+    start_jax()
+
+    from nucseg_jax.cli.predict import PredictSettings, predict
+    from nucseg_jax.cli.predict_inputs import split_inputs
+    from nucseg_jax.inference.nuclei import NucleusRule
+
+    failures = predict(
+        user_path(workdir),
+        [name for text in inputs for name in split_inputs(text)],
+        user_path(out),
+        PredictSettings(
+            microns_per_px=mpp,
+            tile_px=tile_px,
+            overlap_px=overlap_px,
+            rule=NucleusRule(threshold=threshold),
+            mpp_from_objective=mpp_from_objective,
+        ),
+        batch_size=batch_size,
+    )
+    if failures:
+        sys.exit(1)

@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from nucseg_jax.cli import profile as command
+from nucseg_jax.cli.profile_cases import cases_of
+from nucseg_jax.experiment import read_experiment
+
+KEYS = {
+    *("work", "feed", "batch_size", "px", "dtype", "steps_per_dispatch", "images_per_second"),
+    *("images_per_second_p10", "images_per_second_p90", "images_per_second_mean", "share_of_bare_step"),
+    *("step_ms", "compile_s", "program_from", "peak_memory_mb", "program_memory_mb", "flops_per_step"),
+    *("flops_per_step_by_analysis", "flops_per_second", "flops_per_second_by_analysis", "bytes_per_second"),
+    *("mfu", "bandwidth_share", "error"),
+}
+
+
+# A checkpoint every four steps of a narrow net would be all that is measured.
+QUICK = ("--config.train.checkpoint_every_steps=0", "--config.train.batch_size=4", "--seconds=0.5")
+
+
+def test_json_has_the_feeds_and_all_that_is_measured(command_line):
+    status, out, err = command_line.run(
+        "profile", *command_line.config, *QUICK, "--feeds=synthetic,host", "--json"
+    )
+    assert status == 0, err
+    found = json.loads(out)
+    rows = found["rows"]
+    assert found["device"]["platform"] == "cpu"
+    assert {name: found[name] for name in KEYS} == rows[0]
+    assert [(row["work"], row["feed"]) for row in rows] == [
+        ("training", "synthetic"),
+        ("training", "host"),
+        ("evaluation", "synthetic"),
+    ]
+    for row in rows:
+        assert row.keys() == KEYS
+        assert row["error"] is None
+        assert 0 < row["images_per_second_p10"] <= row["images_per_second"] <= row["images_per_second_p90"]
+        assert row["images_per_second"] == pytest.approx(1e3 * row["batch_size"] / row["step_ms"], rel=0.2)
+        assert row["peak_memory_mb"] > 50
+        assert row["compile_s"] > 0
+        assert row["program_memory_mb"] > 0
+        assert row["mfu"] is row["bandwidth_share"] is None
+        assert (row["share_of_bare_step"] is None) == (row["work"] == "evaluation")
+        # XLA's own count is near the layers' arithmetic: nothing is counted twice or per dispatch.
+        assert 0.5 < row["flops_per_step"] / row["flops_per_step_by_analysis"] < 2
+        assert row["px"] == (32 if row["work"] == "training" else 256)
+
+
+@pytest.mark.long
+def test_a_sweep_has_a_row_for_every_combination(command_line):
+    sweep = ["--batch_sizes=2,4", "--dtypes=bfloat16", "--feeds=synthetic", "--json"]
+    status, out, err = command_line.run("profile", *command_line.config, *QUICK, *sweep)
+    assert status == 0, err
+    rows = json.loads(out)["rows"]
+    assert [(row["work"], row["batch_size"], row["dtype"]) for row in rows] == [
+        (work, batch_size, "bfloat16") for batch_size in (2, 4) for work in ("training", "evaluation")
+    ]
+    small, large = rows[0], rows[2]
+    assert large["flops_per_step"] == pytest.approx(2 * small["flops_per_step"], rel=0.1)
+    assert large["program_memory_mb"] > small["program_memory_mb"]
+
+
+@pytest.mark.long
+def test_without_data_the_bare_step_is_measured_and_the_reason_said(command_line, tmp_path):
+    status, out, err = command_line.run(
+        "profile", *command_line.config, *QUICK, f"--config.data.dir={tmp_path}"
+    )
+    assert status == 0, err
+    assert "synthetic only" in out
+    assert "device feed" not in out
+
+
+def test_without_data_a_feed_is_refused(command_line, tmp_path):
+    no_data = [*QUICK, f"--config.data.dir={tmp_path}"]
+    status, _, err = command_line.run("profile", *command_line.config, *no_data, "--feeds=device")
+    assert status == 2
+    assert "prepare" in err
+
+
+@pytest.mark.long
+def test_the_table_compares_with_the_bare_step_and_a_trace_is_left(command_line, tmp_path):
+    trace = tmp_path / "trace"
+    status, out, err = command_line.run(
+        "profile", *command_line.config, *QUICK, "--feeds=synthetic,device", f"--trace={trace}"
+    )
+    assert status == 0, err
+    assert "of the bare step" in out
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith(("training", "evaluation"))] == [
+        ["training", "synthetic"],
+        ["training", "device"],
+        ["evaluation", "synthetic"],
+    ]
+    assert list(trace.rglob("*.trace.json.gz"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--feeds=disk", "--feeds has disk"),
+        ("--batch_sizes=two", "--batch_sizes is two"),
+        ("--dtypes=float16", "train.dtype is 'float16'"),
+    ],
+)
+def test_wrong_flags_are_refused(command_line, flag, message):
+    status, _, err = command_line.run("profile", *command_line.config, flag)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.long
+def test_a_row_out_of_memory_says_so_and_the_sweep_goes_on(monkeypatch):
+    from configs import quickstart
+
+    config = quickstart.get_config()
+    config.model.width, config.train.tile_px = 0.125, 32
+    cases = cases_of(read_experiment(config), ("synthetic",), (8, 16), ("float32",), patch_px=128)
+    training = [case for case in cases if case.work == "training"]
+    ready = command.ready
+
+    def ready_if_small(case, plan):
+        if case.batch_size > 8:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 7 bytes.\nmore")
+        return ready(case, plan)
+
+    monkeypatch.setattr(command, "ready", ready_if_small)
+    small, large = command.measure(training, None, seconds=0.1, trace=None)
+    assert small["error"] is None
+    assert small["images_per_second"] > 0
+    assert large["error"].startswith("RESOURCE_EXHAUSTED")
+    assert large["images_per_second"] is None
+    assert small.keys() == large.keys() == KEYS

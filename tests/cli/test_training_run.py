@@ -1,0 +1,58 @@
+"""The phases of a training run, without training."""
+
+import types
+
+import numpy as np
+import pytest
+
+from configs import quickstart
+from nucseg_jax.cli import training_run
+from nucseg_jax.experiment import read_experiment
+from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.training.placement import put_state
+from nucseg_jax.training.state import EpochSums, TrainState
+
+NAMESPACE = types.SimpleNamespace
+
+
+@pytest.mark.parametrize(("best", "is_best"), [(None, True), (0.2, True), (0.25, True), (0.3, False)])
+def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(best, is_best, monkeypatch):
+    """The plateau sees the loss of validation; equal scores count as best, as in the checkpoints that are kept."""
+    values = {"train": {"loss": 0.75}, "validation": {"loss": 0.5, "micro": {"dice": 0.25}}}
+    monkeypatch.setattr(training_run, "validate", lambda run, state: values)
+    monkeypatch.setattr(training_run, "best_score", lambda checkpoints: best)
+    experiment = read_experiment(quickstart.get_config())
+    mesh = make_mesh(1)
+    run = NAMESPACE(
+        experiment=experiment,
+        mesh=mesh,
+        watch=None,
+        static=NAMESPACE(undefined_logs=frozenset()),
+        data=NAMESPACE(splits=NAMESPACE(digest="")),
+        feed=NAMESPACE(fetch=None, tickets=None),
+        evaluator=NAMESPACE(example_predictor=None),
+    )
+    told = {}
+    observer = NAMESPACE(
+        on_epoch=lambda step, values, **others: told.update(others),
+        on_wait=lambda text: None,
+        on_step=None,
+        on_logs=None,
+    )
+    plateau = experiment.plateau.init(np.zeros((), np.float32))
+    state = TrainState(
+        step=np.int32(4),
+        params={},
+        batch_stats={},
+        constants={},
+        opt_state=(),
+        plateau=plateau._replace(scale=np.float32(0.5)),
+        epoch_sums=EpochSums.zero(("dice_loss",), 1).replace(steps=np.int32(4)),
+    )
+    end_epoch = training_run.training_hooks(run, None, observer).end_epoch
+    closed, score = end_epoch(put_state(state, mesh), 0)
+    assert score == 0.25
+    assert told["is_best"] == is_best
+    assert told["learning_rate"] == pytest.approx(0.5 * experiment.config.train.lr)
+    assert float(closed.plateau.best_value) == 0.5
+    assert int(closed.epoch_sums.steps) == 0

@@ -1,0 +1,51 @@
+"""Every loss of the config has a row, and every row reaches the objective by its weight alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nucseg_jax.config import LossConfig, config_fields
+from nucseg_jax.training.loss_terms import LOSS_TERMS, make_objective
+
+WEIGHTS = {item.loss_term: item for item in config_fields().values() if item.loss_term}
+NOTHING = {item.key: 0.0 for item in WEIGHTS.values()}
+
+
+def test_the_table_and_the_config_name_the_same_losses_in_the_same_order():
+    assert list(LOSS_TERMS) == list(WEIGHTS) == list(LossConfig().weights)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_weight_is_a_number_from_0_and_its_name_is_one_that_results_know(name):
+    item = WEIGHTS[name]
+    assert name.endswith("_loss")
+    assert item.section == "loss"
+    assert item.kind is float
+    assert item.range.at_least == 0
+    assert 0 in item.range
+
+
+@pytest.mark.parametrize("reduce", ["image", "batch"])
+@pytest.mark.parametrize("name", LOSS_TERMS)
+def test_a_weight_alone_brings_its_loss_into_the_objective(name, reduce):
+    config = LossConfig(**{**NOTHING, WEIGHTS[name].key: 0.25}, skip_empty=True)
+    ((found, term),) = make_objective(config, reduce=reduce).terms.items()
+    assert (found, term.weight) == (name, 0.25)
+    assert term.is_ratio == term.skips_empty == (LOSS_TERMS[name].is_ratio and reduce == "image")
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 6, 6, 1)).astype(np.float32)
+    label = rng.integers(0, 2, (2, 6, 6)).astype(np.uint8)
+    values = np.asarray(term.loss(logits, label, None))
+    assert values.shape == (2,)
+    # A loss that does not pool images gives them their own numbers in both reductions.
+    assert (values[0] == values[1]) == (LOSS_TERMS[name].is_ratio and reduce == "batch")
+
+
+def test_losses_without_a_weight_are_reported_where_they_are_asked_for():
+    config = dataclasses.replace(LossConfig(), **{**NOTHING, "focal": 1.0})
+    objective = make_objective(config, reduce="image", always=("dice_loss",))
+    assert {name: term.weight for name, term in objective.terms.items()} == {
+        "dice_loss": 0.0,
+        "focal_loss": 1.0,
+    }
