@@ -511,7 +511,7 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """The device mesh, data x fsdp x space (training/mesh.py); it changes results by rounding alone."""
+    """The device mesh, data x fsdp x space (runtime/mesh.py); it changes results by rounding alone."""
 
     data: int = field(
         0,

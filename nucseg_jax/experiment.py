@@ -26,24 +26,24 @@ from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.segmenter import Segmenter
+from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder
-from nucseg_jax.reporting.predictions import ExamplePredictor
+from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
+from nucseg_jax.runtime.processes import all_agree
 from nucseg_jax.training.device_feed import device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
 from nucseg_jax.training.loss_terms import make_objective
-from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
-from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
-from nucseg_jax.training.processes import all_agree
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import StaticArguments
-from nucseg_jax.training.transfer import stages_through
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,10 +21,10 @@ from nucseg_jax.inference.nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.predictor import Predictor, make_predictor
 from nucseg_jax.inference.tiles import check_tiles, default_overlap
+from nucseg_jax.run_folder.check import best_checkpoint, require_config
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder
 
 BATCH_SIZE = 8
 

@@ -31,9 +31,9 @@ ALLOWED = {
 }
 # A file of the kernel, a folder that this process has just made, and the null device.
 WRITES_ALLOWED = {
-    "nucseg_jax/core/peak_memory.py",
+    "nucseg_jax/runtime/peak_memory.py",
     "nucseg_jax/reporting/page/write.py",
-    "nucseg_jax/training/processes.py",
+    "nucseg_jax/runtime/processes.py",
 }
 
 

@@ -23,7 +23,7 @@ from nucseg_jax.experiment import read_experiment, read_experiment_file
 from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 from tests.conftest import ROOT
 
 # Tracing their hundreds of layers takes long, and they differ from others in sizes alone.

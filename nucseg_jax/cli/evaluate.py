@@ -12,17 +12,17 @@ from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.scorer import Scored
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.patch_sizes import check_whole_patches
 from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.processes import silence_non_primary
-from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder, info_changes
+from nucseg_jax.run_folder.check import best_checkpoint, require_config
+from nucseg_jax.run_folder.folder import RunFolder, info_changes
+from nucseg_jax.runtime.processes import silence_non_primary
 
 
 def evaluate(

@@ -22,9 +22,9 @@ from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
+from nucseg_jax.runtime.mesh import make_mesh
 
 HEAD = "head"
 # What makes two networks one; rates and momenta do not.

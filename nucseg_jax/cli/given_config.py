@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nucseg_jax.config import Config
     from nucseg_jax.experiment import Experiment
-    from nucseg_jax.training.environment import StartedFrom
+    from nucseg_jax.run_folder.environment import StartedFrom
 
 _OVERRIDE = re.compile(r"--?(no)?config\.[^=]*")
 _EXPECTED = "a file with get_config() -> ConfigDict, such as configs/quickstart.py"
@@ -91,7 +91,7 @@ class GivenConfig:
 
     def started_from(self) -> "StartedFrom":
         """Returns where the config comes from, for the record of a run."""
-        from nucseg_jax.training.environment import StartedFrom
+        from nucseg_jax.run_folder.environment import StartedFrom
 
         return StartedFrom(self.name, self.overrides)
 

@@ -28,9 +28,9 @@ from nucseg_jax.cli.verbs import (
     train,
 )
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
-from nucseg_jax.core.huge_pages import restart_with_huge_pages
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.runtime.huge_pages import restart_with_huge_pages
 
 VERBS = {
     "prepare": prepare.command,

@@ -11,20 +11,20 @@ import jax
 import numpy as np
 
 from nucseg_jax.cli.training_run import Run, compile_close_epoch, training_hooks
-from nucseg_jax.core.compilation_cache import Origin, cached_compile
-from nucseg_jax.core.stopwatch import Stopwatch
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.runtime.compilation_cache import Origin, cached_compile
+from nucseg_jax.runtime.mesh import dispatch_sharded
+from nucseg_jax.runtime.placement import put_batch, put_state
+from nucseg_jax.runtime.stopwatch import Stopwatch
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
-from nucseg_jax.training.mesh import dispatch_sharded
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.paced_fit import PacedFit
-from nucseg_jax.training.placement import put_batch, put_state
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 from nucseg_jax.training.state import TrainState
 from nucseg_jax.training.step import compile_train_steps

@@ -8,8 +8,8 @@ from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
 from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
-from nucseg_jax.training.run_check import final_record, read_results
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.check import final_record, read_results
+from nucseg_jax.run_folder.folder import RunFolder
 
 _COLUMNS = 12
 

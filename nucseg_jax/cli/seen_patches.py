@@ -15,7 +15,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import images_by_side, shortened
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 
 # What must not have been seen, and how it was: a side of the earlier run, and sides of the later one.
 _HARMFUL = (("train", "trained on", ("validation", "test")), ("validation", "selected on", ("test",)))

@@ -37,14 +37,14 @@ class Start:
         """Connects this process with the others, if flags name others."""
         self.is_one_of_several = distributed or (coordinator, processes, process_index) != (None, None, None)
         if self.is_one_of_several:
-            from nucseg_jax.training.processes import join_processes
+            from nucseg_jax.runtime.processes import join_processes
 
             join_processes(coordinator, processes, process_index)
 
 
 def start_jax() -> None:
     """Imports JAX with its cache of compiled programs; the verbs call it once their flags are right."""
-    from nucseg_jax.core.compilation_cache import enable_compilation_cache
+    from nucseg_jax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
 

@@ -14,21 +14,22 @@ from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.program import PROGRAM_WORDS
-from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
+from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import groups_by_side
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.patch_sizes import check_patches
+from nucseg_jax.run_folder.check import finish, require_config
+from nucseg_jax.run_folder.claim import claim_run_folder
+from nucseg_jax.run_folder.environment import StartedFrom, describe_environment
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.shared import one_run_folder
+from nucseg_jax.runtime.processes import silence_non_primary
+from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import open_checkpoints
-from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.compiled_steps import CompiledSteps
-from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
-from nucseg_jax.training.processes import one_run_folder, silence_non_primary
-from nucseg_jax.training.run_check import finish, require_config
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 
 

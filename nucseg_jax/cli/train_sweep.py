@@ -10,8 +10,8 @@ from nucseg_jax.cli.sweep_local import run_locally
 from nucseg_jax.cli.sweep_slurm import submit_to_slurm
 from nucseg_jax.cli.train import train
 from nucseg_jax.experiment import Experiment
+from nucseg_jax.run_folder.environment import StartedFrom
 from nucseg_jax.sweep import Sweep
-from nucseg_jax.training.environment import StartedFrom
 
 
 def train_sweep(

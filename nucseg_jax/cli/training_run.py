@@ -14,19 +14,31 @@ from jax.sharding import Mesh
 from nucseg_jax.cli.first_weights import FirstWeights
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.files import sync_file, write_json
-from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
+from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.reporting.examples import SPREAD, examples_path, write_examples
-from nucseg_jax.reporting.overlays import save_png
-from nucseg_jax.reporting.predictions import example_sheet
+from nucseg_jax.reporting.overlays import example_sheet, save_png
+from nucseg_jax.run_folder.check import (
+    READ_WHEN_RESUMED,
+    best_checkpoint,
+    require_best,
+    resumed_scores,
+)
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord, digests_of
+from nucseg_jax.run_folder.saved_checkpoints import mend_scores
+from nucseg_jax.runtime.mesh import keep_state_sharded
+from nucseg_jax.runtime.placement import put_state
+from nucseg_jax.runtime.preemption import preemption_requested
+from nucseg_jax.runtime.processes import wait_for_all
+from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
@@ -37,20 +49,7 @@ from nucseg_jax.training.checkpoint import (
 from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import keep_state_sharded
 from nucseg_jax.training.observer import RunObserver
-from nucseg_jax.training.placement import put_state
-from nucseg_jax.training.preemption import preemption_requested
-from nucseg_jax.training.processes import wait_for_all
-from nucseg_jax.training.run_check import (
-    READ_WHEN_RESUMED,
-    best_checkpoint,
-    require_best,
-    resumed_scores,
-)
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord, digests_of
-from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import compile_line, start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_modules
@@ -235,7 +234,7 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
     """Returns the epoch's entries: training, summed over its steps, and validation."""
     with run.watch.phase("validation"):
         return {
-            "train": training_scores(state, run.static.objective),
+            "train": training_scores(state.epoch_sums, run.static.objective),
             "validation": run.evaluator.validate(state.variables, run.data),
         }
 

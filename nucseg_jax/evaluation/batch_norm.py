@@ -20,9 +20,9 @@ from jax.sharding import Mesh
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.training.mesh import batch_sharded, replicated
-from nucseg_jax.training.placement import put
-from nucseg_jax.training.transfer import frozen_mask
+from nucseg_jax.models.frozen_stages import frozen_mask
+from nucseg_jax.runtime.mesh import batch_sharded, replicated
+from nucseg_jax.runtime.placement import put
 
 # Of a batch norm in the tree `batch_stats`, without its leaf 'mean' or 'var'.
 Path = tuple[str, ...]

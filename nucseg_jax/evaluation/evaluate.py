@@ -15,10 +15,10 @@ from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
+from nucseg_jax.ops.objective import Objective
 from nucseg_jax.ops.probability import nucleus_level, predicted_label
-from nucseg_jax.training.mesh import batch_sharded, replicated
-from nucseg_jax.training.objective import Objective
-from nucseg_jax.training.placement import held_examples, put_batch
+from nucseg_jax.runtime.mesh import batch_sharded, replicated
+from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
 class Observation(NamedTuple):

@@ -11,10 +11,10 @@ from nucseg_jax.config import Comparison
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.scorer import Scored, Scorer
-from nucseg_jax.reporting.predictions import ExamplePredictor
-from nucseg_jax.training.placement import held_examples, put_batch
+from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
 @dataclasses.dataclass(frozen=True)

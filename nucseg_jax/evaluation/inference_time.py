@@ -9,8 +9,8 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.ops.probability import predicted_label
-from nucseg_jax.training.mesh import batch_sharded, examples_devices, replicated
-from nucseg_jax.training.placement import put
+from nucseg_jax.runtime.mesh import batch_sharded, examples_devices, replicated
+from nucseg_jax.runtime.placement import put
 
 BATCH_SIZES = (1, 8)
 _WARM_UP_CALLS = 2

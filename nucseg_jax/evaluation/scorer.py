@@ -13,8 +13,8 @@ from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, evaluate, placed_batches
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.scores import scores
+from nucseg_jax.ops.objective import WITH_NUCLEI, Objective
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.training.objective import WITH_NUCLEI, Objective
 
 
 class Scored(NamedTuple):

@@ -1,4 +1,4 @@
-"""What training itself says of an epoch: batch statistics, dropout on, augmented tiles."""
+"""Scores of an epoch as training saw it: batch statistics, dropout on, augmented tiles."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.evaluation.scores import class_scores
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
-from nucseg_jax.training.state import TrainState
+from nucseg_jax.ops.epoch_sums import EpochSums
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
 
 
-def training_scores(state: TrainState, objective: Objective) -> dict[str, Any]:
-    """The epoch's running sums as an entry like those of results.json, with the convention 'micro' alone.
+def training_scores(sums: EpochSums, objective: Objective) -> dict[str, Any]:
+    """Returns an epoch's sums as an entry like those of results.json, with the convention 'micro' alone.
 
     Means over tiles with nuclei are None where there was none, or where a part of the epoch ran in an earlier version.
 
     Raises:
       UserError: no pixel of the epoch was annotated.
     """
-    sums = jax.device_get(state.epoch_sums)
+    sums = jax.device_get(sums)
     if not sums.steps:
         raise UserError(
             "no pixel of the epoch's training tiles is annotated",

@@ -11,6 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from nucseg_jax.core import files
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.examples import Examples
 from nucseg_jax.reporting.contact_sheet import contact_sheet
 
 Color = tuple[int, int, int]
@@ -94,6 +96,18 @@ def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
     overlay[of_prediction] = PREDICTION_LINE
     overlay[of_truth & of_prediction] = BOTH_LINES
     return overlay
+
+
+def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
+    """Draws a sheet with one row per example, uint8 [H, W, 3]; see `prediction_sheet`."""
+    return prediction_sheet(
+        examples.image,
+        examples.truth,
+        examples.probability / 255.0,
+        examples.prediction,
+        [examples.name(number, info) for number in range(len(examples.position))],
+        void=examples.void,
+    )
 
 
 def prediction_sheet(

@@ -17,10 +17,8 @@ from orbax.checkpoint import checkpoint_managers
 
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.seal import sealed
-from nucseg_jax.training.checksum import crc32s, weighted_sums
-from nucseg_jax.training.mesh import state_sharded
-from nucseg_jax.training.run_record import RunRecord
-from nucseg_jax.training.saved_checkpoints import (
+from nucseg_jax.run_folder.record import RunRecord
+from nucseg_jax.run_folder.saved_checkpoints import (
     CRC32S,
     SCORE,
     WEIGHTED_SUMS,
@@ -29,6 +27,8 @@ from nucseg_jax.training.saved_checkpoints import (
     damage_without_arrays,
     read_saved,
 )
+from nucseg_jax.runtime.mesh import state_sharded
+from nucseg_jax.training.checksum import crc32s, weighted_sums
 from nucseg_jax.training.state import TrainState, with_sums_unknown, without_sums_with_nuclei
 
 NEWEST_KEPT = 2

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
-from nucseg_jax.core.compilation_cache import Origin, cached_compile
-from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.training.processes import wait_for_all
+from nucseg_jax.runtime.compilation_cache import Origin, cached_compile
+from nucseg_jax.runtime.processes import wait_for_all
+from nucseg_jax.runtime.stopwatch import Stopwatch
 
 
 class CompiledSteps:

@@ -11,9 +11,9 @@ from nucseg_jax.config import Store
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.order import epoch_order, tile_place
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.runtime.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
+from nucseg_jax.runtime.placement import put
 from nucseg_jax.training.feed import TrainingFeed
-from nucseg_jax.training.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
-from nucseg_jax.training.placement import put
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 

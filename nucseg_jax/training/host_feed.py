@@ -10,9 +10,9 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.runtime.mesh import dispatch_sharded
+from nucseg_jax.runtime.placement import held_examples, put_held
 from nucseg_jax.training.feed import TrainingFeed
-from nucseg_jax.training.mesh import dispatch_sharded
-from nucseg_jax.training.placement import held_examples, put_held
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 

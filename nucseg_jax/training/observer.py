@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.ops.objective import WITH_NUCLEI
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.metrics_log import MetricsLog, SummaryWriter
 from nucseg_jax.training.epoch_table import BATCH_STATISTICS, epoch_header, epoch_line
-from nucseg_jax.training.objective import WITH_NUCLEI
 from nucseg_jax.training.progress import Progress
-from nucseg_jax.training.record import MetricsLog, SummaryWriter
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
 
 

@@ -11,7 +11,7 @@ import optax.contrib
 
 from nucseg_jax.config import L2Scope
 from nucseg_jax.core.tree import mask_by_name
-from nucseg_jax.training.transfer import frozen_mask, is_frozen
+from nucseg_jax.models.frozen_stages import frozen_mask, is_frozen
 
 
 def l2_mask(params: Any, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> Any:

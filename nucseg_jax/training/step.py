@@ -14,13 +14,13 @@ from nucseg_jax.config import AugmentConfig, L2Scope
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.models.frozen_stages import frozen_mask
 from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
+from nucseg_jax.runtime.mesh import batch_sharded, keep_state_sharded, replicated
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
-from nucseg_jax.training.transfer import frozen_mask
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,10 +22,10 @@ from nucseg_jax.data.store.reader import StoredDataset, read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.training.run_check import best_checkpoint
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import AlteredRunError
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.run_folder.check import best_checkpoint
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import AlteredRunError
+from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
 
 
 def scores_of(run, split, *asked):

@@ -18,8 +18,8 @@ from nucseg_jax.cli.sweep_local import devices_by_slot, last_error, run_locally
 from nucseg_jax.cli.sweep_slurm import claim_pickles, import_submitit, slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.lock import held
+from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
-from nucseg_jax.training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE_EPOCH = (

@@ -7,7 +7,7 @@ from nucseg_jax.cli.given_config import load_config, split_overrides
 from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.cli.train_sweep import row_command
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.training.environment import StartedFrom
+from nucseg_jax.run_folder.environment import StartedFrom
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 

@@ -6,12 +6,12 @@ import pytest
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
+from nucseg_jax.evaluation.examples import examples_path, read_examples
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
-from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
 STEPS_PER_EPOCH = 5 * 64 // 32

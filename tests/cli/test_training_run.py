@@ -8,8 +8,8 @@ import pytest
 from configs import quickstart
 from nucseg_jax.cli import training_run
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.placement import put_state
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.state import EpochSums, TrainState
 
 NAMESPACE = types.SimpleNamespace

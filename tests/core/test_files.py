@@ -17,7 +17,7 @@ from nucseg_jax.core.files import (
     write_json,
 )
 from nucseg_jax.core.lock import held
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.runtime.stopwatch import Stopwatch
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -15,9 +15,9 @@ from nucseg_jax.evaluation.evaluate import compile_evaluation_step, evaluate, pl
 from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import Objective, Term
-from nucseg_jax.training.placement import put_batch
+from nucseg_jax.ops.objective import Objective, Term
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_batch
 
 OBJECTIVE = Objective({"dice_loss": Term(1.0, soft_dice), "cross_entropy_loss": Term(0.5, cross_entropy)})
 

@@ -11,8 +11,8 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.ops.objective import Objective, Term
+from nucseg_jax.runtime.mesh import make_mesh
 
 
 class Undefined(nn.Module):

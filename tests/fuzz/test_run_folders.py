@@ -21,9 +21,9 @@ from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.training.run_check import finish
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.run_folder.check import finish
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import JSON, altered, damaged
 from tests.reporting.conftest import MODELS, write_baselines, write_run

@@ -19,7 +19,7 @@ from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead,
 from nucseg_jax.inference.tiles import reflected
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.ops.probability import nucleus_probability, predicted_label
-from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.runtime.mesh import make_mesh
 
 TILE_PX, OVERLAP_PX = 64, 32
 

@@ -14,18 +14,18 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.examples import Examples
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting import examples as reporting_examples
-from nucseg_jax.reporting.examples import Examples
 from nucseg_jax.reporting.page.document import Document
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.training.record import MetricsLog
+from nucseg_jax.run_folder.metrics_log import MetricsLog
 
 FOLD_SIZES = {1: 20, 2: 14, 3: 24}
 PIXELS = 256 * 256

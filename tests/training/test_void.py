@@ -22,13 +22,13 @@ from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.evaluation.baseline_scores import baseline_counts
 from nucseg_jax.evaluation.evaluate import compile_evaluation_step
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.scorer import Scorer
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
-from nucseg_jax.reporting.predictions import ExamplePredictor
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.optimizer import plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StaticArguments, train_step
@@ -163,7 +163,7 @@ def test_a_batch_without_an_annotated_pixel_pulls_at_nothing_and_is_no_step_of_t
     assert all(logs[name] == 0 for name in static.objective.terms)
     assert state.epoch_sums.steps == 0
     with pytest.raises(UserError, match="annotated"):
-        training_scores(state, static.objective)
+        training_scores(state.epoch_sums, static.objective)
     step = _step(static)
     index = np.arange(len(label), dtype=np.int32)
     batch = Batch(image=image, label=label, valid=index >= 0, index=index, group=index)

@@ -20,9 +20,9 @@ from nucseg_jax.cli.start import (
 )
 from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.leaving import leave_when_told
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import restart_words
+from nucseg_jax.runtime.exit_when_preempted import leave_when_told
 
 
 @verb(

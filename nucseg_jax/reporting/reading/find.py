@@ -12,7 +12,7 @@ from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.reading.same_data import data_set_keys
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 
 RESULTS, METRICS = "results.json", "metrics.jsonl"
 

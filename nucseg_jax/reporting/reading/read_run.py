@@ -20,9 +20,9 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.examples import examples_path
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.evaluation.scores import scores as compute_scores
-from nucseg_jax.reporting.examples import examples_path
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
@@ -33,9 +33,9 @@ from nucseg_jax.reporting.reading.run_files import (
     read_object,
     read_timing,
 )
-from nucseg_jax.training.run_check import READ_WHEN_RESUMED, final_record
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.run_folder.check import READ_WHEN_RESUMED, final_record
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord
 
 T = TypeVar("T")
 RECORD, RESULTS = "record.json", "results.json"

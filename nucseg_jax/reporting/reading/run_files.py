@@ -15,7 +15,7 @@ from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.scores import conventions
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, at
 from nucseg_jax.reporting.table import OTHER_STATISTICS
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 # The largest float32: no loss exceeds it.
 _LARGEST_LOSS = 3.5e38

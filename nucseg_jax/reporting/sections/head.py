@@ -17,7 +17,7 @@ from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields,
 from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.reading.paper import DATA_SET, PROTOCOL
 from nucseg_jax.reporting.reading.run import at
-from nucseg_jax.training.run_record import UNCHECKED
+from nucseg_jax.run_folder.record import UNCHECKED
 
 _DIGEST = 8
 

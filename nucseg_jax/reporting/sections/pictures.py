@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.evaluation.examples import BEST, SPREAD, WORST, Examples, examples_path, read_examples
 from nucseg_jax.reporting.contact_sheet import contact_sheet
 from nucseg_jax.reporting.error_windows import (
     LEAST_SHARE,
@@ -16,7 +17,6 @@ from nucseg_jax.reporting.error_windows import (
     boxed,
     worst_windows,
 )
-from nucseg_jax.reporting.examples import BEST, SPREAD, WORST, Examples, examples_path, read_examples
 from nucseg_jax.reporting.overlays import (
     BOTH_LINES,
     CORRECT,

@@ -13,7 +13,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import sealed
 from nucseg_jax.data.splits import official_splits
-from nucseg_jax.training.run_check import (
+from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
     final_record,
     finish,
@@ -23,8 +23,8 @@ from nucseg_jax.training.run_check import (
     require_config,
     resumed_scores,
 )
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import AlteredRunError, RunRecord, digests_of
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import AlteredRunError, RunRecord, digests_of
 
 CONFIG = json.loads(base.get_config().to_json())
 FIELDS = [(section, name) for section, fields in CONFIG.items() for name in fields]

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 import nucseg_jax
-from nucseg_jax.training import environment
-from nucseg_jax.training.environment import describe_checkout, describe_environment
+from nucseg_jax.run_folder import environment
+from nucseg_jax.run_folder.environment import describe_checkout, describe_environment
 
 
 def git(folder: pathlib.Path, *arguments: str) -> str:
@@ -77,7 +77,7 @@ def test_this_package_in_its_checkout_and_copied_elsewhere(tmp_path: pathlib.Pat
     package = pathlib.Path(nucseg_jax.__file__).parent
     try:
         head = git(package, "rev-parse", "HEAD")
-        git(package, "ls-files", "--error-unmatch", "training/environment.py")
+        git(package, "ls-files", "--error-unmatch", "run_folder/environment.py")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("the package under test does not lie in a git checkout")
     assert describe_environment()["git"]["commit"] == head

@@ -6,8 +6,8 @@ from configs import quickstart
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import batch_sharded, make_mesh
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective, Term
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective, Term
+from nucseg_jax.runtime.mesh import batch_sharded, make_mesh
 
 
 def experiment_with(**loss):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nucseg_jax.core.command_job import CommandJob
+from nucseg_jax.runtime.command_job import CommandJob
 
 
 def python(code: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from nucseg_jax.core.private_folder import make_private, why_exchangeable, why_unsafe
+from nucseg_jax.runtime.private_folder import make_private, why_exchangeable, why_unsafe
 
 
 def test_missing_folders_are_made_for_their_user_alone_whatever_the_umask(tmp_path):

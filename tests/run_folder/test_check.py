@@ -8,9 +8,9 @@ import pytest
 from configs import base
 from nucseg_jax.config import config_fields
 from nucseg_jax.core.files import write_json
-from nucseg_jax.training.run_check import final_record, finish, known_scores, read_results
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import AlteredRunError, RunRecord, sealed_record
+from nucseg_jax.run_folder.check import final_record, finish, known_scores, read_results
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import AlteredRunError, RunRecord, sealed_record
 
 CONFIG = json.loads(base.get_config().to_json())
 FIELDS = [(section, name) for section, fields in CONFIG.items() for name in fields]

@@ -4,7 +4,7 @@ import pytest
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.reporting.examples import (
+from nucseg_jax.evaluation.examples import (
     Examples,
     examples_path,
     ranked_positions,

@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.training.mesh import batch_sharded, examples_sharded, state_sharded
+from nucseg_jax.runtime.mesh import batch_sharded, examples_sharded, state_sharded
 
 
 def put(tree: Any, shardings: Any) -> Any:

@@ -5,14 +5,8 @@ their records in a temporary folder, so that no other code has to know which one
 Checkpoints are everybody's: each process writes the parts that it holds into the one folder, which all must reach.
 """
 
-import contextlib
 import os
-import pathlib
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 import jax
 import numpy as np
@@ -20,7 +14,6 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.training.run_folder import RunFolder
 
 # Time until a process that is gone is noticed, and the longest wait of a shutdown.
 SECONDS_TO_NOTICE = 30
@@ -88,54 +81,6 @@ def wait_for_all(where: str) -> None:
 def all_agree(answer: bool) -> bool:
     """Returns True if the answer is True in every process; each must call it."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.process_allgather(answer).all())
-
-
-@contextlib.contextmanager
-def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path) -> Iterator[RunFolder]:
-    """Yields the run folder in the primary process, and in each other one a temporary copy of it.
-
-    Args:
-      claim: what the first process enters, such as `claim_run_folder`; its UserError becomes everybody's.
-      path: of the run folder, that all processes see.
-
-    Yields:
-      A folder to write to. All have the checkpoints of the first.
-    """
-    if jax.process_count() == 1:
-        with claim as folder:
-            yield folder
-        return
-    wait_for_all("the run folder")
-    with contextlib.ExitStack() as stack:
-        if jax.process_index() == 0:
-            try:
-                folder = stack.enter_context(claim)
-            except UserError as error:
-                broadcast_from_primary(str(error))
-                raise
-            broadcast_from_primary("")
-        else:
-            refusal = broadcast_from_primary("")
-            if refusal:
-                raise UserError(refusal)
-            own = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nucseg_jax_")))
-            for name in (
-                "config",
-                "split",
-                "dataset",
-                "results",
-                "record",
-                "pretrained",
-                "environment",
-                "timing",
-                "metrics",
-            ):
-                source = getattr(RunFolder(path), name)
-                if source.exists():
-                    shutil.copy(source, own)
-            folder = RunFolder(own, shared=path)
-        yield folder
-        multihost_utils.sync_global_devices("the run is finished")
 
 
 def broadcast_from_primary(text: str) -> str:

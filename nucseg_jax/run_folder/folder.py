@@ -12,8 +12,8 @@ from nucseg_jax.data import dataset_info
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import Splits
-from nucseg_jax.training.run_record import RunRecord, read_record_file
-from nucseg_jax.training.saved_checkpoints import newest_record
+from nucseg_jax.run_folder.record import RunRecord, read_record_file
+from nucseg_jax.run_folder.saved_checkpoints import newest_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class RunFolder:
 
     @property
     def record(self) -> pathlib.Path:
-        """Digests of all these at the run's end, see `training.run_record`; runs of earlier versions have none."""
+        """Digests of all these at the run's end, see `run_folder.record`; runs of earlier versions have none."""
         return self.path / "record.json"
 
     @property

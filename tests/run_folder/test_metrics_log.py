@@ -11,7 +11,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.training.record import MetricsLog, SummaryWriter, read_metrics, validation_scores
+from nucseg_jax.run_folder.metrics_log import MetricsLog, SummaryWriter, read_metrics, validation_scores
 
 
 def test_values_of_every_kind_become_strict_json(tmp_path: pathlib.Path):
@@ -120,7 +120,7 @@ def test_lines_outlive_a_kill(tmp_path: pathlib.Path):
     path = tmp_path / "metrics.jsonl"
     program = (
         "import pathlib, sys, time\n"
-        "from nucseg_jax.training.record import MetricsLog\n"
+        "from nucseg_jax.run_folder.metrics_log import MetricsLog\n"
         "MetricsLog(pathlib.Path(sys.argv[1])).write(1, 0, 'train', {'loss': 0.5})\n"
         "print('written', flush=True)\n"
         "time.sleep(60)\n"

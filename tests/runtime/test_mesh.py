@@ -14,7 +14,7 @@ from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import (
+from nucseg_jax.runtime.mesh import (
     LEAST_SHARDED_VALUES,
     batch_sharded,
     check_rows,
@@ -22,7 +22,7 @@ from nucseg_jax.training.mesh import (
     replicated,
     state_sharded,
 )
-from nucseg_jax.training.placement import put_batch, put_state
+from nucseg_jax.runtime.placement import put_batch, put_state
 
 PX, N = 128, 8
 MESHES = {"data=8": (8, 1, 1), "data=2, space=4": (2, 1, 4), "fsdp=4, data=2": (2, 4, 1)}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import jax
 
 from nucseg_jax.core.paths import expand_user
-from nucseg_jax.core.private_folder import make_private, why_exchangeable, why_unsafe
+from nucseg_jax.runtime.private_folder import make_private, why_exchangeable, why_unsafe
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 Origin = Literal["cache", "compiler"]

@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from nucseg_jax.core.command_job import CommandJob
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.patch_index import PatchIndex
@@ -14,11 +13,12 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.data.store.workspace import scratch
-from nucseg_jax.training.claim import LOCK, claim_run_folder
-from nucseg_jax.training.record import MetricsLog
-from nucseg_jax.training.run_check import READ_WHEN_RESUMED, finish
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import AlteredRunError, RunRecord, digests_of
+from nucseg_jax.run_folder.check import READ_WHEN_RESUMED, finish
+from nucseg_jax.run_folder.claim import LOCK, claim_run_folder
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.metrics_log import MetricsLog
+from nucseg_jax.run_folder.record import AlteredRunError, RunRecord, digests_of
+from nucseg_jax.runtime.command_job import CommandJob
 
 
 def stored(info: DatasetInfo, digest: str = "digest") -> StoredDataset:

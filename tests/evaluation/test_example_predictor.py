@@ -10,8 +10,9 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.reporting.predictions import ExamplePredictor, example_sheet
-from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
+from nucseg_jax.reporting.overlays import example_sheet
+from nucseg_jax.runtime.mesh import make_mesh
 
 
 @pytest.mark.parametrize("has_places", [True, False])

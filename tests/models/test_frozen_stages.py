@@ -9,9 +9,9 @@ from flax.traverse_util import flatten_dict
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.cost import forward_flops
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.placement import put_batch
-from nucseg_jax.training.transfer import frozen_mask, is_frozen, stages_through
+from nucseg_jax.models.frozen_stages import frozen_mask, is_frozen, stages_through
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_batch
 
 FROZEN = ("conv1", "conv2")
 

@@ -8,9 +8,9 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import json_text, replaced_at_once, write_json
 from nucseg_jax.core.seal import file_digest
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.training.record import validation_scores
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import (
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.metrics_log import validation_scores
+from nucseg_jax.run_folder.record import (
     UNCHECKED,
     AlteredRunError,
     RunRecord,
@@ -18,7 +18,7 @@ from nucseg_jax.training.run_record import (
     read_record_file,
     sealed_record,
 )
-from nucseg_jax.training.saved_checkpoints import (
+from nucseg_jax.run_folder.saved_checkpoints import (
     DamagedCheckpointError,
     SavedCheckpoint,
     all_saved,

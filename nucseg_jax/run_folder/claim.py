@@ -11,7 +11,7 @@ from nucseg_jax.core.lock import held
 from nucseg_jax.data.split_sides import images_by_side
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 
 LOCK = ".lock"
 

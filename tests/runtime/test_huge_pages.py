@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from nucseg_jax.core import huge_pages
+from nucseg_jax.runtime import huge_pages
 
 PROGRAM = """
 import os, sys
 print(os.getpid(), sys.argv[1:], flush=True)
-from nucseg_jax.core.huge_pages import restart_with_huge_pages
+from nucseg_jax.runtime.huge_pages import restart_with_huge_pages
 restart_with_huge_pages()
 print(os.environ.get("GLIBC_TUNABLES"), flush=True)
 """

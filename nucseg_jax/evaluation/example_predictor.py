@@ -1,4 +1,4 @@
-"""A model's predictions on a few patches: as examples to keep, and as sheets to look at."""
+"""A model's predictions on a few patches, as examples to keep."""
 
 import dataclasses
 from typing import Any
@@ -7,12 +7,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.evaluate import EvaluationStep, placed_batches
-from nucseg_jax.reporting.examples import (
+from nucseg_jax.evaluation.examples import (
     BEST,
     SPREAD,
     WORST,
@@ -20,7 +19,6 @@ from nucseg_jax.reporting.examples import (
     ranked_positions,
     spread_positions,
 )
-from nucseg_jax.reporting.overlays import prediction_sheet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,15 +81,3 @@ class ExamplePredictor:
             probability=np.concatenate([level for level, _ in seen]),
             void=np.zeros_like(prediction) if valid_px is None else ~valid_px,
         )
-
-
-def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
-    """A sheet with one row per example, uint8 [H, W, 3]; see `overlays.prediction_sheet`."""
-    return prediction_sheet(
-        examples.image,
-        examples.truth,
-        examples.probability / 255.0,
-        examples.prediction,
-        [examples.name(number, info) for number in range(len(examples.position))],
-        void=examples.void,
-    )

@@ -10,7 +10,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import special_file_below, write_json
 from nucseg_jax.core.seal import SEAL, unsealed
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.run_folder.record import RunRecord
 
 SCORE = "score"
 # Times and handlers, of Orbax.

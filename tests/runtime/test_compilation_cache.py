@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from nucseg_jax.core.compilation_cache import VARIABLE, enable_compilation_cache
+from nucseg_jax.runtime.compilation_cache import VARIABLE, enable_compilation_cache
 
 
 @pytest.fixture

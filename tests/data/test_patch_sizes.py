@@ -8,7 +8,7 @@ from configs import folder
 from nucseg_jax.config import read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.patch_sizes import check_patches, check_whole_patches
+from nucseg_jax.data.patch_sizes import check_patches, check_whole_patches
 
 
 def config_with(tile_px, patch_px):

@@ -1,6 +1,6 @@
 import pytest
 
-from nucseg_jax.core.device_facts import DEVICES, device_facts
+from nucseg_jax.runtime.device_facts import DEVICES, device_facts
 
 
 @pytest.mark.parametrize(
