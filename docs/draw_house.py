@@ -105,8 +105,8 @@ def draw(lines: Iterable[dict[str, str]]) -> str:
         [
             "# The house",
             "",
-            "Each box is a package or file of `nucseg_jax/`, each arrow an import; one that a longer way of arrows makes",
-            "too is left out. A package imports from floors below its own. What each knows stands in",
+            "Each box is a package or file of `nucseg_jax/`, each arrow an import; one that a longer way of arrows",
+            "makes too is left out. A package imports from floors below its own. What each knows stands in",
             "[CONTRIBUTING.md](../CONTRIBUTING.md#floors).",
             "",
             "```mermaid",

@@ -30,7 +30,7 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary name beside `path` and renames it to `path` once the block ends without an error.
 
     A kill at any moment leaves the old file or the new one. On an error the temporary file is removed. The
@@ -137,8 +137,8 @@ def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text at once; see `replaced_at_once`."""
-    with replaced_at_once(path) as temporary:
+    """Writes UTF-8 text at once; see `atomic_write`."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 
 LEVELS = 256
 _HEADER = ("level", "background_pixels", "nucleus_pixels")
@@ -49,7 +49,7 @@ def count_levels(level: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def write_levels(path: pathlib.Path, levels: np.ndarray) -> None:
     """Writes levels, int64 [256, 2], at once."""
-    with replaced_at_once(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_HEADER)
         writer.writerows((level, *pixels) for level, pixels in enumerate(levels.tolist()))

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
@@ -103,7 +103,7 @@ def ranked_positions(counts: Counts, each: int) -> tuple[np.ndarray, np.ndarray]
 
 def write_examples(path: pathlib.Path, examples: Examples) -> None:
     """Writes a compressed .npz without pickles, at once."""
-    with replaced_at_once(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **examples._asdict())
 
 

@@ -8,7 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from nucseg_jax.images.resolution import MICRONS
 from nucseg_jax.images.source import LARGEST_WHOLE_PX
 
@@ -33,7 +33,7 @@ def write_png_mask(path: pathlib.Path, nuclei: zarr.Array, microns_per_px: float
     """
     mask = np.concatenate([_mask(rows) for _, rows in _bands(nuclei, _TILE_PX)])
     dots = MICRONS["inch"] / microns_per_px
-    with replaced_at_once(path) as part:
+    with atomic_write(path) as part:
         Image.fromarray(mask).save(part, format="PNG", dpi=(dots, dots))
 
 
@@ -53,7 +53,7 @@ def write_tiff_mask(
     while max(levels[-1].shape) > _SMALLEST_LEVEL_PX:
         levels.append(_halved(levels[-1], scratch, f"mask_{len(levels)}"))
     options = dict(tile=(_TILE_PX, _TILE_PX), compression="zlib", photometric="minisblack", dtype=np.uint8)
-    with replaced_at_once(path) as part, tifffile.TiffWriter(part, bigtiff=True, ome=True) as writer:
+    with atomic_write(path) as part, tifffile.TiffWriter(part, bigtiff=True, ome=True) as writer:
         for number, level in enumerate(levels):
             microns = microns_per_px * 2**number
             about = {

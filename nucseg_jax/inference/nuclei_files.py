@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from nucseg_jax.inference.geojson import Color, features
 from nucseg_jax.inference.measure import COLUMNS, Table
 
@@ -92,7 +92,7 @@ def open_nuclei_files(
       colors: of classes, by name.
     """
     with contextlib.ExitStack() as stack:
-        parts = [stack.enter_context(replaced_at_once(path)) for path in (geojson, table_csv, table_parquet)]
+        parts = [stack.enter_context(atomic_write(path)) for path in (geojson, table_csv, table_parquet)]
         with (
             parts[0].open("w", encoding="utf-8") as text,
             parts[1].open("w", encoding="utf-8", newline="") as lines,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from nucseg_jax.inference.geojson import Color
 from nucseg_jax.inference.measure import Table
 from nucseg_jax.inference.tissue import averaged
@@ -88,5 +88,5 @@ def rims(nuclei: np.ndarray) -> np.ndarray:
 
 def save_overlay(path: pathlib.Path, picture: np.ndarray) -> None:
     """Writes a picture, uint8 [h, w, 3], as PNG, at once."""
-    with replaced_at_once(path) as part:
+    with atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG", compress_level=_QUICK)

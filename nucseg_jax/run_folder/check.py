@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.files import json_text, replaced_at_once, write_json
+from nucseg_jax.core.files import atomic_write, json_text, write_json
 from nucseg_jax.core.seal import file_digest
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.run_folder.folder import RunFolder
@@ -213,7 +213,7 @@ def finish(folder: RunFolder, record: RunRecord, results: dict[str, Any]) -> Non
       record: of the run; its `files` are replaced by the digests of all files that are read again.
       results: content of results.json.
     """
-    with replaced_at_once(folder.results) as temporary:
+    with atomic_write(folder.results) as temporary:
         temporary.write_text(json_text(results), encoding="utf-8")
         files = {**digests_of(folder.path, READ_AT_THE_END), folder.results.name: file_digest(temporary)}
         write_json(folder.record, sealed_record(dataclasses.replace(record, files=files)))

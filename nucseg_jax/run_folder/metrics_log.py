@@ -18,7 +18,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import open_to_append, read_file, replaced_at_once
+from nucseg_jax.core.files import atomic_write, open_to_append, read_file
 from nucseg_jax.core.strict_json import parse_json
 
 
@@ -76,7 +76,7 @@ class MetricsLog:
         kept = [
             line for line, values in zip(content, read_metrics(self._path), strict=True) if is_kept(values)
         ]
-        with replaced_at_once(self._path) as temporary:
+        with atomic_write(self._path) as temporary:
             temporary.write_bytes(b"".join(line + b"\n" for line in kept))
 
 

@@ -37,7 +37,7 @@ def write_report(document: Document, out: pathlib.Path) -> None:
     """
     require_report_folder(out)
     try:
-        with _folder_replaced_at_once(out) as folder:
+        with _folder_atomic_write(out) as folder:
             for name in ("figures", "tables"):
                 (folder / name).mkdir()
             for block in document.blocks:
@@ -57,7 +57,7 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _folder_replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def _folder_atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives an empty folder beside `path` that takes its place once the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.part")
