@@ -24,10 +24,9 @@ from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table
 from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
-from nucseg_jax.evaluation.scorer import Scorer
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import initial_variables
@@ -202,29 +201,29 @@ class Experiment:
         return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
-        """Scores and draws; holds compiled programs, so make one and keep it.
+        """Returns what scores the model; reuse it, it caches compiled functions.
 
         Args:
           mesh: where it runs.
           has_void: of the data set that is scored.
         """
-        train, evaluation = self.config.train, self.config.eval
+        loss, train, evaluation = self.config.loss, self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
 
         @jax.jit
         def penalty(params: Any) -> jax.Array:
-            loss = self.config.loss
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
-        step = compile_evaluation_step(self.model, objective, mesh, has_void=has_void)
-        scorer = Scorer(step, objective, penalty, batch_size=evaluation.batch_size, mesh=mesh)
-        batch_step = compile_evaluation_step(
-            without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
-        )
         return Evaluator(
-            scorer=scorer,
-            batch_scorer=dataclasses.replace(scorer, step=batch_step),
+            step=compile_evaluation_step(self.model, objective, mesh, has_void=has_void),
+            batch_statistics_step=compile_evaluation_step(
+                without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+            ),
+            objective=objective,
+            l2_penalty=penalty,
+            batch_size=evaluation.batch_size,
+            mesh=mesh,
             reestimation=Reestimation(
                 compile_statistics_step(
                     without_dropout,
@@ -240,12 +239,14 @@ class Experiment:
             ),
             reestimates=evaluation.reestimate_batch_norm,
             compares=evaluation.compare_statistics,
-            example_predictor=ExamplePredictor(
-                step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh
-            )
-            if evaluation.overlays
-            else None,
         )
+
+    def example_predictor(self, evaluator: Evaluator) -> ExamplePredictor | None:
+        """Returns what predicts the patches to be drawn, with the evaluator's programs; None without pictures."""
+        count = self.config.eval.overlays
+        if not count:
+            return None
+        return ExamplePredictor(evaluator.step, count, batch_size=evaluator.batch_size, mesh=evaluator.mesh)
 
     @property
     def evaluation_objective(self) -> Objective:

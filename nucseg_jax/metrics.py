@@ -27,7 +27,6 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import PALETTE, DatasetInfo, NucleusClass
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import METRICS
-from nucseg_jax.evaluation.scores import scores as scores_of_data_set
 from nucseg_jax.ops.counts import count_labels, count_pixels
 
 __all__ = ["METRICS", "Counts", "count", "count_masks", "scores"]
@@ -133,14 +132,14 @@ def scores(counts: Counts, info: DatasetInfo | None = None) -> dict[str, Any]:
     """
     counted_classes = counts.counts.shape[1]
     if info is None:
-        return scores_of_data_set(counts, _unnamed_classes(counted_classes - 1))
+        return counts.scores(_unnamed_classes(counted_classes - 1))
     if counted_classes not in (1, len(info.classes) + 1):
         raise UserError(
             f"the counts are of num_classes={counted_classes}, and the data set {info.name!r} has"
             f" {len(info.classes)}: {', '.join(info.class_names) or 'nuclei without classes'}",
             expected=f"num_classes=1 (nucleus or not), or {len(info.classes) + 1} (background and each class)",
         )
-    return scores_of_data_set(counts, info)
+    return counts.scores(info)
 
 
 def _unnamed_classes(count: int) -> DatasetInfo:

@@ -18,7 +18,7 @@ import nucseg_jax as ns
 from configs import quickstart
 from nucseg_jax.config import ModelConfig
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.evaluation.scores import METRICS, scores
+from nucseg_jax.evaluation.scores import METRICS
 from nucseg_jax.experiment import read_experiment, read_experiment_file
 from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.convert import convert
@@ -327,7 +327,7 @@ def test_scores_do_not_depend_on_batches_or_their_order():
 def test_the_names_of_a_data_set_are_used_and_must_fit():
     mask = np.arange(16).reshape(1, 4, 4) % 6
     counts = ns.metrics.count_masks(mask, mask, num_classes=6)
-    assert ns.metrics.scores(counts, PANNUKE) == scores(counts, PANNUKE)
+    assert ns.metrics.scores(counts, PANNUKE) == counts.scores(PANNUKE)
     assert tuple(ns.metrics.scores(counts, PANNUKE)["classes"]) == PANNUKE.class_names
     three = ns.metrics.count_masks(mask > 0, mask > 0, num_classes=3)
     with pytest.raises(ns.UserError, match=r"(?s)num_classes=3, .*num_classes=1.*or 6") as caught:

@@ -15,7 +15,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
-from nucseg_jax.evaluation.scorer import Scored
+from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.reporting.headline import headline
 from nucseg_jax.reporting.table import results_table
@@ -124,7 +124,7 @@ def score_run(
     data: PreparedData,
     split: str,
     training_rows: np.ndarray,
-) -> tuple[dict[str, Any], Scored]:
+) -> tuple[dict[str, Any], SplitScores]:
     """Scores the best checkpoint of a run on a split of any data set.
 
     Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.

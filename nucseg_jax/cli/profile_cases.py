@@ -13,7 +13,7 @@ import numpy as np
 from nucseg_jax.cli.training_run import Run, compile_close_epoch, training_hooks
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.runtime.compilation_cache import Origin, cached_compile

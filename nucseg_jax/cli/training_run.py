@@ -68,7 +68,7 @@ class Run:
       mesh: devices.
       folder: where everything is written.
       static: arguments that are fixed when the step is compiled.
-      evaluator: scores and draws.
+      evaluator: scores.
       weights: what the model starts from; None from scratch, and in a run that has a checkpoint.
       programs: compiled training steps.
       watch: wall time by phase.
@@ -158,9 +158,10 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         rate = settings.lr * float(state.plateau.scale)
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
-        if run.evaluator.example_predictor is not None:
+        example_predictor = run.experiment.example_predictor(run.evaluator)
+        if example_predictor is not None:
             with watch.phase("pictures"):
-                examples = run.evaluator.example_predictor.spread(state.variables, run.data, "validation")
+                examples = example_predictor.spread(state.variables, run.data, "validation")
                 observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
@@ -253,6 +254,7 @@ def score_best(run: Run) -> dict[str, Any]:
         flush=True,
     )
     path = run.folder.path
+    example_predictor = run.experiment.example_predictor(run.evaluator)
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
     for name, of_split in scored.items():
         patches, dataset = getattr(run.data.splits, name), run.data.dataset
@@ -260,8 +262,8 @@ def score_best(run: Run) -> dict[str, Any]:
             per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
         )
         write_levels(calibration_path(path, name), of_split.levels)
-        if run.evaluator.example_predictor is not None:
-            examples = run.evaluator.example_predictor.examples(variables, run.data, name, of_split.counts)
+        if example_predictor is not None:
+            examples = example_predictor.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
             sheet = example_sheet(examples.only(SPREAD), dataset.info)
             save_png(run.folder.overlays / f"{name}.png", sheet)

@@ -12,7 +12,6 @@ from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.progress import with_bar
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
 
 _BATCH_SIZE = 8
@@ -33,7 +32,7 @@ def score_baselines(
       {name: {split: {convention: {metric: value or None}}}}; equal for equal data.
     """
     return {
-        name: {split: scores(baseline_counts(BASELINES[name], data, split, bar=f"scoring {name}"), data.info)}
+        name: {split: baseline_counts(BASELINES[name], data, split, bar=f"scoring {name}").scores(data.info)}
         for name in names
     }
 

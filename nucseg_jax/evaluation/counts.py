@@ -3,7 +3,7 @@
 Letters as in `ops/counts.py`: N images, K counted classes, 4 = (TP, FP, FN, TN).
 
     batches of 16, 16, 3 valid  --from_batch-->  three Counts  --merge-->  one Counts of 35 images
-                                --scores-->  {"micro": {"dice": ...}, "image_zero": ..., ...}
+                                .scores(info)  {"micro": {"dice": ...}, "image_zero": ..., ...}
 
 No ratio is taken before everything is merged, and merging sorts by `index`, so that neither batch size nor
 the order in which batches, devices or hosts report can change a digit of the result.
@@ -16,7 +16,8 @@ import flax.struct
 import numpy as np
 from clu import metrics
 
-from nucseg_jax.evaluation.scores import Scores, class_scores
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.scores import Scores, class_scores, split_scores
 
 
 @flax.struct.dataclass
@@ -105,8 +106,12 @@ class Counts(metrics.Metric):
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
+    def scores(self, info: DatasetInfo) -> dict[str, Any]:
+        """Computes all conventions of nucleus against background, and of each class; see `scores.split_scores`."""
+        return split_scores(self.counts, self.group, info)
+
     def compute(self) -> dict[str, Scores]:
-        """Computes nucleus against background in every convention; `scores.scores` adds the classes by name."""
+        """Computes nucleus against background in every convention, under the name that clu uses."""
         return class_scores(self.counts[:, 0].astype(np.int64), self.group, group_noun="group")
 
     def mean_losses(self) -> dict[str, float | None]:

@@ -10,7 +10,6 @@ from jax.sharding import Mesh
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.evaluate import EvaluationStep, placed_batches
 from nucseg_jax.evaluation.examples import (
     BEST,
     SPREAD,
@@ -19,6 +18,7 @@ from nucseg_jax.evaluation.examples import (
     ranked_positions,
     spread_positions,
 )
+from nucseg_jax.evaluation.step import EvaluationStep, placed_batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,8 @@ class ExamplePredictor:
         rows = data.rows(split)[positions]
         seen = []
         for batch in placed_batches(data.patches, rows, batch_size=self.batch_size, mesh=self.mesh):
-            observation = self.step(variables, batch)
-            valid, level, nucleus = jax.device_get(
-                (observation.valid, observation.level, observation.nucleus)
-            )
+            evaluated = self.step(variables, batch)
+            valid, level, nucleus = jax.device_get((evaluated.valid, evaluated.level, evaluated.nucleus))
             seen.append((level[valid], nucleus[valid]))
         patches = data.patches.take(rows)
         valid_px = annotated_px(patches.label, has_void=data.info.has_void)

@@ -16,9 +16,8 @@ from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.examples import Examples
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.reporting import examples as reporting_examples
+from nucseg_jax.evaluation import examples as evaluation_examples
 from nucseg_jax.reporting.page.document import Document
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
@@ -67,7 +66,7 @@ def class_cells(nuclei: np.ndarray, found: np.ndarray, *, truth: np.random.Gener
 
 def entry(counts: Counts, penalty: float, info: DatasetInfo = PANNUKE) -> dict:
     losses = counts.mean_losses()
-    return {**scores(counts, info), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
+    return {**counts.scores(info), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
 
 
 def write_calibration(path: pathlib.Path, *, seed: int) -> None:
@@ -121,7 +120,7 @@ def write_examples(
         probability=np.where(prediction, 225, 12).astype(np.uint8),
         void=np.zeros_like(truth),
     )
-    reporting_examples.write_examples(path, kept)
+    evaluation_examples.write_examples(path, kept)
 
 
 def write_run(
@@ -256,7 +255,7 @@ def write_baselines(run: pathlib.Path) -> None:
     """What `evaluate --baselines` leaves."""
     record = json.loads((run / "split.json").read_text())
     results = json.loads((run / "results.json").read_text())
-    baseline = scores(split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6), PANNUKE)
+    baseline = split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6).scores(PANNUKE)
     out = run / "evaluations" / "test-dddddddd-00000000"
     out.mkdir(parents=True)
     about = {

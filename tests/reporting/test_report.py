@@ -13,7 +13,6 @@ from PIL import Image
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.evaluation.scores import scores as scores_of
 from nucseg_jax.reporting.page.document import Document, Figure, Gap, Heading, Table
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 
@@ -78,7 +77,7 @@ def test_table_4_follows_from_the_counts_of_the_patches(run_folders, tables, nam
     scores, losses = [], []
     for run in RUNS[name]:
         counts, _ = read_per_image(per_image_path(run_folders / run, "test"), PANNUKE)
-        scores.append(scores_of(counts, PANNUKE)["batch8"])
+        scores.append(counts.scores(PANNUKE)["batch8"])
         losses.append(json.loads((run_folders / run / "results.json").read_text())["test"]["loss"])
     expected = [shown(losses, [])]
     for metric in COLUMNS[1:]:
@@ -164,7 +163,7 @@ def test_intervals_hold_their_estimates_and_differences_are_those_of_the_means(r
     micro = {}
     for name, runs in RUNS.items():
         tables = [read_per_image(per_image_path(run_folders / run, "test"), PANNUKE)[0] for run in runs]
-        of_runs = [scores_of(counts, PANNUKE) for counts in tables]
+        of_runs = [counts.scores(PANNUKE) for counts in tables]
         micro[name] = statistics.mean(scores["micro"]["dice"] for scores in of_runs)
     rows = list(csv.DictReader((report_folder / "tables" / "differences.csv").open(encoding="utf-8")))
     pairs = {

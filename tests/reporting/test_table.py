@@ -3,7 +3,7 @@ import pytest
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.scores import conventions, scores
+from nucseg_jax.evaluation.scores import conventions
 from nucseg_jax.reporting.table import render, results_table
 
 
@@ -16,7 +16,7 @@ def results_of(seed: int) -> dict:
         losses={"dice_loss": rng.random(20, np.float32)},
         valid=np.ones(20, bool),
     )
-    return {**scores(counts, PANNUKE), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
+    return {**counts.scores(PANNUKE), "loss": 0.3212, **counts.mean_losses(), "l2_penalty": 0.02}
 
 
 def test_columns_are_aligned_and_undefined_is_a_dash():
@@ -59,7 +59,7 @@ def test_every_score_is_shown_where_it_belongs_and_fits_the_terminal():
 
 
 def test_undefined_scores_and_missing_parts():
-    empty = scores(Counts.empty(), PANNUKE)
+    empty = Counts.empty().scores(PANNUKE)
     shown = results_table({"test": empty}, group_noun="tissue")
     assert "None" not in shown
     assert "nan" not in shown

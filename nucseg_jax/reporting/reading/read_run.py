@@ -22,7 +22,6 @@ from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.examples import examples_path
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.evaluation.scores import scores as compute_scores
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
@@ -195,7 +194,7 @@ def contradictions(run: Run) -> list[str]:
         return []
     faults = []
     for split, counts in run.counts.items():
-        computed = {**compute_scores(counts, run.info), **counts.mean_losses()}
+        computed = {**counts.scores(run.info), **counts.mean_losses()}
         if _differ(computed, run.results[split]):
             faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
     return faults

@@ -4,32 +4,24 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from nucseg_jax.evaluation.scores import METRICS
 from nucseg_jax.reporting.page.document import UNDEFINED
 
-_METRIC_NAMES = {
-    "dice": "Dice",
-    "iou": "IoU",
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "precision": "precision",
-    "specificity": "specificity",
-    "iou_two_class_mean": "IoU, mean of two classes",
-    "loss": "loss",
-    "dice_loss": "Dice loss",
-    "l2_penalty": "L2 penalty",
-}
+_LOSS_TITLES = {"dice_loss": "Dice loss", "l2_penalty": "L2 penalty"}
 # Of the numbers behind a table: a run's value; or the mean over runs, its spread and the limits of its interval.
 SUMMARY_COLUMNS = ("convention", "metric", "value", "standard_deviation_over_runs", "low", "high")
 SPLIT_WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def metric_name(metric: str) -> str:
-    """Returns a metric or a loss in words; one without words of its own by its key.
+    """Returns a metric or a loss in words.
 
     >>> metric_name("iou_two_class_mean"), metric_name("panoptic_quality")
     ('IoU, mean of two classes', 'panoptic quality')
     """
-    return _METRIC_NAMES.get(metric, metric.replace("_", " "))
+    if metric in METRICS:
+        return METRICS[metric].title
+    return _LOSS_TITLES.get(metric, metric.replace("_", " "))
 
 
 def decimal(value: float | None, digits: int = 4) -> str:

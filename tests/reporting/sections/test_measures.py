@@ -8,7 +8,6 @@ import pytest
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.sections.batch_norm import BATCH, MOVING, REESTIMATED, measured
 from nucseg_jax.reporting.sections.calibration import expected_calibration_error, reliability
@@ -49,7 +48,7 @@ def test_density_classes_hold_every_patch_once_and_average_to_image_skip(run_fol
     assert sum(each.patches for each in classes) == len(counts.index)
     filled = [each for each in classes[1:] if each.patches]
     mean = sum(each.patches * each.dice for each in filled) / sum(each.patches for each in filled)
-    assert mean == pytest.approx(scores(counts, PANNUKE)["image_skip"]["dice"], rel=1e-12)
+    assert mean == pytest.approx(counts.scores(PANNUKE)["image_skip"]["dice"], rel=1e-12)
 
 
 def test_a_patch_at_an_edge_belongs_to_the_class_below_it():

@@ -11,8 +11,8 @@ from flax import linen as nn
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step, evaluate, placed_batches
-from nucseg_jax.evaluation.scores import scores
+from nucseg_jax.evaluation.split_scores import count_batches
+from nucseg_jax.evaluation.step import compile_evaluation_step, placed_batches
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.ops.objective import Objective, Term
@@ -59,7 +59,7 @@ def seen_in(setup, *, batch_size, devices):
     mesh = make_mesh(devices)
     step = compile_evaluation_step(setup.model, OBJECTIVE, mesh)
     batches = placed_batches(setup.patches, setup.rows, batch_size=batch_size, mesh=mesh)
-    return evaluate(step, setup.variables, batches)
+    return count_batches(step, setup.variables, batches)
 
 
 def test_counts_are_those_of_each_image_alone(setup):
@@ -80,7 +80,7 @@ def test_batch_size_and_devices_change_nothing(setup, batch_size, devices):
     np.testing.assert_array_equal(levels, expected_levels)
     for name in OBJECTIVE.terms:
         np.testing.assert_allclose(found.losses[name], expected.losses[name], rtol=1e-5)
-    assert scores(found, PANNUKE) == scores(expected, PANNUKE)
+    assert found.scores(PANNUKE) == expected.scores(PANNUKE)
 
 
 def test_batch_statistics_are_those_of_the_batch_at_hand(setup):

@@ -1,6 +1,6 @@
-"""A model over a whole split: every patch once, exact counts."""
+"""The evaluation step: a batch to its counts, losses and predicted probabilities, on every device."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +12,6 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
-from nucseg_jax.evaluation.calibration import count_levels, no_levels
-from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.ops.probability import nucleus_level, predicted_label
@@ -21,8 +19,8 @@ from nucseg_jax.runtime.mesh import batch_sharded, replicated
 from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
-class Observation(NamedTuple):
-    """What a model makes of a batch, on every device and so in every process.
+class EvaluatedBatch(NamedTuple):
+    """A batch as a model sees it, on every device and so in every process.
 
     Attributes:
       valid, index, group: the batch's own.
@@ -45,7 +43,7 @@ class Observation(NamedTuple):
     nucleus: jax.Array
 
 
-EvaluationStep = Callable[[dict[str, Any], Batch], Observation]
+EvaluationStep = Callable[[dict[str, Any], Batch], EvaluatedBatch]
 
 
 def compile_evaluation_step(
@@ -56,7 +54,7 @@ def compile_evaluation_step(
     batch_statistics: bool = False,
     has_void: bool = False,
 ) -> jax.stages.Wrapped:
-    """A jitted function from variables and a batch to an `Observation`.
+    """Returns a jitted function from variables and a batch to an `EvaluatedBatch`.
 
     Args:
       model: a linen module, `apply(variables, image, train=...)` to logits.
@@ -67,14 +65,14 @@ def compile_evaluation_step(
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
     """
 
-    def evaluation_step(variables: dict[str, Any], batch: Batch) -> Observation:
+    def evaluation_step(variables: dict[str, Any], batch: Batch) -> EvaluatedBatch:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
             logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
         else:
             logits = model.apply(variables, batch.image, train=False)
         valid_px = annotated_px(batch.label, has_void=has_void)
-        return Observation(
+        return EvaluatedBatch(
             valid=batch.valid,
             index=batch.index,
             group=batch.group,
@@ -90,47 +88,7 @@ def compile_evaluation_step(
 
 
 def placed_batches(patches: PatchStore, rows: np.ndarray, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:
-    """`evaluation_batches` on the mesh; every process reads what its own devices hold."""
+    """Yields `evaluation_batches` on the mesh; every process reads what its own devices hold."""
     held = held_examples(mesh, batch_size)
     for batch in evaluation_batches(patches, rows, batch_size=batch_size, held=held):
         yield put_batch(batch, mesh, batch_size=batch_size)
-
-
-def evaluate(
-    step: EvaluationStep, variables: dict[str, Any], batches: Iterable[Batch]
-) -> tuple[Counts, np.ndarray]:
-    """Runs `step` over all batches and gathers what it sees of the valid examples on the host.
-
-    One batch is always under way while the one before is fetched.
-
-    Args:
-      step: from `compile_evaluation_step`.
-      variables: of the model.
-      batches: on the mesh, such as those of `placed_batches`.
-
-    Returns:
-      The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
-    """
-    counts, levels = Counts.empty(), no_levels()
-    waiting: Observation | None = None
-    parts = []
-    for batch in batches:
-        running = step(variables, batch)
-        if waiting is not None:
-            parts.append(_fetch(waiting))
-        waiting = running
-    if waiting is not None:
-        parts.append(_fetch(waiting))
-    for of_batch, levels_of_batch in parts:
-        counts = counts.merge(of_batch)
-        levels = levels + levels_of_batch
-    return counts, levels
-
-
-def _fetch(seen: Observation) -> tuple[Counts, np.ndarray]:
-    seen = jax.device_get(seen._replace(nucleus=None))
-    gathered = Counts.from_batch(
-        counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
-    )
-    counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
-    return gathered, count_levels(seen.level[counted], seen.truth[counted])

@@ -8,8 +8,8 @@ from flax import linen as nn
 
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
-from nucseg_jax.evaluation.scorer import Scorer
+from nucseg_jax.evaluation.split_scores import score_split
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.ops.objective import Objective, Term
 from nucseg_jax.runtime.mesh import make_mesh
@@ -38,10 +38,10 @@ def test_patches_whose_outputs_are_no_numbers_are_told(classes, terms, capsys):
     model, mesh = Undefined(classes), make_mesh(1)
     variables = model.init(jax.random.key(0), image[:1], train=False)
     step = compile_evaluation_step(model, Objective(terms), mesh)
-    scorer = Scorer(step, Objective(terms), jax.jit(lambda params: jnp.zeros(())), batch_size=2, mesh=mesh)
+    how = {"objective": Objective(terms), "l2_penalty": 0.0, "batch_size": 2, "mesh": mesh}
     for rows, said in ((numbers, "2 of the 5 patches of test: "), (numbers[::2], "")):
         data = types.SimpleNamespace(patches=patches, info=PANNUKE, rows=lambda split, rows=rows: rows)
-        result = scorer.score(variables, data, "test").result
+        result = score_split(step, variables, data, "test", **how).result
         printed = capsys.readouterr().out
         assert printed.startswith(said)
         assert bool(printed) == bool(said) == (result["loss"] is None)
@@ -62,12 +62,9 @@ def test_the_loss_is_the_weighted_terms_over_what_is_minimised_and_the_penalty(e
     model, mesh = Undefined(1), make_mesh(1)
     variables = model.init(jax.random.key(0), image[:1], train=False)
     step = compile_evaluation_step(model, Objective(terms), mesh)
-    scorer = Scorer(
-        step, Objective(terms), jax.jit(lambda params: jnp.float32(0.25)), batch_size=2, mesh=mesh
-    )
-    scored = scorer.score(
-        variables, types.SimpleNamespace(patches=patches, info=PANNUKE, rows=lambda split: numbers), "test"
-    )
+    data = types.SimpleNamespace(patches=patches, info=PANNUKE, rows=lambda split: numbers)
+    how = {"objective": Objective(terms), "l2_penalty": 0.25, "batch_size": 2, "mesh": mesh}
+    scored = score_split(step, variables, data, "test", **how)
     losses, result = scored.counts.losses, scored.result
     kept = losses["dice_loss"][empty:]
     minimised = (kept.mean() if len(kept) else 0.0) if skips_empty else losses["dice_loss"].mean()
