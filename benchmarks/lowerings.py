@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.ops import conv, conv_transpose, depthwise, pool, resize, winograd
+from nucseg_jax.ops import conv, pool, resize
 from nucseg_jax.ops.lowering import LOWERINGS
 from nucseg_jax.reporting.table import render
 
@@ -60,11 +60,11 @@ def duels() -> list[Duel]:
         return conv.convolve_grouped_gradient(image, kernel, conv.Geometry(1, "SAME", 1), group_px)
 
     def transposed(image: jax.Array, kernel: jax.Array) -> jax.Array:
-        return conv_transpose.convolve_transpose_product(image, kernel, 2)
+        return conv.convolve_transpose_product(image, kernel, 2)
 
-    transposed_reference = functools.partial(conv_transpose.convolve_transpose_reference, stride=2)
+    transposed_reference = functools.partial(conv.convolve_transpose_reference, stride=2)
     found = [
-        Duel(f"Winograd, {where}", same, winograd.convolve_3x3_winograd, (px, px, C), (3, 3, C, D))
+        Duel(f"Winograd, {where}", same, conv.convolve_3x3_winograd, (px, px, C), (3, 3, C, D))
         for where, px, C, D in (
             ("DeepLabV3+ ResNet-50", 64, 640, 512),
             ("DeepLabV3+ EfficientNet-B4", 64, 256, 256),
@@ -91,8 +91,8 @@ def duels() -> list[Duel]:
     found += [
         Duel(
             f"depthwise {size}x{size}, stride {stride}",
-            functools.partial(depthwise.convolve_depthwise_reference, stride=stride),
-            functools.partial(depthwise.convolve_depthwise_shifted, stride=stride),
+            functools.partial(conv.convolve_depthwise_reference, stride=stride),
+            functools.partial(conv.convolve_depthwise_shifted, stride=stride),
             (px, px, C),
             (size, size, 1, C),
         )

@@ -161,7 +161,8 @@ def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> 
 
     `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
     """
-    cells = Cells(*np.moveaxis(counts.astype(np.int64), -1, 0), empty_truth=empty_truth)
+    tp, fp, fn, tn = np.moveaxis(counts.astype(np.int64), -1, 0)
+    cells = Cells(tp, fp, fn, tn, empty_truth)
     return {name: metric.ratio(cells) for name, metric in METRICS.items()}
 
 

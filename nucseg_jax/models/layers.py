@@ -15,8 +15,7 @@ from nucseg_jax.models.initializers import Initializer, VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
-from nucseg_jax.ops.conv_transpose import convolve_transpose
-from nucseg_jax.ops.depthwise import convolve_depthwise
+from nucseg_jax.ops.conv import convolve_depthwise, convolve_transpose
 from nucseg_jax.ops.group_norm import normalise_groups
 from nucseg_jax.ops.layer_norm import normalise_channels
 
@@ -52,7 +51,7 @@ class Conv(nn.Module):
     Attributes:
       features: D.
       kernel_px: k, the kernel is square.
-      stride, dilation, padding: as in `ops.conv.convolve_reference`.
+      stride, dilation, padding: as in `ops.conv_reference.convolve_reference`.
       use_bias: whether a bias is added.
       kernel_init: initializer of the kernel; Keras's default is Glorot's.
       dtype: dtype of computation.
@@ -85,7 +84,7 @@ class DepthwiseConv(nn.Module):
 
     Attributes:
       kernel_px: k.
-      stride, dilation: as in `ops.depthwise.convolve_depthwise_reference`.
+      stride, dilation: as in `ops.conv_reference.convolve_depthwise_reference`.
       use_bias: whether a `bias` [C] is added.
       kernel_init: initializer of the kernel; the default is that of Keras's EfficientNets.
       dtype: dtype of computation.

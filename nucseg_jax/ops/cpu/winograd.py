@@ -61,7 +61,7 @@ _INVERSE, _KERNEL, _IMAGE = (np.kron(matrix, matrix) for matrix in (_INVERSE_1D,
 
 @jax.custom_vjp
 def convolve_3x3_winograd(image: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A 'SAME' 3x3 convolution of stride 1, as `ops.conv.convolve_reference`.
+    """A 'SAME' 3x3 convolution of stride 1, as `ops.conv_reference.convolve_reference`.
 
     Args:
       image: float32 or float64 [N, H, W, C].

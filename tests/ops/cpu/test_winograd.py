@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nucseg_jax.ops import conv
+from nucseg_jax.ops.cpu.winograd import POINTS, convolve_3x3_winograd, cook_toom
 from nucseg_jax.ops.lowering import LOWERINGS, lowerings, traced_for
-from nucseg_jax.ops.winograd import POINTS, convolve_3x3_winograd, cook_toom
 from tests.ops.differentiation import assert_same, value_and_gradients
 
 reference = functools.partial(conv.convolve_reference, padding="SAME")

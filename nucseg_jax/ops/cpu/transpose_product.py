@@ -1,4 +1,4 @@
-"""Transposed convolution 'SAME', the magnification of U-Nets.
+"""Transposed convolutions 'SAME' whose kernel gradient is one matrix product.
 
 Notation: image [N, H, W, C]; kernel [kh, kw, D, C], out before in as Keras stores it; stride s.
 """
@@ -9,41 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nucseg_jax.ops.conv import convolve_reference
-from nucseg_jax.ops.lowering import lowerings
-
-
-def convolve_transpose_reference(image: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
-    """The transpose of a 'SAME' convolution with this stride, as Keras's Conv2DTranspose 'same'.
-
-    Args:
-      image: floating [N, H, W, C].
-      kernel: same dtype, [kh, kw, D, C].
-      stride: factor by which rows and columns grow.
-
-    Returns:
-      [N, H * stride, W * stride, D] of the same dtype.
-    """
-    return lax.conv_transpose(
-        image,
-        kernel,
-        strides=(stride, stride),
-        padding="SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        transpose_kernel=True,
-    )
-
-
-def convolve_transpose(image: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
-    """`convolve_transpose_reference`, lowered for the platform; arguments and result as there."""
-    if lowerings().transpose_kernel_gradient == "product":
-        return convolve_transpose_product(image, kernel, stride)
-    return convolve_transpose_reference(image, kernel, stride=stride)
+from nucseg_jax.ops.conv_reference import convolve_reference, convolve_transpose_reference
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve_transpose_product(image: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The reference, whose kernel gradient is one matrix product.
+    """Computes `convolve_transpose_reference`; its kernel gradient is one matrix product.
 
     XLA's CPU backend has no fast form of that gradient: it took 4 of 8 s of a U-Net's step.
     """
@@ -72,7 +43,7 @@ convolve_transpose_product.defvjp(_forward, _backward)
 
 
 def _windows(image: jax.Array, taps: tuple[int, int], stride: int) -> jax.Array:
-    """What each step of a 'SAME' convolution sees: [N, H * s, W * s, D] to [N, H, W, kh * kw * D]."""
+    """Returns what each step of a 'SAME' convolution sees: [N, H * s, W * s, D] to [N, H, W, kh * kw * D]."""
     height, width = image.shape[1:3]
     steps = (height // stride, width // stride)
     padding = [
