@@ -10,6 +10,7 @@ from nucseg_jax.models import efficientnet
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.preprocessing import CAFFE
 from nucseg_jax.models.resnet import RESNET50, RESNET50_V1_5
+from nucseg_jax.ops.cpu import depthwise_shifts
 from tests.parity.difference import relative_differences
 from tests.parity.fixture_samples import INFERENCE_SIZE, NETWORKS, TRAINING_SIZE, fixture_path, sampled
 from tests.parity.frozen import frozen_images
