@@ -1,5 +1,6 @@
 """Every lowering of `nucseg_jax.ops` against XLA's own operation, on the paper's shapes and this machine's device.
 
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
     python benchmarks/lowerings.py [--batch-size=2] [--rounds=5] [--dtype=float32]
 
 Prints milliseconds of the forward pass and of forward and backward together: the median of rounds in which the
@@ -16,11 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from nucseg_jax.runtime.huge_pages import restart_with_huge_pages
-
-if __name__ == "__main__":
-    restart_with_huge_pages()
 
 import jax
 import jax.numpy as jnp

@@ -30,7 +30,6 @@ from nucseg_jax.cli.verbs import (
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.program import PROGRAM
-from nucseg_jax.runtime.huge_pages import restart_with_huge_pages
 
 VERBS = {
     "prepare": prepare.command,
@@ -120,8 +119,6 @@ def _set_up_logging(debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line of this process; the entry of `nucseg`, of launch.py and of `python -m nucseg_jax`."""
-    if COMPLETION not in os.environ:
-        restart_with_huge_pages()
     sys.exit(run(sys.argv[1:]))
 
 

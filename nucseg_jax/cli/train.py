@@ -25,6 +25,7 @@ from nucseg_jax.run_folder.claim import claim_run_folder
 from nucseg_jax.run_folder.environment import StartedFrom, describe_environment
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.run_folder.shared import one_run_folder
+from nucseg_jax.runtime.huge_pages import huge_pages_hint
 from nucseg_jax.runtime.processes import silence_non_primary
 from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import open_checkpoints
@@ -150,6 +151,10 @@ def announce(
     )
     print(labelled("training", length))
     print(devices_line(mesh))
+    hint = huge_pages_hint() if mesh.devices.flat[0].platform == "cpu" else ""
+    if hint:
+        print(labelled("memory", "without huge pages a step takes about a fifth longer; they need:"))
+        print(labelled_command("", hint.split()))
     if weights is not None:
         print(labelled("weights", weights.summary))
     elif not (experiment.config.pretrained.path or experiment.config.pretrained.run):
