@@ -57,7 +57,7 @@ from nucseg_jax.training.step import StaticArguments, compile_train_steps
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """Context that the phases of a run share.
 
     Attributes:
@@ -112,7 +112,7 @@ class Run:
         )
 
 
-def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
+def run_epochs(run: TrainingRun, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from `state` to the end of the schedule."""
     watch = run.watch
     done_steps = int(state.step)
@@ -137,7 +137,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
             checkpoints.wait_until_finished()
 
 
-def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
+def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
     """Returns the functions that the training loop calls."""
     settings, watch = run.experiment.config.train, run.watch
     close = compile_close_epoch(run)
@@ -199,7 +199,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
     )
 
 
-def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainState]:
+def compile_close_epoch(run: TrainingRun) -> Callable[[TrainState, np.float32], TrainState]:
     """Returns a jitted function from a state and a validation loss to the state before the next epoch."""
 
     @jax.jit
@@ -210,7 +210,7 @@ def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainSta
     return close
 
 
-def start_or_resume(run: Run) -> TrainState:
+def start_or_resume(run: TrainingRun) -> TrainState:
     """Returns the state of the newest checkpoint that is whole, or a new one."""
     like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
     if jax.process_count() == 1:
@@ -231,7 +231,7 @@ def start_or_resume(run: Run) -> TrainState:
     return state
 
 
-def validate(run: Run, state: TrainState) -> dict[str, Any]:
+def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
     """Returns the epoch's entries: training, summed over its steps, and validation."""
     with run.watch.phase("validation"):
         return {
@@ -240,7 +240,7 @@ def validate(run: Run, state: TrainState) -> dict[str, Any]:
         }
 
 
-def score_best(run: Run) -> dict[str, Any]:
+def score_best(run: TrainingRun) -> dict[str, Any]:
     """Scores all three splits with the best checkpoint, and returns what results.json gets."""
     if jax.process_count() > 1:
         # The first process may still be removing a checkpoint.
@@ -274,7 +274,7 @@ def score_best(run: Run) -> dict[str, Any]:
     return {name: of_split.result for name, of_split in scored.items()}
 
 
-def record_baseline(run: Run) -> None:
+def record_baseline(run: TrainingRun) -> None:
     """Writes what Otsu's threshold scores on the test split; without it a run is as complete, so no fault stops it."""
     if jax.process_index() == 0:
         try:

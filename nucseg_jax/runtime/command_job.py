@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 from nucseg_jax.core.files import open_to_append
+from nucseg_jax.runtime.huge_pages import with_huge_pages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class CommandJob:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the command; it has no standard input."""
-        variables = {**os.environ, **self.environment}
+        variables = {**with_huge_pages(os.environ), **self.environment}
         with open_to_append(self.log) as log:
             log.write(f"$ {shlex.join(self.command)}\n")
             log.flush()
