@@ -10,7 +10,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from nucseg_jax.cli.training_run import Run, compile_close_epoch, training_hooks
+from nucseg_jax.cli.training_run import TrainingRun, compile_close_epoch, training_hooks
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.evaluation.step import compile_evaluation_step
@@ -205,7 +205,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
         folder = RunFolder(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())))
         checkpoints = stack.enter_context(open_checkpoints(folder.checkpoints))
         watch = Stopwatch()
-        run = Run(
+        run = TrainingRun(
             experiment=experiment,
             schedule=schedule,
             data=data,
