@@ -10,7 +10,7 @@ import shapely
 from nucseg_jax.core.files import write_text
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.bands import Bands, levels_and_classes
+from nucseg_jax.inference.bands import bands_of, levels_and_classes
 from nucseg_jax.inference.geojson import class_colors, features
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.measure import Table, measure_nuclei
@@ -19,7 +19,7 @@ from nucseg_jax.inference.nucleus_stream import NucleusStream
 from nucseg_jax.inference.outlines import outlines
 from nucseg_jax.inference.overlay import Overlay
 from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.stream import Failed, RowEnd, Tile, infer, read_events
+from nucseg_jax.inference.stream import infer, read_events
 from nucseg_jax.ops.probability import any_nucleus
 
 
@@ -84,15 +84,8 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: Dataset
       RefusedImage: the image cannot be read.
     """
     source, microns = job.view.source, job.resolution.microns_per_px
-    maker, bands = Bands(job, predictor.channels), []
-    for event in infer(read_events([job]), predictor):
-        if isinstance(event, Tile):
-            maker.add(event)
-        elif isinstance(event, RowEnd):
-            bands.append(maker.finish_row(event)[1])
-        elif isinstance(event, Failed):
-            raise event.error
-    band = np.concatenate(bands)
+    events = infer(read_events([job]), predictor)
+    band = np.concatenate([band for _, band in bands_of(events, job, predictor.channels)])
     level, classes = levels_and_classes(band, rule.threshold)
     image = source.read(0, 0, source.height, source.width)
     found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)

@@ -16,7 +16,7 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.bands import Bands, levels_and_classes
+from nucseg_jax.inference.bands import bands_of, levels_and_classes
 from nucseg_jax.inference.geojson import class_colors
 from nucseg_jax.inference.job import Job
 from nucseg_jax.inference.journal import Journal, output_digests, write_journal
@@ -30,7 +30,7 @@ from nucseg_jax.inference.output_files import OutputFiles
 from nucseg_jax.inference.overlay import Overlay, save_overlay
 from nucseg_jax.inference.probability_store import ProbabilityStore, band_digest
 from nucseg_jax.inference.remarks import appearance, remarks
-from nucseg_jax.inference.stream import Begin, End, Event, Failed, RowEnd, Tile
+from nucseg_jax.inference.stream import Begin, End, Event, Failed
 
 # Errors of one image's names: too long or not allowed on this file system, or a folder or link stands in their place.
 _OF_ITS_NAMES = frozenset(
@@ -130,21 +130,14 @@ def _write_image(
             level, classes = store.read(top, end)
             digests.append(band_digest(level, classes))
             nuclei.find(top, level, classes)
-        bands = Bands(job, channels)
-        for event in events:
-            if isinstance(event, Failed):
-                raise event.error
-            if isinstance(event, Tile):
-                bands.add(event)
-            elif isinstance(event, RowEnd):
-                top, band = bands.finish_row(event)
-                if len(band):
-                    level, classes = levels_and_classes(band, rule.threshold)
-                    store.write(top, level, classes)
-                    ends.append(top + len(band))
-                    digests.append(band_digest(level, classes))
-                    write_journal(files.journal, Journal(key, ends, digests))
-                    nuclei.find(top, level, classes)
+        for top, band in bands_of(events, job, channels):
+            if len(band):
+                level, classes = levels_and_classes(band, rule.threshold)
+                store.write(top, level, classes)
+                ends.append(top + len(band))
+                digests.append(band_digest(level, classes))
+                write_journal(files.journal, Journal(key, ends, digests))
+                nuclei.find(top, level, classes)
     small = is_small(source.height, source.width)
     if small:
         write_png_mask(files.png_mask, store.nucleus, microns)
