@@ -178,12 +178,25 @@ class RunFolder:
         self._require_as_recorded(self.pretrained)
         return _read_object(self.pretrained) if self.pretrained.exists() else {}
 
+    def require_run(self) -> None:
+        """Raises UserError unless this is the folder of a run: a run of an earlier version may lack any other file."""
+        if not self.config.exists():
+            raise UserError(
+                f"{self.path} is no run: it has no {self.config.name}"
+                if self.path.exists()
+                else f"there is no run folder {self.path}",
+                expected="the folder of a training run",
+                advice="give the --workdir of a training run",
+            )
+
     def read_info(self) -> DatasetInfo:
         """Reads the description of the data set that the run was started on; PanNuke's where it has none.
 
         Raises:
-          UserError: it is damaged, or was altered, added or removed since: the newest record has another.
+          UserError: this is no run folder; or the description is damaged, or was altered, added or removed since: the
+            newest record has another.
         """
+        self.require_run()
         self._require_as_recorded(self.dataset)
         return dataset_info.read_info(self.path) or PANNUKE
 

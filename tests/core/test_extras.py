@@ -49,7 +49,8 @@ for name in {(*names, "cli.sweep_local", "cli.train_sweep", "cli.main")!r}:
     importlib.import_module(f"nucseg_jax.{{name}}")
 """
     done = python(code)
-    assert done.returncode == 0, done.stderr
+    hint = "a package of an extra is imported by the core, or by a package that the core needs"
+    assert done.returncode == 0, f"{hint}\n{done.stderr}"
 
 
 @pytest.mark.parametrize(

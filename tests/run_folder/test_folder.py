@@ -142,3 +142,13 @@ def test_a_description_is_the_one_that_the_checkpoints_were_saved_with(tmp_path,
         dataclasses.replace(TOY, groups=("ann", "eve")).write(run.path)
     with pytest.raises(AlteredRunError, match=r"dataset\.json (is missing|was altered|is in no record)"):
         run.read_info()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_is_no_run_has_no_data_set(tmp_path, is_there):
+    """It would be taken for a run of an earlier version, all of which are PanNuke's."""
+    folder = tmp_path / "run"
+    if is_there:
+        folder.mkdir()
+    with pytest.raises(UserError, match="no run"):
+        RunFolder(folder).read_info()
