@@ -11,7 +11,7 @@ from nucseg_jax.cli.predict_looks import Grid, PredictSettings, finished_before,
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
@@ -181,13 +181,8 @@ def _claimed(out: pathlib.Path) -> Iterator[None]:
     """Makes the folder and holds it against other processes; takes away what a killed one left half written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(held(out / _LOCK))
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is predicting into {out}", advice="wait for it, or choose another --out"
-                ) from None
+        busy = f"another process is predicting into {out}"
+        with file_lock(out / _LOCK, busy=busy, advice="wait for it, or choose another --out"):
             for part in out.iterdir():
                 if HALF_WRITTEN.fullmatch(part.name) and part.is_file():
                     part.unlink()

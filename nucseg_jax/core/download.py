@@ -5,7 +5,6 @@ tells a whole file from a broken or exchanged one. MD5 and the first digits of a
 somebody who forges a file, so what reads the file must not trust its content.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import http.client
@@ -15,7 +14,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import tqdm
 
@@ -23,7 +22,7 @@ from nucseg_jax import __version__
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import is_full_disk, open_without_links
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 
 _PIECE_BYTES = 1 << 20
 _SILENCE_LIMIT_S = 60.0
@@ -122,12 +121,17 @@ def download(
 def _provide(
     file: RemoteFile, target: pathlib.Path, words: _Words, idle_attempts: int, first_wait_s: float
 ) -> None:
-    """Sees to it that the target is there and right."""
+    """Ensures that the target exists and is intact."""
     if target.exists():
         _check(target, file, words)
         return
     part = target.with_name(f"{target.name}.part")
-    with _alone(target, words):
+    # Two that append to one part would spoil it for both.
+    with file_lock(
+        target.with_name(f".{target.name}.lock"),
+        busy=f"another process is fetching {target}",
+        advice=f"wait until it has ended, or {words.elsewhere}",
+    ):
         was_resumed = part.exists()
         _fetch(file, part, words, idle_attempts, first_wait_s)
         if was_resumed and not _agrees(_digest(part, file.algorithm), file):
@@ -136,21 +140,6 @@ def _provide(
             _fetch(file, part, words, idle_attempts, first_wait_s)
         _check(part, file, words)
         part.replace(target)
-
-
-@contextlib.contextmanager
-def _alone(target: pathlib.Path, words: _Words) -> Iterator[None]:
-    """Two that append to one part would spoil it for both."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(held(target.with_name(f".{target.name}.lock")))
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another process is fetching {target}.",
-                expected="one at a time",
-                advice=f"wait until it has ended, or {words.elsewhere}",
-            ) from error
-        yield
 
 
 def _fetch(

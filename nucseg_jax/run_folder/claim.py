@@ -7,7 +7,7 @@ from typing import Any
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.data.split_sides import images_by_side
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
@@ -56,7 +56,13 @@ def claim_run_folder(
     with contextlib.ExitStack() as stack:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(path / LOCK))
+            stack.enter_context(
+                file_lock(
+                    path / LOCK,
+                    busy=f"another process is training in {path}",
+                    advice="wait for it, or choose another --workdir",
+                )
+            )
             for part in path.glob(".*.part"):
                 part.unlink()
             if folder.config.exists():
@@ -68,12 +74,6 @@ def claim_run_folder(
                 dataset.info.write(path)
             # Last: a folder with a config.json has all that a resumed run looks for.
             write_json(folder.config, config)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is training in {path}",
-                expected="one at a time",
-                advice="wait for it, or choose another --workdir",
-            ) from None
         except OSError as error:
             raise UserError(
                 f"{path} cannot be written: {error.strerror}", advice="choose another --workdir"

@@ -197,7 +197,7 @@ def test_a_sheet_that_cannot_be_drawn_leaves_nothing(given, tmp_path, monkeypatc
 
 def test_two_at_once_are_refused_and_too_small_a_disk_is_named(given, tmp_path, monkeypatch):
     given(open_drawn(2))
-    with scratch(tmp_path), pytest.raises(UserError, match="Another `prepare` is at work"):
+    with scratch(tmp_path), pytest.raises(UserError, match="another `prepare` is at work"):
         prepare(a_source(tmp_path))
     monkeypatch.setattr(build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(UserError, match="need about 0 MB, and the disk"):

@@ -17,7 +17,7 @@ from nucseg_jax.cli.sweep import SweepRun, list_rows, shown_test_dice
 from nucseg_jax.cli.sweep_local import devices_by_slot, last_error, run_locally
 from nucseg_jax.cli.sweep_slurm import claim_pickles, import_submitit, slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
 
@@ -223,7 +223,7 @@ def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path, sent,
     assert (tmp_path / "fold2.log").read_text().splitlines()[-1].startswith("preempted (SIGTERM)")
     assert not (tmp_path / "too_many.log").exists()
     # Nobody trains in it any more.
-    with held(tmp_path / "fold2" / ".lock"):
+    with file_lock(tmp_path / "fold2" / ".lock", busy="", advice=""):
         pass
 
 

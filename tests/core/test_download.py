@@ -16,7 +16,7 @@ import pytest
 from nucseg_jax.core import download
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -273,8 +273,8 @@ def test_a_part_that_cannot_be_written_is_not_taken_for_a_broken_connection(serv
 
 def test_two_at_once_are_refused_for_they_would_spoil_the_part(server, tmp_path):
     with (
-        held(tmp_path / ".weights.h5.lock"),
-        pytest.raises(UserError, match=r"(?s)Another process is fetching .*wait until it has ended"),
+        file_lock(tmp_path / ".weights.h5.lock", busy="", advice=""),
+        pytest.raises(UserError, match=r"(?s)another process is fetching .*wait until it has ended"),
     ):
         fetch(server, tmp_path)
     assert server.requests == []

@@ -16,7 +16,7 @@ from nucseg_jax.core.files import (
     own_files_explained,
     write_json,
 )
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.runtime.stopwatch import Stopwatch
 
 
@@ -58,7 +58,7 @@ def append(path):
 
 
 def hold(path):
-    with held(path):
+    with file_lock(path, busy="", advice=""):
         pass
 
 
