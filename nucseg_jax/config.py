@@ -174,20 +174,18 @@ class ModelConfig:
 
     encoder: EncoderName = field(
         "resnet50",
-        "resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7,"
-        " convnext_tiny, convnext_small, convnext_base.",
+        "The network whose features the decoder takes; README has a table of them.",
         affects="model",
     )
     decoder: DecoderName = field(
         "deeplabv3plus",
-        "unet, deeplabv3plus: the paper's, on an encoder cut at stride 16. unet_five_levels, deeplabv3plus_dilated,"
-        " fpn: the usual ones, on a whole encoder.",
+        "unet and deeplabv3plus are the paper's, on an encoder cut at stride 16; the others stand on a whole encoder.",
         affects="model",
     )
     output_stride: int = field(
         16,
-        "Output stride of the encoder: 16 for the paper's decoders, 32 for unet_five_levels and fpn, 16 or 8"
-        " for deeplabv3plus_dilated.",
+        "Output stride of the encoder: 16 for the paper's decoders; on a whole encoder 32, or 16 and 8 for"
+        " deeplabv3plus_dilated.",
         affects="model",
     )
     num_classes: int = field(

@@ -29,7 +29,11 @@ from tests.conftest import ROOT
 # Tracing their hundreds of layers takes long, and they differ from others in sizes alone.
 QUICK = ("resnet50", "resnet50_v1_5", "efficientnet_b0", "convnext_tiny")
 PAIRS = [
-    pytest.param(decoder, encoder, marks=[] if encoder in QUICK else pytest.mark.long)
+    pytest.param(
+        decoder,
+        encoder,
+        marks=[] if encoder == "resnet50" or (decoder == "unet" and encoder in QUICK) else pytest.mark.long,
+    )
     for decoder, encoder in itertools.product(DECODERS, ENCODERS)
 ]
 
@@ -381,8 +385,8 @@ PREAMBLE, *EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 TITLES = re.findall(r"^## \d+\. (.*)$", PAGE, re.MULTILINE)
 
 
-def test_the_page_has_ten_short_examples():
-    assert len(EXAMPLES) == len(TITLES) == 10
+def test_the_examples_of_the_page_are_short():
+    assert len(EXAMPLES) == len(TITLES) >= 10
     for example in EXAMPLES:
         assert len([line for line in example.splitlines() if line.strip()]) <= 16
 
