@@ -60,8 +60,8 @@ def create_model(
         logits, changed = model.apply(variables, image, train=True, mutable=["batch_stats"], rngs={"dropout": key})
 
     Args:
-      decoder: a `config.DecoderName`: 'unet' or 'deeplabv3plus' (the paper's, on an encoder cut at stride 16), or one that
-        stands on a whole encoder, such as 'fpn'.
+      decoder: a `config.DecoderName`: 'unet' or 'deeplabv3plus' (the paper's, on an encoder cut at stride 16), or one
+        that stands on a whole encoder, such as 'fpn'.
       encoder: a `config.EncoderName`, such as 'resnet50' (Keras's), 'resnet50_v1_5' (torchvision's), 'efficientnet_b4'
         (Keras's) or 'convnext_tiny' (timm's).
       num_classes: C, 1..255. 1 = nucleus or background (sigmoid); more = background and C - 1 classes (softmax).
@@ -69,7 +69,8 @@ def create_model(
         values, every one of them. None = the whole model is initialised at random.
       seed: of the initial values, 0..2^32 - 1. Each array depends on the seed and its own name alone.
       dropout: rate of the decoder's dropout in training, 0 <= dropout < 1; the paper's is 0.7.
-      output_stride: of the encoder's last features; None = the decoder's usual one. 'deeplabv3plus_dilated' can have 8 too.
+      output_stride: of the encoder's last features; None = the decoder's usual one. 'deeplabv3plus_dilated' can have
+        8 too.
       drop_connect: rate at which EfficientNets and ConvNeXts drop residual branches in training, 0 <= rate < 1.
       width: factor on the channels of every layer, above 0, at most 4; 1 = the published network.
       encoder_depths: blocks of each stage of the encoder; () = the published ones.
