@@ -66,15 +66,15 @@ def read_sweep(file: pathlib.Path, groups: Callable[[], list[str]] | None = None
     """Runs a sweep file and checks the form of its rows; their fields are checked by `row_experiments`.
 
     Args:
-      file: a Python file with `ROWS`, a list of {"label": str, "overrides": {"section.field": value}}; or with
-        `rows_of`, a function from the names of a data set's groups to such a list.
+      file: a Python file, or the name of one of configs/sweeps, with `ROWS`, a list of {"label": str, "overrides":
+        {"section.field": value}}; or with `rows_of`, a function from the names of a data set's groups to such a list.
       groups: gives these names, sorted; called only for `rows_of`.
 
     Raises:
       UserError: no such file, it fails, it has no rows, or a row has another form, no valid label, or that of
         another row.
     """
-    find_python_file(str(file), kind="sweep", examples=configs_folder() / "sweeps")
+    file = find_python_file(str(file), kind="sweep", examples=configs_folder() / "sweeps")
     try:
         contents = runpy.run_path(str(file))
     except Exception as error:
