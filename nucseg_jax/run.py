@@ -16,11 +16,11 @@ from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.job import plan_job
-from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
-from nucseg_jax.inference.predictor import Predictor, make_predictor
-from nucseg_jax.inference.tiles import check_tiles, default_overlap
+from nucseg_jax.inference.tiling.job import plan_job
+from nucseg_jax.inference.tiling.predictor import Predictor, make_predictor
+from nucseg_jax.inference.tiling.tiles import check_tiles, default_overlap
 from nucseg_jax.run_folder.check import best_checkpoint, require_config
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.runtime.mesh import make_mesh
@@ -70,7 +70,7 @@ class Run:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
           microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
           rule: what counts as a nucleus; None = the defaults.
-          tile_px, overlap_px: on the model's grid; see `inference.tiles`. None = as `tiles` has it.
+          tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
           batch_size: tiles that the devices take at once; no result depends on it beyond rounding.
 
         Returns:

@@ -15,12 +15,12 @@ from nucseg_jax.core.lock import file_lock
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.output_files import OutputFiles, output_stem
-from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.progress import TileProgress
-from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
-from nucseg_jax.inference.write_images import write_images
+from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.progress import TileProgress
+from nucseg_jax.inference.output.write_images import write_images
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.predictor import Predictor
+from nucseg_jax.inference.tiling.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.run import Run, load_run
 

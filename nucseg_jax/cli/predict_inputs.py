@@ -12,7 +12,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.images.open_source import FOLDER_ENDINGS, ending
 from nucseg_jax.images.regular_files import is_companion
-from nucseg_jax.inference.output_files import output_stem
+from nucseg_jax.inference.output.output_files import output_stem
 
 _LONGEST_PATH = 4096
 

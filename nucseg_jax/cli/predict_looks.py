@@ -11,13 +11,13 @@ from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import of_objective
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.job import Job, plan_job, resumed, without_background
-from nucseg_jax.inference.journal import altered_outputs, job_key, read_journal
-from nucseg_jax.inference.mask_file import is_small
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.output_files import OutputFiles, output_stem
-from nucseg_jax.inference.probability_store import intact_bands
-from nucseg_jax.inference.stream import Failed
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.output.journal import altered_outputs, job_key, read_journal
+from nucseg_jax.inference.output.mask_file import is_small
+from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.probability_store import intact_bands
+from nucseg_jax.inference.tiling.job import Job, plan_job, resumed, without_background
+from nucseg_jax.inference.tiling.stream import Failed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,9 @@ import numpy as np
 
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.tiles import reflected
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.predictor import Predictor
+from nucseg_jax.inference.tiling.tiles import reflected
 
 T = TypeVar("T")
 

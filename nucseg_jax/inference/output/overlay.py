@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from nucseg_jax.core.files import atomic_write
-from nucseg_jax.inference.geojson import Color
-from nucseg_jax.inference.measure import Table
-from nucseg_jax.inference.tissue import averaged
+from nucseg_jax.inference.nuclei.geojson import Color
+from nucseg_jax.inference.nuclei.measure import Table
+from nucseg_jax.inference.tiling.tissue import averaged
 
 # Longest side of an overlay; larger images are averaged down by a whole factor.
 LARGEST_PX = 4096

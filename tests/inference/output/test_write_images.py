@@ -13,13 +13,13 @@ from PIL import Image
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.job import plan_job, resumed
-from nucseg_jax.inference.journal import read_journal
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.output_files import OutputFiles
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.output.journal import read_journal
+from nucseg_jax.inference.output.output_files import OutputFiles
+from nucseg_jax.inference.output.write_images import write_images
 from nucseg_jax.inference.prediction import predict_job
-from nucseg_jax.inference.stream import End, Failed, RowEnd, infer, read_events
-from nucseg_jax.inference.write_images import write_images
+from nucseg_jax.inference.tiling.job import plan_job, resumed
+from nucseg_jax.inference.tiling.stream import End, Failed, RowEnd, infer, read_events
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from nucseg_jax.images.resample import ModelView, ToSourceGrid
 from nucseg_jax.images.resolution import Resolution, check_resolution, model_size, of_objective, unknown
 from nucseg_jax.images.source import Source
-from nucseg_jax.inference.remarks import Appearance, appearance
-from nucseg_jax.inference.tiles import TilePlan
-from nucseg_jax.inference.tissue import slide_overview, tiles_with, tissue_mask
+from nucseg_jax.inference.output.remarks import Appearance, appearance
+from nucseg_jax.inference.tiling.tiles import TilePlan
+from nucseg_jax.inference.tiling.tissue import slide_overview, tiles_with, tissue_mask
 
 _WHITE = 255
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from nucseg_jax.images.resample import ToSourceGrid
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.blending import Blender
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.stream import Event, Failed, RowEnd, Tile
+from nucseg_jax.inference.tiling.blending import Blender
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.stream import Event, Failed, RowEnd, Tile
 from nucseg_jax.ops.probability import any_nucleus, levels, lowest_nucleus_level
 
 

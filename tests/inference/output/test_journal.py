@@ -6,9 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.journal import Journal, altered_outputs, output_digests, read_journal, write_journal
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.probability_store import ProbabilityStore, band_digest, intact_bands
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.output.journal import (
+    Journal,
+    altered_outputs,
+    output_digests,
+    read_journal,
+    write_journal,
+)
+from nucseg_jax.inference.output.probability_store import ProbabilityStore, band_digest, intact_bands
 
 JOURNAL = Journal("key", [10, 20], ["a", "b"], {"nuclei": 3, "mean": 0.1}, {"a.mask.png": "c"})
 

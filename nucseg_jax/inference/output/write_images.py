@@ -16,21 +16,21 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.bands import bands_of, levels_and_classes
-from nucseg_jax.inference.geojson import class_colors
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.journal import Journal, output_digests, write_journal
-from nucseg_jax.inference.mask_file import is_small, write_png_mask, write_tiff_mask
-from nucseg_jax.inference.measure import measure_nuclei
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.nuclei_files import NucleiFiles, open_nuclei_files
-from nucseg_jax.inference.nucleus_stream import NucleusStream
-from nucseg_jax.inference.outlines import outlines
-from nucseg_jax.inference.output_files import OutputFiles
-from nucseg_jax.inference.overlay import Overlay, save_overlay
-from nucseg_jax.inference.probability_store import ProbabilityStore, band_digest
-from nucseg_jax.inference.remarks import appearance, remarks
-from nucseg_jax.inference.stream import Begin, End, Event, Failed
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.geojson import class_colors
+from nucseg_jax.inference.nuclei.measure import measure_nuclei
+from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
+from nucseg_jax.inference.nuclei.outlines import outlines
+from nucseg_jax.inference.output.journal import Journal, output_digests, write_journal
+from nucseg_jax.inference.output.mask_file import is_small, write_png_mask, write_tiff_mask
+from nucseg_jax.inference.output.nuclei_files import NucleiFiles, open_nuclei_files
+from nucseg_jax.inference.output.output_files import OutputFiles
+from nucseg_jax.inference.output.overlay import Overlay, save_overlay
+from nucseg_jax.inference.output.probability_store import ProbabilityStore, band_digest
+from nucseg_jax.inference.output.remarks import appearance, remarks
+from nucseg_jax.inference.tiling.bands import bands_of, levels_and_classes
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.stream import Begin, End, Event, Failed
 
 # Errors of one image's names: too long or not allowed on this file system, or a folder or link stands in their place.
 _OF_ITS_NAMES = frozenset(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from nucseg_jax.inference.nuclei import NucleusRule, place
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
 
 
 class FoundNuclei(NamedTuple):

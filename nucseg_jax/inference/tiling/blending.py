@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from nucseg_jax.inference.tiles import TilePlan
+from nucseg_jax.inference.tiling.tiles import TilePlan
 
 
 @functools.lru_cache(maxsize=8)

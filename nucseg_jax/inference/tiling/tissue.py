@@ -3,7 +3,7 @@
 import numpy as np
 
 from nucseg_jax.images.source import Source
-from nucseg_jax.inference.tiles import TilePlan
+from nucseg_jax.inference.tiling.tiles import TilePlan
 from nucseg_jax.ops.stain import optical_density
 
 # Smaller images are computed whole: they were cut out of tissue.

@@ -8,10 +8,10 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.measure import COLUMNS, empty_table, measure_nuclei
-from nucseg_jax.inference.nuclei import NucleusRule, find_nuclei, part
-from nucseg_jax.inference.nucleus_stream import NucleusStream
-from nucseg_jax.inference.outlines import outlines
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei, part
+from nucseg_jax.inference.nuclei.measure import COLUMNS, empty_table, measure_nuclei
+from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
+from nucseg_jax.inference.nuclei.outlines import outlines
 from nucseg_jax.ops.stain import stain_amounts
 
 MICRONS = 0.25

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.blending import Blender, ramp
-from nucseg_jax.inference.tiles import TilePlan, check_tiles, reflected
+from nucseg_jax.inference.tiling.blending import Blender, ramp
+from nucseg_jax.inference.tiling.tiles import TilePlan, check_tiles, reflected
 
 plans = st.builds(
     lambda height, width, tile, overlap: TilePlan(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.tiles import TilePlan
-from nucseg_jax.inference.tissue import averaged, tiles_with, tissue_mask
+from nucseg_jax.inference.tiling.tiles import TilePlan
+from nucseg_jax.inference.tiling.tissue import averaged, tiles_with, tissue_mask
 
 
 def slide(density, *, white=(240, 238, 242)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.remarks import Appearance, appearance, remarks
+from nucseg_jax.inference.output.remarks import Appearance, appearance, remarks
 
 
 def glass(level: float, noise: float = 3.0) -> np.ndarray:

@@ -1,8 +1,8 @@
 import numpy as np
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
-from nucseg_jax.inference.geojson import class_colors
-from nucseg_jax.inference.overlay import Overlay, rims
+from nucseg_jax.inference.nuclei.geojson import class_colors
+from nucseg_jax.inference.output.overlay import Overlay, rims
 
 NUCLEI = np.zeros((12, 16), np.uint32)
 NUCLEI[2:7, 3:8] = 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nucseg_jax.core.files import temporary_path
 from nucseg_jax.images.open_source import stem
-from nucseg_jax.inference.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
 
 # Of letters of one to four bytes, with dots, and what outputs are called.
 PIECES = st.sampled_from(

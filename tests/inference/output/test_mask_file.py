@@ -4,7 +4,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from nucseg_jax.inference.mask_file import write_png_mask, write_tiff_mask
+from nucseg_jax.inference.output.mask_file import write_png_mask, write_tiff_mask
 
 
 def test_levels_of_the_pyramid_keep_every_nucleus_and_tell_their_own_scale(tmp_path):

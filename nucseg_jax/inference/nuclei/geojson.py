@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import shapely
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.measure import ANY_CLASS, COLUMNS, Table
+from nucseg_jax.inference.nuclei.measure import ANY_CLASS, COLUMNS, Table
 
 Color = tuple[int, int, int]
 # Of nuclei without classes.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from nucseg_jax.inference.tissue import averaged, tissue_mask
+from nucseg_jax.inference.tiling.tissue import averaged, tissue_mask
 from nucseg_jax.ops.stain import optical_density
 
 # Of a thousand samples one may lie outside: hot pixels, a scale bar, dust.

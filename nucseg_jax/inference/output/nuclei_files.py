@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from nucseg_jax.core.files import atomic_write
-from nucseg_jax.inference.geojson import Color, features
-from nucseg_jax.inference.measure import COLUMNS, Table
+from nucseg_jax.inference.nuclei.geojson import Color, features
+from nucseg_jax.inference.nuclei.measure import COLUMNS, Table
 
 _DECIMALS = 4
 # Parquet files of many small groups read slowly.

@@ -10,13 +10,13 @@ from flax import linen as nn
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.images.source import RefusedImage, Source, array_source
-from nucseg_jax.inference.bands import bands_of
-from nucseg_jax.inference.job import plan_job, resumed
-from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import predict_job
-from nucseg_jax.inference.predictor import make_predictor
-from nucseg_jax.inference.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
-from nucseg_jax.inference.tiles import reflected
+from nucseg_jax.inference.tiling.bands import bands_of
+from nucseg_jax.inference.tiling.job import plan_job, resumed
+from nucseg_jax.inference.tiling.predictor import make_predictor
+from nucseg_jax.inference.tiling.stream import Begin, End, Failed, RowEnd, Tile, ahead, infer, read_events
+from nucseg_jax.inference.tiling.tiles import reflected
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.runtime.mesh import make_mesh
