@@ -113,7 +113,7 @@ def shown_test_dice(folder: RunFolder) -> str:
 def list_rows(sweep: Sweep, root: pathlib.Path | None) -> None:
     """Prints index, label and overrides of each row, and its state in `root` if there is one.
 
-    An override that all rows have in common stands above the table.
+    An override that all rows have in common is printed above the table.
     """
     print(f"{sweep.file}: {sweep.summary}" if sweep.summary else f"{sweep.file}")
     fields = list(dict.fromkeys(field for row in sweep.rows for field in row.overrides))

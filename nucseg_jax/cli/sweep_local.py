@@ -29,7 +29,7 @@ def run_locally(run: SweepRun, *, jobs: int) -> bool:
     """
     missing, rows = run.claim(), run.sweep.rows
     print(f"running   {counted(len(missing), 'row')}, {jobs} together")
-    print(f"folders   {run.root}/LABEL, what a row prints in {run.root}/LABEL.log\n", flush=True)
+    print(f"folders   {run.root}/LABEL, the output of a row in {run.root}/LABEL.log\n", flush=True)
     unfinished, signals = asyncio.run(_train_rows(run, missing, jobs))
     if signal.SIGINT in signals:
         raise KeyboardInterrupt
@@ -46,7 +46,7 @@ def run_locally(run: SweepRun, *, jobs: int) -> bool:
     ]
     print("\n" + render(("index", "label", "state", "test micro Dice"), table))
     if unfinished:
-        print(f"\n{counted(len(unfinished), 'row')} of {len(rows)} did not finish; what they printed:")
+        print(f"\n{counted(len(unfinished), 'row')} of {len(rows)} did not finish; their logs:")
         print("\n".join(f"  {run.job(index).log}" for index in sorted(unfinished)))
         print("Rerun the same command to run them alone, each from its last checkpoint if it has one.")
     return not unfinished

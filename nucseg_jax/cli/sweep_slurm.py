@@ -81,7 +81,7 @@ def claim_pickles(root: pathlib.Path) -> pathlib.Path:
             f"{folder} cannot be made: {error.strerror}", advice="choose another --workdir"
         ) from None
     if fault:
-        raise UserError(f"what lies in {folder} is run as code: {fault}")
+        raise UserError(f"files in {folder} are run as code: {fault}")
     return folder
 
 

@@ -318,7 +318,7 @@ def test_without_slurm_the_machine_is_named_as_the_fault(sweep_run, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--sweep=x.py"], "nothing that tells what to do"),
+        (["train", "--sweep=x.py"], "no flag that selects an action"),
         (["train", "--sweep=x.py", "--list", "--index=1"], "--list and --index"),
         (["train", "--index=1"], "--index goes with --sweep"),
         (["train", "--sweep=x.py", "--index=1", "--jobs=2"], "--jobs goes with --executor=local"),

@@ -145,7 +145,7 @@ def test_paths_are_expanded_in_one_place():
         (["train", "--config="], "--config is followed by nothing"),
         (["train", "--config", "--workdir=x"], "--config is followed by --workdir=x"),
         (["train", "--config.train.lr=1"], "--config=NAME with --config.train.lr"),
-        (["--config=quickstart", "train"], "--config stands before the verb"),
+        (["--config=quickstart", "train"], "--config precedes the verb"),
         (["describe", "--config=base", "--config.=1"], "configs have no field"),
         (
             ["describe", "--config=base", "--config.augment.flips=maybe"],

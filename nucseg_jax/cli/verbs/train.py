@@ -71,7 +71,7 @@ def command(
     """
     check_sweep_flags(sweep, list_rows, index, executor, jobs, slurm)
     is_alone = not (distributed or coordinator or processes or process_index is not None)
-    # Of several processes JAX tells all together; --executor ends its jobs itself.
+    # JAX notifies several processes itself; --executor ends its jobs itself.
     if executor is None and is_alone:
         leave_when_told()
     if sweep is not None:
@@ -120,7 +120,7 @@ def check_sweep_flags(
         )
     if sweep is not None and len(modes) != 1:
         raise UserError(
-            f"--sweep comes with {' and '.join(modes) or 'nothing that tells what to do'}",
+            f"--sweep comes with {' and '.join(modes) or 'no flag that selects an action'}",
             expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
             " --executor=slurm (trains all rows that are not finished)",
         )
