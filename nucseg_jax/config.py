@@ -9,13 +9,13 @@ import dataclasses
 import functools
 import pathlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field, read_section
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.paths import user_path
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
@@ -572,18 +572,6 @@ def may_change_on_resume(name: str) -> bool:
 def default_config() -> dict[str, dict[str, Any]]:
     """Returns the defaults as {section: {field: value}}, for a config file to change."""
     return dataclasses.asdict(Config())
-
-
-def unknown_fields(names: Iterable[str]) -> list[str]:
-    """Returns a text for each name that is no field of a config, with the fields that it may mean.
-
-    >>> unknown_fields(["train.lr", "train.l2"])
-    ['there is no field train.l2; did you mean loss.l2?']
-    """
-    known = config_fields()
-    return [
-        f"there is no field {name}{did_you_mean_field(name, known)}" for name in names if name not in known
-    ]
 
 
 def read_config(values: Mapping[str, Any]) -> Config:

@@ -87,12 +87,12 @@ def first_weights_line(experiment: Experiment) -> str:
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:
-    """A model's row as JSON values; operations are per 256x256 image. Compiles the train step."""
+    """Returns a model's row as JSON values; operations are per 256x256 image. Compiles the train step."""
     return {**network_facts(experiment), "flops_train_step": train_step_flops(experiment)}
 
 
 def network_facts(experiment: Experiment) -> dict[str, Any]:
-    """What of a model's row needs no compilation."""
+    """Returns the part of a model's row that needs no compilation."""
     model = experiment.config.model
     count = count_parameters(abstract_variables(experiment.model))
     return {

@@ -37,7 +37,7 @@ def evaluate(
     """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
 
     Args:
-      experiment: says which data and split; None = the run's own config.
+      experiment: names data and split; None = the run's own config.
       workdir: the run; None = baselines alone.
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
@@ -52,7 +52,9 @@ def evaluate(
         raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
     if workdir is None:
         if experiment is None:
-            raise UserError("--config is missing", advice="it says which data set and split to score")
+            raise UserError(
+                "--config is missing", advice="add --config=NAME: it names the data set and split to score"
+            )
         plan = plan_data(
             experiment.config.data.prepared_folder, experiment.splits, used=[split], allow_duplicates=True
         )
@@ -193,5 +195,5 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
         raise UserError(
             found,
             expected="patches the run has never seen",
-            advice="choose another --split, or add --force to score them all the same",
+            advice="choose another --split, or add --force to score them anyway",
         )

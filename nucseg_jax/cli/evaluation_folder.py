@@ -28,7 +28,7 @@ def evaluation_name(
     *,
     baselines: bool,
 ) -> str:
-    """The folder of an evaluation, named by everything that was asked, so that none takes the place of another.
+    """Returns the name of an evaluation's folder, made from all its settings, so that no two evaluations share one.
 
     Fields of `eval` that are as the run has them are left out, and those that no score depends on.
 
@@ -71,6 +71,6 @@ def write_evaluation(
         write_json(out / "results.json", sealed({**outcome, "files": {table.name: file_digest(table)}}))
     except OSError as error:
         raise UserError(
-            f"the scores above are not kept: {out} cannot be written: {error.strerror or error}",
+            f"the scores above were not saved: {out} cannot be written: {error.strerror or error}",
             advice="make the run folder writable, or copy it and evaluate the copy",
         ) from None

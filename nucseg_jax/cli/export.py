@@ -18,7 +18,7 @@ _TOLERANCE = 1e-3
 def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
     """Writes the program, loads it again, and compares it with the model on noise.
 
-    Beside it `OUT.json` tells names and colours of the channels, and the scale that images must have.
+    Beside it `OUT.json` holds names and colours of the channels, and the scale that images must have.
 
     Args:
       workdir: the run.
@@ -57,7 +57,7 @@ def facts_path(out: pathlib.Path) -> pathlib.Path:
 
 
 def _load_and_call(path: pathlib.Path, image: np.ndarray) -> tuple[np.ndarray, float]:
-    """As whoever gets the file does it: probabilities, and seconds until they are there, compilation included."""
+    """Loads the file as its users do; returns probabilities, and seconds until they are ready, with compilation."""
     begin = time.perf_counter()
     program = jax.export.deserialize(bytearray(path.read_bytes()))
     probability = np.asarray(jax.jit(program.call)(image))

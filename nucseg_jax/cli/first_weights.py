@@ -212,7 +212,7 @@ def _flat(variables: Any) -> dict[str, np.ndarray]:
 
 
 def _part(name: str) -> str:
-    """'params/head/kernel' -> 'head'."""
+    """Returns the part of a leaf's name: 'params/head/kernel' -> 'head'."""
     return name.split("/")[1]
 
 

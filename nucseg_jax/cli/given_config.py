@@ -54,7 +54,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_boolean(override: str) -> bool:
-    """Returns whether an override without a value is whole: `--config.augment.flips`, `--noconfig.augment.flips`."""
+    """Returns True if an override needs no value: `--config.augment.flips`, `--noconfig.augment.flips`."""
     declared = config_fields().get(_field_of(override))
     return override.lstrip("-").startswith("no") or (declared is not None and declared.kind is bool)
 
@@ -90,7 +90,7 @@ class GivenConfig:
         return read_experiment(self.values)
 
     def started_from(self) -> "StartedFrom":
-        """Returns where the config comes from, for the record of a run."""
+        """Returns the origin of the config, for the record of a run."""
         from nucseg_jax.run_folder.environment import StartedFrom
 
         return StartedFrom(self.name, self.overrides)

@@ -42,14 +42,14 @@ def predict(
 ) -> int:
     """Writes the nuclei of every image that can be read, and lists the others.
 
-    The same command again goes on where it was stopped, and leaves finished images alone.
+    The same command again resumes after an interruption, and skips finished images.
 
     Args:
       workdir: the run.
       patterns: files, folders or globs.
       out: the folder to write.
       settings: tiles, scale, nuclei.
-      batch_size: tiles that the devices take at once.
+      batch_size: tiles in one batch.
 
     Returns:
       How many images could not be read.
@@ -65,7 +65,7 @@ def predict(
 def predict_files(
     run: Run, paths: Sequence[pathlib.Path], out: pathlib.Path, settings: PredictSettings, *, batch_size: int
 ) -> int:
-    """`predict` with a run that is open, on images from `find_inputs`."""
+    """Predicts images from `find_inputs` with an open run."""
     tile_px, overlap_px = run.tiles(settings.tile_px, settings.overlap_px)
     grid = Grid(run.info.microns_per_px, tile_px, overlap_px)
     settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px)

@@ -29,7 +29,7 @@ class PredictSettings:
       tile_px: on the model's grid; None = the side of the patches that the run was trained on.
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
       rule: what counts as a nucleus.
-      mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification are taken.
+      mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
     """
 
     microns_per_px: float | None
@@ -99,7 +99,7 @@ def look_at(
     if unknown:
         print(
             f"{counted(len(unknown), 'image')} with no plausible resolution in the metadata ({unknown[0].name}"
-            f"{', ...' if len(unknown) > 1 else ''}): taken as {grid.microns_per_px:g} microns per pixel;"
+            f"{', ...' if len(unknown) > 1 else ''}): assumed to be {grid.microns_per_px:g} microns per pixel;"
             " if that is wrong, so are their nuclei: rerun with --mpp=MICRONS",
             flush=True,
         )
@@ -108,8 +108,8 @@ def look_at(
         usual = of_objective(power).microns_per_px
         print(
             f"{counted(len(objectives), 'image')} with an objective and no microns per pixel ({path.name}: {power:g}x,"
-            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): taken as {grid.microns_per_px:g} microns per"
-            " pixel; to take 10 / magnification, rerun with --mpp_from_objective",
+            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): assumed to be"
+            f" {grid.microns_per_px:g} microns per pixel; for 10 / magnification, rerun with --mpp_from_objective",
             flush=True,
         )
     return looks, failures

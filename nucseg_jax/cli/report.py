@@ -21,11 +21,11 @@ from nucseg_jax.reporting.sections.head import unchecked, warnings
 
 
 def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:
-    """Reads all runs that match, writes the report, and says where it is and what it lacks.
+    """Reads all runs that match, writes the report, and prints its path and its gaps.
 
     Args:
       pattern: of run folders, as a shell would expand it.
-      out: the folder to write; an old report there is replaced once the new one is whole.
+      out: the folder to write; an old report there is replaced once the new one is complete.
       paper: the paper's models, in the order of `PAPER_MODELS`.
 
     Raises:
@@ -48,7 +48,7 @@ def table_1_rows(
     Returns:
       The rows, and what is said of networks whose config this version does not take.
     """
-    wanted = [
+    requested = [
         (model.name, model.config, True, experiment)
         for model, experiment in zip(PAPER_MODELS, paper, strict=True)
     ]
@@ -66,19 +66,19 @@ def table_1_rows(
             experiment = read_experiment(json.loads(json.dumps(run.config)))
         except UserError as error:
             gaps.append(
-                Gap(f"{configuration.model}: {source} is no config of this version ({_first(error)}).")
+                Gap(f"{configuration.model}: {source} is not a config of this version ({_first(error)}).")
             )
             continue
-        wanted.append((configuration.model, source, False, experiment))
+        requested.append((configuration.model, source, False, experiment))
     rows: list[Mapping[str, Any]] = []
-    for name, source, is_paper, experiment in tqdm.tqdm(wanted, "counting", leave=False, disable=None):
+    for name, source, is_paper, experiment in tqdm.tqdm(requested, "counting", leave=False, disable=None):
         about = {"source": source, "config": experiment.config.as_json(), "is_paper": is_paper}
         rows.append({**network_facts(experiment), "name": name, **about})
     return rows, gaps
 
 
 def summary(found: Found, cohorts: Sequence[Cohort], document: Document, out: pathlib.Path) -> str:
-    """What was read and written, in a few lines."""
+    """Returns a summary of what was read and written."""
     finished = sum(run.results is not None for run in found.runs)
     configurations = sum(len(cohort.configurations) for cohort in cohorts)
     gaps = sum(isinstance(block, Gap) and not block.repeats for block in document.blocks)

@@ -1,4 +1,4 @@
-"""What `train` prints at the end of a run, and again where a finished run is started once more."""
+"""Prints the summary at the end of `train`, and again when a finished run is restarted."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _COLUMNS = 12
 
 
 def print_end(folder: RunFolder, *, verbose: bool) -> None:
-    """Prints the test score in one line, where the run lies and which commands come next.
+    """Prints the test score in one line, the run folder and the next commands.
 
     Args:
       folder: of a finished run.
@@ -39,7 +39,7 @@ def print_end(folder: RunFolder, *, verbose: bool) -> None:
 
 
 def read_baselines(folder: RunFolder) -> dict[str, Any]:
-    """Reads baselines.json; empty where there is none. A damaged one is named in a line and passed over."""
+    """Reads baselines.json; empty where there is none. A damaged one is named in a line and ignored."""
     if not folder.baselines.exists():
         return {}
     try:
@@ -51,5 +51,5 @@ def read_baselines(folder: RunFolder) -> dict[str, Any]:
             float(of_split["test"]["micro"]["dice"] or 0.0)
         return dict(baselines)
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"{folder.baselines} is passed over: {reason_of(error)}")
+        print(f"{folder.baselines} is ignored: {reason_of(error)}")
         return {}

@@ -3,8 +3,8 @@
 The seen patches of a run are JSON values: for each data set `{"data_set": name, "data_digest": ..., "train": [[fold,
 row], ...], "validation": [...], "images": {"train": [...], "validation": [...]}}`, the images where they are known.
 
-In the same data set patches are told by their numbers. In one of the same name and other content, such as the same
-images with corrected labels, they are told by the names of their images.
+In the same data set patches are identified by their numbers. In one of the same name and other content, such as the
+same images with corrected labels, they are identified by the names of their images.
 """
 
 import pathlib

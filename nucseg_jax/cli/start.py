@@ -15,7 +15,7 @@ from nucseg_jax.core.program import PROGRAM
 
 @dataclasses.dataclass
 class Start:
-    """What is known of this process before a verb runs.
+    """The command line of this process, before a verb runs.
 
     Attributes:
       overrides: `--config.SECTION.FIELD=VALUE` of the command line.

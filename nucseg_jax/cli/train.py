@@ -46,7 +46,7 @@ def train(
     Args:
       experiment: the config's parts.
       workdir: the run folder.
-      started_from: where the config comes from; recorded.
+      started_from: origin of the config; recorded.
       verbose: print the scores of all splits in every convention too.
 
     Raises:
@@ -189,7 +189,7 @@ def devices_line(mesh: Mesh) -> str:
         line += f"; {counted(jax.process_count(), 'process')}"
     idle = jax.device_count() - mesh.size
     if idle:
-        line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data says so"
+        line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data asks for fewer"
     return labelled("devices", line)
 
 

@@ -211,7 +211,7 @@ def compile_close_epoch(run: TrainingRun) -> Callable[[TrainState, np.float32], 
 
 
 def start_or_resume(run: TrainingRun) -> TrainState:
-    """Returns the state of the newest checkpoint that is whole, or a new one."""
+    """Returns the state of the newest intact checkpoint, or a new one."""
     like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
     if jax.process_count() == 1:
         for line in mend_scores(run.folder.checkpoints):

@@ -113,7 +113,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """What is declared of a config field.
+    """The declaration of a config field.
 
     Attributes:
       name: 'section.field'.
@@ -123,7 +123,7 @@ class Declared:
       range: numbers that it can have.
       choices: values that it can have; empty = any of its kind.
       affects: see `Affects`.
-      is_per_model: each of the paper's models has its own value, so that it does not tell two models apart.
+      is_per_model: each of the paper's models has its own value, so that it does not distinguish two models.
       was_added: runs of earlier versions lack it; they ran with the default.
       is_required: an empty text is refused.
       loss_term: name of the loss that it weighs; '' = it is no weight of a loss.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and links that are not followed when a file is written.
+"""Atomic writes, and links that are not followed when a file is written.
 
 In a folder that others may write to, a link under a name of ours would lead to a file of ours elsewhere.
 """
@@ -59,7 +59,9 @@ def open_without_links(path: str | pathlib.Path, flags: int) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             name = pathlib.Path(path).name
-            raise OSError(errno.ELOOP, f"{name} is a link, which is not written through", str(path)) from None
+            raise OSError(
+                errno.ELOOP, f"{name} is a link; files are not written through links", str(path)
+            ) from None
         raise
 
 
@@ -81,11 +83,11 @@ def read_file(path: pathlib.Path) -> bytes:
 def require_regular_file(path: pathlib.Path) -> None:
     """Raises OSError unless a regular file is there, links followed; opens nothing."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def special_file_below(folder: pathlib.Path) -> pathlib.Path | None:
-    """A pipe, socket or device in a folder or below it, links followed; None if there is none."""
+    """Returns a pipe, socket or device in a folder or below it, links followed; None if there is none."""
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # Gone since, or a link that leads nowhere.
             mode = path.stat().st_mode
@@ -101,7 +103,7 @@ def sync_file(path: pathlib.Path) -> None:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error says that a disk is full, be it the system's or a library's that carries its text.
+    """Returns True for an error of a full disk, the system's or a library's that quotes its text.
 
     TensorStore raises a ValueError then, and ArrayRecord a RuntimeError.
     """
@@ -131,22 +133,22 @@ def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{error.filename} cannot be used: {error.strerror}",
-            expected="what this program itself made there",
+            expected="files that this program wrote itself",
             advice="move it away, or choose another folder",
         ) from error
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text at once; see `atomic_write`."""
+    """Writes UTF-8 text atomically; see `atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes strict JSON (a NaN raises ValueError), indented, at once."""
+    """Writes strict JSON (a NaN raises ValueError), indented, atomically."""
     write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """Strict JSON, indented, as `write_json` writes it."""
+    """Returns strict JSON, indented, as `write_json` writes it."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

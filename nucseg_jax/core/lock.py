@@ -30,7 +30,7 @@ def file_lock(lock_file: pathlib.Path, *, busy: str, advice: str) -> Iterator[No
         raise UserError(busy, expected="one at a time", advice=advice) from None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            reason = f"{lock_file.name} is a link, which is not written through"
+            reason = f"{lock_file.name} is a link; files are not written through links"
             raise OSError(errno.ELOOP, reason, str(lock_file)) from None
         raise
     try:

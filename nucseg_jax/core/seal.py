@@ -14,12 +14,12 @@ _TEXT = (".json", ".jsonl", ".csv")
 
 
 def file_digest(path: pathlib.Path, size: int | None = None) -> dict[str, int | str]:
-    r"""Length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
+    r"""Returns length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
 
     JSON and CSV files count with \n as line ends: one that was checked out by git with \r\n is the same.
 
     Raises:
-      OSError: it cannot be read, or is no regular file.
+      OSError: it cannot be read, or is not a regular file.
     """
     content = read_file(path)
     if path.suffix in _TEXT:
@@ -28,7 +28,7 @@ def file_digest(path: pathlib.Path, size: int | None = None) -> dict[str, int | 
 
 
 def bytes_digest(content: bytes) -> dict[str, int | str]:
-    """Length and SHA-256, as of a file with this content."""
+    """Returns length and SHA-256, as of a file with this content."""
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 

@@ -56,7 +56,7 @@ def parse_json(content: bytes, *, allow_nan: bool = False) -> Any:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _nan(_constant: str) -> float:
@@ -87,7 +87,7 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        # The containers that lie one level deeper.
+        # The containers one level deeper.
         containers = [inner for inner in level if isinstance(inner, dict | list)]
         if not containers:
             return

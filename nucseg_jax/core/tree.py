@@ -7,10 +7,10 @@ import jax
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:
-    """A key path of `jax.tree_util` as a name with slashes."""
+    """Returns a key path of `jax.tree_util` as a name with slashes."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def mask_by_name(tree: Any, chosen: Callable[[str], bool]) -> Any:
-    """A tree of the same structure with `chosen(name)` at every leaf."""
+    """Returns a tree of the same structure with `chosen(name)` at every leaf."""
     return jax.tree_util.tree_map_with_path(lambda path, _: chosen(leaf_name(path)), tree)

@@ -81,12 +81,11 @@ def pyramid_overview(
     return read_overview
 
 
-def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> Source:
+def array_source(pixels: np.ndarray) -> Source:
     """A source over an array, whose meaning is `meaning.meaning_of_array`.
 
     Args:
       pixels: [H, W], [H, W, 1 | 2 | 3 | 4]; uint8, uint16 or bool.
-      resolution: if it is known.
 
     Raises:
       UserError: another shape or dtype, or no pixel.
@@ -102,7 +101,7 @@ def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> So
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
         return as_rgb(pixels[top : top + rows, left : left + columns], meaning)
 
-    return Source(height, width, resolution, read)
+    return Source(height, width, None, read)
 
 
 def whole_source(
@@ -112,7 +111,6 @@ def whole_source(
 
     Args:
       height, width: px.
-      resolution: if it is known.
       decode: gives uint8 [height, width, 3].
     """
     lock = threading.Lock()

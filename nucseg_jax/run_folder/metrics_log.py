@@ -170,10 +170,6 @@ class SummaryWriter:
             [summary.image(name, np.asarray(batch), dataformats="NHWC") for name, batch in images.items()],
         )
 
-    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """Writes Markdown by name."""
-        self._write_summaries(step, [summary.text(name, text) for name, text in texts.items()])
-
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Writes the values of the HPARAMS tab; nested mappings become names with dots."""
         _, session_start, _ = summary.hparams(_flat(hparams), {})

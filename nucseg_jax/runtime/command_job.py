@@ -22,16 +22,14 @@ class CommandJob:
     Attributes:
       command: program and arguments.
       log: standard output and error are added to it, after the command itself.
-      environment: variables that the command gets in place of this process's; None takes one away.
     """
 
     command: tuple[str, ...]
     log: pathlib.Path
-    environment: dict[str, str | None] = dataclasses.field(default_factory=dict)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Starts the command; it has no standard input."""
-        variables = {**with_huge_pages(os.environ), **self.environment}
+    def start(self, cuda_devices: str | None = None) -> subprocess.Popen[bytes]:
+        """Starts the command without standard input; `cuda_devices` replaces CUDA_VISIBLE_DEVICES."""
+        devices = {} if cuda_devices is None else {"CUDA_VISIBLE_DEVICES": cuda_devices}
         with open_to_append(self.log) as log:
             log.write(f"$ {shlex.join(self.command)}\n")
             log.flush()
@@ -40,41 +38,30 @@ class CommandJob:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={name: value for name, value in variables.items() if value is not None},
+                env=with_huge_pages(os.environ) | devices,
             )
 
     def record_end(self, status: int) -> None:
-        """Adds to the log that a signal ended the command, which cannot write that itself.
-
-        Args:
-          status: return code of the process; negative = the signal.
-        """
+        """Adds to the log that a signal ended the command (a negative status), which cannot write that itself."""
         if status < 0:
             memory = "; is there enough memory?" if status == -signal.SIGKILL else ""
             with open_to_append(self.log) as log:
                 log.write(f"error: ended by {signal.Signals(-status).name}{memory}\n")
 
     def __call__(self) -> None:
-        """Runs the command to its end.
-
-        Raises:
-          CalledProcessError: it ended with another status than 0.
-        """
+        """Runs the command to its end; raises CalledProcessError if its status is not 0."""
         process = self.start()
         # submitit itself lets SIGTERM pass.
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
-            status = process.wait()
-        except BaseException:
-            # Slurm's warning of the time limit ends the job from inside a signal handler.
-            process.terminate()
             process.wait()
-            raise
         finally:
+            # Slurm's warning of the time limit leaves from inside a signal handler, with the command still running.
+            process.terminate()
+            self.record_end(process.wait())
             signal.signal(signal.SIGTERM, before)
-        self.record_end(status)
-        if status:
-            raise subprocess.CalledProcessError(status, self.command)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, self.command)
 
     def checkpoint(self) -> Any:
         """Returns what Slurm starts when the time limit has come: the same command, which resumes."""

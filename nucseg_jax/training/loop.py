@@ -11,8 +11,6 @@ from nucseg_jax.core.errors import Preempted, UserError
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState
 
-Logs = dict[str, Any]
-
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:

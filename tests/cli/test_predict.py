@@ -330,7 +330,7 @@ def test_what_was_predicted_under_other_names_or_at_another_scale_is_predicted_a
     assert "1 image finished before" in tells(dataclasses.replace(PANNUKE, classes=PANNUKE.classes[::-1]))
     out = tells(dataclasses.replace(PANNUKE, microns_per_px=0.5))
     assert "finished before" not in out
-    assert "taken as 0.5 microns per pixel" in out
+    assert "assumed to be 0.5 microns per pixel" in out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["model_microns_per_px"], summary["images"][0]["microns_per_px"]) == (0.5, 0.5)
 

@@ -139,7 +139,7 @@ def test_a_release_removed_after_it_was_prepared_is_not_missed(release_dir, tmp_
     prepare(from_release(release_dir, tmp_path / "data"))
     shutil.rmtree(release_dir)
     prepare(from_release(release_dir, tmp_path / "data"))
-    assert "not there any more" in capsys.readouterr().out
+    assert "no longer exists" in capsys.readouterr().out
 
 
 def test_a_release_that_is_nowhere_makes_no_data_folder(tmp_path):

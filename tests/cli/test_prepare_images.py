@@ -130,7 +130,7 @@ def test_a_folder_that_was_removed_after_it_was_prepared_is_not_missed(given, tm
     images.rmdir()
     given(None)
     prepare(a_source(tmp_path / "data", images))
-    assert "not there any more" in capsys.readouterr().out
+    assert "no longer exists" in capsys.readouterr().out
 
 
 def test_pannuke_and_a_folder_do_not_share_a_data_folder(given, painted, tmp_path):

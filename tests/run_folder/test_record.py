@@ -182,7 +182,7 @@ def test_what_is_no_regular_file_is_one_error(run, name, read, put):
     """A pipe's reader would wait forever."""
     (run.path / name).touch()
     put(run.path / name)
-    with pytest.raises(UserError, match=f"{name}.*it is no regular file"):
+    with pytest.raises(UserError, match=f"{name}.*it is not a regular file"):
         read(run)
 
 

@@ -24,13 +24,13 @@ def test_what_a_command_prints_is_added_to_its_log_after_the_command(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-def test_variables_are_set_and_taken_away(tmp_path, monkeypatch):
-    monkeypatch.setenv("GONE", "1")
+@pytest.mark.parametrize(("share", "seen"), [(None, "0,1"), ("1", "1"), ("", "")])
+def test_a_command_sees_this_environment_with_its_share_of_the_devices(tmp_path, monkeypatch, share, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("KEPT", "2")
-    code = "import os; print([os.environ.get(name) for name in ('GONE', 'KEPT', 'NEW')])"
-    CommandJob(python(code), tmp_path / "log", {"GONE": None, "NEW": "3"})()
-    assert (tmp_path / "log").read_text().endswith("[None, '2', '3']\n")
-    assert os.environ["GONE"] == "1"
+    code = "import os; print([os.environ.get(name) for name in ('CUDA_VISIBLE_DEVICES', 'KEPT')])"
+    assert CommandJob(python(code), tmp_path / "log").start(share).wait() == 0
+    assert (tmp_path / "log").read_text().endswith(f"{[seen, '2']}\n")
 
 
 def test_another_status_is_an_error(tmp_path):
@@ -64,6 +64,6 @@ def test_a_job_that_is_left_by_an_exception_takes_its_command_along(tmp_path):
             CommandJob(python(code), tmp_path / "log")()
     finally:
         signal.signal(signal.SIGUSR2, before)
-    process = int((tmp_path / "log").read_text().splitlines()[-1])
+    process = int((tmp_path / "log").read_text().splitlines()[1])
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)

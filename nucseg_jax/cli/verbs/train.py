@@ -9,7 +9,6 @@ from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.given_config import sweep_file
 from nucseg_jax.cli.start import (
     Start,
-    comma_list,
     config_option,
     pass_start,
     process_options,
@@ -18,7 +17,6 @@ from nucseg_jax.cli.start import (
     verb,
     workdir_option,
 )
-from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import restart_words
@@ -71,10 +69,9 @@ def command(
 
     The run folder holds the config, metrics, checkpoints and results.json. With --sweep many models are trained.
     """
-    flags = SweepFlags(sweep, list_rows, index, executor, jobs, None if slurm is None else comma_list(slurm))
-    check_sweep_flags(flags)
+    check_sweep_flags(sweep, list_rows, index, executor, jobs, slurm)
     is_alone = not (distributed or coordinator or processes or process_index is not None)
-    # Of several processes JAX tells all together; --executor ends its jobs itself.
+    # JAX notifies several processes itself; --executor ends its jobs itself.
     if executor is None and is_alone:
         leave_when_told()
     if sweep is not None:
@@ -85,7 +82,7 @@ def command(
             print_first_line(config, user_path(workdir), sweep=sweep, index=index)
         start_jax()
         start.join(distributed, coordinator, processes, process_index)
-        train_sweep(start, config, workdir, file, flags)
+        train_sweep(start, config, workdir, file, list_rows, index, executor, jobs, slurm)
         return
     given = start.config(config)
     given.checked()
@@ -103,30 +100,67 @@ def command(
     train(experiment, user_path(workdir), given.started_from(), verbose=verbose)
 
 
+def check_sweep_flags(
+    sweep: str | None,
+    list_rows: bool,
+    index: int | None,
+    executor: str | None,
+    jobs: int | None,
+    slurm: str | None,
+) -> None:
+    """Raises UserError for flags of a sweep that do not go together."""
+    given = {"--list": list_rows, "--index": index is not None, "--executor": executor is not None}
+    modes = [name for name, is_given in given.items() if is_given]
+    for name, value, owner in (("--jobs", jobs, "local"), ("--slurm", slurm, "slurm")):
+        if value is not None and executor != owner:
+            raise UserError(f"{name} goes with --executor={owner}", advice=f"add that, or leave out {name}")
+    if sweep is None and modes:
+        raise UserError(
+            f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
+        )
+    if sweep is not None and len(modes) != 1:
+        raise UserError(
+            f"--sweep comes with {' and '.join(modes) or 'no flag that selects an action'}",
+            expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
+            " --executor=slurm (trains all rows that are not finished)",
+        )
+
+
 def train_sweep(
-    start: Start, config: str | None, workdir: str | None, file: pathlib.Path, flags: SweepFlags
+    start: Start,
+    config: str | None,
+    workdir: str | None,
+    file: pathlib.Path,
+    list_rows: bool,
+    index: int | None,
+    executor: str | None,
+    jobs: int | None,
+    slurm: str | None,
 ) -> None:
     """Lists the rows of a sweep, trains one, or has all trained; exit status 1 if some failed."""
-    from nucseg_jax.cli.sweep import list_rows
-    from nucseg_jax.cli.train_sweep import train_sweep
+    from nucseg_jax.cli import sweep as sweeps
     from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
-    given = None if config is None else start.config(config)
+    given = start.config(config) if config is not None or not list_rows else None
     values = None if given is None else given.values.to_dict()
     sweep = read_sweep(file, None if values is None else lambda: prepared_groups(values))
-    if flags.list_rows:
-        if given is not None and values is not None:
-            row_experiments(sweep, values, given.overrides)
-        list_rows(sweep, user_path(workdir) if workdir else None)
+    experiments = () if given is None or values is None else row_experiments(sweep, values, given.overrides)
+    if list_rows or given is None:
+        sweeps.list_rows(sweep, user_path(workdir) if workdir else None)
         return
-    given = start.config(config)
-    experiments = row_experiments(sweep, given.values.to_dict(), given.overrides)
     if not workdir:
         raise UserError(
             "--workdir is missing", advice="add --workdir=runs/SWEEP, the folder of its run folders"
         )
-    is_trained = train_sweep(
-        sweep, experiments, user_path(workdir), given.started_from(), flags, program=restart_words()
-    )
-    if not is_trained:
-        sys.exit(1)
+    run = sweeps.SweepRun(sweep, experiments, user_path(workdir), given.started_from(), restart_words())
+    if index is not None:
+        run.train_row(index)
+    elif executor == "slurm":
+        from nucseg_jax.cli.sweep_slurm import submit_to_slurm
+
+        submit_to_slurm(run, slurm or "")
+    else:
+        from nucseg_jax.cli.sweep_local import run_locally
+
+        if not run_locally(run, jobs=jobs or 1):
+            sys.exit(1)

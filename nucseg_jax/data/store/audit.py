@@ -141,17 +141,22 @@ class ContentDigest:
         image: np.ndarray,
         label: np.ndarray,
         instance: np.ndarray,
-        place: tuple[str, str, int, int, str],
+        place: bytes,
     ) -> None:
-        """Takes the next patch; `place` is the name of its group, its image, top, left and division."""
+        """Takes the next patch; `place` is what is hashed of its origin, see `place_bytes`."""
         self._hash.update(np.ascontiguousarray(image, np.uint8))
         self._hash.update(np.ascontiguousarray(label, np.uint8))
         self._hash.update(np.ascontiguousarray(instance, "<u2"))
-        self._hash.update(json.dumps(place).encode() + b"\n")
+        self._hash.update(place)
 
     def hexdigest(self) -> str:
         """The digest of what was added so far."""
         return self._hash.hexdigest()
+
+
+def place_bytes(group: str, image: str, top: int, left: int, division: str) -> bytes:
+    """Returns the origin of a patch as its digest takes it: a line of JSON."""
+    return json.dumps([group, image, top, left, division]).encode() + b"\n"
 
 
 def combined_digest(part_digests: Iterable[str], info: DatasetInfo) -> str:

@@ -14,7 +14,14 @@ from nucseg_jax.data.label_offset import LabelOffset
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.pieces import count_disconnected
 from nucseg_jax.data.sources.patch import Patch
-from nucseg_jax.data.store.audit import Audit, ContentDigest, PartAudit, combined_digest, counted_classes
+from nucseg_jax.data.store.audit import (
+    Audit,
+    ContentDigest,
+    PartAudit,
+    combined_digest,
+    counted_classes,
+    place_bytes,
+)
 from nucseg_jax.data.store.near_duplicates import Comparison
 
 _COUNTS = (
@@ -131,7 +138,7 @@ class _PartTally:
         return self._counts["void_px"] > 0
 
     def add(self, patch: Patch, counts: np.ndarray, place: tuple[str, str, int, int, str]) -> None:
-        self._digest.add(patch.image, patch.label, patch.instance, place)
+        self._digest.add(patch.image, patch.label, patch.instance, place_bytes(*place))
         of_nuclei = counts[1:, 1:]
         void_px = patch.label.size - int(counts.sum())
         look = appearance(patch.image, patch.label)

@@ -127,27 +127,6 @@ def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: f
     return np.array([root(region) for region in range(len(tops))])[regions]
 
 
-def find_nuclei(foreground: np.ndarray, *, neck_px: float, smallest_px: float) -> np.ndarray:
-    """All nuclei of a whole foreground.
-
-    Args:
-      foreground: bool [H, W].
-      neck_px: see `part`.
-      smallest_px: nuclei of fewer pixels are dropped.
-
-    Returns:
-      uint32 [H, W]: 0 background, else 1, 2, ... without gaps.
-    """
-    pieces, _ = ndimage.label(foreground)
-    nuclei = np.zeros(foreground.shape, np.uint32)
-    found = 0
-    for number, where in enumerate(ndimage.find_objects(pieces), start=1):
-        found += place(
-            nuclei[where], pieces[where] == number, found, neck_px=neck_px, smallest_px=smallest_px
-        )
-    return nuclei
-
-
 def place(nuclei: np.ndarray, piece: np.ndarray, taken: int, *, neck_px: float, smallest_px: float) -> int:
     """Parts a piece and writes its nuclei, numbered from `taken` + 1, into `nuclei`, uint32 [h, w].
 

@@ -118,8 +118,3 @@ def perimeters(nuclei: np.ndarray, *, first: int, count: int) -> np.ndarray:
         numbers = numbers[numbers > 0] - first
         crossings.append(distance * np.bincount(numbers, minlength=count))
     return np.pi / 2 * np.mean(crossings, axis=0)
-
-
-def empty_table() -> Table:
-    """The table of no nucleus."""
-    return {name: np.zeros(0, dtype) for name, dtype in COLUMNS.items()}

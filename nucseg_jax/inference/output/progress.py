@@ -31,10 +31,10 @@ class TileProgress:
             disable=not sys.stderr.isatty(),
         )
 
-    def computed(self, tiles: int = 1) -> None:
-        """Counts tiles that were computed."""
-        self._bar.update(tiles)
-        self._done += tiles
+    def computed(self) -> None:
+        """Counts a tile that was computed."""
+        self._bar.update()
+        self._done += 1
         now = time.monotonic()
         if self._bar.disable and now - self._last_line > _SECONDS_BETWEEN_LINES:
             self._last_line = now
