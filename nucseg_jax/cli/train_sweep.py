@@ -44,7 +44,7 @@ def train_sweep(
         of_row = dataclasses.replace(
             started_from,
             overrides={**started_from.overrides, **row.overrides},
-            sweep={"file": str(sweep.file), "label": row.label},
+            sweep={"file": str(sweep.file), "label": row.label, "index": flags.index},
         )
         train(experiments[flags.index], root / row.label, of_row)
         return True

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from nucseg_jax.core import files
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.evaluation.examples import Examples
+from nucseg_jax.evaluation.examples import Examples, mask_dice
 from nucseg_jax.reporting.contact_sheet import contact_sheet
 
 Color = tuple[int, int, int]
@@ -30,7 +30,7 @@ BOTH_LINES: Color = (255, 255, 255)
 _OPACITY_OF_CORRECT = 0.5
 _OPACITY_OF_ERRORS = 0.8
 _HEADINGS = ("image", "truth", "predicted probability", "errors")
-_LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
+LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
 # Of pixels that nobody annotated; no tissue, truth or error has it.
 VOID_SHADE: Color = (128, 128, 128)
 VOID_LEGEND = (("not annotated", VOID_SHADE),)
@@ -149,7 +149,7 @@ def prediction_sheet(
             captions, truth, prediction, void, strict=True
         )
     ]
-    legend = (*_LEGEND, *VOID_LEGEND) if void.any() else _LEGEND
+    legend = (*LEGEND, *VOID_LEGEND) if void.any() else LEGEND
     return contact_sheet(rows, headings=_HEADINGS, captions=scored, legend=legend)
 
 
@@ -172,7 +172,5 @@ def _gray(share: np.ndarray) -> np.ndarray:
 
 
 def _dice_text(truth: np.ndarray, prediction: np.ndarray) -> str:
-    total = int(truth.sum()) + int(prediction.sum())
-    return (
-        f"Dice {2 * int((truth & prediction).sum()) / total:.3f}" if total else "no nucleus, none predicted"
-    )
+    dice = mask_dice(truth, prediction)
+    return "no nucleus, none predicted" if dice is None else f"Dice {dice:.3f}"

@@ -1,4 +1,4 @@
-"""A report folder: report.md, report.html, figures/ and tables/, there whole or not at all."""
+"""A report folder: report.html, scores.csv, figures/ and tables/, there whole or not at all."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.reporting.page.document import Document, Figure, Table
-from nucseg_jax.reporting.page.html_page import html_page
-from nucseg_jax.reporting.page.markdown_page import markdown_page
+from nucseg_jax.reporting.page.chart import rows_of
+from nucseg_jax.reporting.page.document import Csv, Document, Figure, Picture, Table
+from nucseg_jax.reporting.page.html_page import html_page, svg_file
 
-ENTRIES = ("report.md", "report.html", "figures", "tables")
+# report.md is of earlier versions.
+ENTRIES = ("report.html", "report.md", "scores.csv", "figures", "tables")
 
 
 def require_report_folder(out: pathlib.Path) -> None:
@@ -38,15 +39,19 @@ def write_report(document: Document, out: pathlib.Path) -> None:
     require_report_folder(out)
     try:
         with _folder_atomic_write(out) as folder:
-            for name in ("figures", "tables"):
-                (folder / name).mkdir()
-            for block in document.blocks:
+            figures, tables = folder / "figures", folder / "tables"
+            figures.mkdir()
+            tables.mkdir()
+            for block in document.all():
                 if isinstance(block, Figure):
-                    (folder / "figures" / f"{block.name}.png").write_bytes(block.png)
-                    _write(folder / "figures" / f"{block.name}.csv", block.numbers.csv())
-                elif isinstance(block, Table):
-                    _write(folder / "tables" / f"{block.name}.csv", block.numbers.csv())
-            _write(folder / "report.md", markdown_page(document))
+                    _write(figures / f"{block.name}.svg", svg_file(block.chart))
+                    _write(figures / f"{block.name}.csv", Csv(*rows_of(block.chart)).text())
+                elif isinstance(block, Picture):
+                    (figures / f"{block.name}.png").write_bytes(block.png)
+                    _write(figures / f"{block.name}.csv", block.csv.text())
+                elif isinstance(block, Table) and not block.source:
+                    _write(tables / f"{block.name}.csv", block.file.text())
+            _write(folder / "scores.csv", document.scores.text())
             _write(folder / "report.html", html_page(document))
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}", advice="choose another --out") from None
@@ -58,7 +63,7 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _folder_atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives an empty folder beside `path` that takes its place once the block ends without an error."""
+    """Yields an empty folder beside `path` that takes its place once the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")

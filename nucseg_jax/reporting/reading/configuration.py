@@ -11,6 +11,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
+from nucseg_jax.reporting.reading.labels import distinct_labels, sweep_order
 from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.reading.same_data import data_set_keys
@@ -25,6 +26,7 @@ class Configuration:
 
     Attributes:
       name: model and whatever tells it from the other configurations of the report.
+      label: the label that a sweep gave its runs; the name where there is none.
       model: the model's name alone.
       paper: the paper's row it stands beside; None for other networks, narrow ones included, and on other data.
       runs: by seed.
@@ -32,6 +34,7 @@ class Configuration:
     """
 
     name: str
+    label: str
     model: str
     paper: PaperModel | None
     runs: tuple[Run, ...]
@@ -49,7 +52,8 @@ class Cohort:
 
     Attributes:
       split_digest, data_digest: what they share.
-      configurations: in the order of the paper's models; within a model that with most finished runs first.
+      configurations: in the order of their sweep, then those of none in the order of the paper's models, within a
+        model that with most finished runs first.
     """
 
     split_digest: str
@@ -92,6 +96,7 @@ def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
         model = model_name(members[0])
         configuration = Configuration(
             name=", ".join([model, *(phrase(name, fields.get(name)) for name in told[_network(fields)])]),
+            label="",
             model=model,
             paper=paper_model(members[0]),
             runs=tuple(sorted(members, key=lambda run: (str(run.seed), str(run.path)))),
@@ -101,7 +106,11 @@ def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
     made = []
     for configurations in cohorts.values():
         run = configurations[0].runs[0]
-        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(configurations, key=_order))))
+        labels = distinct_labels([(each.name, each.runs) for each in configurations])
+        labelled = [
+            dataclasses.replace(each, label=label) for each, label in zip(configurations, labels, strict=True)
+        ]
+        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(labelled, key=_order))))
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
@@ -189,10 +198,11 @@ def encoder_name(encoder: str) -> str:
 
 
 def paper_model(run: Run) -> PaperModel | None:
-    """The paper's model with this network, layer for layer; None on other data than the paper's."""
+    """Returns the paper's model with this network, layer for layer; None on other data than the paper's."""
     model = run.config["model"]
     if (
         run.info.name != DATA_SET
+        or at(run.config, "data", "source") == "synthetic"
         or model.get("width", 1) != 1
         or model.get("encoder_depths")
         or model.get("num_classes", 1) != 1
@@ -267,7 +277,8 @@ def _is_per_model(name: str) -> bool:
     return declared is not None and declared.is_per_model
 
 
-def _order(configuration: Configuration) -> tuple[int, str, int]:
+def _order(configuration: Configuration) -> tuple[Any, ...]:
     paper = configuration.paper
     place = PAPER_MODELS.index(paper) if paper else len(PAPER_MODELS)
-    return place, "" if paper else configuration.model, -len(configuration.finished)
+    model = "" if paper else configuration.model
+    return *sweep_order(configuration.runs), place, model, -len(configuration.finished)

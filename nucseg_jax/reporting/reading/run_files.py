@@ -32,6 +32,8 @@ _ENVIRONMENT: Mapping[tuple[str, ...], type] = {
     ("started_from", "config"): str,
     ("started_from", "overrides"): dict,
     ("started_from", "sweep", "label"): str,
+    ("started_from", "sweep", "file"): str,
+    ("started_from", "sweep", "index"): int,
 }
 # What the name of a model is made of.
 _MODEL: Mapping[str, tuple[type, ...]] = {

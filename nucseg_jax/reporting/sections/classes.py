@@ -4,44 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure as Chart
 
 from nucseg_jax.evaluation.bootstrap import bootstrap_intervals, of_annotated_patches, pooled_dice
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
-from nucseg_jax.reporting.reading import next_command
+from nucseg_jax.reporting.page.chart import Forest, Point, Series
+from nucseg_jax.reporting.page.document import Block, Cell, Csv, Figure, Interval, Table, Value, Warn
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import at
-from nucseg_jax.reporting.sections.cells import (
-    SUMMARY_COLUMNS,
-    decimal,
-    defined,
-    interval,
-    listed,
-    mean,
-    metric_name,
-    over_runs,
-    sample_deviation,
-)
+from nucseg_jax.reporting.sections.cells import chunks, defined, listed, metric_name, over_runs, short
 from nucseg_jax.reporting.sections.comparison import LEVEL, counted_runs
-from nucseg_jax.reporting.sections.drawing import (
-    FAINT,
-    INK,
-    LABEL_IN,
-    LOOKS,
-    MOST_LINES,
-    chart,
-    chunks,
-    fitted,
-    wrapped,
-)
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
+_CLASSES = ("model", "num_classes")
 METRICS = ("dice", "iou", "sensitivity", "precision")
-# In heights of a bar: the space between classes; and that height.
-_SPACE, _BAR_IN = 0.9, 0.2
 
 
 class ClassScores(NamedTuple):
@@ -64,45 +41,34 @@ class ClassScores(NamedTuple):
 
 
 def classes_blocks(part: Part) -> list[Block]:
-    """A chart and a table of the test split, whose numbers hold validation too; nothing without several classes."""
+    """Returns a chart and a table of the test split; nothing without several classes."""
     several = [
-        each for each in part.cohort.scored if each.finished[0].config["model"].get("num_classes", 1) != 1
+        each for each in part.configurations if at(each.finished[0].config, *_CLASSES) not in (None, 1)
     ]
-    if not several:
+    scores = scores_by_class(several, SPLIT)
+    if not scores:
         return []
-    blocks: list[Block] = [Heading("Scores by class", 3)]
-    tested = scores_by_class(several, SPLIT)
-    without = [each.name for each in several if each not in tested]
-    if without:
-        blocks.append(Gap(f"No per_image_{SPLIT}.csv of {listed(without)}."))
-    if not tested:
-        return blocks
-    runs = [run for configuration in tested for run in configuration.finished]
-    older = [run for run in runs if at(run.results, SPLIT, "foreground_rule") is None]
+    blocks: list[Block] = []
+    runs = [run for configuration in scores for run in configuration.finished]
+    older = [str(run.path) for run in runs if at(run.results, SPLIT, "foreground_rule") is None]
     if older:
         blocks.append(
-            Gap(
-                f"{listed([str(run.path) for run in older])}: scored by an earlier version, which took a pixel for"
-                f" nucleus where background was not the largest of all logits. The rule is now: {FOREGROUND_RULE}."
-                + (" The runs below are of both rules." if len(older) < len(runs) else ""),
-                next_command.train_again(older[0]),
+            Warn(
+                f"{listed(older)}: scored by an earlier version, which took a pixel for nucleus where background was"
+                f" not the largest of all logits. The rule is now: {FOREGROUND_RULE}."
+                + (" The runs below are of both rules." if len(older) < len(runs) else "")
             )
         )
-    validated = scores_by_class(several, "validation")
-    numbers = _numbers({SPLIT: tested, "validation": validated})
-    for start, some in chunks(list(tested), MOST_LINES):
-        sheet = "" if start == 0 else f"_sheet_{start // MOST_LINES + 1}"
-        shown = {configuration: tested[configuration] for configuration in some}
-        blocks.append(_figure(part.file(f"classes{sheet}"), shown, numbers))
-    return [*blocks, _table(part.file("classes"), tested, numbers)]
+    for number, some in enumerate(chunks(list(scores), 3), 1):
+        blocks.append(_figure(part.file(f"classes_{number}"), {each: scores[each] for each in some}))
+    return [*blocks, _table(part.file("classes"), scores)]
 
 
 def scores_by_class(
     configurations: Sequence[Configuration], split: str
 ) -> dict[Configuration, list[ClassScores]]:
-    """The classes of every configuration that has counts of a split; all intervals are of the same resamples."""
-    counted = {each: counted_runs(each, split) for each in configurations}
-    counted = {configuration: runs for configuration, runs in counted.items() if runs}
+    """Returns the classes of every configuration that has counts of a split; all intervals on the same resamples."""
+    counted = {each: runs for each in configurations if (runs := counted_runs(each, split))}
     if not counted:
         return {}
     # [runs, patches, classes, 4] each.
@@ -116,143 +82,71 @@ def scores_by_class(
     limits = iter(zip(found.low.tolist(), found.high.tolist(), strict=True))
     scores = {}
     for configuration, counts in zip(counted, cells, strict=True):
+        info = configuration.finished[0].info
         pooled = ratios(counts.sum(axis=1))
         truth = counts[0, :, :, 0] + counts[0, :, :, 2]
+        names = zip(info.counted_names(counts.shape[2]), ("Nucleus", *info.class_names), strict=False)
         scores[configuration] = [
             ClassScores(
                 name,
                 label,
                 int((truth[:, number] > 0).sum()),
-                {
-                    metric: [defined(value) for value in pooled[metric][:, number].tolist()]
-                    for metric in METRICS
-                },
+                {metric: list(map(defined, pooled[metric][:, number].tolist())) for metric in METRICS},
                 *next(limits),
             )
-            for number, (name, label) in enumerate(_names(configuration, counts.shape[2]))
+            for number, (name, label) in enumerate(names)
         ]
     return scores
 
 
-def _names(configuration: Configuration, classes: int) -> list[tuple[str, str]]:
-    """Names of the counted classes in columns, and as people write them."""
-    info = configuration.finished[0].info
-    return list(zip(info.counted_names(classes), ("Nucleus", *info.class_names), strict=False))
-
-
-def _numbers(by_split: Mapping[str, Mapping[Configuration, Sequence[ClassScores]]]) -> Numbers:
-    """Every run's value, and the mean over runs with its spread and, for Dice, its interval."""
-    rows: list[tuple[Value, ...]] = []
-    for split, scores in by_split.items():
-        file = f"per_image_{split}.csv"
-        for configuration, classes in scores.items():
-            runs = counted_runs(configuration, split)
-            for each in classes:
-                for metric, values in each.values.items():
-                    about = (split, each.name, each.patches, "micro", metric)
-                    rows += [
-                        (configuration.name, str(run.path), file, run.seed, *about, value, None, None, None)
-                        for run, value in zip(runs, values, strict=True)
-                    ]
-                    limits = (defined(each.low), defined(each.high)) if metric == "dice" else (None, None)
-                    summary = (mean(values), sample_deviation(values), *limits)
-                    rows.append((configuration.name, "", f"{file} of these runs", "", *about, *summary))
-    return Numbers(
-        (
-            "configuration",
-            "run",
-            "file",
-            "seed",
-            "split",
-            "class",
-            "patches_with_class",
-            *SUMMARY_COLUMNS,
-        ),
-        tuple(rows),
-    )
-
-
-def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], numbers: Numbers) -> Table:
-    rows = tuple(
-        (
-            configuration.name if number == 0 else "",
-            each.label,
-            str(each.patches),
-            over_runs(each.values["dice"]),
-            interval(each.low, each.high),
-            *(over_runs(each.values[metric]) for metric in METRICS[1:]),
-        )
-        for configuration, classes in scores.items()
-        for number, each in enumerate(classes)
-    )
+def _table(name: str, scores: Mapping[Configuration, Sequence[ClassScores]]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    exact: list[tuple[Value, ...]] = []
+    for configuration, classes in scores.items():
+        for number, each in enumerate(classes):
+            dice, *others = (over_runs(each.values[metric]) for metric in METRICS)
+            first = "" if number else configuration.label
+            rows.append((first, each.label, each.patches, dice, Interval(each.low, each.high), *others))
+            about = (configuration.name, configuration.label, SPLIT, each.name, each.patches, "micro")
+            exact.append((*about, "dice", *dice, each.low, each.high))
+            exact += [
+                (*about, metric, *spread, None, None)
+                for metric, spread in zip(METRICS[1:], others, strict=True)
+            ]
+    columns = ("configuration", "label", "split", "class", "patches_with_class", "convention", "metric")
     return Table(
         name,
         "Test scores of each class against all the rest, from its counts pooled over the patches (`micro`): mean over"
-        f" runs ± sample standard deviation over them, and the {LEVEL} bootstrap interval of the mean Dice over"
-        " patches; patches: those with a pixel of the class in truth. A class so rare that resamples can miss it has"
-        " no interval. The CSV file has validation too.",
+        f" runs ± sample standard deviation, and the {LEVEL} bootstrap interval of the mean Dice; patches: those that"
+        " have the class. A class so rare that resamples can miss it has no interval.",
         (
-            "configuration",
-            "class",
-            "patches",
-            metric_name("dice"),
-            f"{LEVEL} interval",
-            *(metric_name(metric) for metric in METRICS[1:]),
+            *("configuration", "class", "patches", metric_name("dice"), f"{LEVEL} interval"),
+            *map(metric_name, METRICS[1:]),
         ),
-        rows,
-        numbers,
+        tuple(rows),
+        Csv((*columns, "value", "standard_deviation_over_runs", "low", "high"), tuple(exact)),
     )
 
 
-def _figure(name: str, scores: Mapping[Configuration, Sequence[ClassScores]], numbers: Numbers) -> Figure:
-    words = [
-        f"{configuration.name}: "
-        + ", ".join(f"{each.name} {decimal(mean(each.values['dice']), 3)}" for each in classes)
-        for configuration, classes in scores.items()
-    ]
-    classes = max(map(len, scores.values()))
+def _figure(name: str, scores: Mapping[Configuration, Sequence[ClassScores]]) -> Figure:
+    longest = max(scores.values(), key=len)
+    series, words = [], []
+    for look, (configuration, classes) in enumerate(scores.items()):
+        points = [
+            (place, over_runs(each.values["dice"]).value, defined(each.low), defined(each.high))
+            for place, each in enumerate(classes)
+        ]
+        series.append(Series(configuration.label, tuple(Point(*point) for point in points), look, "points"))
+        dice = ", ".join(
+            f"{each.name} {short(point[1])}" for each, point in zip(classes, points, strict=True)
+        )
+        words.append(f"{configuration.label}: {dice}")
     return Figure(
         name,
-        "Test micro Dice of each class, mean over runs; the whisker is its"
-        f" {LEVEL} bootstrap interval over patches. Behind the name, how many patches have the class. Few patches"
-        " say little.",
-        f"Bars of micro Dice by class. {'; '.join(words)}.",
-        chart(
-            lambda figure: _draw(figure, scores),
-            height_in=0.8 + (len(scores) + _SPACE) * classes * _BAR_IN + 0.26 * len(scores),
+        f"Test micro Dice of each class, mean over runs, with its {LEVEL} interval over patches; behind a name, how"
+        " many patches have the class.",
+        f"Micro Dice by class. {'; '.join(words)}.",
+        Forest(
+            "micro Dice in test", tuple(f"{each.label} ({each.patches})" for each in longest), tuple(series)
         ),
-        numbers,
     )
-
-
-def _draw(figure: Chart, scores: Mapping[Configuration, Sequence[ClassScores]]) -> None:
-    axes = figure.subplots()
-    classes = max(scores.values(), key=len)
-    middles = [number * (len(scores) + _SPACE) for number in range(len(classes))]
-    for place, ((configuration, of_configuration), look) in enumerate(
-        zip(scores.items(), LOOKS, strict=False)
-    ):
-        label = wrapped(configuration.name, width_in=5.6, size_pt=9)
-        for each, middle in zip(of_configuration, middles, strict=False):
-            y = middle + place - (len(scores) - 1) / 2
-            dice = mean(each.values["dice"])
-            if dice is None:
-                axes.text(0.01, y, "undefined", va="center_baseline", color=FAINT, style="italic", fontsize=9)
-                continue
-            # The edge's colour is the hatch's; without a width it takes nothing from the bar's length.
-            bar = axes.barh(y, dice, height=0.82, color=look.color, hatch=look.hatch, label=label)
-            bar[0].set(edgecolor="white", linewidth=0)
-            label = "_"  # Once in the legend.
-            if np.isfinite([each.low, each.high]).all():
-                axes.plot([each.low, each.high], [y, y], color=INK, lw=1.2, marker="|", markersize=6)
-            axes.text(1.015, y, f"{dice:.3f}", va="center_baseline", fontsize=9)
-    axes.set_yticks(
-        middles, [f"{fitted(each.label, width_in=LABEL_IN)} ({each.patches})" for each in classes]
-    )
-    axes.set_ylim(middles[-1] + len(scores) / 2 + 0.2, -len(scores) / 2 - 0.2)
-    axes.set_xlim(0, 1)
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("micro Dice in test")
-    figure.legend(loc="outside lower left", ncols=1)

@@ -1,25 +1,23 @@
 """Scores against nucleus density: the share of a patch's pixels that are nucleus in truth."""
 
 import itertools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure as Chart
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import ratios
-from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Value
-from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.sections.cells import decimal, mean
-from nucseg_jax.reporting.sections.drawing import LOOKS, MOST_LINES, chart, chunks, wrapped
+from nucseg_jax.reporting.page.chart import MOST_LINES, Chart, Panel, Point, Series
+from nucseg_jax.reporting.page.document import Block, Figure
+from nucseg_jax.reporting.sections.cells import chunks, mean, short
+from nucseg_jax.reporting.sections.comparison import counted_runs
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
 # Upper edges of the classes; the first holds patches without a nucleus.
 EDGES = (0.0, 0.05, 0.10, 0.15, 0.20, 0.30, 0.40, 1.0)
-_LABELS = ("none", *(f"{100 * low:g}–{100 * high:g} %" for low, high in itertools.pairwise(EDGES)))
+_LABELS = ("none", *(f"{100 * low:g}–{100 * high:g}" for low, high in itertools.pairwise(EDGES)))
 
 
 class Class(NamedTuple):
@@ -37,7 +35,7 @@ class Class(NamedTuple):
 
 
 def density_classes(counts: Counts) -> list[Class]:
-    """One row a class of `EDGES`."""
+    """Returns one row a class of `EDGES`."""
     cells: np.ndarray = counts.counts[:, 0].astype(np.int64)
     cells = cells[cells.any(axis=1)]
     pixels = cells.sum(axis=1)
@@ -55,100 +53,45 @@ def density_classes(counts: Counts) -> list[Class]:
 
 
 def density_blocks(part: Part) -> list[Block]:
-    """A chart of the test split."""
-    blocks: list[Block] = [Heading("Score against nucleus density", 3)]
-    shown = [
-        configuration
-        for configuration in part.cohort.scored
-        if any(SPLIT in run.counts for run in configuration.finished)
-    ]
-    if not shown:
-        return [*blocks, Gap(f"No run here has a per_image_{SPLIT}.csv.")]
-    for start, some in chunks(shown, MOST_LINES):
-        blocks.append(_figure(part, some, "" if start == 0 else f"_sheet_{start // MOST_LINES + 1}"))
-    return blocks
-
-
-def _figure(part: Part, configurations: Sequence[Configuration], sheet: str) -> Figure:
-    numbers: list[tuple[Value, ...]] = []
-    curves: list[list[float | None]] = []
+    """Returns a chart of the test split."""
+    series: list[Series] = []
     patches: list[int] = []
-    false_positives = []
-    for configuration in configurations:
-        runs = [run for run in configuration.finished if SPLIT in run.counts]
-        classes = [density_classes(run.counts[SPLIT]) for run in runs]
-        for run, of_run in zip(runs, classes, strict=True):
-            numbers += [
-                (configuration.name, str(run.path), f"per_image_{SPLIT}.csv", run.seed, SPLIT, label, *values)
-                for label, values in zip(_LABELS, of_run, strict=True)
-            ]
-        curves.append([mean([of_run[number].dice for of_run in classes]) for number in range(len(EDGES))])
+    empty, said = [], []
+    for configuration in part.configurations:
+        classes = [density_classes(run.counts[SPLIT]) for run in counted_runs(configuration, SPLIT)]
+        if not classes:
+            continue
         patches = [each.patches for each in classes[0]]
+        there = [number for number in range(1, len(EDGES)) if patches[number]]
+        dice = [mean([of_run[number].dice for of_run in classes]) for number in there]
+        points = tuple(Point(place, value) for place, value in enumerate(dice))
+        series.append(Series(configuration.label, points, len(series) % MOST_LINES, "marked"))
+        curve = zip(there, dice, strict=True)
+        said.append(
+            f"{configuration.label} "
+            + ", ".join(f"{_LABELS[number]} % {short(value)}" for number, value in curve)
+        )
         share = mean([of_run[0].false_positive_share for of_run in classes])
         if share is not None:
-            false_positives.append(f"{configuration.name} {100 * share:.2f} %")
-    empty = (
+            empty.append(f"{configuration.label} {100 * share:.2f} %")
+    if not series:
+        return []
+    names = tuple(
+        f"{_LABELS[number]} ({patches[number]})" for number in range(1, len(EDGES)) if patches[number]
+    )
+    panels = tuple(Panel("", tuple(some)) for some in chunks(series, MOST_LINES))
+    without = (
         f" {counted(patches[0], 'patch')} without a nucleus count for no Dice; there the predictions call nucleus:"
-        f" {'; '.join(false_positives)}."
+        f" {'; '.join(empty)}."
         if patches[0]
         else " No patch is without a nucleus."
     )
-    return Figure(
-        part.file(f"density{sheet}"),
-        "Mean Dice of test patches by the share of their pixels that are nucleus, mean over runs; below each class,"
-        f" how many patches it has.{empty}",
-        "Dice by density: "
-        + "; ".join(
-            f"{configuration.name} "
-            + ", ".join(
-                f"{label} {decimal(value, 3)}"
-                for label, value in zip(_LABELS, curve, strict=True)
-                if value is not None
-            )
-            for configuration, curve in zip(configurations, curves, strict=True)
+    return [
+        Figure(
+            part.file("density"),
+            "Mean Dice of test patches by the share of their pixels that are nucleus, mean over runs; in parentheses,"
+            f" patches.{without}",
+            f"Dice by density: {'; '.join(said)}.",
+            Chart("nucleus pixels of the patch, % (patches)", "mean Dice", panels, names=names),
         )
-        + ".",
-        chart(
-            lambda figure: _draw(figure, curves, patches, configurations),
-            height_in=3.2 + 0.24 * len(configurations),
-        ),
-        Numbers(
-            (
-                "configuration",
-                "run",
-                "file",
-                "seed",
-                "split",
-                "density",
-                "patches",
-                "mean_dice",
-                "mean_false_positive_share",
-            ),
-            tuple(numbers),
-        ),
-    )
-
-
-def _draw(
-    figure: Chart,
-    curves: Sequence[Sequence[float | None]],
-    patches: Sequence[int],
-    configurations: Sequence[Configuration],
-) -> None:
-    axes = figure.subplots()
-    # Without its first class, which has no Dice, and without classes that have no patch.
-    shown = [number for number in range(1, len(EDGES)) if patches[number]]
-    for configuration, curve, look in zip(configurations, curves, LOOKS, strict=False):
-        axes.plot(
-            range(len(shown)),
-            [np.nan if curve[number] is None else curve[number] for number in shown],
-            color=look.color,
-            marker=look.marker,
-            linestyle=look.dash,
-            label=wrapped(configuration.name, width_in=5.2, size_pt=9),
-        )
-    axes.set_xticks(range(len(shown)), [f"{_LABELS[number]}\nn = {patches[number]}" for number in shown])
-    axes.set_xlabel("nucleus pixels of the patch")
-    axes.set_ylabel("mean Dice")
-    axes.margins(x=0.05)
-    figure.legend(loc="outside lower left", ncols=1, handlelength=3)
+    ]

@@ -1,109 +1,86 @@
 """Scores by group of the data set: by tissue, patient or slide."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from matplotlib.figure import Figure as Chart
 
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import class_scores
-from nucseg_jax.reporting.page.document import Block, Figure, Gap, Heading, Numbers, Table, Value
-from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.sections.cells import decimal, listed, mean
-from nucseg_jax.reporting.sections.drawing import LABEL_IN, LOOKS, MOST_LINES, chart, chunks, fitted, wrapped
+from nucseg_jax.reporting.page.chart import MOST_LINES, Forest, Point, Series
+from nucseg_jax.reporting.page.document import Block, Csv, Figure, Table, Value
+from nucseg_jax.reporting.sections.cells import chunks, listed, mean, short
+from nucseg_jax.reporting.sections.comparison import counted_runs
 from nucseg_jax.reporting.sections.part import Part
 
 SPLIT = "test"
-# A chart with a line for each of more groups is no picture any more; the table has them all.
+# A chart with a row for each of more groups is too tall to take in; the table has them all.
 MOST_DRAWN = 60
 
 
 def groups_blocks(part: Part) -> list[Block]:
-    """A table and a chart of the test split; nothing for a data set with one group."""
+    """Returns a chart and a table of the test split; nothing for a data set with one group."""
     info = part.cohort.info
-    if len(info.groups) < 2:
-        return []
     noun = info.group_noun
-    blocks: list[Block] = [Heading(f"Scores by {noun}", 3)]
-    shown = [
-        configuration
-        for configuration in part.cohort.scored
-        if any(SPLIT in run.counts for run in configuration.finished)
-    ]
-    if not shown:
-        return [*blocks, Gap(f"No run here has a per_image_{SPLIT}.csv.")]
-    numbers: list[tuple[Value, ...]] = []
-    values: dict[str, dict[str, list[float | None]]] = {}
+    counted = {each: runs for each in part.configurations if (runs := counted_runs(each, SPLIT))}
+    if len(info.groups) < 2 or not counted:
+        return []
+    exact: list[tuple[Value, ...]] = []
+    values: dict[str, list[list[float | None]]] = {}
     patches: dict[str, int] = {}
-    for configuration in shown:
-        for run in configuration.finished:
-            if SPLIT not in run.counts:
-                continue
-            for group, (number, dice) in group_dice(run.counts[SPLIT], info).items():
-                patches[group] = number
-                values.setdefault(group, {}).setdefault(configuration.name, []).append(dice)
-                key = (configuration.name, str(run.path), f"per_image_{SPLIT}.csv", run.seed)
-                numbers.append((*key, SPLIT, group, number, "image_skip", "dice", dice))
-    table = Numbers(
-        (
-            "configuration",
-            "run",
-            "file",
-            "seed",
-            "split",
-            noun,
-            "patches_with_nuclei",
-            "convention",
-            "metric",
-            "value",
-        ),
-        tuple(numbers),
-    )
+    for number, (configuration, runs) in enumerate(counted.items()):
+        for run in runs:
+            for group, (count, dice) in group_dice(run.counts[SPLIT], info).items():
+                patches[group] = count
+                values.setdefault(group, [[] for _ in counted])[number].append(dice)
+                key = (
+                    configuration.name,
+                    configuration.label,
+                    str(run.path),
+                    f"per_image_{SPLIT}.csv",
+                    run.seed,
+                )
+                exact.append((*key, SPLIT, group, count, "image_skip", "dice", dice))
     groups = [group for group in info.groups if group in values]
-    for start, some in chunks(shown, MOST_LINES) if len(groups) <= MOST_DRAWN else ():
-        sheet = "" if start == 0 else f"_sheet_{start // MOST_LINES + 1}"
-        names = [configuration.name for configuration in some]
-        means = {group: [mean(values[group].get(name, [])) for name in names] for group in groups}
-        labels = [f"{fitted(words(group, info), width_in=LABEL_IN)} ({patches[group]})" for group in groups]
+    means = [[mean(of_runs) for of_runs in values[group]] for group in groups]
+    names = tuple(f"{words(group, info)} ({patches[group]})" for group in groups)
+    labels = [configuration.label for configuration in counted]
+    blocks: list[Block] = []
+    for place, some in enumerate(chunks(range(len(labels)), MOST_LINES), 1):
+        if len(groups) > MOST_DRAWN:
+            break
+        series = tuple(
+            Series(
+                labels[at],
+                tuple(Point(row, of_group[at]) for row, of_group in enumerate(means)),
+                look,
+                "points",
+            )
+            for look, at in enumerate(some)
+        )
+        said = (
+            f"{name} {listed([short(of_group[at]) for at in some])}"
+            for name, of_group in zip(names, means, strict=True)
+        )
         blocks.append(
             Figure(
-                part.file(f"{noun}s{sheet}"),
+                part.file(f"{noun}s_{place}"),
                 f"Mean Dice of the test patches of each {noun} that have nuclei (`image_skip`), mean over runs;"
-                " behind the name, how many such patches there are. Few patches say little.",
-                f"Dice by {noun}: "
-                + "; ".join(
-                    f"{words(group, info)} {listed([decimal(value, 3) for value in means[group]])}"
-                    for group in groups
-                )
-                + ".",
-                chart(
-                    lambda figure, means=means, labels=labels, some=some: _draw(  # type: ignore[misc]
-                        figure, list(means.values()), labels, some
-                    ),
-                    height_in=1.0 + (0.2 + 0.06 * len(some)) * len(groups) + 0.26 * len(some),
-                ),
-                table,
+                " behind the name, how many such patches there are. Few patches tell little.",
+                f"Dice by {noun}, of {listed([labels[at] for at in some])}: {'; '.join(said)}.",
+                Forest("mean Dice of patches with nuclei", names, series),
             )
         )
-    rows = tuple(
-        (
-            words(group, info),
-            str(patches[group]),
-            *(decimal(mean(values[group].get(configuration.name, []))) for configuration in shown),
-        )
-        for group in groups
+    columns = ("configuration", "label", "run", "file", "seed", "split", noun, "patches_with_nuclei")
+    rows = [
+        (words(group, info), patches[group], *of_group) for group, of_group in zip(groups, means, strict=True)
+    ]
+    table = Table(
+        part.file(f"{noun}s"),
+        f"Mean Dice of the test patches by {noun} (`image_skip`).",
+        (noun, "patches", *labels),
+        tuple(rows),
+        Csv((*columns, "convention", "metric", "value"), tuple(exact)),
     )
-    blocks.append(
-        Table(
-            part.file(f"{noun}s"),
-            "The same numbers." if len(groups) <= MOST_DRAWN else f"Mean Dice by {noun} (`image_skip`).",
-            (noun, "patches", *(configuration.name for configuration in shown)),
-            rows,
-            table,
-        )
-    )
-    return blocks
+    return [*blocks, table]
 
 
 def group_dice(counts: Counts, info: DatasetInfo) -> dict[str, tuple[int, float | None]]:
@@ -118,35 +95,7 @@ def group_dice(counts: Counts, info: DatasetInfo) -> dict[str, tuple[int, float 
 
 
 def words(group: str, info: DatasetInfo) -> str:
-    """A group's name for people: tissues as words, which PanNuke writes in several ways; others as they are."""
+    """Returns a group's name for people: tissues as words, which PanNuke writes in several ways; others as they are."""
     if info.group_noun != "tissue":
         return group
     return {"HeadNeck": "Head and neck"}.get(group, group.replace("_", " ").replace("-", " ").capitalize())
-
-
-def _draw(
-    figure: Chart,
-    means: Sequence[Sequence[float | None]],
-    labels: Sequence[str],
-    configurations: Sequence[Configuration],
-) -> None:
-    axes = figure.subplots()
-    for number, (configuration, look) in enumerate(zip(configurations, LOOKS, strict=False)):
-        points = [(of_group[number], y) for y, of_group in enumerate(means) if of_group[number] is not None]
-        # Set off a little, so that equal scores do not hide each other.
-        offset = min(0.12, 0.6 / len(configurations)) * (number - (len(configurations) - 1) / 2)
-        axes.plot(
-            [value for value, _ in points],
-            [y + offset for _, y in points],
-            look.marker,
-            color=look.color,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            markersize=7,
-            label=wrapped(configuration.name, width_in=5.6, size_pt=9),
-        )
-    axes.set_yticks(range(len(means)), labels)
-    axes.set_ylim(len(means) - 0.5, -0.5)
-    axes.set_xlabel("mean Dice of patches with nuclei")
-    axes.margins(x=0.08)
-    figure.legend(loc="outside lower left", ncols=1)
