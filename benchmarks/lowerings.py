@@ -26,9 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.ops import conv, conv_transpose, depthwise, pool, resize, winograd
 from nucseg_jax.ops.lowering import LOWERINGS
-from nucseg_jax.reporting.table import render
 
 Operation = Callable[..., jax.Array]
 

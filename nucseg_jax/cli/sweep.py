@@ -4,10 +4,10 @@ import dataclasses
 import os
 import pathlib
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.cli.train import changes_since_start
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.reporting.table import render
 from nucseg_jax.run_folder.check import read_results
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.runtime.command_job import CommandJob

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nucseg_jax.cli.sweep import FINISHED, SweepRun, row_state, shown_test_dice
+from nucseg_jax.cli.table import render
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE
-from nucseg_jax.reporting.table import render
 from nucseg_jax.runtime.command_job import CommandJob
 
 POLL_S = 0.2

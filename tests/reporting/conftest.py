@@ -12,12 +12,12 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
+from nucseg_jax.evaluation import examples as evaluation_examples
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.examples import Examples
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.evaluation import examples as evaluation_examples
 from nucseg_jax.reporting.page.document import Document
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts

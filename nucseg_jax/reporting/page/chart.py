@@ -1,10 +1,10 @@
 """Charts as data, and as SVG: panels 360 units wide, which a page lays out side by side, or one below the other.
 
 Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart; dashes and markers repeat what they
-say. A chart's CSV file holds the points that are drawn.
+mean. A chart's CSV file holds the points that are drawn.
 
-    Chart   panels of lines over a shared scale       curves, calibration, density
-    Forest  rows of points with intervals             configurations, classes, groups
+    Chart   panels of lines over a shared scale       curves, calibration
+    Forest  rows of points with intervals             configurations
 """
 
 import dataclasses
@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 from PIL import ImageFont
 
-from nucseg_jax.reporting.contact_sheet import broken, shortened
+from nucseg_jax.evaluation.contact_sheet import broken, shortened
 
 WIDTH = 360
-_LEFT, _RIGHT, _PLOT = 42, 10, 150
-_LINE = 14
+_LEFT, _RIGHT, _PLOT, _LINE = 42, 350, 150, 14
 # Lines in one panel; more cannot be told apart.
 MOST_LINES = 6
 # System fonts of a browser are wider than the one that measures.
@@ -26,12 +25,10 @@ _WIDER = 1.12
 
 
 class Point(NamedTuple):
-    """A point and its interval, where it has one; x is a position among names where a chart has them."""
+    """A point; y is None where it is undefined."""
 
     x: float
     y: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 class Series(NamedTuple):
@@ -41,7 +38,7 @@ class Series(NamedTuple):
       name: in the legend; thin lines and rings have no entry.
       points: by x.
       look: 0 to 5: colour, dash and marker.
-      style: 'line', 'marked' (a line with markers), 'thin', 'points' or 'ring' (hollow points).
+      style: 'line', 'marked' (a line with markers), 'thin' or 'ring' (hollow points).
     """
 
     name: str
@@ -57,41 +54,89 @@ class Panel(NamedTuple):
     series: tuple[Series, ...]
 
 
+class Row(NamedTuple):
+    """A name, its value with the limits of an interval (NaN = undefined), and single values behind it."""
+
+    name: str
+    interval: tuple[float, float, float]
+    singles: tuple[float | None, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """Lines in panels, all on one scale.
-
-    Attributes:
-      x, y: what the axes show.
-      panels: at least one.
-      names: of the positions 0, 1, ... on x; () = x is a number.
-      is_log: y is logarithmic.
-      has_diagonal: with the line y = x.
-    """
+    """Lines in panels over x, all on one scale; with the line y = x over 0..1 if `has_diagonal`."""
 
     x: str
     y: str
     panels: tuple[Panel, ...]
-    names: tuple[str, ...] = ()
     is_log: bool = False
     has_diagonal: bool = False
+
+    def csv(self) -> tuple[tuple[str, ...], tuple[tuple[str | float | None, ...], ...]]:
+        """Returns columns and rows of the CSV file."""
+        rows = [
+            (panel.title, series.name, *point)
+            for panel in self.panels
+            for series in panel.series
+            for point in series.points
+        ]
+        return ("panel", "series", "x", "value"), tuple(rows)
+
+    def draw(self) -> list["Drawing"]:
+        """Draws the panels."""
+        points = [point for panel in self.panels for series in panel.series for point in series.points]
+        if self.has_diagonal:
+            x_scale, y_scale = Scale(0, 1, _LEFT, _RIGHT), Scale(0, 1, _PLOT, 0)
+        else:
+            values = [point.y for point in points if point.y is not None]
+            x_scale = Scale.of([point.x for point in points], _LEFT + 4, _RIGHT - 4)
+            y_scale = Scale.of(values, _PLOT, 0, is_log=self.is_log, margin=0.06)
+        return [_panel(self, panel, x_scale, y_scale) for panel in self.panels]
 
 
 @dataclasses.dataclass(frozen=True)
 class Forest:
-    """Rows of points with intervals; `Point.x` is the row and `Point.y` the value.
-
-    Attributes:
-      x: what the values are.
-      rows: names.
-      series: a look for each.
-      lines: values to compare with, by name.
-    """
+    """Values with intervals, one below the other, and lines to compare them with, by name."""
 
     x: str
-    rows: tuple[str, ...]
-    series: tuple[Series, ...]
+    rows: tuple[Row, ...]
     lines: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def csv(self) -> tuple[tuple[str, ...], tuple[tuple[str | float | None, ...], ...]]:
+        """Returns columns and rows of the CSV file."""
+        rows: list[tuple[str | float | None, ...]] = []
+        for row in self.rows:
+            rows += [(row.name, *row.interval), *((row.name, each, None, None) for each in row.singles)]
+        rows += [(name, each, None, None) for name, each in self.lines.items()]
+        return ("row", "value", "low", "high"), tuple(rows)
+
+    def draw(self) -> list["Drawing"]:
+        """Draws the rows."""
+        values = [each for row in self.rows for each in (*row.interval, *row.singles)]
+        there = [each for each in (*values, *self.lines.values()) if each is not None and math.isfinite(each)]
+        scale = Scale.of(there, 8, WIDTH - 12, margin=0.04)
+        marks: list[Element] = []
+        y = 14.0
+        for row in self.rows:
+            words, below = _words(row.name, 2, y, "name", WIDTH - 4)
+            at = below - 4
+            value, low, high = row.interval
+            if math.isfinite(low) and math.isfinite(high):
+                marks.append(_line(scale(low), at, scale(high), at, "bar s0"))
+            if math.isfinite(value):
+                marks.append(_marker(0, "mark", scale(value), at))
+            marks += [_marker(0, "ring", scale(each), at) for each in row.singles if each is not None]
+            marks += words
+            y = at + 24
+        behind = [_line(scale(tick), 0, scale(tick), y - 10, "grid") for tick in scale.ticks()]
+        behind += [_line(scale(each), 0, scale(each), y - 10, "rule") for each in self.lines.values()]
+        axis = [_text(scale(tick), y + 2, f"{tick:g}", "tick", "middle") for tick in scale.ticks()]
+        axis.append(_text(WIDTH - 4, y + 17, self.x, "label", "end"))
+        y += 34
+        for name, value in self.lines.items():
+            words, y = _words(f"dashed: {name} {value:.3f}", 4, y, "tick", WIDTH - 8)
+            axis += words
+        return [Drawing(round(y - 8, 2), (*behind, *marks, *axis))]
 
 
 class Element(NamedTuple):
@@ -107,40 +152,6 @@ class Drawing(NamedTuple):
 
     height: float
     elements: tuple[Element, ...]
-
-
-def rows_of(chart: Chart | Forest) -> tuple[tuple[str, ...], tuple[tuple[str | float | None, ...], ...]]:
-    """Returns columns and rows of a chart's CSV file."""
-    if isinstance(chart, Forest):
-        rows = [
-            (chart.rows[int(point.x)], series.name, *point[1:])
-            for series in chart.series
-            for point in series.points
-        ]
-        return ("row", "series", "value", "low", "high"), tuple(rows)
-    lines = [
-        (panel.title, series.name, chart.names[int(point.x)] if chart.names else point.x, *point[1:])
-        for panel in chart.panels
-        for series in panel.series
-        for point in series.points
-    ]
-    return ("panel", "series", "x", "value", "low", "high"), tuple(lines)
-
-
-def draw(chart: Chart | Forest) -> list[Drawing]:
-    """Draws the panels."""
-    if isinstance(chart, Forest):
-        return [_forest(chart)]
-    points = [point for panel in chart.panels for series in panel.series for point in series.points]
-    values = [value for point in points for value in point[1:] if value is not None]
-    if chart.has_diagonal:
-        x_scale, y_scale = Scale(0, 1, _LEFT, WIDTH - _RIGHT), Scale(0, 1, _PLOT, 0)
-    else:
-        x_scale = Scale.of(
-            [point.x for point in points], _LEFT + 4, WIDTH - _RIGHT - (14 if chart.names else 4)
-        )
-        y_scale = Scale.of(values, _PLOT, 0, is_log=chart.is_log, margin=0.06)
-    return [_panel(chart, panel, x_scale, y_scale) for panel in chart.panels]
 
 
 class Scale(NamedTuple):
@@ -165,16 +176,15 @@ class Scale(NamedTuple):
 
     def __call__(self, value: float) -> float:
         """Maps a value."""
-        low, high = (math.log(self.low), math.log(self.high)) if self.is_log else (self.low, self.high)
-        at = math.log(value) if self.is_log else value
+        low, high, at = (math.log(each) if self.is_log else each for each in (self.low, self.high, value))
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 2)
 
-    def ticks(self, most: int = 5, *, whole: bool = False) -> list[float]:
+    def ticks(self, most: int = 5, *, is_whole: bool = False) -> list[float]:
         """Returns round values within the scale.
 
-        >>> Scale(0.71, 0.86, 0, 1).ticks()
-        [0.72, 0.74, 0.76, 0.78, 0.8, 0.82, 0.84, 0.86]
+        >>> Scale(0.71, 0.86, 0, 1).ticks(), Scale(0.1, 30, 0, 1, is_log=True).ticks()
+        ([0.75, 0.8, 0.85], [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])
         """
         if self.is_log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -182,8 +192,8 @@ class Scale(NamedTuple):
             return [tick for tick in candidates if self.low <= tick <= self.high]
         span = (self.high - self.low) or 1.0
         power = 10.0 ** math.floor(math.log10(span / most))
-        steps = [step * power for step in (1, 2, 5, 10) if not whole or step * power >= 1]
-        step = next((step for step in steps if span / step <= most + 0.5), steps[-1])
+        steps = [step * power for step in (1, 2, 5, 10, 20) if not is_whole or step * power >= 1]
+        step = next((step for step in steps if span / step <= most), steps[-1])
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(number * step, 10) for number in range(first, last + 1)]
 
@@ -193,79 +203,38 @@ def _panel(chart: Chart, panel: Panel, x_scale: Scale, y_scale: Scale) -> Drawin
     top -= 8
     plot: list[Element] = []
     for tick in y_scale.ticks():
-        plot.append(_line(_LEFT, y_scale(tick), WIDTH - _RIGHT, y_scale(tick), "grid"))
+        plot.append(_line(_LEFT, y_scale(tick), _RIGHT, y_scale(tick), "grid"))
         plot.append(_text(_LEFT - 5, y_scale(tick) + 4, f"{tick:g}", "tick", "end"))
-    names = list(enumerate(chart.names)) or [
-        (tick, f"{tick:g}") for tick in x_scale.ticks(6, whole=not chart.has_diagonal)
-    ]
-    every = -(-len(names) // 7) if chart.names else 1
-    for at, name in names[::every]:
-        plot.append(_text(x_scale(at), _PLOT + 15, name, "tick", "middle"))
+    for tick in x_scale.ticks(6, is_whole=not chart.has_diagonal):
+        plot.append(_text(x_scale(tick), _PLOT + 15, f"{tick:g}", "tick", "middle"))
     if chart.has_diagonal:
         plot.append(_line(x_scale(0), y_scale(0), x_scale(1), y_scale(1), "rule"))
     for series in panel.series:
-        plot += _drawn(
-            series, [(x_scale(x), None if y is None else y_scale(y)) for x, y, _, _ in series.points]
-        )
-    plot.append(_text(WIDTH - _RIGHT, _PLOT + 30, chart.x, "label", "end"))
-    plot.append(_text(_LEFT + 4, 10, chart.y, "label", "start"))
-    legend, height = _legend(panel.series, _PLOT + 34)
-    group = [_moved(element, top) for element in (*plot, *legend)]
-    return Drawing(top + height + 4, (*title, *group))
-
-
-def _forest(chart: Forest) -> Drawing:
-    values = [
-        value
-        for series in chart.series
-        for point in series.points
-        for value in point[1:]
-        if value is not None
+        points = [(x_scale(x), None if y is None else y_scale(y)) for x, y in series.points]
+        plot += _drawn(series, points)
+    plot += [
+        _text(_RIGHT, _PLOT + 30, chart.x, "label", "end"),
+        _text(_LEFT + 4, 10, chart.y, "label", "start"),
     ]
-    scale = Scale.of([*values, *chart.lines.values()], 8, WIDTH - 12, margin=0.04)
-    looks = sorted({series.look for series in chart.series})
-    pitch = 9
-    elements: list[Element] = []
-    y = 2.0
-    for row, name in enumerate(chart.rows):
-        words, below = _words(name, 2, y + 12, "name", WIDTH - 4)
-        elements += words
-        y = below - 4
-        for series in chart.series:
-            at = y + pitch * looks.index(series.look)
-            for point in series.points:
-                if point.x != row or point.y is None:
-                    continue
-                if point.low is not None and point.high is not None:
-                    elements.append(_line(scale(point.low), at, scale(point.high), at, f"bar s{series.look}"))
-                elements.append(_marker(series, scale(point.y), at))
-        y += pitch * len(looks) + 3
-    behind = [_line(scale(tick), 0, scale(tick), y, "grid") for tick in scale.ticks(5)]
-    axis = [_text(scale(tick), y + 12, f"{tick:g}", "tick", "middle") for tick in scale.ticks(5)]
-    axis.append(_text(WIDTH - 4, y + 27, chart.x, "label", "end"))
-    behind += [_line(scale(value), 0, scale(value), y, "rule") for value in chart.lines.values()]
-    height = y + 32
-    for name, value in chart.lines.items():
-        words, below = _words(f"line: {name} {value:.3f}", 4, height + 10, "tick", WIDTH - 8)
-        axis += words
-        height = below - 8
-    legend, height = _legend(chart.series if len(looks) > 1 else (), height)
-    return Drawing(height + 4, (*behind, *elements, *axis, *legend))
+    legend, height = _legend(panel.series, _PLOT + 34)
+    down = {"transform": f"translate(0 {round(top, 2)})"}
+    moved = (each._replace(attributes={**each.attributes, **down}) for each in (*plot, *legend))
+    return Drawing(round(top + height + 4, 2), (*title, *moved))
 
 
 def _legend(series: Sequence[Series], top: float) -> tuple[list[Element], float]:
-    """Returns one entry for each look, side by side where they fit, and the height below them."""
-    entries = {each.name: each for each in series if each.style not in ("thin", "ring")}
+    """Returns an entry for each line, side by side where they fit, and the height below them."""
+    entries = {each.name: each for each in series if each.style in ("line", "marked")}
     if len(entries) < 2:
         return [], top
     elements: list[Element] = []
     x, y = 4.0, top + 12
     for name, each in entries.items():
         short = shortened(name, _font(), int((WIDTH - 40) / _WIDER))
-        width = 30 + _WIDER * float(_font().getlength(short)) + 12
+        width = 40 + _WIDER * float(_font().getlength(short))
         if x > 4 and x + width > WIDTH:
             x, y = 4.0, y + _LINE + 2
-        elements += _drawn(each._replace(points=()), [(x, y - 4), (x + 22, y - 4)])
+        elements += _drawn(each, [(x, y - 4), (x + 22, y - 4)])
         elements.append(_text(x + 28, y, short, "tick", "start"))
         x += width
     return elements, y + 4
@@ -274,7 +243,7 @@ def _legend(series: Sequence[Series], top: float) -> tuple[list[Element], float]
 def _drawn(series: Series, points: Sequence[tuple[float, float | None]]) -> list[Element]:
     """Draws a series; a point without y breaks its line."""
     elements: list[Element] = []
-    if series.style in ("line", "marked", "thin"):
+    if series.style != "ring":
         path, pen = [], "M"
         for x, y in points:
             if y is not None:
@@ -284,8 +253,9 @@ def _drawn(series: Series, points: Sequence[tuple[float, float | None]]) -> list
         elements.append(
             Element("path", {"d": " ".join(path), "class": f"{kind} s{series.look} d{series.look}"})
         )
-    if series.style not in ("line", "thin") or len(points) == 1:
-        elements += [_marker(series, x, y) for x, y in points if y is not None]
+    if series.style in ("marked", "ring") or len(points) == 1:
+        kind = "ring" if series.style == "ring" else "mark"
+        elements += [_marker(series.look, kind, x, y) for x, y in points if y is not None]
     return elements
 
 
@@ -300,9 +270,8 @@ _SHAPES = (
 )
 
 
-def _marker(series: Series, x: float, y: float) -> Element:
-    kind = "ring" if series.style == "ring" else "mark"
-    return Element("path", {"d": f"M{x} {y}{_SHAPES[series.look]}", "class": f"{kind} s{series.look}"})
+def _marker(look: int, kind: str, x: float, y: float) -> Element:
+    return Element("path", {"d": f"M{x} {round(y, 2)}{_SHAPES[look]}", "class": f"{kind} s{look}"})
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Element:
@@ -319,10 +288,6 @@ def _words(text: str, x: float, y: float, name: str, width: int) -> tuple[list[E
     lines = [shortened(line, _font(), room) for line in broken(text, _font(), room)[:3]]
     elements = [_text(x, y + _LINE * number, line, name, "start") for number, line in enumerate(lines)]
     return elements, y + _LINE * len(lines)
-
-
-def _moved(element: Element, down: float) -> Element:
-    return element._replace(attributes={**element.attributes, "transform": f"translate(0 {round(down, 2)})"})
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -49,6 +49,8 @@ class Measured(NamedTuple):
 
 Cell = Value | Spread | Interval | Difference | Measured
 UNDEFINED = "–"
+# Fields of cells that are columns of CSV files.
+_NUMBERS = ("value", "deviation", "low", "high")
 
 
 def shown(cell: Cell) -> str:
@@ -174,30 +176,17 @@ class Table:
         """The CSV file: `csv`, or the cells with a column for each number of theirs."""
         if self.csv is not None:
             return self.csv
-        parts: dict[str, list[Value]] = {}
+        columns: list[str] = []
+        cells: list[list[Value]] = []
         for number, header in enumerate(self.headers):
             column = [row[number] for row in self.rows]
-            example = next(filter(is_number, column), None)
-            name = f"{number} {header}" if header in parts else header
-            match example:
-                case Spread():
-                    cells = [cell if isinstance(cell, Spread) else Spread(None, None) for cell in column]
-                    parts[name] = [cell.value for cell in cells]
-                    parts[f"{name} deviation"] = [cell.deviation for cell in cells]
-                case Interval():
-                    limits = [
-                        cell if isinstance(cell, Interval) else Interval(math.nan, math.nan)
-                        for cell in column
-                    ]
-                    parts[f"{name} low"] = [cell.low for cell in limits]
-                    parts[f"{name} high"] = [cell.high for cell in limits]
-                case _:
-                    parts[name] = [
-                        cell.value if isinstance(cell, Difference | Measured | Spread) else cell  # type: ignore[misc]
-                        for cell in column
-                    ]
-        names = (re.sub(r"\W+", "_", name).strip("_").lower() for name in parts)
-        return Csv(tuple(names), tuple(zip(*parts.values(), strict=True)))
+            kind = next((type(cell) for cell in column if isinstance(cell, tuple)), None)
+            fields = [field for field in kind._fields if field in _NUMBERS] if kind else [""]
+            for field in fields:
+                name = re.sub(r"\W+", "_", f"{header} {field.removesuffix('value')}").strip("_").lower()
+                columns.append(f"{name}_{number}" if name in columns else name)
+                cells.append([getattr(cell, field, None) if kind else cell for cell in column])  # type: ignore[misc]
+        return Csv(tuple(columns), tuple(zip(*cells, strict=True)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,14 +202,13 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """Tissue, as PNG, with the numbers of its patches."""
+    """Tissue, as PNG."""
 
     kind: ClassVar[str] = "picture"
     name: str
     caption: str
     alt: str
     png: bytes
-    csv: Csv
 
 
 @dataclasses.dataclass(frozen=True)

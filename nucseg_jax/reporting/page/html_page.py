@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
-from nucseg_jax.reporting.page.chart import WIDTH, Chart, Forest, draw
+from nucseg_jax.reporting.page.chart import WIDTH, Chart, Forest
 from nucseg_jax.reporting.page.document import (
     UNDEFINED,
     Cell,
@@ -36,7 +36,7 @@ def html_page(document: Document) -> str:
 
 def svg_file(chart: Chart | Forest) -> str:
     """Renders a chart as a file that stands alone, its panels two in a row."""
-    drawings = draw(chart)
+    drawings = chart.draw()
     columns = min(_SVG_COLUMNS, len(drawings))
     pitch = WIDTH + _SVG_GAP
     places, top = [], 0.0
@@ -61,7 +61,6 @@ def _templates() -> jinja2.Environment:
         "plain": plain,
         "shown": shown,
         "cell_class": _cell_class,
-        "drawings": draw,
         "photograph": _photograph,
     }
     environment.globals["width"] = WIDTH

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.reporting.page.chart import rows_of
 from nucseg_jax.reporting.page.document import Csv, Document, Figure, Picture, Table
 from nucseg_jax.reporting.page.html_page import html_page, svg_file
 
@@ -45,10 +44,9 @@ def write_report(document: Document, out: pathlib.Path) -> None:
             for block in document.all():
                 if isinstance(block, Figure):
                     _write(figures / f"{block.name}.svg", svg_file(block.chart))
-                    _write(figures / f"{block.name}.csv", Csv(*rows_of(block.chart)).text())
+                    _write(figures / f"{block.name}.csv", Csv(*block.chart.csv()).text())
                 elif isinstance(block, Picture):
                     (figures / f"{block.name}.png").write_bytes(block.png)
-                    _write(figures / f"{block.name}.csv", block.csv.text())
                 elif isinstance(block, Table) and not block.source:
                     _write(tables / f"{block.name}.csv", block.file.text())
             _write(folder / "scores.csv", document.scores.text())

@@ -41,6 +41,11 @@ class Configuration:
     fields: Mapping[str, Any]
 
     @property
+    def num_classes(self) -> Any:
+        """Of the network; None in configs of earlier versions."""
+        return at(self.runs[0].config, "model", "num_classes")
+
+    @property
     def finished(self) -> tuple[Run, ...]:
         """The runs that have results."""
         return tuple(run for run in self.runs if run.results is not None)
@@ -135,18 +140,17 @@ def _affects(name: str) -> str:
 
 
 def weights_names(runs: Sequence[Run]) -> list[str]:
-    """Names of what each run started from, with a digest where one name stands for several contents."""
+    """Returns what each run started from, with a digest where one name stands for several contents."""
+    keys = [(run.config["model"]["encoder"], weights_name(run)) for run in runs]
+    digests = [at(run.weights, "digest") for run in runs]
     contents: dict[tuple[str, str], set[str]] = {}
-    for run in runs:
-        digest = at(run.weights, "digest")
+    for key, digest in zip(keys, digests, strict=True):
         if isinstance(digest, str):
-            contents.setdefault((run.config["model"]["encoder"], weights_name(run)), set()).add(digest)
-    names = []
-    for run in runs:
-        name, digest = weights_name(run), at(run.weights, "digest")
-        several = len(contents.get((run.config["model"]["encoder"], name), ())) > 1
-        names.append(f"{name} {digest[:8]}" if several and isinstance(digest, str) else name)
-    return names
+            contents.setdefault(key, set()).add(digest)
+    return [
+        f"{key[1]} {digest[:8]}" if isinstance(digest, str) and len(contents[key]) > 1 else key[1]
+        for key, digest in zip(keys, digests, strict=True)
+    ]
 
 
 def weights_name(run: Run) -> str:
@@ -224,16 +228,15 @@ def phrase(field: str, value: Any) -> str:
 
 
 def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
-    """Fields that do not have the same value everywhere, the network's own left out."""
+    """Returns the fields that do not have the same value everywhere, the network's own left out."""
     return _differing([configuration.fields for configuration in configurations])
 
 
 def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[str]]:
-    """By network, the fields that its names tell, weights first.
+    """Returns by network the fields that its names tell, weights first.
 
-    Fields that differ within the network, and those that differ between networks and do not have here what most
-    configurations have. Fields of which each model of the paper has its own, such as dropout and L2, only
-    where they differ within.
+    Those that differ within the network, and those that differ between networks and do not have here what most
+    configurations have; a field of which each model of the paper has its own only where it differs within.
     """
     networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for fields in all_fields:
@@ -253,17 +256,15 @@ def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...
 
 
 def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
-    """What more than half of the configurations have in a field, as JSON."""
-    value, number = collections.Counter(json.dumps(fields.get(name)) for fields in all_fields).most_common(1)[
-        0
-    ]
+    """Returns what more than half of the configurations have in a field, as JSON."""
+    ((value, number),) = collections.Counter(
+        json.dumps(fields.get(name)) for fields in all_fields
+    ).most_common(1)
     return value if 2 * number > len(all_fields) else None
 
 
 def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = sorted(
-        name for name in {name for fields in all_fields for name in fields} if _affects(name) != "model"
-    )
+    names = sorted({name for fields in all_fields for name in fields if _affects(name) != "model"})
     return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
 
 

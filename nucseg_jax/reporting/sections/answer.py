@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.bootstrap import MEASURES, RESAMPLES
 from nucseg_jax.reporting.headline import BASELINE_TITLES
-from nucseg_jax.reporting.page.chart import Forest, Point, Series
+from nucseg_jax.reporting.page.chart import Forest, Row
 from nucseg_jax.reporting.page.document import (
     Block,
     Cell,
@@ -19,7 +19,7 @@ from nucseg_jax.reporting.page.document import (
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import defined, listed, over_runs, short
-from nucseg_jax.reporting.sections.comparison import LEVEL, MAIN, SPLIT, Compared, Effect
+from nucseg_jax.reporting.sections.comparison import LEVEL, MAIN, SPLIT, Compared, Effect, limits
 from nucseg_jax.reporting.sections.part import Part
 
 _MOST_NAMED = 4
@@ -37,6 +37,7 @@ def answer_blocks(part: Part) -> list[Block]:
         blocks.append(_figure(part, part.compared))
         if part.compared.effects:
             blocks.append(_effects_table(part, part.compared.effects))
+        blocks.append(Paragraph(NOT_COVERED))
     return blocks
 
 
@@ -51,7 +52,7 @@ def answer(part: Part) -> str:
     compared = part.compared
     labels = [each.label for each in compared.configurations]
     if len(labels) == 1:
-        dice = _with_limits(*compared.dice(0))
+        dice = _with_limits(*compared.score(0))
         text = f"{labels[0]} has a test Dice of {dice}; there is no other to compare it with."
     elif compared.is_named:
         text = _against_baseline(compared, labels)
@@ -83,7 +84,7 @@ def _best(compared: Compared, labels: Sequence[str]) -> str:
     if not unclear:
         more = " and better than every other by more" if len(labels) > 2 else ""
         return f"{labels[first]} is better than {labels[second]} by {lead} in test Dice{more}."
-    text = f"{labels[first]} has the highest test Dice, {_with_limits(*compared.dice(first))}."
+    text = f"{labels[first]} has the highest test Dice, {_with_limits(*compared.score(first))}."
     if unclear[0] == labels[second]:
         text += f" Its lead over {labels[second]} is {lead}: the interval includes 0."
     clear = len(labels) - 1 - len(unclear)
@@ -104,7 +105,7 @@ def _against_baseline(compared: Compared, labels: Sequence[str]) -> str:
             sign = "+" if estimate > 0 else ""
             groups[kind].append(f"{labels[each]} ({sign}{_with_limits(estimate, low, high)})")
     told = "; ".join(f"{kind}: {_some(names)}" for kind, names in groups.items() if names)
-    dice = _with_limits(*compared.dice(compared.reference))
+    dice = _with_limits(*compared.score(compared.reference))
     return f"Compared with {labels[compared.reference]}, whose test Dice is {dice}: {told}."
 
 
@@ -123,12 +124,15 @@ def _effect_sentence(effect: Effect) -> str:
 
 def _seeds(compared: Compared, labels: Sequence[str]) -> str:
     single = [label for label, runs in zip(labels, compared.runs, strict=True) if len(runs) == 1]
+    unknown = "how far another seed would move a score is not known"
     if len(single) == len(labels):
-        return " There is one seed only: how far another would move a score is not known."
-    if single:
-        return f" One seed only: {_some(single)}; how far another would move the score is not known."
-    spreads = [over_runs([_dice(run) for run in runs]).deviation or 0.0 for runs in compared.runs]
-    return f" Seeds of one configuration differ by a standard deviation of up to {short(max(spreads))}."
+        return f" There is one seed only: {unknown}."
+    spread = max(over_runs(list(map(_dice, runs))).deviation or 0.0 for runs in compared.runs)
+    spreads = f" Seeds of one configuration differ by a standard deviation of up to {short(spread)}"
+    if not single:
+        return f"{spreads}."
+    named = listed(single) if len(single) < _MOST_NAMED else f"{len(single)} of {len(labels)} configurations"
+    return f"{spreads}; {named} {'has' if len(single) == 1 else 'have'} one seed only."
 
 
 def _dice(run: Run) -> float | None:
@@ -141,7 +145,7 @@ def dice_cells(part: Part, configuration: Configuration) -> tuple[Spread, Interv
     if compared is None or configuration not in compared.configurations:
         return over_runs([_dice(run) for run in configuration.finished]), None
     place = compared.configurations.index(configuration)
-    estimate, low, high = compared.dice(place)
+    estimate, low, high = compared.score(place)
     deviation = over_runs([_dice(run) for run in compared.runs[place]]).deviation
     return Spread(defined(estimate), deviation), Interval(low, high)
 
@@ -167,7 +171,7 @@ def _table(part: Part) -> Table:
     return Table(
         part.file("answer"),
         "Test Dice (`micro`: counts pooled over the split), mean over runs ± sample standard deviation, its interval,"
-        f" and the paired difference to the {to}, which is shaded. {NOT_COVERED}",
+        f" and the paired difference to the {to}, which is shaded.",
         (
             "configuration",
             "test Dice",
@@ -182,29 +186,24 @@ def _table(part: Part) -> Table:
 
 
 def _figure(part: Part, compared: Compared) -> Figure:
-    labels = tuple(each.label for each in compared.configurations)
-    points = [Point(place, *map(defined, compared.dice(place))) for place in range(len(labels))]
-    series = [Series("mean", tuple(points), 0, "points")]
-    runs = [
-        Point(place, _dice(run))
-        for place, of_one in enumerate(compared.runs)
-        if len(of_one) > 1
-        for run in of_one
+    rows = [
+        Row(each.label, compared.score(place), tuple(map(_dice, runs)) if len(runs) > 1 else ())
+        for place, (each, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True))
     ]
-    if runs:
-        series.append(Series("runs", tuple(runs), 0, "ring"))
     baselines = {
         BASELINE_TITLES.get(name, name): at(entry, *MEASURES[MAIN])
         for name, entry in find_baselines(part).items()
     }
-    lines = {name: value for name, value in baselines.items() if value is not None}
+    said = (f"{row.name} {_with_limits(*compared.score(place))}" for place, row in enumerate(rows))
     return Figure(
         part.file("answer"),
-        f"Test Dice with its {LEVEL} interval over patches" + (" (rings: single runs)." if runs else "."),
-        "Test Dice: "
-        + "; ".join(f"{label} {_with_limits(*compared.dice(place))}" for place, label in enumerate(labels))
-        + ".",
-        Forest("micro Dice in test", labels, tuple(series), lines),
+        f"Test Dice with its {LEVEL} interval over patches; rings are single runs.",
+        f"Test Dice: {'; '.join(said)}.",
+        Forest(
+            "micro Dice in test",
+            tuple(rows),
+            {name: value for name, value in baselines.items() if value is not None},
+        ),
     )
 
 
@@ -215,19 +214,19 @@ def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
         name, *together = effect.factor.fields
         for place, (level, members) in enumerate(effect.factor.levels.items()):
             field = f"{name} (with {listed(together)})" if together else name
-            score, *limits = (float(values[place]) for values in effect.scores)
-            difference, low, high = (float(values[place]) for values in effect.differences)
+            score, low, high = limits(effect.scores, place)
+            difference, below, above = limits(effect.differences, place)
             is_best = place == effect.best
             if is_best:
                 references.add(len(rows))
             rows.append(
                 (
                     *("" if place else field, level, counted(len(members), "configuration")),
-                    *(defined(score), Interval(*limits)),
+                    *(defined(score), Interval(low, high)),
                     *(
                         (None, None)
                         if is_best
-                        else (Difference(defined(difference)), Interval(low, high, True))
+                        else (Difference(defined(difference)), Interval(below, above, True))
                     ),
                 )
             )

@@ -1,16 +1,30 @@
-"""Means over runs, and words for metrics, splits and lists."""
+"""Means over runs, words for metrics, splits and lists, and tables with a row for each configuration."""
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from nucseg_jax.evaluation.scores import METRICS
-from nucseg_jax.reporting.page.document import Spread
+from nucseg_jax.reporting.page.document import Cell, Spread, Table
+from nucseg_jax.reporting.reading.configuration import Configuration
 
 T = TypeVar("T")
 _LOSS_TITLES = {"dice_loss": "Dice loss", "l2_penalty": "L2 penalty"}
 SPLIT_WORDS = {"train": "training", "validation": "validation", "test": "test"}
+OVER_RUNS = "mean over runs ± sample standard deviation"
+
+
+def by_configuration(
+    name: str,
+    caption: str,
+    configurations: Sequence[Configuration],
+    columns: Mapping[str, Callable[[Configuration], Cell]],
+    source: str = "",
+) -> Table:
+    """Returns a table with a row for each configuration; each column computes its cells."""
+    rows = tuple((each.label, *(cell(each) for cell in columns.values())) for each in configurations)
+    return Table(name, caption, ("configuration", *columns), rows, source=source)
 
 
 def metric_name(metric: str) -> str:

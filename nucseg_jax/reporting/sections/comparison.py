@@ -74,13 +74,13 @@ class Compared(NamedTuple):
     differences: Intervals
     effects: tuple[Effect, ...]
 
-    def dice(self, position: int) -> tuple[float, float, float]:
-        """Returns a configuration's test micro Dice and its limits."""
-        return _at(self.scores, position, MAIN)
+    def score(self, position: int, measure: int = MAIN) -> tuple[float, float, float]:
+        """Returns a configuration's score, test micro Dice unless another is asked for, and its limits."""
+        return limits(self.scores, position, measure)
 
-    def difference(self, position: int) -> tuple[float, float, float]:
-        """Returns the difference of its test micro Dice to the reference's, and its limits."""
-        return _at(self.differences, position, MAIN)
+    def difference(self, position: int, measure: int = MAIN) -> tuple[float, float, float]:
+        """Returns the difference of its score to the reference's, and its limits."""
+        return limits(self.differences, position, measure)
 
     def ranked(self) -> list[int]:
         """Returns positions by test micro Dice, the best first, undefined ones last."""
@@ -88,7 +88,8 @@ class Compared(NamedTuple):
         return np.argsort(-dice, kind="stable").tolist()
 
 
-def _at(intervals: Intervals, *position: int) -> tuple[float, float, float]:
+def limits(intervals: Intervals, *position: int) -> tuple[float, float, float]:
+    """Returns estimate, low and high at a position."""
     estimate, low, high = (float(values[position]) for values in intervals)
     return estimate, low, high
 
@@ -147,16 +148,17 @@ def compare(configurations: Sequence[Configuration], baseline: str | None = None
         count = len(factor.levels)
         effects.append(Effect(factor, place, taken(start, count), taken(start + count, count)))
         start += 2 * count
-    tables = [
+    scores, differences = (
         Intervals(*(values.reshape(number, len(MEASURES)) for values in taken(start, size)))
         for start in (0, size)
-    ]
+    )
     return Compared(
         tuple(each for each, _ in with_counts),
         tuple(runs for _, runs in with_counts),
         reference,
         is_named,
-        *tables,
+        scores,
+        differences,
         tuple(effects),
     )
 

@@ -12,13 +12,11 @@ from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
 from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.sections.answer import answer_blocks
 from nucseg_jax.reporting.sections.batch_norm import batch_norm_blocks
+from nucseg_jax.reporting.sections.breakdown import classes_blocks, density_blocks, groups_blocks
 from nucseg_jax.reporting.sections.calibration import calibration_blocks
 from nucseg_jax.reporting.sections.cells import mean
-from nucseg_jax.reporting.sections.classes import classes_blocks
 from nucseg_jax.reporting.sections.comparison import SPLIT, compare
 from nucseg_jax.reporting.sections.curves import curves_blocks
-from nucseg_jax.reporting.sections.density import density_blocks
-from nucseg_jax.reporting.sections.groups import groups_blocks
 from nucseg_jax.reporting.sections.paper import paper_blocks, table_1
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.pictures import pictures_blocks

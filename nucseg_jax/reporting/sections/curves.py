@@ -27,10 +27,10 @@ def curves_blocks(part: Part) -> list[Block]:
     return blocks
 
 
-def curve(run: Run, split: str, metric: str) -> list[tuple[int, float | None]]:
-    """Returns (epoch, value) of the loss, or of a metric from pooled counts."""
+def curve(run: Run, split: str, metric: str, *place: str) -> list[tuple[int, float | None]]:
+    """Returns (epoch, value) of the loss, or of a metric from pooled counts, at a place in the split's entry."""
     names = (metric,) if metric == "loss" else ("micro", metric)
-    return [(line["epoch"], at(line, split, *names)) for line in run.epochs]
+    return [(line["epoch"], at(line, split, *place, *names)) for line in run.epochs]
 
 
 def mean_curve(runs: Sequence[Run], split: str, metric: str) -> list[tuple[int, float | None]]:

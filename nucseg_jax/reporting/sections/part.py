@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from nucseg_jax.reporting.reading.configuration import SCRATCH, Cohort, Configuration, weights_name
-from nucseg_jax.reporting.reading.paper import PAPER_MODELS, PaperModel
+from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
 from nucseg_jax.reporting.sections.comparison import Compared
 
 
@@ -33,20 +32,6 @@ class Part:
     def configurations(self) -> tuple[Configuration, ...]:
         """The configurations with a finished run."""
         return tuple(each for each in self.rows if each.finished)
-
-    @property
-    def not_run(self) -> tuple[PaperModel, ...]:
-        """The paper's models that no finished run of the cohort has."""
-        present = {configuration.paper for configuration in self.configurations}
-        return tuple(paper for paper in PAPER_MODELS if paper not in present)
-
-    @property
-    def from_scratch_alone(self) -> tuple[PaperModel, ...]:
-        """The paper's models that have finished runs here, none of them from pretrained weights, as the paper's are."""
-        weights: dict[PaperModel | None, set[str]] = {}
-        for configuration in self.configurations:
-            weights.setdefault(configuration.paper, set()).update(map(weights_name, configuration.runs))
-        return tuple(paper for paper in PAPER_MODELS if weights.get(paper) == {SCRATCH})
 
     def file(self, stem: str) -> str:
         """Returns the name of a table or figure, without ending."""

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.reporting.page.document import Block, Cell, Csv, Gap, Paragraph, Section, Table, Warn
+from nucseg_jax.reporting.page.document import Block, Gap, Paragraph, Section, Table, Warn
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
 from nucseg_jax.reporting.reading.find import Found
 from nucseg_jax.reporting.reading.paper import DATA_SET, PROTOCOL
 from nucseg_jax.reporting.reading.run import at
-from nucseg_jax.reporting.sections.cells import listed
 from nucseg_jax.run_folder.record import UNCHECKED
 
 _DIGEST = 8
@@ -113,39 +112,20 @@ def describe_cohort(cohort: Cohort) -> str:
 
 
 def _runs_table(cohorts: Sequence[Cohort]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    exact = []
-    for cohort in cohorts:
-        for configuration in cohort.configurations:
-            for run in configuration.runs:
-                about = (str(run.path), configuration.label, configuration.name, run.seed, run.state)
-                rows.append(
-                    (
-                        *(*about[:3], str(run.seed), run.state, run.commit, run.device),
-                        *(run.data_digest[:_DIGEST], run.split_digest[:_DIGEST]),
-                    )
-                )
-                commit, dirty = (at(run.environment, "git", name) for name in ("commit", "dirty"))
-                label = at(run.environment, "started_from", "sweep", "label")
-                digests = run.data_digest, run.split_digest
-                exact.append((*about, commit, str(dirty), *digests, run.device, label, run.command))
-    columns = (
-        "run",
-        "label",
-        "configuration",
-        "seed",
-        "state",
-        "commit",
-        "dirty",
-        "data_digest",
-        "split_digest",
-    )
+    rows = [
+        (
+            *(str(run.path), configuration.label, configuration.name, str(run.seed), run.state, run.commit),
+            *(run.device, run.data_digest[:_DIGEST], run.split_digest[:_DIGEST], run.command),
+        )
+        for cohort in cohorts
+        for configuration in cohort.configurations
+        for run in configuration.runs
+    ]
     return Table(
         "runs",
         "Runs. A plus behind a commit: with uncommitted changes.",
-        ("run", "label", "configuration", "seed", "state", "commit", "device", "data", "split"),
+        ("run", "label", "configuration", "seed", "state", "commit", "device", "data", "split", "command"),
         tuple(rows),
-        Csv((*columns, "device", "sweep_label", "command"), tuple(exact)),
     )
 
 
@@ -154,31 +134,8 @@ def _configurations_table(cohorts: Sequence[Cohort]) -> list[Block]:
     fields = differing_fields(configurations)
     if not fields:
         return []
+    caption = "Every field in which configurations differ, the network aside."
     rows = tuple(
-        (each.label, *(str(each.fields.get(field, "")) for field in fields[:_MOST_FIELDS]))
-        for each in configurations
+        (each.label, *(str(each.fields.get(field, "")) for field in fields)) for each in configurations
     )
-    more = fields[_MOST_FIELDS:]
-    exact = tuple(
-        (str(run.path), "config.json", each.name, field, str(each.fields.get(field)))
-        for each in configurations
-        for run in each.runs
-        for field in fields
-    )
-    return [
-        Table(
-            "configurations",
-            "Every field in which configurations differ, the network aside."
-            + (
-                f" {counted(len(more), 'field')} more in the CSV file: {listed(more[:_MOST_FIELDS])}."
-                if more
-                else ""
-            ),
-            ("configuration", *fields[:_MOST_FIELDS]),
-            rows,
-            Csv(("run", "file", "configuration", "field", "value"), exact),
-        )
-    ]
-
-
-_MOST_FIELDS = 12
+    return [Table("configurations", caption, ("configuration", *fields), rows)]

@@ -1,11 +1,11 @@
-"""Test scores in every convention with intervals, losses, and what needs no learning; scores.csv, all of all runs."""
+"""Test scores in every convention and with intervals, losses, and what needs no learning; scores.csv of all runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.bootstrap import MEASURES
-from nucseg_jax.evaluation.scores import METRICS, conventions
+from nucseg_jax.evaluation.scores import METRICS, conventions, is_loss
 from nucseg_jax.reporting.headline import BASELINE_TITLES
 from nucseg_jax.reporting.page.document import (
     Block,
@@ -19,13 +19,12 @@ from nucseg_jax.reporting.page.document import (
     Value,
 )
 from nucseg_jax.reporting.reading import next_command
-from nucseg_jax.reporting.reading.configuration import Cohort
+from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.answer import find_baselines
-from nucseg_jax.reporting.sections.cells import defined, metric_name, over_runs
+from nucseg_jax.reporting.sections.cells import OVER_RUNS, by_configuration, defined, metric_name, over_runs
 from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT, Compared
 from nucseg_jax.reporting.sections.part import Part
-from nucseg_jax.reporting.table import is_loss
 
 SCORES = "scores.csv"
 
@@ -50,146 +49,129 @@ def _long(run: Run) -> Iterator[tuple[Value, ...]]:
             for convention in conventions(run.info):
                 for metric, value in (at(scores, convention) or {}).items():
                     yield split, name, convention, metric, value
-        for term, value in entry.items():
-            if is_loss(term):
-                yield split, "", "", term, value
+        yield from ((split, "", "", term, value) for term, value in entry.items() if is_loss(term))
 
 
 def scores_blocks(part: Part) -> list[Block]:
     """Returns the tables of the test split; scores.csv has the others too."""
-    blocks: list[Block] = [_conventions_table(part)]
-    if part.compared is not None:
-        blocks.append(_intervals_table(part, part.compared))
-        if len(part.compared.configurations) > 1:
-            blocks.append(_differences_table(part, part.compared))
-    blocks.append(_losses_table(part))
-    baselines = find_baselines(part)
-    if baselines:
-        rows = [
-            (BASELINE_TITLES.get(name, name), *(at(entry, *measure) for measure in MEASURES))
-            for name, entry in baselines.items()
-        ]
-        caption = "Scores of what needs no learning, on the same test patches. A model must beat them."
-        headers = ("baseline", *map(_measure_name, MEASURES))
-        blocks.append(Table(part.file("baselines"), caption, headers, tuple(rows)))
-    else:
-        command = next_command.evaluate(part.configurations[0].finished[0], "--baselines")
-        blocks.append(Gap("Baselines (Otsu, all foreground) were not scored on these patches.", command))
-    return blocks
-
-
-def _conventions_table(part: Part) -> Table:
-    noun = part.cohort.info.group_noun
     names = conventions(part.cohort.info)
-    rows = [
-        (
-            each.label if convention == names[0] else "",
-            convention,
-            *(
-                over_runs([run.score(SPLIT, convention, metric) for run in each.finished])
-                for metric in METRICS
-            ),
-        )
-        for each in part.configurations
-        for convention in names
+    noun = part.cohort.info.group_noun
+    entries = [at(each.finished[0].results, SPLIT) for each in part.configurations]
+    losses = dict.fromkeys(term for entry in entries for term in entry if is_loss(term))
+    blocks: list[Block] = [
+        _over_runs(
+            part,
+            "conventions",
+            f"Test Dice in every convention, {OVER_RUNS}. `micro` pools the split; `image_zero`, `image_skip` and"
+            " `image_one` average over patches and differ in what a patch without a nucleus counts; `batch8` pools"
+            f" groups of 8; `{noun}` averages `image_skip` over {noun}s. Compare within a convention only.",
+            {name: (name, "dice") for name in names},
+        ),
+        _over_runs(
+            part,
+            "metrics",
+            f"All metrics of the test patches, counts pooled (`micro`), {OVER_RUNS}.",
+            {metric_name(metric): ("micro", metric) for metric in METRICS},
+        ),
+        _over_runs(
+            part,
+            "losses",
+            f"The loss and its terms on the test patches, {OVER_RUNS}.",
+            {metric_name(term): (term,) for term in losses},
+        ),
     ]
-    return Table(
-        part.file("conventions"),
-        "Test scores in every convention, of the checkpoint with the highest micro Dice in validation: mean over runs ±"
-        " sample standard deviation. `micro` pools the split; `image_zero`, `image_skip` and `image_one` average over"
-        f" patches and differ in what a patch without a nucleus counts; `batch8` pools groups of 8; `{noun}` averages"
-        f" `image_skip` over {noun}s. Compare within a convention only.",
-        ("configuration", "convention", *map(metric_name, METRICS)),
-        tuple(rows),
-        source=SCORES,
-    )
+    if part.compared is not None:
+        blocks += _intervals_tables(part, part.compared)
+    baselines = find_baselines(part)
+    rows = [
+        (BASELINE_TITLES.get(name, name), *(at(entry, *measure) for measure in MEASURES))
+        for name, entry in baselines.items()
+    ]
+    caption = "Scores of what needs no learning, on the same test patches. A model must beat them."
+    if baselines:
+        return [*blocks, Table(part.file("baselines"), caption, ("baseline", *_MEASURES), tuple(rows))]
+    command = next_command.evaluate(part.configurations[0].finished[0], "--baselines")
+    return [*blocks, Gap("Baselines (Otsu, all foreground) were not scored on these patches.", command)]
 
 
-def _measure_name(measure: tuple[str, str]) -> str:
-    convention, metric = measure
-    return f"{metric_name(metric)}, {convention}"
+def _over_runs(part: Part, name: str, caption: str, columns: Mapping[str, tuple[str, ...]]) -> Table:
+    """Returns a table with a column for each place in an entry of results.json."""
+
+    def column(place: tuple[str, ...]) -> Callable[[Configuration], Cell]:
+        return lambda each: over_runs([at(run.results, SPLIT, *place) for run in each.finished])
+
+    cells = {header: column(place) for header, place in columns.items()}
+    return by_configuration(part.file(name), caption, part.configurations, cells, SCORES)
 
 
-_INTERVAL_HEADERS = tuple(
-    header for measure in MEASURES for header in (_measure_name(measure), f"{LEVEL} interval")
-)
+_MEASURES = [f"{metric_name(metric)}, {convention}" for convention, metric in MEASURES]
 
 
-def _intervals_table(part: Part, compared: Compared) -> Table:
-    rows: list[tuple[Cell, ...]] = []
+def _intervals_tables(part: Part, compared: Compared) -> list[Block]:
+    """Returns the scores of all measures with their intervals, and the differences to the reference."""
+    headers = [header for name in _MEASURES for header in (name, f"{LEVEL} interval")]
+    scores: list[tuple[Cell, ...]] = []
+    differences: list[tuple[Cell, ...]] = []
     exact: list[tuple[Value, ...]] = []
-    for number, (configuration, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True)):
-        cells: list[Cell] = []
-        key = (configuration.name, configuration.label)
+    exact_differences: list[tuple[Value, ...]] = []
+    reference = compared.configurations[compared.reference]
+    for number, (each, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True)):
+        of_scores: list[Cell] = []
+        of_differences: list[Cell] = []
         for place, measure in enumerate(MEASURES):
-            estimate, low, high = (float(values[number, place]) for values in compared.scores)
             values = [run.score(SPLIT, *measure) for run in runs]
             deviation = over_runs(values).deviation
-            cells += [Spread(defined(estimate), deviation), Interval(low, high)]
+            estimate, low, high = compared.score(number, place)
+            of_scores += [Spread(defined(estimate), deviation), Interval(low, high)]
+            of_run = (None, None, None)
             exact += [
-                (*key, str(run.path), "results.json", run.seed, SPLIT, *measure, value, None, None, None)
+                (
+                    each.name,
+                    each.label,
+                    str(run.path),
+                    "results.json",
+                    run.seed,
+                    SPLIT,
+                    *measure,
+                    value,
+                    *of_run,
+                )
                 for run, value in zip(runs, values, strict=True)
             ]
-            source = ("", f"per_image_{SPLIT}.csv of these runs", "")
-            exact.append((*key, *source, SPLIT, *measure, estimate, deviation, low, high))
-        rows.append((configuration.label, len(runs), *cells))
-    columns = ("configuration", "label", "run", "file", "seed", "split", "convention", "metric")
-    return Table(
+            file = f"per_image_{SPLIT}.csv"
+            key = (each.name, each.label, "", f"{file} of these runs", "", SPLIT, *measure)
+            exact.append((*key, estimate, deviation, low, high))
+            difference = compared.difference(number, place)
+            of_differences += [Difference(defined(difference[0])), Interval(*difference[1:], True)]
+            names = (each.name, reference.name, each.label, reference.label)
+            exact_differences.append((*names, file, SPLIT, *measure, *difference))
+        scores.append((each.label, len(runs), *of_scores))
+        differences.append((each.label, *of_differences))
+    del differences[compared.reference]
+    start = compared.reference * len(MEASURES)
+    del exact_differences[start : start + len(MEASURES)]
+    about = ("file", "split", "convention", "metric")
+    columns = ("configuration", "label", "run", "file", "seed", "split", "convention", "metric", "value")
+    intervals = Table(
         part.file("intervals"),
-        "Test scores, mean over runs ± sample standard deviation, and the interval of that mean over patches.",
-        ("configuration", "runs", *_INTERVAL_HEADERS),
-        tuple(rows),
-        Csv((*columns, "value", "standard_deviation_over_runs", "low", "high"), tuple(exact)),
+        f"Test scores, {OVER_RUNS}, and the interval of that mean over patches.",
+        ("configuration", "runs", *headers),
+        tuple(scores),
+        Csv((*columns, "standard_deviation_over_runs", "low", "high"), tuple(exact)),
     )
-
-
-def _differences_table(part: Part, compared: Compared) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    exact: list[tuple[Value, ...]] = []
-    reference = compared.configurations[compared.reference]
-    for number, configuration in enumerate(compared.configurations):
-        if number == compared.reference:
-            continue
-        cells: list[Cell] = []
-        for place, measure in enumerate(MEASURES):
-            estimate, low, high = (float(values[number, place]) for values in compared.differences)
-            cells += [Difference(defined(estimate)), Interval(low, high, True)]
-            names = (configuration.name, reference.name, configuration.label, reference.label)
-            exact.append((*names, f"per_image_{SPLIT}.csv", SPLIT, *measure, estimate, low, high))
-        rows.append((configuration.label, *cells))
-    columns = (
-        "first",
-        "second",
-        "label_of_first",
-        "label_of_second",
-        "file",
-        "split",
-        "convention",
-        "metric",
-    )
-    return Table(
-        part.file("differences"),
-        f"Differences in test scores to {reference.label}, with paired intervals. One that includes 0 leaves open which"
-        " is better.",
-        ("configuration", *_INTERVAL_HEADERS),
-        tuple(rows),
-        Csv((*columns, "difference", "low", "high"), tuple(exact)),
-    )
-
-
-def _losses_table(part: Part) -> Table:
-    terms = dict.fromkeys(
-        term for each in part.configurations for term in at(each.finished[0].results, SPLIT) if is_loss(term)
-    )
-    rows = [
-        (each.label, *(over_runs([at(run.results, SPLIT, term) for run in each.finished]) for term in terms))
-        for each in part.configurations
+    if not differences:
+        return [intervals]
+    return [
+        intervals,
+        Table(
+            part.file("differences"),
+            f"Differences in test scores to {reference.label}, with paired intervals. One that includes 0 leaves open"
+            " which is better.",
+            ("configuration", *headers),
+            tuple(differences),
+            Csv(
+                ("first", "second", "label_of_first", "label_of_second", *about, "difference", "low", "high"),
+                tuple(exact_differences),
+            ),
+        ),
     ]
-    return Table(
-        part.file("losses"),
-        "The loss and its terms on the test patches, at the chosen checkpoint: mean over runs ± sample standard"
-        " deviation.",
-        ("configuration", *map(metric_name, terms)),
-        tuple(rows),
-        source=SCORES,
-    )

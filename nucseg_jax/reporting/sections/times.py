@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nucseg_jax.reporting.page.document import Block, Cell, Csv, Gap, Measured, Table, Value
+from nucseg_jax.reporting.page.document import Block, Cell, Gap, Measured, Table
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.paper import CITATION, DEVICE
+from nucseg_jax.reporting.reading.paper import DEVICE
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.sections.cells import listed, mean
 from nucseg_jax.reporting.sections.paper import OF_THE_PAPER, by_paper, references
@@ -24,23 +24,13 @@ _KINDS = {
 def times_blocks(part: Part) -> list[Block]:
     """Returns the table, and the runs that were not timed."""
     rows: list[tuple[Cell, ...]] = []
-    exact: list[tuple[Value, ...]] = []
     for paper, configurations in by_paper(part):
         if paper is not None:
-            name = f"{paper.name}{OF_THE_PAPER}"
-            inference = Measured(paper.inference_s, 2, " s")
-            rows.append((name, Measured(paper.training_min), "", "", "", "", inference, "", DEVICE))
-            for quantity in ("training_min", "inference_s"):
-                exact.append((paper.name, "", f"{CITATION}, text", quantity, getattr(paper, quantity)))
-        for configuration in configurations:
-            rows.append(_row(configuration))
-            for run in configuration.finished:
-                key = (configuration.name, str(run.path), "timing.json")
-                exact += [(*key, f"{kind}_min", value) for kind, value in minutes(run).items()]
-                exact += [(*key, f"inference_ms_batch_{n}", value) for n, value in inference_ms(run).items()]
+            times = (Measured(paper.training_min), "", "", "", "", Measured(paper.inference_s, 2, " s"), "")
+            rows.append((f"{paper.name}{OF_THE_PAPER}", *times, DEVICE))
+        rows += map(_row, configurations)
     source = (
-        " What the paper's seconds of inference are counted for is not told; its Table 5 repeats Table 4: its times are"
-        " those of its text."
+        " The paper's times are those of its text; what its seconds of inference are counted for is not told."
     )
     table = Table(
         part.file("times"),
@@ -53,7 +43,6 @@ def times_blocks(part: Part) -> list[Block]:
             "device",
         ),
         tuple(rows),
-        Csv(("configuration", "run", "file", "quantity", "value"), tuple(exact)),
         references=references(rows),
     )
     untimed = [run for each in part.configurations for run in each.finished if not inference_ms(run)]
@@ -78,10 +67,8 @@ def minutes(run: Run) -> dict[str, float]:
                 seconds[phase] = seconds.get(phase, 0.0) + value
     if not seconds:
         return {}
-    of_kinds = {
-        kind: sum(seconds.get(phase, 0.0) for phase in phases) / 60.0 for kind, phases in _KINDS.items()
-    }
-    return {**of_kinds, "whole": sum(seconds.values()) / 60.0}
+    of_kinds = {kind: sum(seconds.get(phase, 0.0) for phase in phases) for kind, phases in _KINDS.items()}
+    return {kind: value / 60.0 for kind, value in {**of_kinds, "whole": sum(seconds.values())}.items()}
 
 
 def inference_ms(run: Run) -> dict[int, float]:
@@ -93,15 +80,10 @@ def inference_ms(run: Run) -> dict[int, float]:
 def _row(configuration: Configuration) -> tuple[Cell, ...]:
     times = [time for time in map(minutes, configuration.finished) if time]
     images = [inference_ms(run) for run in configuration.finished]
-
-    def shown(*kinds: str) -> Cell:
-        return Measured(mean([sum(time[kind] for kind in kinds) for time in times])) if times else None
-
-    of_sizes = [mean([of_run.get(size) for of_run in images]) for size in BATCH_SIZES]
+    columns = (("training", "validation"), ("training",), ("validation",), ("compilation",), ("whole",))
     return (
         configuration.label,
-        *(shown("training", "validation"), shown("training"), shown("validation")),
-        *(shown("compilation"), shown("whole")),
-        *(Measured(value, 1) for value in of_sizes),
+        *(Measured(mean([sum(time[kind] for kind in kinds) for time in times])) for kinds in columns),
+        *(Measured(mean([of_run.get(size) for of_run in images]), 1) for size in BATCH_SIZES),
         listed(sorted({run.device for run in configuration.finished})),
     )

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from nucseg_jax.reporting.page.markdown_page import markdown_page
 from PIL import Image
 
 from nucseg_jax.core.errors import UserError
@@ -23,7 +24,6 @@ from nucseg_jax.reporting.page.document import (
     number_columns,
 )
 from nucseg_jax.reporting.page.html_page import html_page
-from nucseg_jax.reporting.page.markdown_page import markdown_page
 from nucseg_jax.reporting.page.write import write_report
 
 TRICKY = 'a <b> & "c" | d_e *f* [g](h)'

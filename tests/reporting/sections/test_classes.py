@@ -8,11 +8,11 @@ import statistics
 
 import numpy as np
 import pytest
+from nucseg_jax.reporting.sections.classes import METRICS, classes_blocks
 
 from nucseg_jax.reporting.page.document import Figure, Gap, Heading, Table
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
-from nucseg_jax.reporting.sections.classes import METRICS, classes_blocks
 from nucseg_jax.reporting.sections.part import Part
 
 CONFIGURATION = "DeepLabV3+ ResNet-50, 6 classes, scratch"

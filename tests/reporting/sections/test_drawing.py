@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from nucseg_jax.reporting.sections.drawing import LABEL_IN, WIDTH_IN, chart, fitted
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent.parent

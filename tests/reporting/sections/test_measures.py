@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from nucseg_jax.reporting.sections.density import EDGES, density_classes
+from nucseg_jax.reporting.sections.drawing import wrapped
+from nucseg_jax.reporting.sections.groups import group_dice
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
@@ -18,9 +21,6 @@ from nucseg_jax.reporting.sections.cells import (
     sample_deviation,
 )
 from nucseg_jax.reporting.sections.curves import is_wide
-from nucseg_jax.reporting.sections.density import EDGES, density_classes
-from nucseg_jax.reporting.sections.drawing import wrapped
-from nucseg_jax.reporting.sections.groups import group_dice
 from nucseg_jax.reporting.sections.times import inference_ms, minutes
 
 

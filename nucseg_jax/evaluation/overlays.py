@@ -1,4 +1,4 @@
-"""Pictures of what a model got right and wrong, as in figures 11 and 12 of the paper. Arrays in, uint8 RGB out.
+"""Pictures of what a model got right and wrong, as in figure 11 of the paper. Arrays in, uint8 RGB out.
 
 Notation: [..., H, W] any number of pictures; K rows of a sheet.
 """
@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from nucseg_jax.core import files
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.contact_sheet import contact_sheet
 from nucseg_jax.evaluation.examples import Examples, mask_dice
-from nucseg_jax.reporting.contact_sheet import contact_sheet
 
 Color = tuple[int, int, int]
 
@@ -21,10 +20,6 @@ Color = tuple[int, int, int]
 CORRECT: Color = (30, 90, 255)
 EXTRA: Color = (255, 20, 20)
 MISSING: Color = (0, 225, 60)
-# Figure 12's are not said.
-TRUTH_LINE: Color = (0, 235, 90)
-PREDICTION_LINE: Color = (255, 225, 0)
-BOTH_LINES: Color = (255, 255, 255)
 
 # Errors are often a rim one pixel wide on dark nuclei and must shine; agreement is broad and may not hide them.
 _OPACITY_OF_CORRECT = 0.5
@@ -75,27 +70,6 @@ def shaded(picture: np.ndarray, void: np.ndarray) -> np.ndarray:
     blended = (1.0 - _OPACITY_OF_VOID) * picture[void] + _OPACITY_OF_VOID * np.array(VOID_SHADE)
     result[void] = np.rint(blended).astype(np.uint8)
     return result
-
-
-def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Figure 12: outlines of truth (green) and prediction (yellow) on the tissue, white where they coincide.
-
-    An outline is the outermost pixel of the foreground; it does not follow the picture's own edge.
-
-    Args:
-      image: uint8 [..., H, W, 3].
-      truth: bool [..., H, W].
-      prediction: bool [..., H, W].
-
-    Returns:
-      uint8 [..., H, W, 3].
-    """
-    of_truth, of_prediction = _outline(truth), _outline(prediction)
-    overlay = image.copy()
-    overlay[of_truth] = TRUTH_LINE
-    overlay[of_prediction] = PREDICTION_LINE
-    overlay[of_truth & of_prediction] = BOTH_LINES
-    return overlay
 
 
 def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
@@ -158,11 +132,6 @@ def save_png(path: pathlib.Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG", optimize=True)
-
-
-def _outline(mask: np.ndarray) -> np.ndarray:
-    cross = ndimage.generate_binary_structure(2, 1).reshape((1,) * (mask.ndim - 2) + (3, 3))
-    return mask & ~ndimage.binary_erosion(mask, cross, border_value=1)
 
 
 def _gray(share: np.ndarray) -> np.ndarray:

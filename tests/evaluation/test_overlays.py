@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nucseg_jax.reporting import overlays
-from nucseg_jax.reporting.contact_sheet import contact_sheet
+from nucseg_jax.evaluation import overlays
+from nucseg_jax.evaluation.contact_sheet import contact_sheet
 
 
 @pytest.fixture
