@@ -54,8 +54,8 @@ def contact_sheet(
 
     heading_font = ImageFont.load_default(_HEADING_PX)
     caption_font = ImageFont.load_default(_CAPTION_PX)
-    broken = [broken(heading, heading_font, width) for heading in headings]
-    heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, broken)) - 1)
+    all_lines = [broken(heading, heading_font, width) for heading in headings]
+    heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, all_lines)) - 1)
     top = _MARGIN_PX + heading_px + _GAP_PX
     pitch = height + _CAPTION_PX + 3 * _GAP_PX
     size = (
@@ -64,7 +64,7 @@ def contact_sheet(
     )
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, lines in enumerate(broken):
+    for column, lines in enumerate(all_lines):
         x = _MARGIN_PX + column * (width + _GAP_PX)
         for number, line in enumerate(reversed(lines)):
             y = top - _GAP_PX - _HEADING_PX - 2 - number * _HEADING_PITCH_PX

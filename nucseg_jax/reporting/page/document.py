@@ -180,12 +180,12 @@ class Table:
         cells: list[list[Value]] = []
         for number, header in enumerate(self.headers):
             column = [row[number] for row in self.rows]
-            kind = next((type(cell) for cell in column if isinstance(cell, tuple)), None)
-            fields = [field for field in kind._fields if field in _NUMBERS] if kind else [""]
+            tuples = [cell for cell in column if isinstance(cell, tuple)]
+            fields = [name for name in _NUMBERS if any(name in cell._fields for cell in tuples)] or [""]
             for field in fields:
                 name = re.sub(r"\W+", "_", f"{header} {field.removesuffix('value')}").strip("_").lower()
                 columns.append(f"{name}_{number}" if name in columns else name)
-                cells.append([getattr(cell, field, None) if kind else cell for cell in column])  # type: ignore[misc]
+                cells.append([getattr(cell, field, None) if tuples else cell for cell in column])  # type: ignore[misc]
         return Csv(tuple(columns), tuple(zip(*cells, strict=True)))
 
 

@@ -98,8 +98,11 @@ def _table(part: Part, name: str, table: PaperTable) -> Table:
     for paper, configurations in by_paper(part):
         if paper is not None:
             known = paper.known(table.split)
+            # Two digits where our copy has no more.
+            digits = 2 if len(known) == 1 else 4
             cells = (
-                Spread(known[each], None) if each in known else "not in our copy" for each in table.columns
+                Measured(known[name], digits) if name in known else "not in our copy"
+                for name in table.columns
             )
             rows.append((f"{paper.name}{OF_THE_PAPER}", "", *cells))
             if not configurations:

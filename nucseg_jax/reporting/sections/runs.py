@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.reporting.page.document import Block, Gap, Paragraph, Section, Table, Warn
+from nucseg_jax.reporting.page.document import Block, Csv, Gap, Paragraph, Section, Table, Warn
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
 from nucseg_jax.reporting.reading.find import Found
@@ -112,20 +112,29 @@ def describe_cohort(cohort: Cohort) -> str:
 
 
 def _runs_table(cohorts: Sequence[Cohort]) -> Table:
+    headers = ("run", "label", "configuration", "seed", "state", "commit", "device", "data", "split")
+    runs = [
+        run for cohort in cohorts for configuration in cohort.configurations for run in configuration.runs
+    ]
     rows = [
         (
             *(str(run.path), configuration.label, configuration.name, str(run.seed), run.state, run.commit),
-            *(run.device, run.data_digest[:_DIGEST], run.split_digest[:_DIGEST], run.command),
+            *(run.device, run.data_digest[:_DIGEST], run.split_digest[:_DIGEST]),
         )
         for cohort in cohorts
         for configuration in cohort.configurations
         for run in configuration.runs
     ]
+    exact = tuple(
+        (*row[:-2], run.data_digest, run.split_digest, run.command)
+        for row, run in zip(rows, runs, strict=True)
+    )
     return Table(
         "runs",
         "Runs. A plus behind a commit: with uncommitted changes.",
-        ("run", "label", "configuration", "seed", "state", "commit", "device", "data", "split", "command"),
+        headers,
         tuple(rows),
+        Csv((*headers[:-2], "data_digest", "split_digest", "command"), exact),
     )
 
 
