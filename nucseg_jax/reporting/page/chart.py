@@ -285,7 +285,7 @@ def _text(x: float, y: float, text: str, name: str, anchor: str) -> Element:
 def _words(text: str, x: float, y: float, name: str, width: int) -> tuple[list[Element], float]:
     """Returns a text in lines that fit a width, three at most, and where the next line would stand."""
     room = int(width / _WIDER)
-    lines = [shortened(line, _font(), room) for line in broken(text, _font(), room)[:3]]
+    lines = [shortened(line, _font(), room) for line in broken(text, _font(), room)[:3] if line]
     elements = [_text(x, y + _LINE * number, line, name, "start") for number, line in enumerate(lines)]
     return elements, y + _LINE * len(lines)
 

@@ -221,7 +221,7 @@ def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
                 references.add(len(rows))
             rows.append(
                 (
-                    *("" if place else field, level, counted(len(members), "configuration")),
+                    *(field, level, counted(len(members), "configuration")),
                     *(defined(score), Interval(low, high)),
                     *(
                         (None, None)

@@ -21,8 +21,8 @@ _READING = (
     "Micro Dice of each run by the batch-norm statistics that were used: moving ones remember weights of many steps"
     " ago, re-estimated ones come from one pass over training tiles with the final weights, batch statistics are those"
     " of the evaluation batches (a diagnosis, no score). Where weights still change fast (strong L2, few steps, "
-    "momentum .99), training looks fine and moving statistics fail. Training mode: the epoch's tiles with batch statistics,"
-    " dropout and augmentation."
+    "momentum .99), training looks fine and moving statistics fail. Training mode: the epoch's tiles with batch"
+    " statistics, dropout and augmentation."
 )
 _READING_OF_THE_PAPER = (
     " The paper's DeepLabV3+ EfficientNet-B4 has a Dice of .87 in training and .6419 in test: a gap of this kind might"
