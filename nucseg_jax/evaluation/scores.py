@@ -97,6 +97,8 @@ METRICS: Mapping[str, Metric] = {
 # Of every data set; `conventions` adds the one over groups.
 UNGROUPED = ("micro", "image_zero", "image_skip", "image_one", "batch8")
 IMAGES_PER_GROUP = 8
+# Titles of `baselines.BASELINES`.
+BASELINE_TITLES = {"otsu_hematoxylin": "Otsu's threshold", "all_foreground": "everything as nucleus"}
 # Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
 OTHER_STATISTICS = {
     "moving_statistics": "moving statistics",
@@ -172,7 +174,8 @@ def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> 
 
     `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
     """
-    cells = Cells(*np.moveaxis(counts.astype(np.int64), -1, 0), empty_truth=empty_truth)
+    tp, fp, fn, tn = np.moveaxis(counts.astype(np.int64), -1, 0)
+    cells = Cells(tp, fp, fn, tn, empty_truth)
     return {name: metric.ratio(cells) for name, metric in METRICS.items()}
 
 

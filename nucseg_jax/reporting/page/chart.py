@@ -24,21 +24,15 @@ MOST_LINES = 6
 _WIDER = 1.12
 
 
-class Point(NamedTuple):
-    """A point; y is None where it is undefined."""
-
-    x: float
-    y: float | None
+# (x, y); y is None where it is undefined.
+Point = tuple[float, float | None]
 
 
 class Series(NamedTuple):
-    """Points of one look.
+    """Points of one look (0 to 5: colour, dash, marker) and style.
 
-    Attributes:
-      name: in the legend; thin lines and rings have no entry.
-      points: by x.
-      look: 0 to 5: colour, dash and marker.
-      style: 'line', 'marked' (a line with markers), 'thin' or 'ring' (hollow points).
+    Styles are 'line', 'marked' (a line with markers), 'thin' and 'ring' (hollow points); the last two have no entry in
+    the legend.
     """
 
     name: str
@@ -88,8 +82,8 @@ class Chart:
         if self.has_diagonal:
             x_scale, y_scale = Scale(0, 1, _LEFT, _RIGHT), Scale(0, 1, _PLOT, 0)
         else:
-            values = [point.y for point in points if point.y is not None]
-            x_scale = Scale.of([point.x for point in points], _LEFT + 4, _RIGHT - 4)
+            values = [y for _, y in points if y is not None]
+            x_scale = Scale.of([x for x, _ in points], _LEFT + 4, _RIGHT - 4)
             y_scale = Scale.of(values, _PLOT, 0, is_log=self.is_log, margin=0.06)
         return [_panel(self, panel, x_scale, y_scale) for panel in self.panels]
 

@@ -89,6 +89,12 @@ def is_number(cell: Cell) -> bool:
     return cell is not None and not isinstance(cell, str)
 
 
+def _require_fit(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    wrong = [row for row in rows if len(row) != len(columns)]
+    if wrong:
+        raise ValueError(f"row {wrong[0]} does not fit the columns {columns}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Csv:
     """A CSV file: names of columns, and rows as long; None and NaN are empty cells."""
@@ -97,9 +103,7 @@ class Csv:
     rows: tuple[tuple[Value, ...], ...]
 
     def __post_init__(self) -> None:
-        wrong = [row for row in self.rows if len(row) != len(self.columns)]
-        if wrong:
-            raise ValueError(f"row {wrong[0]} does not fit the columns {self.columns}")
+        _require_fit(self.columns, self.rows)
 
     def text(self) -> str:
         """Returns the file's text; floats in the shortest form that reads back as the same float."""
@@ -161,9 +165,7 @@ class Table:
     references: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        wrong = [row for row in self.rows if len(row) != len(self.headers)]
-        if wrong:
-            raise ValueError(f"row {wrong[0]} does not fit the headers {self.headers}")
+        _require_fit(self.headers, self.rows)
 
     @property
     def number_columns(self) -> list[bool]:

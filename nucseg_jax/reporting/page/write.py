@@ -1,12 +1,9 @@
 """A report folder: report.html, scores.csv, figures/ and tables/, there whole or not at all."""
 
-import contextlib
-import os
 import pathlib
-import shutil
-from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.files import atomic_folder
 from nucseg_jax.reporting.page.document import Csv, Document, Figure, Picture, Table
 from nucseg_jax.reporting.page.html_page import html_page, svg_file
 
@@ -18,9 +15,8 @@ def require_report_folder(out: pathlib.Path) -> None:
     """Raises UserError unless `out` is absent, empty, or holds a report and nothing else."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file", expected="a folder, or a path that does not exist yet")
-    others = (
-        sorted(entry.name for entry in out.iterdir() if entry.name not in ENTRIES) if out.exists() else []
-    )
+    entries = out.iterdir() if out.exists() else ()
+    others = sorted(entry.name for entry in entries if entry.name not in ENTRIES)
     if others:
         raise UserError(
             f"{out} holds other things than a report: {', '.join(others[:5])}",
@@ -37,7 +33,7 @@ def write_report(document: Document, out: pathlib.Path) -> None:
     """
     require_report_folder(out)
     try:
-        with _folder_atomic_write(out) as folder:
+        with atomic_folder(out) as folder:
             figures, tables = folder / "figures", folder / "tables"
             figures.mkdir()
             tables.mkdir()
@@ -57,25 +53,3 @@ def write_report(document: Document, out: pathlib.Path) -> None:
 
 def _write(path: pathlib.Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextlib.contextmanager
-def _folder_atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields an empty folder beside `path` that takes its place once the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    new.mkdir()
-    try:
-        yield new
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

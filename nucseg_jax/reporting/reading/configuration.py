@@ -55,10 +55,8 @@ class Configuration:
 class Cohort:
     """Configurations on one data set, split alike: the only ones that are compared.
 
-    Attributes:
-      split_digest, data_digest: what they share.
-      configurations: in the order of their sweep, then those of none in the order of the paper's models, within a
-        model that with most finished runs first.
+    In the order of their sweep, then those of none in the order of the paper's models, within a model that with most
+    finished runs first.
     """
 
     split_digest: str

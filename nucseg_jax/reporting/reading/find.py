@@ -18,12 +18,7 @@ RESULTS, METRICS = "results.json", "metrics.jsonl"
 
 
 class Copy(NamedTuple):
-    """A folder that tells of the same run as another one.
-
-    Attributes:
-      folder, original: the two; the original is whole, or has the least wrong with it.
-      damage: what is wrong with the copy's files, in words.
-    """
+    """A copy of a run, the original, which is whole or has the least wrong with it, and what is wrong with the copy."""
 
     folder: str
     original: str
@@ -31,13 +26,7 @@ class Copy(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a pattern matched.
-
-    Attributes:
-      runs: in the order of their paths.
-      left_out: (folder, reason) of folders that are no run, or whose config or split is damaged.
-      copies: folders that tell of a run that is there already, which are left out too.
-    """
+    """Matches of a pattern: runs by path, folders that are no usable run with the reason, and copies of runs."""
 
     runs: tuple[Run, ...]
     left_out: tuple[tuple[str, str], ...]

@@ -72,7 +72,7 @@ def read_run(path: pathlib.Path) -> Run:
     nothing: tuple[Evaluation, ...] = ()
 
     def own_evaluations(file: pathlib.Path) -> tuple[Evaluation, ...]:
-        found = read_evaluations(file, path, info)
+        found = read_evaluations(file, info)
         for evaluation in found:
             require_own(evaluation, scores)
         return found

@@ -16,17 +16,8 @@ Entry = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` left in a run folder.
+    """Scores that `evaluate` left: of a split as in results.json, of baselines by name, and what was scored, how."""
 
-    Attributes:
-      file: inside the run folder.
-      split: which one.
-      entry: scores, as in results.json.
-      baselines: {name: {convention: {metric: value}}}.
-      about: what was scored, and how.
-    """
-
-    file: str
     split: str
     entry: Entry
     baselines: Mapping[str, Entry]

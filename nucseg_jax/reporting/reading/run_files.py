@@ -100,7 +100,7 @@ def read_timing(file: pathlib.Path) -> Entry:
     return timing
 
 
-def read_evaluations(file: pathlib.Path, run: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation, ...]:
+def read_evaluations(file: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation, ...]:
     """Reads the splits of a results.json below evaluations/; ValueError if it is damaged or was altered."""
     value = read_object(file)
     # Those of earlier versions hold no digest.
@@ -119,7 +119,7 @@ def read_evaluations(file: pathlib.Path, run: pathlib.Path, info: DatasetInfo) -
         of_split = {name: at(scores, split) for name, scores in baselines.items() if at(scores, split)}
         for name, entry in of_split.items():
             _check_entry(entry, name, info)
-        found.append(Evaluation(str(file.relative_to(run)), split, value[split], of_split, about))
+        found.append(Evaluation(split, value[split], of_split, about))
     return tuple(found)
 
 

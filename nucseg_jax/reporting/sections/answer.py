@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.evaluation.bootstrap import MEASURES, RESAMPLES
-from nucseg_jax.reporting.headline import BASELINE_TITLES
+from nucseg_jax.evaluation.scores import BASELINE_TITLES
 from nucseg_jax.reporting.page.chart import Forest, Row
 from nucseg_jax.reporting.page.document import (
     Block,
@@ -23,6 +23,7 @@ from nucseg_jax.reporting.sections.comparison import LEVEL, MAIN, SPLIT, Compare
 from nucseg_jax.reporting.sections.part import Part
 
 _MOST_NAMED = 4
+_MAIN = MEASURES[MAIN]
 NOT_COVERED = (
     f"Intervals are {LEVEL} percentile bootstrap intervals from {RESAMPLES:,} resamples of the test patches, the same"
     " for all configurations, so that differences are paired. They cover the choice of patches; not that of seeds, nor"
@@ -87,13 +88,10 @@ def _best(compared: Compared, labels: Sequence[str]) -> str:
     text = f"{labels[first]} has the highest test Dice, {_with_limits(*compared.score(first))}."
     if unclear[0] == labels[second]:
         text += f" Its lead over {labels[second]} is {lead}: the interval includes 0."
-    clear = len(labels) - 1 - len(unclear)
     text += f" These patches do not tell whether it is better than {_some(unclear)}"
-    return (
-        f"{text}; it is better than {'the other' if clear == 1 else f'the other {clear}'}."
-        if clear
-        else f"{text}."
-    )
+    clear = len(labels) - 1 - len(unclear)
+    others = "the other" if clear == 1 else f"the other {clear}"
+    return f"{text}; it is better than {others}." if clear else f"{text}."
 
 
 def _against_baseline(compared: Compared, labels: Sequence[str]) -> str:
@@ -136,7 +134,7 @@ def _seeds(compared: Compared, labels: Sequence[str]) -> str:
 
 
 def _dice(run: Run) -> float | None:
-    return run.score(SPLIT, *MEASURES[MAIN])
+    return run.score(SPLIT, *_MAIN)
 
 
 def dice_cells(part: Part, configuration: Configuration) -> tuple[Spread, Interval | None]:
@@ -190,21 +188,14 @@ def _figure(part: Part, compared: Compared) -> Figure:
         Row(each.label, compared.score(place), tuple(map(_dice, runs)) if len(runs) > 1 else ())
         for place, (each, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True))
     ]
-    baselines = {
-        BASELINE_TITLES.get(name, name): at(entry, *MEASURES[MAIN])
-        for name, entry in find_baselines(part).items()
+    found = {
+        BASELINE_TITLES.get(name, name): at(entry, *_MAIN) for name, entry in find_baselines(part).items()
     }
-    said = (f"{row.name} {_with_limits(*compared.score(place))}" for place, row in enumerate(rows))
-    return Figure(
-        part.file("answer"),
-        f"Test Dice with its {LEVEL} interval over patches; rings are single runs.",
-        f"Test Dice: {'; '.join(said)}.",
-        Forest(
-            "micro Dice in test",
-            tuple(rows),
-            {name: value for name, value in baselines.items() if value is not None},
-        ),
-    )
+    lines = {name: value for name, value in found.items() if value is not None}
+    said = (f"{row.name} {_with_limits(*row.interval)}" for row in rows)
+    caption = f"Test Dice with its {LEVEL} interval over patches; rings are single runs."
+    chart = Forest("micro Dice in test", tuple(rows), lines)
+    return Figure(part.file("answer"), caption, f"Test Dice: {'; '.join(said)}.", chart)
 
 
 def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
@@ -216,20 +207,13 @@ def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
             field = f"{name} (with {listed(together)})" if together else name
             score, low, high = limits(effect.scores, place)
             difference, below, above = limits(effect.differences, place)
-            is_best = place == effect.best
-            if is_best:
+            if place == effect.best:
                 references.add(len(rows))
-            rows.append(
-                (
-                    *(field, level, counted(len(members), "configuration")),
-                    *(defined(score), Interval(low, high)),
-                    *(
-                        (None, None)
-                        if is_best
-                        else (Difference(defined(difference)), Interval(below, above, True))
-                    ),
-                )
-            )
+                to_best: tuple[Cell, Cell] = (None, None)
+            else:
+                to_best = Difference(defined(difference)), Interval(below, above, True)
+            count = counted(len(members), "configuration")
+            rows.append((field, level, count, defined(score), Interval(low, high), *to_best))
     return Table(
         part.file("effects"),
         "Main effects: the configurations form a grid, every combination of these fields once. Test Dice is the mean"

@@ -117,13 +117,7 @@ def words(group: str, info: DatasetInfo) -> str:
 
 
 class Density(NamedTuple):
-    """Patches of one density class.
-
-    Attributes:
-      patches: how many.
-      dice: mean of their Dice; None for patches without a nucleus, and without patches.
-      false_positive_share: mean share of their pixels that are nucleus in the prediction alone.
-    """
+    """Patches of one density class, their mean Dice (None without a nucleus) and share of false-positive pixels."""
 
     patches: int
     dice: float | None

@@ -4,7 +4,7 @@ import numpy as np
 
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import BINS, expected_calibration_error, reliability
-from nucseg_jax.reporting.page.chart import MOST_LINES, Chart, Panel, Point, Series
+from nucseg_jax.reporting.page.chart import MOST_LINES, Chart, Panel, Series
 from nucseg_jax.reporting.page.document import Block, Figure, Gap, Spread
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
@@ -54,7 +54,7 @@ def _figure(part: Part, configurations: list[Configuration]) -> Figure:
     for number, each in enumerate(configurations):
         pooled = np.sum([run.calibration[SPLIT] for run in each.finished if SPLIT in run.calibration], axis=0)
         bins = zip(*reliability(pooled), strict=True)
-        points = tuple(Point(float(x), float(y)) for x, y, share in bins if share > 0)
+        points = tuple((float(x), float(y)) for x, y, share in bins if share > 0)
         series.append(Series(each.label, points, number % MOST_LINES, "marked"))
         errors.append(f"{each.label} {short(expected_calibration_error(pooled))}")
     return Figure(

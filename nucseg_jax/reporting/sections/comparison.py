@@ -26,26 +26,14 @@ LEVEL = f"{100 * CONFIDENCE:g} %"
 
 
 class Factor(NamedTuple):
-    """A field of a grid.
-
-    Attributes:
-      fields: that differ together; the first names it.
-      levels: by value, in words, the positions of the configurations that have it.
-    """
+    """A field of a grid, with those that differ together with it, and by value the positions that have it."""
 
     fields: tuple[str, ...]
     levels: Mapping[str, tuple[int, ...]]
 
 
 class Effect(NamedTuple):
-    """A field of the grid and what its values do.
-
-    Attributes:
-      factor: the field.
-      best: position of the value that the others are compared with.
-      scores: [levels], mean micro Dice over the configurations with each value.
-      differences: [levels], to that of `best`.
-    """
+    """What the values of a field do: [levels] mean micro Dice, and its differences to the value at `best`."""
 
     factor: Factor
     best: int
@@ -107,12 +95,8 @@ def compare(configurations: Sequence[Configuration], baseline: str | None = None
     if not with_counts:
         return None
     number = len(with_counts)
-    cells = of_annotated_patches(
-        [
-            np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]).astype(np.int64)
-            for _, runs in with_counts
-        ]
-    )
+    stacked = [np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]) for _, runs in with_counts]
+    cells = of_annotated_patches([counts.astype(np.int64) for counts in stacked])
     patches = cells[0].shape[1]
     dice = [mean_scores(counts, np.ones((1, patches)))[MAIN, 0] for counts in cells]
     labels = [each.label for each, _ in with_counts]
@@ -152,15 +136,8 @@ def compare(configurations: Sequence[Configuration], baseline: str | None = None
         Intervals(*(values.reshape(number, len(MEASURES)) for values in taken(start, size)))
         for start in (0, size)
     )
-    return Compared(
-        tuple(each for each, _ in with_counts),
-        tuple(runs for _, runs in with_counts),
-        reference,
-        is_named,
-        scores,
-        differences,
-        tuple(effects),
-    )
+    chosen, runs = zip(*with_counts, strict=True)
+    return Compared(chosen, runs, reference, is_named, scores, differences, tuple(effects))
 
 
 def counted_runs(configuration: Configuration, split: str) -> tuple[Run, ...]:
@@ -187,9 +164,7 @@ def grid(all_fields: Sequence[Mapping[str, Any]]) -> tuple[Factor, ...]:
         if len(levels) > 1:
             by_partition.setdefault(tuple(map(tuple, levels.values())), []).append(name)
     # Every value of a field of a grid is in as many rows. More fields than this would take long to combine.
-    fair = [partition for partition in by_partition if len({len(level) for level in partition}) == 1][
-        :_MOST_FIELDS
-    ]
+    fair = [each for each in by_partition if len({len(level) for level in each}) == 1][:_MOST_FIELDS]
     for size in range(min(len(fair), number.bit_length() - 1), 1, -1):
         for chosen in itertools.combinations(fair, size):
             if np.prod([len(partition) for partition in chosen]) == number and _is_full(chosen, number):

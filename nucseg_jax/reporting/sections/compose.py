@@ -56,16 +56,7 @@ class Wishes:
 def make_parts(
     cohorts: Sequence[Cohort], wishes: Wishes, models: Sequence[Mapping[str, Any]] = ()
 ) -> list[Part]:
-    """Compares the configurations of each cohort.
-
-    Args:
-      cohorts: runs, sorted.
-      wishes: of the reader.
-      models: rows of Table 1; see `table_1`.
-
-    Raises:
-      UserError: no cohort has the baseline.
-    """
+    """Compares the configurations of each cohort; UserError if none has the baseline that the reader asks for."""
     labels = {each.label for cohort in cohorts for each in cohort.configurations if each.finished}
     if wishes.baseline and wishes.baseline not in labels:
         raise UserError(
@@ -79,16 +70,10 @@ def make_parts(
         rows = cohort.configurations
         if wishes.sort == "score":
             rows = tuple(sorted(rows, key=_dice, reverse=True))
-        parts.append(
-            Part(
-                cohort,
-                rows,
-                compare([each for each in rows if each.finished], wishes.baseline),
-                prefix=f"comparison_{number}_" if len(cohorts) > 1 else "",
-                is_paper=wishes.is_paper or is_of_the_paper(cohort),
-                paper_configs=paper_configs,
-            )
-        )
+        compared = compare([each for each in rows if each.finished], wishes.baseline)
+        prefix = f"comparison_{number}_" if len(cohorts) > 1 else ""
+        is_paper = wishes.is_paper or is_of_the_paper(cohort)
+        parts.append(Part(cohort, rows, compared, prefix, is_paper, paper_configs))
     return parts
 
 
@@ -104,15 +89,7 @@ def compose(
     models: Sequence[Mapping[str, Any]] = (),
     gaps_of_models: Sequence[Gap] = (),
 ) -> Document:
-    """Returns the page.
-
-    Args:
-      found: what was read.
-      parts: its runs, compared.
-      wishes: of the reader.
-      models: rows of Table 1; see `table_1`; none without the paper.
-      gaps_of_models: rows of Table 1 that could not be computed.
-    """
+    """Returns the page of what was found; `models` are rows of Table 1, `gaps_of_models` those that have none."""
     cohorts = [part.cohort for part in parts]
     names = [f"Comparison {number}" for number in range(1, len(parts) + 1)]
     several = len(parts) > 1
@@ -148,15 +125,12 @@ def _sections(part: Part, wishes: Wishes) -> list[Block]:
 
 def _without_gaps(blocks: Sequence[Block]) -> list[Block]:
     """Leaves out gaps, and sections that held nothing else."""
-    kept: list[Block] = []
-    for block in blocks:
-        if isinstance(block, Section):
-            block = Section(block.title, tuple(_without_gaps(block.blocks)))
-            if block.blocks:
-                kept.append(block)
-        elif not isinstance(block, Gap):
-            kept.append(block)
-    return kept
+    kept = [
+        Section(block.title, tuple(_without_gaps(block.blocks))) if isinstance(block, Section) else block
+        for block in blocks
+        if not isinstance(block, Gap)
+    ]
+    return [block for block in kept if not isinstance(block, Section) or block.blocks]
 
 
 def _dice(configuration: Configuration) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nucseg_jax.reporting.page.chart import Chart, Panel, Point, Series
+from nucseg_jax.reporting.page.chart import Chart, Panel, Series
 from nucseg_jax.reporting.page.document import Block, Figure, Gap
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
@@ -48,7 +48,7 @@ def is_wide(values: Sequence[float | None]) -> bool:
 
 def _figure(part: Part, metric: str, configurations: Sequence[Configuration]) -> Figure:
     panels = tuple(Panel(each.label, tuple(_series(each, metric))) for each in configurations)
-    values = [point.y for panel in panels for series in panel.series for point in series.points]
+    values = [y for panel in panels for series in panel.series for _, y in series.points]
     is_log = metric == "loss" and is_wide(values)
     ends = []
     for panel in panels:
@@ -56,7 +56,7 @@ def _figure(part: Part, metric: str, configurations: Sequence[Configuration]) ->
             series.name: series.points for series in panel.series if series.style == "line" and series.points
         }
         words = (
-            f"{name} from {short(points[0].y)} to {short(points[-1].y)}" for name, points in named.items()
+            f"{name} from {short(points[0][1])} to {short(points[-1][1])}" for name, points in named.items()
         )
         ends.append(f"{panel.title}: {', '.join(words)}")
     return Figure(
@@ -74,12 +74,12 @@ def _series(configuration: Configuration, metric: str) -> list[Series]:
     series = []
     for split, (word, look) in _LOOKS.items():
         for run in runs if len(runs) > 1 else ():
-            points = tuple(Point(*point) for point in curve(run, split, metric))
+            points = tuple(curve(run, split, metric))
             series.append(Series(f"{word}, {run.path.name}", points, look, "thin"))
-        points = tuple(Point(*point) for point in mean_curve(runs, split, metric))
+        points = tuple(mean_curve(runs, split, metric))
         series.append(Series(word, points, look))
     scored = [
-        Point(chosen, dict(curve(run, "validation", metric)).get(chosen))
+        (chosen, dict(curve(run, "validation", metric)).get(chosen))
         for run in runs
         if run.results is not None and (chosen := run.chosen_epoch()) is not None
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.reporting.page.document import Block, Csv, Gap, Paragraph, Section, Table, Warn
+from nucseg_jax.reporting.page.document import Block, Cell, Csv, Gap, Paragraph, Section, Table, Value, Warn
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, differing_fields, phrase
 from nucseg_jax.reporting.reading.find import Found
@@ -95,11 +95,8 @@ def describe_cohort(cohort: Cohort) -> str:
     caution = " by patch at random, so that slides may be on both sides" if protocol == "paper" else ""
     has_paper = any(configuration.paper for configuration in cohort.configurations)
     papers = f" (the paper: {PROTOCOL})" if has_paper else ""
-    statistics = (
-        " All scores are with batch-norm statistics re-estimated on training tiles."
-        if all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
-        else ""
-    )
+    is_reestimated = all(at(each.config, "eval", "reestimate_batch_norm") for each in cohort.runs)
+    statistics = " All scores are with re-estimated batch-norm statistics." if is_reestimated else ""
     training = []
     for field in ("train.epochs", "train.tile_px", "train.batch_size", "train.lr"):
         values = [phrase(field, configuration.fields.get(field)) for configuration in cohort.configurations]
@@ -112,30 +109,17 @@ def describe_cohort(cohort: Cohort) -> str:
 
 
 def _runs_table(cohorts: Sequence[Cohort]) -> Table:
-    headers = ("run", "label", "configuration", "seed", "state", "commit", "device", "data", "split")
-    runs = [
-        run for cohort in cohorts for configuration in cohort.configurations for run in configuration.runs
-    ]
-    rows = [
-        (
-            *(str(run.path), configuration.label, configuration.name, str(run.seed), run.state, run.commit),
-            *(run.device, run.data_digest[:_DIGEST], run.split_digest[:_DIGEST]),
-        )
-        for cohort in cohorts
-        for configuration in cohort.configurations
-        for run in configuration.runs
-    ]
-    exact = tuple(
-        (*row[:-2], run.data_digest, run.split_digest, run.command)
-        for row, run in zip(rows, runs, strict=True)
-    )
-    return Table(
-        "runs",
-        "Runs. A plus behind a commit: with uncommitted changes.",
-        headers,
-        tuple(rows),
-        Csv((*headers[:-2], "data_digest", "split_digest", "command"), exact),
-    )
+    headers = ("run", "label", "configuration", "seed", "state", "commit", "device")
+    rows: list[tuple[Cell, ...]] = []
+    exact: list[tuple[Value, ...]] = []
+    for each in (configuration for cohort in cohorts for configuration in cohort.configurations):
+        for run in each.runs:
+            row = (str(run.path), each.label, each.name, str(run.seed), run.state, run.commit, run.device)
+            rows.append((*row, run.data_digest[:_DIGEST], run.split_digest[:_DIGEST]))
+            exact.append((*row, run.data_digest, run.split_digest, run.command))
+    caption = "Runs. A plus behind a commit: with uncommitted changes."
+    csv = Csv((*headers, "data_digest", "split_digest", "command"), tuple(exact))
+    return Table("runs", caption, (*headers, "data", "split"), tuple(rows), csv)
 
 
 def _configurations_table(cohorts: Sequence[Cohort]) -> list[Block]:

@@ -5,8 +5,7 @@ from typing import Any
 
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.bootstrap import MEASURES
-from nucseg_jax.evaluation.scores import METRICS, conventions, is_loss
-from nucseg_jax.reporting.headline import BASELINE_TITLES
+from nucseg_jax.evaluation.scores import BASELINE_TITLES, METRICS, conventions, is_loss
 from nucseg_jax.reporting.page.document import (
     Block,
     Cell,
@@ -109,69 +108,54 @@ _MEASURES = [f"{metric_name(metric)}, {convention}" for convention, metric in ME
 
 def _intervals_tables(part: Part, compared: Compared) -> list[Block]:
     """Returns the scores of all measures with their intervals, and the differences to the reference."""
-    headers = [header for name in _MEASURES for header in (name, f"{LEVEL} interval")]
     scores: list[tuple[Cell, ...]] = []
     differences: list[tuple[Cell, ...]] = []
     exact: list[tuple[Value, ...]] = []
     exact_differences: list[tuple[Value, ...]] = []
+    file = f"per_image_{SPLIT}.csv"
     reference = compared.configurations[compared.reference]
     for number, (each, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True)):
         of_scores: list[Cell] = []
         of_differences: list[Cell] = []
         for place, measure in enumerate(MEASURES):
-            values = [run.score(SPLIT, *measure) for run in runs]
+            about = (SPLIT, *measure)
+            values = [run.score(*about) for run in runs]
             deviation = over_runs(values).deviation
             estimate, low, high = compared.score(number, place)
-            of_scores += [Spread(defined(estimate), deviation), Interval(low, high)]
-            of_run = (None, None, None)
-            exact += [
-                (
-                    each.name,
-                    each.label,
-                    str(run.path),
-                    "results.json",
-                    run.seed,
-                    SPLIT,
-                    *measure,
-                    value,
-                    *of_run,
-                )
-                for run, value in zip(runs, values, strict=True)
-            ]
-            file = f"per_image_{SPLIT}.csv"
-            key = (each.name, each.label, "", f"{file} of these runs", "", SPLIT, *measure)
-            exact.append((*key, estimate, deviation, low, high))
             difference = compared.difference(number, place)
+            of_scores += [Spread(defined(estimate), deviation), Interval(low, high)]
             of_differences += [Difference(defined(difference[0])), Interval(*difference[1:], True)]
-            names = (each.name, reference.name, each.label, reference.label)
-            exact_differences.append((*names, file, SPLIT, *measure, *difference))
-        scores.append((each.label, len(runs), *of_scores))
-        differences.append((each.label, *of_differences))
-    del differences[compared.reference]
-    start = compared.reference * len(MEASURES)
-    del exact_differences[start : start + len(MEASURES)]
-    about = ("file", "split", "convention", "metric")
-    columns = ("configuration", "label", "run", "file", "seed", "split", "convention", "metric", "value")
-    intervals = Table(
-        part.file("intervals"),
-        f"Test scores, {OVER_RUNS}, and the interval of that mean over patches.",
-        ("configuration", "runs", *headers),
-        tuple(scores),
-        Csv((*columns, "standard_deviation_over_runs", "low", "high"), tuple(exact)),
+            for run, value in zip(runs, values, strict=True):
+                source = (str(run.path), "results.json", run.seed)
+                exact.append((each.name, each.label, *source, *about, value, None, None, None))
+            summary = ("", f"{file} of these runs", "", *about, estimate, deviation, low, high)
+            exact.append((each.name, each.label, *summary))
+            if each is not reference:
+                names = (each.name, reference.name, each.label, reference.label)
+                exact_differences.append((*names, file, *about, *difference))
+        scores.append((each.label, *of_scores))
+        if each is not reference:
+            differences.append((each.label, *of_differences))
+    headers = ("configuration", *(header for name in _MEASURES for header in (name, f"{LEVEL} interval")))
+    about_scores = ("split", "convention", "metric")
+    first = (
+        "configuration",
+        "label",
+        "run",
+        "file",
+        "seed",
+        *about_scores,
+        "value",
+        "standard_deviation_over_runs",
     )
-    if not differences:
-        return [intervals]
-    return [
-        intervals,
-        Table(
-            part.file("differences"),
-            f"Differences in test scores to {reference.label}, with paired intervals. One that includes 0 leaves open"
-            " which is better.",
-            ("configuration", *headers),
-            tuple(differences),
-            Csv(
-                ("first", "second", "label_of_first", "label_of_second", *about, "difference", "low", "high"),
-                tuple(exact_differences),
-            ),
-        ),
-    ]
+    second = ("first", "second", "label_of_first", "label_of_second", "file", *about_scores, "difference")
+    captions = (
+        f"Test scores, {OVER_RUNS}, and the interval of that mean over patches.",
+        f"Differences to {reference.label}, with paired intervals. One that includes 0 leaves the order open.",
+    )
+    intervals = Csv((*first, "low", "high"), tuple(exact))
+    blocks: list[Block] = [Table(part.file("intervals"), captions[0], headers, tuple(scores), intervals)]
+    if differences:
+        pairs = Csv((*second, "low", "high"), tuple(exact_differences))
+        blocks.append(Table(part.file("differences"), captions[1], headers, tuple(differences), pairs))
+    return blocks

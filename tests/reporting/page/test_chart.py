@@ -2,14 +2,14 @@ import re
 
 import pytest
 
-from nucseg_jax.reporting.page.chart import WIDTH, Chart, Forest, Panel, Point, Row, Scale, Series
+from nucseg_jax.reporting.page.chart import WIDTH, Chart, Forest, Panel, Row, Scale, Series
 
 NAMES = ["G" * 200, "W" * 40 + "_slide_" + "i" * 90 + "7.svs", "slide 7", "ümläut " * 20, "a$b$c", "\x00"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_leave_most_of_a_chart_to_what_is_drawn(name):
-    series = tuple(Series(name + str(look), (Point(0, 0.2), Point(1, 0.4)), look) for look in range(6))
+    series = tuple(Series(name + str(look), ((0, 0.2), (1, 0.4)), look) for look in range(6))
     (panel,) = Chart("x", "y", (Panel(name, series),)).draw()
     assert panel.height < 400
     (forest,) = Forest("x", (Row(name, (0.5, 0.4, 0.6)),), {name: 0.2}).draw()
@@ -22,7 +22,7 @@ def test_names_leave_most_of_a_chart_to_what_is_drawn(name):
 
 @pytest.mark.parametrize("is_log", [False, True])
 def test_every_point_is_drawn_in_its_place_within_the_panel(is_log):
-    points = tuple(Point(x, y) for x, y in enumerate((0.1, 10.0, None, 0.5, 1.0)))
+    points = tuple((x, y) for x, y in enumerate((0.1, 10.0, None, 0.5, 1.0)))
     # Of one name, so that there is no legend.
     marked, line = Series("a", points, 1, "marked"), Series("a", points, 2)
     (drawing,) = Chart("x", "y", (Panel("", (marked, line)),), is_log=is_log).draw()

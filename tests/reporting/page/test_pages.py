@@ -10,7 +10,7 @@ from PIL import Image
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.page import write
-from nucseg_jax.reporting.page.chart import Chart, Forest, Panel, Point, Row, Series
+from nucseg_jax.reporting.page.chart import Chart, Forest, Panel, Row, Series
 from nucseg_jax.reporting.page.document import (
     Csv,
     Difference,
@@ -39,7 +39,7 @@ def png() -> bytes:
 
 
 def document(text: str = TRICKY) -> Document:
-    series = (Series(text, (Point(1, 0.1), Point(2, None)), 0), Series("other", (Point(1, 0.3),), 1))
+    series = (Series(text, ((1, 0.1), (2, None)), 0), Series("other", ((1, 0.3),), 1))
     forest = Forest(text, (Row(text, (0.5, 0.4, 0.6), (0.45, None)),), {text: 0.2})
     rows = ((text, Spread(0.1, 0.02)), ("b", None))
     blocks = (

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.counted import counted
-
-BASELINE_TITLES = {"otsu_hematoxylin": "Otsu's threshold", "all_foreground": "everything as nucleus"}
+from nucseg_jax.evaluation.scores import BASELINE_TITLES
 
 
 def headline(split: str, entry: Mapping[str, Any], baselines: Mapping[str, Any], *, patches: int) -> str:
