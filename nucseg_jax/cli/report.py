@@ -44,47 +44,46 @@ def report(
     cohorts = make_cohorts(found.runs)
     models: list[Mapping[str, Any]] = []
     gaps: list[Gap] = []
+    configs: dict[str, Mapping[str, Any]] = {}
     if wishes.is_paper or any(map(is_of_the_paper, cohorts)):
-        models, gaps = table_1_rows(paper(), cohorts)
-    parts = make_parts(cohorts, wishes, models)
+        experiments = dict(zip((model.name for model in PAPER_MODELS), paper(), strict=True))
+        configs = {name: experiment.config.as_json() for name, experiment in experiments.items()}
+        models, gaps = table_1_rows(experiments, cohorts, has_all=wishes.is_paper)
+    parts = make_parts(cohorts, wishes, configs)
     document = compose(found, parts, wishes, models, gaps)
     write_report(document, out)
     print(summary(found, parts, document, out))
 
 
 def table_1_rows(
-    paper: Sequence[Experiment], cohorts: Sequence[Cohort]
+    paper: Mapping[str, Experiment], cohorts: Sequence[Cohort], *, has_all: bool
 ) -> tuple[list[Mapping[str, Any]], list[Gap]]:
-    """Returns the rows of Table 1: the paper's models, and the networks of the runs that are none of these.
+    """Returns the rows of Table 1: the networks of the runs, and with `has_all` those of the paper that were not run.
 
     Returns:
-      The rows, and what is told of networks whose config this version cannot read.
+      The rows, the paper's models first, and what is told of networks whose config this version cannot read.
     """
+    configurations = {each.model: each for cohort in cohorts for each in cohort.configurations}
     networks = [
-        (model.name, model.config, True, experiment)
-        for model, experiment in zip(PAPER_MODELS, paper, strict=True)
+        (model.name, model.config, True, paper[model.name])
+        for model in PAPER_MODELS
+        if has_all or model.name in configurations
     ]
     gaps: list[Gap] = []
-    # Networks of the paper have their row already, whatever data they were trained on.
-    names = {model.name for model in PAPER_MODELS}
-    for configuration in (configuration for cohort in cohorts for configuration in cohort.configurations):
-        if configuration.paper is not None or configuration.model in names:
+    for name, configuration in configurations.items():
+        if name in paper:
             continue
-        names.add(configuration.model)
         run = configuration.runs[0]
         source = str(run.path / "config.json")
         try:
             # Through JSON, where the config's lists are what a config file's tuples become.
-            experiment = read_experiment(json.loads(json.dumps(run.config)))
+            networks.append((name, source, False, read_experiment(json.loads(json.dumps(run.config)))))
         except UserError as error:
             reason = str(error).splitlines()[0]
-            gaps.append(Gap(f"{configuration.model}: {source} is no config of this version ({reason})."))
-            continue
-        networks.append((configuration.model, source, False, experiment))
+            gaps.append(Gap(f"{name}: {source} is no config of this version ({reason})."))
     rows: list[Mapping[str, Any]] = []
     for name, source, is_paper, experiment in tqdm.tqdm(networks, "counting", leave=False, disable=None):
-        about = {"source": source, "config": experiment.config.as_json(), "is_paper": is_paper}
-        rows.append({**network_facts(experiment), "name": name, **about})
+        rows.append({**network_facts(experiment), "name": name, "source": source, "is_paper": is_paper})
     return rows, gaps
 
 

@@ -1,7 +1,7 @@
 import csv
 import json
 
-# A container's user: no home, no entry in the password database; and a notebook's shell whose backend is not installed.
+# A container's user: no home, no entry in the password database.
 BARE_SURROUNDINGS = """
 import os, pwd, runpy, sys
 
@@ -11,7 +11,6 @@ def unknown(number):
 pwd.getpwuid = unknown
 for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"):
     os.environ.pop(name, None)
-os.environ["MPLBACKEND"] = "module://ipympl.backend_nbagg"
 sys.argv = sys.argv[1:]
 sys.path[0] = os.path.dirname(sys.argv[0])
 runpy.run_path(sys.argv[0], run_name="__main__")

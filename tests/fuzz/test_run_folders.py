@@ -105,7 +105,7 @@ def report(root: pathlib.Path) -> tuple[Found, Document]:
     """What `report` reads and writes."""
     found = find_runs(f"{root}/*", not_in=root / "out")
     wishes = Wishes(has_pictures=True)
-    document = compose(found, make_parts(make_cohorts(found.runs), wishes, MODELS), wishes, MODELS)
+    document = compose(found, make_parts(make_cohorts(found.runs), wishes, {}), wishes, MODELS)
     write_report(document, root.parent / "report")
     return found, document
 

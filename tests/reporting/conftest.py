@@ -308,7 +308,6 @@ MODELS = [
     {
         "name": paper.name,
         "source": paper.config,
-        "config": json.loads(base.get_config().to_json()),
         "is_paper": True,
         "encoder": paper.encoder,
         "decoder": paper.decoder,
@@ -328,7 +327,8 @@ def compose_page(pattern: str, out: pathlib.Path, **asked) -> Document:
     found = find_runs(pattern, not_in=out)
     cohorts = make_cohorts(found.runs)
     models = MODELS if wishes.is_paper or any(map(is_of_the_paper, cohorts)) else []
-    document = compose(found, make_parts(cohorts, wishes, models), wishes, models)
+    configs = {row["name"]: json.loads(base.get_config().to_json()) for row in models}
+    document = compose(found, make_parts(cohorts, wishes, configs), wishes, models)
     write_report(document, out)
     return document
 

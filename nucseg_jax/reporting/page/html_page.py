@@ -23,7 +23,7 @@ from nucseg_jax.reporting.page.document import (
     spans,
 )
 
-_PHOTOGRAPH_QUALITY = 90
+_PHOTOGRAPH_QUALITY = 85
 # Text longer than this is broken inside a cell.
 _LONG = 24
 _SVG_COLUMNS, _SVG_GAP = 2, 16

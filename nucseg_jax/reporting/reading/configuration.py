@@ -73,11 +73,6 @@ class Cohort:
         """Of all configurations."""
         return tuple(run for configuration in self.configurations for run in configuration.runs)
 
-    @property
-    def scored(self) -> tuple[Configuration, ...]:
-        """The configurations with a finished run."""
-        return tuple(configuration for configuration in self.configurations if configuration.finished)
-
 
 def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
     """Sorts runs into cohorts and configurations; the cohort with most runs first.
@@ -175,8 +170,10 @@ def _last_part(path: Any) -> str:
 def model_name(run: Run) -> str:
     """Names the network, such as 'DeepLabV3+ ResNet-50', and what makes it another than the published one."""
     model = run.config["model"]
-    decoder = DECODERS.get(model["decoder"])
-    parts = [f"{decoder.title if decoder else model['decoder']} {encoder_name(model['encoder'])}"]
+    decoder, encoder = DECODERS.get(model["decoder"]), ENCODERS.get(model["encoder"])
+    # Of another version's its name.
+    titles = (decoder.title if decoder else model["decoder"], encoder.title if encoder else model["encoder"])
+    parts = [" ".join(titles)]
     if model.get("width", 1) != 1:
         parts.append(f"width {model['width']:g}")
     if model.get("encoder_depths"):
@@ -188,15 +185,6 @@ def model_name(run: Run) -> str:
     if model.get("num_classes", 1) != 1:
         parts.append(f"{counted(model['num_classes'], 'class')}")
     return ", ".join(parts)
-
-
-def encoder_name(encoder: str) -> str:
-    """Returns an encoder's usual spelling; its name where this version does not know it.
-
-    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4"), encoder_name("vgg")
-    ('ResNet-50 v1.5', 'EfficientNet-B4', 'vgg')
-    """
-    return ENCODERS[encoder].title if encoder in ENCODERS else encoder
 
 
 def paper_model(run: Run) -> PaperModel | None:

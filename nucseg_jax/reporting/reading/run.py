@@ -69,11 +69,6 @@ class Run:
         return at(self.config, "train", "seed")
 
     @property
-    def planned_epochs(self) -> Any:
-        """How long it was meant to be."""
-        return at(self.config, "train", "epochs")
-
-    @property
     def state(self) -> str:
         """In words."""
         if self.results is not None:
@@ -81,7 +76,7 @@ class Run:
         if self.is_damaged("results.json"):
             return "without usable results"
         if self.epochs:
-            return f"unfinished, epoch {self.epochs[-1]['epoch']} of {self.planned_epochs}"
+            return f"unfinished, epoch {self.epochs[-1]['epoch']} of {at(self.config, 'train', 'epochs')}"
         return "unfinished, before the end of epoch 1"
 
     @property

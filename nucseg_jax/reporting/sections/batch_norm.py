@@ -1,7 +1,6 @@
 """The batch-norm gap of each run: what training sees, and what the statistics kept for evaluation make of it."""
 
-from collections.abc import Mapping
-
+from nucseg_jax.evaluation.scores import OTHER_STATISTICS
 from nucseg_jax.reporting.page.document import Block, Cell, Gap, Table
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.run import Run, at
@@ -9,13 +8,7 @@ from nucseg_jax.reporting.sections.cells import SPLIT_WORDS, listed
 from nucseg_jax.reporting.sections.curves import curve
 from nucseg_jax.reporting.sections.part import Part
 
-MOVING, BATCH, REESTIMATED = "moving", "batch", "re-estimated"
-# What stands beside the statistics that were chosen, in an entry of results.json.
-_KEYS: Mapping[str, str] = {
-    MOVING: "moving_statistics",
-    BATCH: "batch_statistics",
-    REESTIMATED: "reestimated_statistics",
-}
+MOVING, REESTIMATED, BATCH = OTHER_STATISTICS
 _SPLITS = ("validation", "test")
 _READING = (
     "Micro Dice of each run by the batch-norm statistics that were used: moving ones remember weights of many steps"
@@ -39,9 +32,9 @@ def measured(run: Run, split: str, metric: str) -> dict[str, float | None]:
         if entry is not None:
             chosen = REESTIMATED if at(about, "eval", "reestimate_batch_norm") else MOVING
             found.setdefault(chosen, at(entry, "micro", metric))
-            for name, key in _KEYS.items():
+            for key in OTHER_STATISTICS:
                 if key in entry:
-                    found.setdefault(name, at(entry, key, "micro", metric))
+                    found.setdefault(key, at(entry, key, "micro", metric))
     return found
 
 
@@ -57,11 +50,11 @@ def batch_norm_blocks(part: Part) -> list[Block]:
         last = run.epochs[-1]["epoch"] if run.epochs else 0
         cells: list[Cell] = [training.get(run.chosen_epoch() or 0), training.get(last)]
         for of_split in found.values():
-            cells += [of_split.get(each, "not measured") for each in _KEYS]
+            cells += [of_split.get(each, "not measured") for each in OTHER_STATISTICS]
         rows.append((configuration.label, str(run.seed), *cells))
     headers = (
         *("configuration", "seed", "training mode, chosen epoch", "last epoch"),
-        *(f"{SPLIT_WORDS[split]}, {each}" for split in _SPLITS for each in _KEYS),
+        *(f"{SPLIT_WORDS[split]}, {title}" for split in _SPLITS for title in OTHER_STATISTICS.values()),
     )
     caption = _READING + (_READING_OF_THE_PAPER if part.is_paper else "")
     blocks: list[Block] = [Table(part.file("batch_norm"), caption, headers, tuple(rows))]

@@ -54,7 +54,7 @@ class Wishes:
 
 
 def make_parts(
-    cohorts: Sequence[Cohort], wishes: Wishes, models: Sequence[Mapping[str, Any]] = ()
+    cohorts: Sequence[Cohort], wishes: Wishes, paper_configs: Mapping[str, Mapping[str, Any]]
 ) -> list[Part]:
     """Compares the configurations of each cohort; UserError if none has the baseline that the reader asks for."""
     labels = {each.label for cohort in cohorts for each in cohort.configurations if each.finished}
@@ -64,7 +64,6 @@ def make_parts(
             + did_you_mean(wishes.baseline, labels),
             expected=f"one of {', '.join(sorted(labels))}" if labels else "a finished run",
         )
-    paper_configs = {row["name"]: row["config"] for row in models if row["is_paper"]}
     parts = []
     for number, cohort in enumerate(cohorts, 1):
         rows = cohort.configurations

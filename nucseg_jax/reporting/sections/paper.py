@@ -124,7 +124,7 @@ def table_1(facts: Sequence[Mapping[str, Any]]) -> Table:
 
     Args:
       facts: one a network, as `describe --json` prints them, with a `name`, a `source` (the config they were
-        computed from), that `config` itself, and `is_paper`, whether it is the paper's network layer for layer.
+        computed from), and `is_paper`, whether it is the paper's network layer for layer.
     """
     papers = {(each.decoder, each.encoder): each for each in PAPER_MODELS}
     rows: list[tuple[Cell, ...]] = []
