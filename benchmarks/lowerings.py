@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.ops import conv, pool, resize
 from nucseg_jax.ops.lowering import LOWERINGS
-from nucseg_jax.reporting.table import render
 
 Operation = Callable[..., jax.Array]
 

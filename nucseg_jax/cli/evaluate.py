@@ -8,7 +8,9 @@ import jax
 import numpy as np
 
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.cli.table import results_table
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -17,8 +19,6 @@ from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.reporting.headline import headline
-from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
 from nucseg_jax.run_folder.check import best_checkpoint, require_config
 from nucseg_jax.run_folder.folder import RunFolder, info_changes

@@ -13,12 +13,12 @@ import tqdm
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.profile_cases import FEEDS, Case, Feed, ReadyCase, cases_of, ready
+from nucseg_jax.cli.table import render
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.models.cost import TABLE_1_PX, forward_flops
-from nucseg_jax.reporting.table import render
 from nucseg_jax.runtime.device_facts import device_facts
 from nucseg_jax.runtime.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.training.schedule import make_schedule

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from nucseg_jax.cli.headline import headline
+from nucseg_jax.cli.table import results_table
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.program import PROGRAM_WORDS
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
-from nucseg_jax.reporting.headline import headline
-from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run_folder.check import final_record, read_results
 from nucseg_jax.run_folder.folder import RunFolder
 

@@ -5,11 +5,11 @@ import pathlib
 import tempfile
 from collections.abc import Sequence
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.cli.train import changes_since_start, train
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.reporting.table import render
 from nucseg_jax.run_folder.check import read_results
 from nucseg_jax.run_folder.environment import StartedFrom
 from nucseg_jax.run_folder.folder import RunFolder
@@ -52,7 +52,7 @@ class SweepRun:
         """Trains one row in this process."""
         row = self.sweep.row(index)
         overrides = self.started_from.overrides | row.overrides
-        sweep = {"file": str(self.sweep.file), "label": row.label}
+        sweep = {"file": str(self.sweep.file), "label": row.label, "index": index}
         started_from = dataclasses.replace(self.started_from, overrides=overrides, sweep=sweep)
         train(self.experiments[index], self.folder(index).path, started_from)
 

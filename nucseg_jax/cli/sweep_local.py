@@ -9,9 +9,9 @@ import sys
 import time
 
 from nucseg_jax.cli.sweep import FINISHED, SweepRun, row_state, shown_test_dice
+from nucseg_jax.cli.table import render
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, reason_of
-from nucseg_jax.reporting.table import render
 
 POLL_S = 0.2
 

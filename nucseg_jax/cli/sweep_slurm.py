@@ -6,10 +6,10 @@ import shutil
 from typing import Any
 
 from nucseg_jax.cli.sweep import SweepRun
+from nucseg_jax.cli.table import render
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.program import PROGRAM
-from nucseg_jax.reporting.table import render
 from nucseg_jax.runtime.private_folder import make_private, why_unsafe
 
 EXAMPLE = "--slurm=partition=gpu,gres=gpu:1,time=240"

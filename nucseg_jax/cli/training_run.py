@@ -21,10 +21,10 @@ from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.reporting.overlays import example_sheet, save_png
 from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
     best_checkpoint,

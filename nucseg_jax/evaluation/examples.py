@@ -67,15 +67,20 @@ class Examples(NamedTuple):
 
     def dice(self, number: int) -> float | None:
         """Of one patch; None where truth and prediction are both empty."""
-        truth, prediction = self.truth[number], self.prediction[number]
-        total = int(truth.sum()) + int(prediction.sum())
-        return 2 * int((truth & prediction).sum()) / total if total else None
+        return mask_dice(self.truth[number], self.prediction[number])
 
     def name(self, number: int, info: DatasetInfo) -> str:
         """Names a patch: 'fold 3, patch 17, Breast', or 'slide7.png at 256, 512' (top, left) where that is known."""
         if self.source[number]:
             return f"{self.source[number]} at {self.top[number]}, {self.left[number]}"
         return f"fold {self.fold[number]}, patch {self.row[number]}, {info.groups[self.group[number]]}"
+
+
+def mask_dice(truth: np.ndarray, prediction: np.ndarray) -> float | None:
+    """Computes the Dice of two masks, bool [H, W]; None where both are empty."""
+    cells = [(truth & prediction).sum(), (prediction & ~truth).sum(), (truth & ~prediction).sum(), 0]
+    dice = float(ratios(np.array(cells))["dice"])
+    return None if np.isnan(dice) else dice
 
 
 def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:

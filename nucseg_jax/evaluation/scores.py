@@ -97,11 +97,24 @@ METRICS: Mapping[str, Metric] = {
 # Of every data set; `conventions` adds the one over groups.
 UNGROUPED = ("micro", "image_zero", "image_skip", "image_one", "batch8")
 IMAGES_PER_GROUP = 8
+# Titles of `baselines.BASELINES`.
+BASELINE_TITLES = {"otsu_hematoxylin": "Otsu's threshold", "all_foreground": "everything as nucleus"}
+# Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
+OTHER_STATISTICS = {
+    "moving_statistics": "moving statistics",
+    "reestimated_statistics": "re-estimated statistics",
+    "batch_statistics": "each batch's statistics",
+}
 
 
 def conventions(info: DatasetInfo) -> tuple[str, ...]:
     """Names of the conventions of a data set, in the order of results.json; the last averages over its groups."""
     return (*UNGROUPED, info.group_noun)
+
+
+def is_loss(key: str) -> bool:
+    """Returns True if a key of a split's entry is the loss, a term of it, its mean with nuclei, or the L2 penalty."""
+    return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
 
 
 def split_scores(counts: np.ndarray, group: np.ndarray, info: DatasetInfo) -> dict[str, Any]:

@@ -41,12 +41,12 @@ class StartedFrom:
     Attributes:
       config: the config file.
       overrides: {'section.field': value} of what the command line and the sweep's row change in it.
-      sweep: `file` and `label` of the row; None if the run is not part of a sweep.
+      sweep: `file`, `label` and `index` of the row; None if the run is not part of a sweep.
     """
 
     config: str
     overrides: dict[str, Any]
-    sweep: dict[str, str] | None = None
+    sweep: dict[str, Any] | None = None
 
 
 def describe_environment(started_from: StartedFrom | None = None) -> dict[str, Any]:

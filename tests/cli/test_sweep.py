@@ -69,7 +69,7 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
 
     environment = json.loads((root / "fold2" / "environment.json").read_text())
     started = environment["started_from"]
-    assert started["sweep"] == {"file": str(tmp_path / "rows.py"), "label": "fold2"}
+    assert started["sweep"] == {"file": str(tmp_path / "rows.py"), "label": "fold2", "index": 1}
     assert started["config"].endswith("quickstart.py")
     assert (
         started["overrides"].items() >= {"split.number": 2, "train.epochs": 1, "augment.flips": True}.items()

@@ -11,7 +11,7 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
-from nucseg_jax.reporting.overlays import example_sheet
+from nucseg_jax.evaluation.overlays import example_sheet
 from nucseg_jax.runtime.mesh import make_mesh
 
 

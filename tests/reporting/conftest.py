@@ -23,7 +23,7 @@ from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.sections.compose import compose
+from nucseg_jax.reporting.sections.compose import Wishes, compose, is_of_the_paper, make_parts
 from nucseg_jax.run_folder.metrics_log import MetricsLog
 
 FOLD_SIZES = {1: 20, 2: 14, 3: 24}
@@ -132,6 +132,8 @@ def write_run(
     complete: bool = True,
     split_number: int = 1,
     info: DatasetInfo | None = None,
+    label: str = "",
+    index: int | None = None,
 ) -> pathlib.Path:
     """A run folder.
 
@@ -141,6 +143,7 @@ def write_run(
       finished: with results.
       complete: with calibration, examples, inference times and other batch-norm statistics.
       info: of the data set; None = PanNuke's, without a dataset.json, as earlier versions left it.
+      label, index: of the sweep's row; '' = of no sweep, None = as earlier versions left it.
     """
     described = info or PANNUKE
     groups = len(described.groups)
@@ -166,6 +169,9 @@ def write_run(
         "git": {"commit": "a1b2c3d" + "0" * 33, "dirty": False},
         "command": f"launch.py train --config=configs/base.py {flags} --workdir={path}",
     }
+    if label:
+        row = {"file": "sweep.py", "label": label} | ({} if index is None else {"index": index})
+        environment["started_from"] = {"config": "configs/base.py", "overrides": fields, "sweep": row}
     write_json(path / "environment.json", environment)
     if config["pretrained"]["path"]:
         name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -302,7 +308,6 @@ MODELS = [
     {
         "name": paper.name,
         "source": paper.config,
-        "config": json.loads(base.get_config().to_json()),
         "is_paper": True,
         "encoder": paper.encoder,
         "decoder": paper.decoder,
@@ -316,10 +321,14 @@ MODELS = [
 ]
 
 
-def compose_page(pattern: str, out: pathlib.Path) -> Document:
+def compose_page(pattern: str, out: pathlib.Path, **asked) -> Document:
     """What `report` does, but for counting the models' parameters, which takes JAX."""
+    wishes = Wishes(**asked)
     found = find_runs(pattern, not_in=out)
-    document = compose(found, make_cohorts(found.runs), MODELS)
+    cohorts = make_cohorts(found.runs)
+    models = MODELS if wishes.is_paper or any(map(is_of_the_paper, cohorts)) else []
+    configs = {row["name"]: json.loads(base.get_config().to_json()) for row in models}
+    document = compose(found, make_parts(cohorts, wishes, configs), wishes, models)
     write_report(document, out)
     return document
 
@@ -340,5 +349,5 @@ def make_run():
 def report_folder(run_folders, tmp_path_factory) -> pathlib.Path:
     """The report of all these runs."""
     out = tmp_path_factory.mktemp("page") / "report"
-    compose_page(str(run_folders / "*"), out)
+    compose_page(str(run_folders / "*"), out, has_pictures=True)
     return out

@@ -41,11 +41,7 @@ RECORD, RESULTS = "record.json", "results.json"
 
 
 def read_run(path: pathlib.Path) -> Run:
-    """Reads a run folder.
-
-    Raises:
-      UserError: it is none, or its config or split cannot be read.
-    """
+    """Reads a run folder; UserError if it is none, or its config or split cannot be read."""
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError("no config.json: not the folder of a run")
@@ -64,22 +60,19 @@ def read_run(path: pathlib.Path) -> Run:
         files.record = final
     elif not folder.results.exists():
         files.record = newest
-    counts = {
-        split: files.read(
-            per_image_path(path, split),
-            _counts_of(getattr(splits, split), info, at(config, "model", "num_classes")),
-            None,
-        )
-        for split in SPLIT_NAMES
-    }
-    calibration = {
-        split: files.read(calibration_path(path, split), read_levels, None) for split in SPLIT_NAMES
-    }
-    nothing: tuple[Evaluation, ...] = ()
+    classes = at(config, "model", "num_classes")
     scores = {} if files.record is None else files.record.scores
+    counts, calibration = {}, {}
+    for split in SPLIT_NAMES:
+        read_counts = _counts_of(getattr(splits, split), info, classes)
+        counts[split] = files.read(per_image_path(path, split), read_counts, None)
+        calibration[split] = files.read(calibration_path(path, split), read_levels, None)
+        # Read when they are drawn.
+        files.read(examples_path(path, split), lambda _: None, None)
+    nothing: tuple[Evaluation, ...] = ()
 
     def own_evaluations(file: pathlib.Path) -> tuple[Evaluation, ...]:
-        found = read_evaluations(file, path, info)
+        found = read_evaluations(file, info)
         for evaluation in found:
             require_own(evaluation, scores)
         return found
@@ -88,11 +81,10 @@ def read_run(path: pathlib.Path) -> Run:
         evaluation
         for file in sorted(path.glob("evaluations/*/results.json"))
         for evaluation in files.read(file, own_evaluations, nothing)
+        if evaluation.about.get("split_digest") == splits.digest
+        and evaluation.about.get("data_digest") == record["data_digest"]
     ]
     results = files.read(folder.results, lambda file: checked_results(read_json(file), info), None)
-    for split in SPLIT_NAMES:
-        # Read when they are drawn.
-        files.read(examples_path(path, split), lambda _: None, None)
     run = Run(
         path=path,
         config=config,
@@ -107,12 +99,7 @@ def read_run(path: pathlib.Path) -> Run:
         timing=files.read(folder.timing, read_timing, {}),
         counts={split: found for split, found in counts.items() if found is not None},
         calibration={split: found for split, found in calibration.items() if found is not None},
-        evaluations=tuple(
-            evaluation
-            for evaluation in evaluations
-            if evaluation.about.get("split_digest") == splits.digest
-            and evaluation.about.get("data_digest") == record["data_digest"]
-        ),
+        evaluations=tuple(evaluations),
         faults=tuple(files.faults),
         is_checked=files.record is not None and files.record.is_sealed,
     )
@@ -120,12 +107,7 @@ def read_run(path: pathlib.Path) -> Run:
 
 
 class _Files:
-    """Reads files that may be absent, damaged or altered, and keeps what was wrong with them.
-
-    Attributes:
-      record: what files of the run are checked against, where it has one.
-      faults: one sentence each.
-    """
+    """Reads files that may be absent, damaged or altered, by the run's record, and keeps a sentence for each fault."""
 
     def __init__(self, run: pathlib.Path):
         self._run = run
@@ -177,11 +159,9 @@ def _counts_of(
 
 
 def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
-    """Raises ValueError if an evaluation is of another run's checkpoint; those of earlier versions do not tell.
+    """Raises ValueError if an evaluation is of another run's checkpoint, by the run's validation scores by step.
 
-    Args:
-      evaluation: in the folder of a run.
-      scores: of the run's validations by step.
+    Those of earlier versions do not tell.
     """
     step, score = evaluation.about.get("checkpoint_step"), evaluation.about.get("checkpoint_score")
     if score is not None and type(step) is int and scores and scores.get(step) != score:
@@ -189,7 +169,7 @@ def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
 
 
 def contradictions(run: Run) -> list[str]:
-    """Splits whose table of counts does not give the scores of results.json."""
+    """Names the splits whose table of counts does not give the scores of results.json."""
     if run.results is None:
         return []
     faults = []

@@ -16,7 +16,7 @@ from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.reporting.sections.head import unchecked, warnings
+from nucseg_jax.reporting.sections.runs import unchecked, warnings
 from nucseg_jax.run_folder.check import finish
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.run_folder.record import RunRecord

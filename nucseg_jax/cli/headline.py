@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.counted import counted
-
-_CALLED = {"otsu_hematoxylin": "Otsu's threshold", "all_foreground": "everything as nucleus"}
+from nucseg_jax.evaluation.scores import BASELINE_TITLES
 
 
 def headline(split: str, entry: Mapping[str, Any], baselines: Mapping[str, Any], *, patches: int) -> str:
@@ -24,7 +23,7 @@ def headline(split: str, entry: Mapping[str, Any], baselines: Mapping[str, Any],
     """
     line = f"{split} Dice {_decimal(entry['micro']['dice'])} (micro, {counted(patches, 'patch')})"
     others = [
-        f"{_CALLED.get(name, name)}: {_decimal(of_split[split]['micro']['dice'])}"
+        f"{BASELINE_TITLES.get(name, name)}: {_decimal(of_split[split]['micro']['dice'])}"
         for name, of_split in baselines.items()
         if split in of_split
     ]

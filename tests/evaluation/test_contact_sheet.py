@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import ImageFont
 
-from nucseg_jax.reporting.contact_sheet import contact_sheet, shortened
+from nucseg_jax.evaluation.contact_sheet import contact_sheet, shortened
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (200, 180, 3), np.uint8)
 

@@ -1,4 +1,4 @@
-"""Pictures of what a model got right and wrong, as in figures 11 and 12 of the paper. Arrays in, uint8 RGB out.
+"""Pictures of what a model got right and wrong, as in figure 11 of the paper. Arrays in, uint8 RGB out.
 
 Notation: [..., H, W] any number of pictures; K rows of a sheet.
 """
@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from nucseg_jax.core import files
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.evaluation.examples import Examples
-from nucseg_jax.reporting.contact_sheet import contact_sheet
+from nucseg_jax.evaluation.contact_sheet import contact_sheet
+from nucseg_jax.evaluation.examples import Examples, mask_dice
 
 Color = tuple[int, int, int]
 
@@ -21,16 +20,12 @@ Color = tuple[int, int, int]
 CORRECT: Color = (30, 90, 255)
 EXTRA: Color = (255, 20, 20)
 MISSING: Color = (0, 225, 60)
-# Figure 12's are not said.
-TRUTH_LINE: Color = (0, 235, 90)
-PREDICTION_LINE: Color = (255, 225, 0)
-BOTH_LINES: Color = (255, 255, 255)
 
 # Errors are often a rim one pixel wide on dark nuclei and must shine; agreement is broad and may not hide them.
 _OPACITY_OF_CORRECT = 0.5
 _OPACITY_OF_ERRORS = 0.8
 _HEADINGS = ("image", "truth", "predicted probability", "errors")
-_LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
+LEGEND = (("correct", CORRECT), ("extra", EXTRA), ("missing", MISSING))
 # Of pixels that nobody annotated; no tissue, truth or error has it.
 VOID_SHADE: Color = (128, 128, 128)
 VOID_LEGEND = (("not annotated", VOID_SHADE),)
@@ -75,27 +70,6 @@ def shaded(picture: np.ndarray, void: np.ndarray) -> np.ndarray:
     blended = (1.0 - _OPACITY_OF_VOID) * picture[void] + _OPACITY_OF_VOID * np.array(VOID_SHADE)
     result[void] = np.rint(blended).astype(np.uint8)
     return result
-
-
-def outline_overlay(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Figure 12: outlines of truth (green) and prediction (yellow) on the tissue, white where they coincide.
-
-    An outline is the outermost pixel of the foreground; it does not follow the picture's own edge.
-
-    Args:
-      image: uint8 [..., H, W, 3].
-      truth: bool [..., H, W].
-      prediction: bool [..., H, W].
-
-    Returns:
-      uint8 [..., H, W, 3].
-    """
-    of_truth, of_prediction = _outline(truth), _outline(prediction)
-    overlay = image.copy()
-    overlay[of_truth] = TRUTH_LINE
-    overlay[of_prediction] = PREDICTION_LINE
-    overlay[of_truth & of_prediction] = BOTH_LINES
-    return overlay
 
 
 def example_sheet(examples: Examples, info: DatasetInfo) -> np.ndarray:
@@ -149,7 +123,7 @@ def prediction_sheet(
             captions, truth, prediction, void, strict=True
         )
     ]
-    legend = (*_LEGEND, *VOID_LEGEND) if void.any() else _LEGEND
+    legend = (*LEGEND, *VOID_LEGEND) if void.any() else LEGEND
     return contact_sheet(rows, headings=_HEADINGS, captions=scored, legend=legend)
 
 
@@ -160,11 +134,6 @@ def save_png(path: pathlib.Path, picture: np.ndarray) -> None:
         Image.fromarray(picture).save(part, format="PNG", optimize=True)
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
-    cross = ndimage.generate_binary_structure(2, 1).reshape((1,) * (mask.ndim - 2) + (3, 3))
-    return mask & ~ndimage.binary_erosion(mask, cross, border_value=1)
-
-
 def _gray(share: np.ndarray) -> np.ndarray:
     """[H, W] in 0..1 to uint8 [H, W, 3], 0 = black."""
     level = np.rint(255.0 * np.clip(share, 0.0, 1.0)).astype(np.uint8)
@@ -172,7 +141,5 @@ def _gray(share: np.ndarray) -> np.ndarray:
 
 
 def _dice_text(truth: np.ndarray, prediction: np.ndarray) -> str:
-    total = int(truth.sum()) + int(prediction.sum())
-    return (
-        f"Dice {2 * int((truth & prediction).sum()) / total:.3f}" if total else "no nucleus, none predicted"
-    )
+    dice = mask_dice(truth, prediction)
+    return "no nucleus, none predicted" if dice is None else f"Dice {dice:.3f}"

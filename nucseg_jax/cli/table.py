@@ -3,16 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nucseg_jax.evaluation.scores import UNGROUPED
+from nucseg_jax.evaluation.scores import OTHER_STATISTICS, UNGROUPED, is_loss
 
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
 UNDEFINED = "-"
-# Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
-OTHER_STATISTICS = {
-    "moving_statistics": "moving statistics",
-    "reestimated_statistics": "re-estimated statistics",
-    "batch_statistics": "each batch's statistics",
-}
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -82,11 +76,6 @@ def results_table(
         ]
         tables.append(render(("split", *terms), rows))
     return "\n\n".join(tables)
-
-
-def is_loss(key: str) -> bool:
-    """Returns True if a key of a split's entry is the loss, a term of it, its mean with nuclei, or the L2 penalty."""
-    return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
 
 
 def _score_rows(name: str, of_split: Mapping[str, Any], group_noun: str) -> list[tuple[str, ...]]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nucseg_jax.reporting import overlays
-from nucseg_jax.reporting.contact_sheet import contact_sheet
+from nucseg_jax.evaluation import overlays
+from nucseg_jax.evaluation.contact_sheet import contact_sheet
 
 
 @pytest.fixture
@@ -36,33 +36,12 @@ def test_tissue_stays_visible_below_the_colours(case):
 def test_overlays_leave_their_input_alone(case):
     before = [array.copy() for array in case]
     overlays.error_overlay(*case)
-    overlays.outline_overlay(*case)
     assert all(np.array_equal(a, b) for a, b in zip(case, before, strict=True))
 
 
 def test_overlays_work_picture_by_picture(case):
-    for overlay in (overlays.error_overlay, overlays.outline_overlay):
-        alone = np.stack([overlay(*(array[k] for array in case)) for k in range(3)])
-        assert np.array_equal(overlay(*case), alone)
-
-
-def test_outline_of_a_square_is_its_outermost_ring():
-    image = np.full((20, 20, 3), 128, np.uint8)
-    truth, prediction = np.zeros((2, 20, 20), bool)
-    truth[5:12, 5:12] = True
-    ring = truth.copy()
-    ring[6:11, 6:11] = False
-    drawn = overlays.outline_overlay(image, truth, prediction)
-    assert np.array_equal((drawn == overlays.TRUTH_LINE).all(axis=-1), ring)
-    assert (drawn[~ring] == 128).all()
-    both = overlays.outline_overlay(image, truth, truth)
-    assert np.array_equal((both == overlays.BOTH_LINES).all(axis=-1), ring)
-
-
-def test_outline_does_not_follow_the_edge_of_the_picture():
-    image = np.full((9, 9, 3), 128, np.uint8)
-    everywhere = np.ones((9, 9), bool)
-    assert np.array_equal(overlays.outline_overlay(image, everywhere, everywhere), image)
+    alone = np.stack([overlays.error_overlay(*(array[k] for array in case)) for k in range(3)])
+    assert np.array_equal(overlays.error_overlay(*case), alone)
 
 
 def test_sheet_holds_every_patch_unchanged_and_in_order():

@@ -54,8 +54,8 @@ def contact_sheet(
 
     heading_font = ImageFont.load_default(_HEADING_PX)
     caption_font = ImageFont.load_default(_CAPTION_PX)
-    broken = [_broken(heading, heading_font, width) for heading in headings]
-    heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, broken)) - 1)
+    all_lines = [broken(heading, heading_font, width) for heading in headings]
+    heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, all_lines)) - 1)
     top = _MARGIN_PX + heading_px + _GAP_PX
     pitch = height + _CAPTION_PX + 3 * _GAP_PX
     size = (
@@ -64,7 +64,7 @@ def contact_sheet(
     )
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, lines in enumerate(broken):
+    for column, lines in enumerate(all_lines):
         x = _MARGIN_PX + column * (width + _GAP_PX)
         for number, line in enumerate(reversed(lines)):
             y = top - _GAP_PX - _HEADING_PX - 2 - number * _HEADING_PITCH_PX
@@ -81,8 +81,8 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    """The text in lines that fit a width, as far as its words do."""
+def broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """Breaks a text into lines that fit a width, as far as its words do."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -94,7 +94,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
 
 
 def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The text, or its beginning and its longer end with dots between, so that it fits a width."""
+    """Returns the text, or its beginning and its longer end with dots between, so that it fits a width."""
     kept = len(text)
     short = text
     while kept > 4 and font.getlength(short) > width:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from nucseg_jax.cli.table import render, results_table
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import conventions
-from nucseg_jax.reporting.table import render, results_table
 
 
 def results_of(seed: int) -> dict:
