@@ -9,9 +9,9 @@ parts are read back (`benchmarks/prepare.py --sources store --patches 6000`).
 """
 
 import math
+import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -22,6 +22,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import FILE_NAME as DESCRIPTION
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
 from nucseg_jax.data.store import index_file, stored_files
+from nucseg_jax.data.store.layout import Example
 from nucseg_jax.data.store.tally import Tally
 
 FILE_FORMAT = "array_record"
@@ -52,7 +53,7 @@ class AuditMetadata(tfds.core.Metadata):
         self._origin = opened.origin
         self.tally = Tally(opened.info, folder)
 
-    def save_metadata(self, data_dir: Any) -> None:
+    def save_metadata(self, data_dir: str | os.PathLike[str]) -> None:
         """Writes description, index and audit; called by TensorFlow Datasets once every split is written."""
         folder = pathlib.Path(data_dir)
         info = self.tally.info
@@ -61,7 +62,7 @@ class AuditMetadata(tfds.core.Metadata):
         beside = stored_files.digests_of(folder, (DESCRIPTION, index_file.FILE_NAME))
         self.tally.audit(self._origin, {**stored_files.digests(folder), **beside}).save(folder)
 
-    def load_metadata(self, data_dir: Any) -> None:
+    def load_metadata(self, data_dir: str | os.PathLike[str]) -> None:
         """Nothing is restored: `load_audit` reads the file."""
 
 
@@ -71,7 +72,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Image, class map, instance map, group, fold and index."}  # noqa: RUF012
 
-    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: Any):
+    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: object):
         """Makes the builder.
 
         Args:
@@ -111,7 +112,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    ) -> dict[str, Iterator[tuple[int, Example]]]:
         del dl_manager
         opened = self._opened
         sizes = part_sizes(opened.patch_count, opened.info.patch_px)
@@ -129,7 +130,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, stream: Iterator[Patch], part: int, size: int
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    ) -> Iterator[tuple[int, Example]]:
         for row in range(size):
             patch = next(stream)
             self.info.metadata.tally.add(part, row, patch)

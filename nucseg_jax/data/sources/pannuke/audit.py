@@ -10,12 +10,12 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.sources.pannuke import vocabulary
 from nucseg_jax.data.sources.pannuke.patches import Patch
@@ -84,7 +84,7 @@ class Audit:
     """
 
     folds: Mapping[int, FoldAudit]
-    origin: Mapping[str, Any]
+    origin: JsonObject
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -172,9 +172,9 @@ class ContentDigest:
 
     def add(self, image: np.ndarray, label: np.ndarray, instance: np.ndarray, tissue: int) -> None:
         """Takes the arrays of the next patch."""
-        self._hash.update(np.ascontiguousarray(image, np.uint8))
-        self._hash.update(np.ascontiguousarray(label, np.uint8))
-        self._hash.update(np.ascontiguousarray(instance, "<u2"))
+        self._hash.update(np.ascontiguousarray(image, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(label, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(instance, "<u2").data)
         self._hash.update(int(tissue).to_bytes(4, "little"))
 
     def hexdigest(self) -> str:
