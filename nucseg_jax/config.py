@@ -12,11 +12,12 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field, read_section
+from nucseg_jax.core.config_field import Declared, Fault, FieldValue, declared_fields, field, read_section
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.strict_json import Json
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
 Remainder = Literal["reflect", "drop"]
@@ -542,7 +543,7 @@ class Config:
     eval: EvalConfig = EvalConfig()
     mesh: MeshConfig = MeshConfig()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, dict[str, Json]]:
         """Returns nested dicts of JSON values, the inverse of `read_config`."""
         return {
             section: {
@@ -569,12 +570,12 @@ def may_change_on_resume(name: str) -> bool:
     return declared is not None and declared.may_change_on_resume
 
 
-def default_config() -> dict[str, dict[str, Any]]:
+def default_config() -> dict[str, dict[str, FieldValue]]:
     """Returns the defaults as {section: {field: value}}, for a config file to change."""
     return dataclasses.asdict(Config())
 
 
-def read_config(values: Mapping[str, Any]) -> Config:
+def read_config(values: Mapping[str, object]) -> Config:
     """Checks names, types, ranges and choices of every field, and the fields that depend on each other.
 
     Args:

@@ -11,13 +11,14 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from nucseg_jax.config import ModelConfig, TrainConfig
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.config_field import declared_fields, read_section
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
@@ -29,8 +30,6 @@ from nucseg_jax.models.pyramid import Extent
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.pretrained.load import load_encoder
 
-# Collections 'params', 'batch_stats' and 'constants' (the latter two where the network has any), float32 NumPy arrays.
-Variables = dict[str, Any]
 # Output strides of an encoder that stands alone; the first is the usual one.
 OUTPUT_STRIDES: Mapping[Extent, tuple[int, ...]] = {"whole": (32, 16, 8), "cut": (16,)}
 
@@ -192,7 +191,7 @@ def create_encoder(
         )
         if weights is not None:
             return module, load_encoder(user_path(weights), encoder, module).variables
-        return module, initial_variables(module, chance.seed)  # type: ignore[arg-type]
+        return module, initial_variables(module, chance.seed)
 
 
 def build_model(config: ModelConfig, dtype: str) -> Segmenter:
@@ -225,24 +224,25 @@ def _moving_statistics(config: ModelConfig) -> MovingStatistics:
     )
 
 
-def _dtype_name(dtype: Any) -> str:
+def _dtype_name(dtype: DTypeLike) -> str:
     try:
         return str(jnp.dtype(dtype).name)
     except TypeError:
         return str(dtype)
 
 
-_SECTION_NAMES = {ModelConfig: "model", TrainConfig: "train"}
+Section = TypeVar("Section", ModelConfig, TrainConfig)
+_SECTION_NAMES: dict[type, str] = {ModelConfig: "model", TrainConfig: "train"}
 
 
-def _checked(section: type, **arguments: Any) -> Any:
+def _checked(section: type[Section], **arguments: object) -> Section:
     """Returns a section of a config with some fields changed, all checked as those of a config file are."""
     plain = {
         key: value.item() if isinstance(value, np.generic) else value for key, value in arguments.items()
     }
     values = dataclasses.asdict(section()) | plain
     config, faults = read_section(_SECTION_NAMES[section], section, values)
-    if faults:
+    if config is None:
         raise UserError(
             "; ".join(fault.found for fault in faults), expected="; ".join(f.expected for f in faults)
         )

@@ -5,12 +5,12 @@ import hashlib
 import pathlib
 import sys
 import warnings
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
@@ -48,7 +48,7 @@ class Run:
     experiment: Experiment
     info: DatasetInfo
     checkpoint_step: int
-    variables: dict[str, Any]
+    variables: Variables
     mesh: Mesh
     _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -161,7 +161,7 @@ def load_run(path: str | pathlib.Path) -> Run:
     return Run(folder.path, experiment, info, step, variables, mesh)
 
 
-def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
+def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
     """Step and variables of a run's best checkpoint; what is altered and changes nothing is named on standard error.
 
     Args:

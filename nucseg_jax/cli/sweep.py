@@ -51,8 +51,8 @@ class SweepRun:
     def train_row(self, index: int) -> None:
         """Trains one row in this process."""
         row = self.sweep.row(index)
-        overrides = self.started_from.overrides | row.overrides
-        sweep = {"file": str(self.sweep.file), "label": row.label, "index": index}
+        overrides = {**self.started_from.overrides, **row.overrides}
+        sweep: dict[str, str | int] = {"file": str(self.sweep.file), "label": row.label, "index": index}
         started_from = dataclasses.replace(self.started_from, overrides=overrides, sweep=sweep)
         train(self.experiments[index], self.folder(index).path, started_from)
 

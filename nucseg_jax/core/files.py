@@ -13,7 +13,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
 from nucseg_jax.core.errors import UserError
 
@@ -167,11 +167,11 @@ def write_text(path: pathlib.Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
+def write_json(path: pathlib.Path, value: object) -> None:
     """Writes strict JSON (a NaN raises ValueError), indented, atomically."""
     write_text(path, json_text(value))
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """Returns strict JSON, indented, as `write_json` writes it."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,11 +1,11 @@
 """Scores of the baselines on a split, in the same conventions as a model's."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import jax
 import numpy as np
 
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
@@ -20,7 +20,7 @@ _count_masks = jax.jit(count_masks)
 
 def score_baselines(
     data: PreparedData, split: str, names: Iterable[str] = tuple(BASELINES)
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Entry]]:
     """Scores baselines on a split.
 
     Args:

@@ -10,14 +10,27 @@ the order in which batches, devices or hosts report can change a digit of the re
 """
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self, TypedDict, Unpack
 
 import flax.struct
 import numpy as np
 from clu import metrics
 
+from nucseg_jax.core.arrays import Array
+from nucseg_jax.core.results import Entry, Scores
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.evaluation.scores import Scores, class_scores, split_scores
+from nucseg_jax.evaluation.scores import class_scores, split_scores
+
+
+class BatchOutputs(TypedDict):
+    """The arguments of `Counts.from_batch`."""
+
+    counts: Array
+    index: Array
+    group: Array
+    losses: Mapping[str, Array]
+    valid: Array
 
 
 @flax.struct.dataclass
@@ -47,7 +60,9 @@ class Counts(metrics.Metric):
         )
 
     @classmethod
-    def from_batch(cls, *, counts: Any, index: Any, group: Any, losses: dict[str, Any], valid: Any) -> Self:
+    def from_batch(
+        cls, *, counts: Array, index: Array, group: Array, losses: Mapping[str, Array], valid: Array
+    ) -> Self:
         """Returns the counts of the valid rows of one batch, fetched to the host.
 
         Args:
@@ -81,7 +96,7 @@ class Counts(metrics.Metric):
         )
 
     @classmethod
-    def from_model_output(cls, **outputs: Any) -> Self:
+    def from_model_output(cls, **outputs: Unpack[BatchOutputs]) -> Self:
         """Does the same as `from_batch`, under the name that clu uses."""
         return cls.from_batch(**outputs)
 
@@ -106,7 +121,7 @@ class Counts(metrics.Metric):
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
-    def scores(self, info: DatasetInfo) -> dict[str, Any]:
+    def scores(self, info: DatasetInfo) -> Entry:
         """Computes all conventions of nucleus against background, and of each class; see `scores.split_scores`."""
         return split_scores(self.counts, self.group, info)
 

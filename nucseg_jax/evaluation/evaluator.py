@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.config import Comparison
+from nucseg_jax.core.arrays import Variables
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
@@ -62,7 +63,7 @@ class Evaluator:
     reestimates: bool
     compares: Comparison
 
-    def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:
+    def validate(self, variables: Variables, data: PreparedData) -> Entry:
         """The validation split's entry at an epoch's end."""
         chosen = self._reestimate(variables, data, data.rows("train")) if self.reestimates else variables
         result = self._score(self.step, chosen, data, "validation").result
@@ -73,8 +74,8 @@ class Evaluator:
         return result
 
     def score(
-        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
-    ) -> tuple[dict[str, Any], dict[str, SplitScores]]:
+        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
+    ) -> tuple[Variables, dict[str, SplitScores]]:
         """Scores splits as at the end of training.
 
         Where the config asks for it a split's entry has, each an entry like itself, `batch_statistics` (those of the
@@ -111,7 +112,7 @@ class Evaluator:
     def _score(
         self,
         step: EvaluationStep,
-        variables: dict[str, Any],
+        variables: Variables,
         data: PreparedData,
         split: str,
         *,
@@ -130,8 +131,8 @@ class Evaluator:
         )
 
     def _reestimate(
-        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
-    ) -> dict[str, Any]:
+        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
+    ) -> Variables:
         how, mesh = self.reestimation, self.mesh
         batches = training_batches(
             data.patches,

@@ -1,12 +1,12 @@
 """A model's predictions on a few patches, as examples to keep."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
@@ -37,19 +37,19 @@ class ExamplePredictor:
     batch_size: int
     mesh: Mesh
 
-    def spread(self, variables: dict[str, Any], data: PreparedData, split: str) -> Examples:
+    def spread(self, variables: Variables, data: PreparedData, split: str) -> Examples:
         """Predictions on patches spread evenly over a split."""
         positions = spread_positions(len(data.rows(split)), self.patches)
         return self._predict(variables, data, split, {SPREAD: positions})
 
-    def examples(self, variables: dict[str, Any], data: PreparedData, split: str, counts: Counts) -> Examples:
+    def examples(self, variables: Variables, data: PreparedData, split: str, counts: Counts) -> Examples:
         """Those of `spread`, and the best and the worst by the counts of the whole split."""
         best, worst = ranked_positions(counts, self.patches // 2)
         spread = spread_positions(len(data.rows(split)), self.patches)
         return self._predict(variables, data, split, {SPREAD: spread, BEST: best, WORST: worst})
 
     def _predict(
-        self, variables: dict[str, Any], data: PreparedData, split: str, wanted: dict[str, np.ndarray]
+        self, variables: Variables, data: PreparedData, split: str, wanted: dict[str, np.ndarray]
     ) -> Examples:
         positions = np.concatenate(list(wanted.values()))
         rows = data.rows(split)[positions]

@@ -11,7 +11,7 @@ their columns follow those of `nucleus`: `neoplastic_tp` and so on; with several
 
 import csv
 import pathlib
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def write_per_image(
     """
     names = info.counted_names(counts.counts.shape[1])
     listed = patches[counts.index]
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Sequence[int | str]] = {
         "index": counts.index.tolist(),
         "fold": listed[:, 0].tolist(),
         "row": listed[:, 1].tolist(),

@@ -27,13 +27,12 @@ takes that IoU. Nothing is ever NaN.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from nucseg_jax.core.results import Entry, Scores
 from nucseg_jax.data.dataset_info import DatasetInfo
-
-Scores = dict[str, float | None]
 
 # False positives [N] of images whose truth is empty -> their Dice and IoU [N].
 EmptyTruthRule = Callable[[np.ndarray], np.ndarray]
@@ -117,7 +116,7 @@ def is_loss(key: str) -> bool:
     return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
 
 
-def split_scores(counts: np.ndarray, group: np.ndarray, info: DatasetInfo) -> dict[str, Any]:
+def split_scores(counts: np.ndarray, group: np.ndarray, info: DatasetInfo) -> Entry:
     """Computes all conventions of a split, from the counts of its images.
 
     Args:
@@ -137,7 +136,7 @@ def split_scores(counts: np.ndarray, group: np.ndarray, info: DatasetInfo) -> di
     info.require_num_classes(counts.shape[1])
     cells: np.ndarray = counts.astype(np.int64)
     noun = info.group_noun
-    result: dict[str, Any] = class_scores(cells[:, 0], group, group_noun=noun)
+    result: Entry = {**class_scores(cells[:, 0], group, group_noun=noun)}
     if cells.shape[1] > 1:
         result["classes"] = {
             name: class_scores(cells[:, number], group, group_noun=noun)

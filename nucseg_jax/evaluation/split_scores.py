@@ -1,13 +1,15 @@
 """A model over a whole split: every patch once, exact counts, and the entry of results.json that follows from them."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.counted import counted
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
@@ -33,12 +35,12 @@ class SplitScores(NamedTuple):
 
     counts: Counts
     levels: np.ndarray
-    result: dict[str, Any]
+    result: Entry
 
 
 def score_split(
     step: EvaluationStep,
-    variables: dict[str, Any],
+    variables: Variables,
     data: PreparedData,
     split: str,
     *,
@@ -79,7 +81,7 @@ def score_split(
 
 
 def count_batches(
-    step: EvaluationStep, variables: dict[str, Any], batches: Iterable[Batch]
+    step: EvaluationStep, variables: Variables, batches: Iterable[Batch[jax.Array]]
 ) -> tuple[Counts, np.ndarray]:
     """Runs the step over batches and gathers on the host what it counts in their valid patches.
 
@@ -94,7 +96,7 @@ def count_batches(
       The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
     """
     counts, levels = Counts.empty(), no_levels()
-    waiting: EvaluatedBatch | None = None
+    waiting: EvaluatedBatch[jax.Array] | None = None
     parts = []
     for batch in batches:
         running = step(variables, batch)
@@ -109,8 +111,8 @@ def count_batches(
     return counts, levels
 
 
-def _fetch(batch: EvaluatedBatch) -> tuple[Counts, np.ndarray]:
-    seen = jax.device_get(batch._replace(nucleus=None))
+def _fetch(batch: EvaluatedBatch[jax.Array]) -> tuple[Counts, np.ndarray]:
+    seen: EvaluatedBatch[np.ndarray] = jax.device_get(batch.replace(nucleus=None))
     gathered = Counts.from_batch(
         counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
     )
@@ -123,13 +125,16 @@ def loss_entries(counts: Counts, objective: Objective, l2_penalty: float) -> dic
     # A split without patches has no losses, one without nuclei no mean over patches with nuclei.
     losses = dict.fromkeys(objective.terms) | counts.mean_losses()
     with_nuclei = dict.fromkeys(objective.terms) | counts.mean_losses_with_nuclei()
-    is_finite = all(loss is not None for loss in losses.values())
-    minimised = {
-        name: with_nuclei[name] or 0.0 if term.skips_empty else losses[name]
-        for name, term in objective.terms.items()
-    }
+    loss = None
+    finite = {name: value for name, value in losses.items() if value is not None}
+    if len(finite) == len(losses):
+        minimised = {
+            name: with_nuclei[name] or 0.0 if term.skips_empty else finite[name]
+            for name, term in objective.terms.items()
+        }
+        loss = objective.total(minimised) + l2_penalty
     return {
-        "loss": objective.total(minimised) + l2_penalty if is_finite else None,
+        "loss": loss,
         **losses,
         "l2_penalty": l2_penalty,
         **{f"{name}{WITH_NUCLEI}": with_nuclei[name] for name in objective.ratios},

@@ -1,14 +1,16 @@
 """The evaluation step: a batch to its counts, losses and predicted probabilities, on every device."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Generic
 
 import jax
 import numpy as np
 from flax import linen as nn
+from flax import struct
 from jax.sharding import Mesh
 
-from nucseg_jax.data.batch import Batch
+from nucseg_jax.core.arrays import Variables
+from nucseg_jax.data.batch import Batch, Leaf
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
@@ -19,8 +21,8 @@ from nucseg_jax.runtime.mesh import batch_sharded, replicated
 from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
-class EvaluatedBatch(NamedTuple):
-    """A batch as a model sees it, on every device and so in every process.
+class EvaluatedBatch(struct.PyTreeNode, Generic[Leaf]):
+    """A batch as a model sees it, on every device and so in every process; or fetched to the host.
 
     Attributes:
       valid, index, group: the batch's own.
@@ -29,21 +31,21 @@ class EvaluatedBatch(NamedTuple):
       counts: int32 [N, K, 4], see `ops.counts`.
       losses: {name: float32 [N]}, the objective's terms.
       level: uint8 [N, H, W], the probability of any nucleus in 255ths; above 127 exactly where `nucleus`.
-      nucleus: bool [N, H, W], the mask that is scored.
+      nucleus: bool [N, H, W], the mask that is scored; None where it was not fetched.
     """
 
-    valid: jax.Array
-    index: jax.Array
-    group: jax.Array
-    truth: jax.Array
-    valid_px: jax.Array | None
-    counts: jax.Array
-    losses: dict[str, jax.Array]
-    level: jax.Array
-    nucleus: jax.Array
+    valid: Leaf
+    index: Leaf
+    group: Leaf
+    truth: Leaf
+    valid_px: Leaf | None
+    counts: Leaf
+    losses: dict[str, Leaf]
+    level: Leaf
+    nucleus: Leaf | None
 
 
-EvaluationStep = Callable[[dict[str, Any], Batch], EvaluatedBatch]
+EvaluationStep = Callable[[Variables, Batch[jax.Array]], EvaluatedBatch[jax.Array]]
 
 
 def compile_evaluation_step(
@@ -65,7 +67,7 @@ def compile_evaluation_step(
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
     """
 
-    def evaluation_step(variables: dict[str, Any], batch: Batch) -> EvaluatedBatch:
+    def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
             logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
@@ -87,7 +89,9 @@ def compile_evaluation_step(
     return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
 
 
-def placed_batches(patches: PatchStore, rows: np.ndarray, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:
+def placed_batches(
+    patches: PatchStore, rows: np.ndarray, *, batch_size: int, mesh: Mesh
+) -> Iterator[Batch[jax.Array]]:
     """Yields `evaluation_batches` on the mesh; every process reads what its own devices hold."""
     held = held_examples(mesh, batch_size)
     for batch in evaluation_batches(patches, rows, batch_size=batch_size, held=held):

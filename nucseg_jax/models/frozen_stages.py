@@ -1,8 +1,8 @@
 """Frozen encoder stages (Keras's `layer.trainable = False`)."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from nucseg_jax.core.arrays import Tree
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import mask_by_name
 
@@ -39,6 +39,6 @@ def is_frozen(name: str, frozen_stages: Sequence[str]) -> bool:
     return name.startswith(tuple(f"encoder/{stage}" for stage in frozen_stages))
 
 
-def frozen_mask(params: Any, frozen_stages: Sequence[str]) -> Any:
+def frozen_mask(params: Tree, frozen_stages: Sequence[str]) -> Tree:
     """True at every leaf of a frozen stage; same structure as `params`."""
     return mask_by_name(params, lambda name: is_frozen(name, frozen_stages))

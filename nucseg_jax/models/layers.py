@@ -5,11 +5,11 @@ Notation: [N, H, W, C]. `dtype` is the dtype of computation; parameters and stat
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.initializers import Initializer, VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
@@ -64,7 +64,7 @@ class Conv(nn.Module):
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -95,7 +95,7 @@ class DepthwiseConv(nn.Module):
     dilation: int = 1
     use_bias: bool = False
     kernel_init: Initializer = depthwise_fan_out
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -115,7 +115,7 @@ class ConvTranspose(nn.Module):
     kernel_px: int
     stride: int
     use_bias: bool = True
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -141,7 +141,7 @@ class BatchNorm(nn.Module):
 
     moving: MovingStatistics
     epsilon: float = KERAS_BATCH_NORM_EPSILON
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
@@ -175,7 +175,7 @@ class LayerNorm(nn.Module):
     """
 
     epsilon: float
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -198,7 +198,7 @@ class GroupNorm(nn.Module):
 
     most_groups: int = 32
     epsilon: float = 1e-5
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -218,7 +218,7 @@ class LayerScale(nn.Module):
       dtype: dtype of computation.
     """
 
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -226,7 +226,8 @@ class LayerScale(nn.Module):
         start = nn.initializers.constant(LAYER_SCALE_START)
         gamma = self.param("gamma", start, image.shape[-1:])
         image, gamma = nn.dtypes.promote_dtype(image, gamma, dtype=self.dtype)
-        return image * gamma.reshape(1, 1, 1, -1)
+        scaled_image: jax.Array = image * gamma.reshape(1, 1, 1, -1)
+        return scaled_image
 
 
 class Normalization(nn.Module):
@@ -262,7 +263,7 @@ class ConvBatchNormRelu(nn.Module):
     use_bias: bool
     moving: MovingStatistics
     dilation: int = 1
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from nucseg_jax.core.arrays import Array
+
 
 class EpochSums(struct.PyTreeNode):
     """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
@@ -16,9 +18,9 @@ class EpochSums(struct.PyTreeNode):
       counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
     """
 
-    steps: jax.Array
-    terms: dict[str, jax.Array]
-    counts: jax.Array
+    steps: Array
+    terms: dict[str, Array]
+    counts: Array
 
     @classmethod
     def zero(cls, term_names: tuple[str, ...], counted_classes: int) -> "EpochSums":

@@ -8,7 +8,7 @@ absent class costs the same, in that mean too.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +110,11 @@ class Objective(NamedTuple):
         names = tuple(f"{name}{WITH_NUCLEI}" for name in self.ratios)
         return (*names, TILES_WITH_NUCLEI) if names else ()
 
-    def total(self, values: Mapping[str, Any]) -> Any:
+    @overload
+    def total(self, values: Mapping[str, float]) -> float: ...
+    @overload
+    def total(self, values: Mapping[str, jax.Array]) -> jax.Array: ...
+    def total(self, values: Mapping[str, float] | Mapping[str, jax.Array]) -> float | jax.Array:
         """The weighted sum of values by term name, numbers or arrays; other names are not looked at.
 
         >>> Objective({"a": Term(2.0, abs), "b": Term(0.5, abs)}).total({"a": 1.0, "b": 4.0, "c": 9.0})

@@ -5,12 +5,13 @@ one row of absorption in R, G, B per dye. Axes: [..., 3] red, green, blue; [...,
 arrays both work, and each gives its own kind back.
 """
 
-from typing import Any
+from typing import TypeVar
 
+import jax
 import numpy as np
 from skimage.color import rgb_from_hed
 
-Array = Any
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 # Rows: haematoxylin, eosin, DAB, each [R, G, B], as published; scikit-image carries the same figures.
 RUIFROK_VECTORS: np.ndarray = np.asarray(rgb_from_hed)
@@ -31,7 +32,8 @@ def optical_density(rgb: Array) -> Array:
       float [..., 3]; 0 = white, 2.41 = black of an 8-bit image; negative where brighter than white.
     """
     xp = rgb.__array_namespace__()
-    return -xp.log10(xp.clip(rgb, min=_DARKEST) / _WHITE)
+    density: Array = -xp.log10(xp.clip(rgb, min=_DARKEST) / _WHITE)
+    return density
 
 
 def transmitted(density: Array, *, white: Array | float = _WHITE) -> Array:
@@ -43,9 +45,10 @@ def transmitted(density: Array, *, white: Array | float = _WHITE) -> Array:
     return white * 10.0**-density
 
 
-def stained(amounts: Array, vectors: Array = RUIFROK_VECTORS) -> Array:
+def stained(amounts: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
     """Optical density of mixed dyes: amounts [..., S] times vectors [S, 3] gives [..., 3]."""
-    return amounts @ vectors
+    density: Array = amounts @ vectors
+    return density
 
 
 def stain_amounts(rgb: Array) -> Array:
@@ -65,4 +68,5 @@ def stain_amounts(rgb: Array) -> Array:
 
 def unmixed(density: Array) -> Array:
     """Amounts of dye [..., 3] by optical density [..., 3], the inverse of `stained`; linear, so means go through it."""
-    return density @ np.linalg.inv(RUIFROK_VECTORS)
+    amounts: Array = density @ np.linalg.inv(RUIFROK_VECTORS)
+    return amounts

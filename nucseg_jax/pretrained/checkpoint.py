@@ -6,11 +6,11 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import is_full_disk, write_json
 from nucseg_jax.core.lock import file_lock
@@ -33,7 +33,7 @@ def digest_of(values: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report) -> None:
+def write_checkpoint(out: pathlib.Path, tree: Variables, report: Report) -> None:
     """Writes the folder under another name beside `out` and renames it.
 
     What a process that was killed left there is removed first.
@@ -68,7 +68,7 @@ def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report)
         part.rename(out)
 
 
-def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
+def read_checkpoint(folder: pathlib.Path) -> tuple[Variables, Report]:
     """Reads a folder back and compares its digest.
 
     Args:

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import atomic_write, json_text, write_json
+from nucseg_jax.core.results import Entry
 from nucseg_jax.core.seal import file_digest
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.run_folder.folder import RunFolder
@@ -206,7 +206,7 @@ def require_best(folder: RunFolder, best_score: float | None, scores: Mapping[in
         )
 
 
-def finish(folder: RunFolder, record: RunRecord, results: dict[str, Any]) -> None:
+def finish(folder: RunFolder, record: RunRecord, results: Mapping[str, object]) -> None:
     """Writes record.json and then results.json, after everything else that a run leaves.
 
     Args:
@@ -219,7 +219,7 @@ def finish(folder: RunFolder, record: RunRecord, results: dict[str, Any]) -> Non
         write_json(folder.record, sealed_record(dataclasses.replace(record, files=files)))
 
 
-def read_results(folder: RunFolder) -> dict[str, Any]:
+def read_results(folder: RunFolder) -> dict[str, Entry]:
     """Reads results.json, as it was written.
 
     Raises:
@@ -229,7 +229,7 @@ def read_results(folder: RunFolder) -> dict[str, Any]:
     if record is not None:
         record.require_file(folder.results)
     try:
-        results = read_json(folder.results)
+        results: dict[str, Entry] = read_json(folder.results)
         if not isinstance(results, dict) or not all(isinstance(entry, dict) for entry in results.values()):
             raise ValueError("it is no object of scores")
     except (OSError, ValueError) as error:

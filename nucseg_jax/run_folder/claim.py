@@ -2,8 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
@@ -18,7 +17,11 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def claim_run_folder(
-    path: pathlib.Path, config: dict[str, Any], changes: list[str], splits: Splits, dataset: StoredDataset
+    path: pathlib.Path,
+    config: Mapping[str, object],
+    changes: list[str],
+    splits: Splits,
+    dataset: StoredDataset,
 ) -> Iterator[RunFolder]:
     """Makes a run folder, or reuses the one that is there, and holds it against other processes.
 

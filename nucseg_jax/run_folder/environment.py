@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 
@@ -45,11 +45,11 @@ class StartedFrom:
     """
 
     config: str
-    overrides: dict[str, Any]
-    sweep: dict[str, Any] | None = None
+    overrides: Mapping[str, object]
+    sweep: Mapping[str, str | int] | None = None
 
 
-def describe_environment(started_from: StartedFrom | None = None) -> dict[str, Any]:
+def describe_environment(started_from: StartedFrom | None = None) -> dict[str, object]:
     """Returns all of this as JSON values; starts JAX's backend if it is not running. Holds no host name.
 
     Args:

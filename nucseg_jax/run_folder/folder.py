@@ -2,12 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.strict_json import JsonObject, read_json
 from nucseg_jax.data import dataset_info
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
@@ -131,7 +130,7 @@ class RunFolder:
             return read_record_file(self.record)
         return found
 
-    def record_start(self, environment: dict[str, Any]) -> None:
+    def record_start(self, environment: Mapping[str, object]) -> None:
         """Writes the environment of the first start; those of later ones are added under 'resumed'."""
         if self.environment.exists():
             first = _read_object(self.environment)
@@ -143,7 +142,7 @@ class RunFolder:
 
     def record_timing(self, seconds: dict[str, float], program_from: str | None) -> None:
         """Writes this start's wall seconds by phase, and whence its program came, in place of what was there."""
-        start: dict[str, Any] = {name: round(value, 3) for name, value in seconds.items()}
+        start: dict[str, float | str] = {name: round(value, 3) for name, value in seconds.items()}
         if program_from is not None:
             start["program_from"] = program_from
         timing = self._read_timing()
@@ -161,7 +160,7 @@ class RunFolder:
         """Writes milliseconds an image, see `evaluation.inference_time`."""
         write_json(self.timing, {**self._read_timing(), "inference": entries})
 
-    def _read_timing(self) -> dict[str, Any]:
+    def _read_timing(self) -> JsonObject:
         if not self.timing.exists():
             return {"starts": []}
         timing = _read_object(self.timing)
@@ -169,7 +168,7 @@ class RunFolder:
             raise UserError(f"{self.timing} is damaged: it has no list of starts", advice=_MOVE_AWAY)
         return timing
 
-    def read_pretrained(self) -> dict[str, Any]:
+    def read_pretrained(self) -> JsonObject:
         """Reads pretrained.json; empty where there is none.
 
         Raises:
@@ -205,7 +204,7 @@ class RunFolder:
         if newest is not None:
             newest.require_presence(path)
 
-    def read_splits(self) -> tuple[Splits, dict[str, Any]]:
+    def read_splits(self) -> tuple[Splits, JsonObject]:
         """Reads the lists the run was started with, and the rest of split.json.
 
         Raises:
@@ -246,7 +245,7 @@ def info_changes(run: DatasetInfo, found: DatasetInfo, *, ignored: Collection[st
       Lines such as "patch_px: 256 -> 128"; classes are compared by their names and order.
     """
 
-    def facts(info: DatasetInfo) -> dict[str, Any]:
+    def facts(info: DatasetInfo) -> dict[str, object]:
         return {
             "classes": list(info.class_names),
             "groups": [info.group_noun, *info.groups],
@@ -266,7 +265,7 @@ def info_changes(run: DatasetInfo, found: DatasetInfo, *, ignored: Collection[st
 _MOVE_AWAY = "restore it from a copy, or move it away; it holds no scores"
 
 
-def _read_object(path: pathlib.Path) -> dict[str, Any]:
+def _read_object(path: pathlib.Path) -> JsonObject:
     """Reads a JSON object that a start of the run wrote.
 
     Raises:

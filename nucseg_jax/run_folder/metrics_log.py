@@ -9,7 +9,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Self, SupportsFloat
 
 import numpy as np
 from tensorboardX import summary
@@ -19,7 +19,7 @@ from tensorboardX.record_writer import RecordWriter
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import atomic_write, open_to_append, read_file
-from nucseg_jax.core.strict_json import parse_json
+from nucseg_jax.core.strict_json import Json, JsonObject, parse_json
 
 
 class MetricsLog:
@@ -34,7 +34,7 @@ class MetricsLog:
             self._keep(lambda line: True)
         self._file = open_to_append(path)
 
-    def write(self, step: int, epoch: int, kind: str, values: Mapping[str, Any]) -> None:
+    def write(self, step: int, epoch: int, kind: str, values: Mapping[str, object]) -> None:
         """Appends one line.
 
         Args:
@@ -70,7 +70,7 @@ class MetricsLog:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _keep(self, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    def _keep(self, is_kept: Callable[[JsonObject], bool]) -> None:
         # Byte for byte, since the run's record holds a digest of these lines.
         content = _whole_lines(self._path)
         kept = [
@@ -80,7 +80,7 @@ class MetricsLog:
             temporary.write_bytes(b"".join(line + b"\n" for line in kept))
 
 
-def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_metrics(path: pathlib.Path) -> list[JsonObject]:
     """Reads the lines of a `metrics.jsonl`; a last line without its newline was cut off by a kill and is left out.
 
     Raises:
@@ -158,19 +158,19 @@ class SummaryWriter:
             self._write(Event(step=resume_after_step + 1, session_log=start))
         self.flush()
 
-    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+    def write_scalars(self, step: int, scalars: Mapping[str, SupportsFloat | None]) -> None:
         """Writes numbers by name; a slash in a name groups charts. None, an undefined score, is left out."""
         defined = {name: float(value) for name, value in scalars.items() if value is not None}
         self._write_summaries(step, [summary.scalar(name, value) for name, value in defined.items()])
 
-    def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Writes pictures by name, side by side, 8 in a row: uint8, or float in 0..1, [N, H, W, 1 or 3]."""
         self._write_summaries(
             step,
             [summary.image(name, np.asarray(batch), dataformats="NHWC") for name, batch in images.items()],
         )
 
-    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+    def write_hparams(self, hparams: Mapping[str, object]) -> None:
         """Writes the values of the HPARAMS tab; nested mappings become names with dots."""
         _, session_start, _ = summary.hparams(_flat(hparams), {})
         self._write_summaries(0, [session_start])
@@ -193,11 +193,11 @@ class SummaryWriter:
         self._records.write(event.SerializeToString())
 
 
-def _json_line(values: Mapping[str, Any]) -> str:
+def _json_line(values: Mapping[str, object]) -> str:
     return json.dumps(_plain(values), allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, Mapping):
@@ -208,16 +208,14 @@ def _plain(value: Any) -> Any:
     if array.ndim:
         return [_plain(part) for part in array]
     if array.dtype == bool or np.issubdtype(array.dtype, np.integer):
-        return array.item()
-    if array.dtype == np.float32:
-        # The shortest decimal, 0.1 and not 0.10000000149011612; it reads back as the same float32.
-        value = str(array)
-    number = float(value)
+        return int(array) if array.dtype != bool else bool(array)
+    # The shortest decimal, 0.1 and not 0.10000000149011612; it reads back as the same float32.
+    number = float(str(array) if array.dtype == np.float32 else array)
     return number if math.isfinite(number) else None
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(nested: Mapping[str, object], prefix: str = "") -> dict[str, bool | int | float | str]:
+    flat: dict[str, bool | int | float | str] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")

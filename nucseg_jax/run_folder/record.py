@@ -10,12 +10,12 @@ their own SHA-256, so that a file that was altered is told from a record that wa
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Self
 
 from nucseg_jax.config import may_change_on_resume
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.seal import file_digest, sealed, unsealed
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.seal import FileDigest, file_digest, sealed, unsealed
+from nucseg_jax.core.strict_json import JsonObject, read_json
 
 UNCHECKED = (
     "written by an earlier version, which kept no digests: whether scores, split and results are as they were"
@@ -43,15 +43,15 @@ class RunRecord:
 
     source: str
     step: int
-    config: Mapping[str, Mapping[str, Any]]
+    config: Mapping[str, Mapping[str, object]]
     split_digest: str
     data_digest: str = ""
     scores: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    files: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, FileDigest] = dataclasses.field(default_factory=dict)
     is_sealed: bool = True
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], *, source: str, step: int, is_sealed: bool) -> Self:
+    def from_json(cls, values: JsonObject, *, source: str, step: int, is_sealed: bool) -> Self:
         """The inverse of `as_json`, also of what an earlier version wrote.
 
         Raises:
@@ -71,7 +71,7 @@ class RunRecord:
             is_sealed=is_sealed,
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values."""
         return {
             "step": self.step,
@@ -82,7 +82,7 @@ class RunRecord:
             "files": self.files,
         }
 
-    def config_changes(self, config: Mapping[str, Any]) -> list[str]:
+    def config_changes(self, config: Mapping[str, object]) -> list[str]:
         """Returns lines such as "train.dtype: 'float32' -> 'bfloat16'" for recorded fields that have another value.
 
         Fields that may change when a run is resumed may differ; those that the record lacks came with a later version.
@@ -97,7 +97,7 @@ class RunRecord:
                     changes.append(f"{section}.{name}: {value!r} -> {found!r}")
         return changes
 
-    def require_config(self, path: pathlib.Path, config: Mapping[str, Any]) -> None:
+    def require_config(self, path: pathlib.Path, config: Mapping[str, object]) -> None:
         """Raises AlteredRunError if `config`, read from `path`, is another than the run was trained with."""
         changes = self.config_changes(config)
         if changes:
@@ -210,12 +210,12 @@ def read_record_file(path: pathlib.Path) -> RunRecord:
         ) from None
 
 
-def sealed_record(record: RunRecord) -> dict[str, Any]:
+def sealed_record(record: RunRecord) -> dict[str, object]:
     """JSON values of a record with their own digest, as `read_record_file` reads them."""
     return sealed(record.as_json())
 
 
-def digests_of(folder: pathlib.Path, patterns: Iterable[str]) -> dict[str, dict[str, int | str]]:
+def digests_of(folder: pathlib.Path, patterns: Iterable[str]) -> dict[str, FileDigest]:
     """Digests of the files of a folder that match, by name."""
     return {
         path.name: file_digest(path)

@@ -4,12 +4,12 @@ import contextlib
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import special_file_below, write_json
 from nucseg_jax.core.seal import SEAL, unsealed
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.strict_json import JsonObject, read_json
 from nucseg_jax.run_folder.record import RunRecord
 
 SCORE = "score"
@@ -44,7 +44,7 @@ class SavedCheckpoint(NamedTuple):
     """
 
     path: pathlib.Path
-    values: dict[str, Any]
+    values: JsonObject
     record: RunRecord
     score: float | None
 

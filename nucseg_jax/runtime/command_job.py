@@ -6,10 +6,13 @@ import pathlib
 import shlex
 import signal
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nucseg_jax.core.files import open_to_append
 from nucseg_jax.runtime.huge_pages import with_huge_pages
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +66,7 @@ class CommandJob:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, self.command)
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> "DelayedSubmission":
         """Returns what Slurm starts when the time limit has come: the same command, which resumes."""
         from submitit.helpers import DelayedSubmission
 

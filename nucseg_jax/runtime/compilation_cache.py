@@ -9,7 +9,7 @@ import pathlib
 import stat
 import sys
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 
@@ -48,7 +48,7 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def cached_compile(jitted: jax.stages.Wrapped, *args: Any) -> tuple[jax.stages.Compiled, float, Origin]:
+def cached_compile(jitted: jax.stages.Wrapped, *args: object) -> tuple[jax.stages.Compiled, float, Origin]:
     """Compiles a jitted function for arguments like these, or takes its program from the cache.
 
     Args:
@@ -93,7 +93,7 @@ def _print_line(text: str) -> None:
     print(f"cache     {text}", file=sys.stderr)
 
 
-def _count_hit(event: str, **_: Any) -> None:
+def _count_hit(event: str, **_: object) -> None:
     global _hits
     _hits += event == _HIT
 

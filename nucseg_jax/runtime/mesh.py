@@ -12,12 +12,13 @@ The mathematics are those of one device: batch norm sees the whole batch, and on
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
@@ -26,6 +27,9 @@ AXES = ("data", "fsdp", "space")
 EXAMPLES = ("data", "fsdp")
 # Smaller arrays are on every device: to gather them would cost more than they take.
 LEAST_SHARDED_VALUES = 4096
+
+# A tree of arrays, or of what has their place.
+State = TypeVar("State")
 
 
 def make_mesh(data: int = 0, fsdp: int = 1, space: int = 1, *, batch_sizes: Sequence[int] = ()) -> Mesh:
@@ -107,24 +111,24 @@ def tickets_sharded(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(None, EXAMPLES))
 
 
-def batch_sharded(mesh: Mesh) -> Batch:
+def batch_sharded(mesh: Mesh) -> Batch[NamedSharding]:
     """A batch's shardings: examples split, rows of images and labels split over 'space'."""
     return _batch_sharded(mesh)
 
 
-def dispatch_sharded(mesh: Mesh) -> Batch:
+def dispatch_sharded(mesh: Mesh) -> Batch[NamedSharding]:
     """The shardings of a dispatch's batches, whose leading axis is the steps."""
     return _batch_sharded(mesh, None)
 
 
-def _batch_sharded(mesh: Mesh, *leading: None) -> Batch:
+def _batch_sharded(mesh: Mesh, *leading: None) -> Batch[NamedSharding]:
     pixels = NamedSharding(mesh, P(*leading, EXAMPLES, "space"))
     examples = NamedSharding(mesh, P(*leading, EXAMPLES))
     return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples)
 
 
-def state_sharded(state: Any, mesh: Mesh) -> Any:
-    """Returns a sharding for each array of a state or of variables, by its shape alone.
+def state_sharded(state: State, mesh: Mesh) -> State:
+    """Returns a sharding in the place of each array of a state or of variables, by its shape alone.
 
     An array of `LEAST_SHARDED_VALUES` and more is split over 'fsdp' along its longest axis that can be divided
     evenly; of equally long ones the last. All others are on every device.
@@ -135,16 +139,18 @@ def state_sharded(state: Any, mesh: Mesh) -> Any:
     """
     fsdp = mesh.shape["fsdp"]
 
-    def sharding(leaf: Any) -> NamedSharding:
+    def sharding(leaf: Array | jax.ShapeDtypeStruct) -> NamedSharding:
         divisible = [axis for axis, length in enumerate(leaf.shape) if length % fsdp == 0]
         if fsdp == 1 or not divisible or math.prod(leaf.shape) < LEAST_SHARDED_VALUES:
             return replicated(mesh)
         split = max(divisible, key=lambda axis: (leaf.shape[axis], axis))
         return NamedSharding(mesh, P(*(None,) * split, "fsdp"))
 
-    return jax.tree.map(sharding, state)
+    shardings: State = jax.tree.map(sharding, state)
+    return shardings
 
 
-def keep_state_sharded(state: Any, mesh: Mesh) -> Any:
+def keep_state_sharded(state: State, mesh: Mesh) -> State:
     """Inside a jitted function: the same state, laid out as `state_sharded` says."""
-    return jax.lax.with_sharding_constraint(state, state_sharded(state, mesh))
+    kept: State = jax.lax.with_sharding_constraint(state, state_sharded(state, mesh))
+    return kept

@@ -27,7 +27,7 @@ def host_feed(
     schedule: Schedule,
     steps_per_dispatch: int,
     mesh: Mesh,
-) -> TrainingFeed:
+) -> TrainingFeed[tuple[()], Batch[jax.Array]]:
     """Batches from patches that may be more than memory holds; see `feed.TrainingFeed`.
 
     Args:
@@ -39,11 +39,11 @@ def host_feed(
     """
     held = held_examples(mesh, batch_size)
 
-    def fetch(source: tuple[()], ticket: Batch) -> Batch:
+    def fetch(source: tuple[()], ticket: Batch[jax.Array]) -> Batch[jax.Array]:
         del source
         return ticket
 
-    def tickets(epoch: int, first_step: int) -> Iterator[Batch]:
+    def tickets(epoch: int, first_step: int) -> Iterator[Batch[jax.Array]]:
         batches = training_batches(
             patches,
             rows,

@@ -11,14 +11,13 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.seal import sealed, unsealed
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.strict_json import JsonObject, read_json
 from nucseg_jax.data.dataset_info import NUCLEUS, DatasetInfo
 from nucseg_jax.data.store.stored_files import damaged
 
@@ -81,7 +80,7 @@ class Audit:
     digest: str
     near_duplicates: Sequence[Sequence[int]]
     uncompared_patches: int
-    origin: Mapping[str, Any]
+    origin: JsonObject
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     label_offsets: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
@@ -144,9 +143,9 @@ class ContentDigest:
         place: bytes,
     ) -> None:
         """Takes the next patch; `place` is what is hashed of its origin, see `place_bytes`."""
-        self._hash.update(np.ascontiguousarray(image, np.uint8))
-        self._hash.update(np.ascontiguousarray(label, np.uint8))
-        self._hash.update(np.ascontiguousarray(instance, "<u2"))
+        self._hash.update(np.ascontiguousarray(image, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(label, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(instance, "<u2").data)
         self._hash.update(place)
 
     def hexdigest(self) -> str:

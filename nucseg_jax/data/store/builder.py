@@ -9,6 +9,7 @@ parts are read back (`benchmarks/prepare.py --sources store --patches 6000`).
 """
 
 import math
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import FILE_NAME as DESCRIPTION
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
 from nucseg_jax.data.store import index_file, stored_files
+from nucseg_jax.data.store.layout import Example
 from nucseg_jax.data.store.tally import Tally
 
 FILE_FORMAT = "array_record"
@@ -51,11 +53,11 @@ class WrittenBeside(tfds.core.Metadata):
         super().__init__()
         self._write = write
 
-    def save_metadata(self, data_dir: Any) -> None:
+    def save_metadata(self, data_dir: str | os.PathLike[str]) -> None:
         """Writes the files."""
         self._write(pathlib.Path(data_dir))
 
-    def load_metadata(self, data_dir: Any) -> None:
+    def load_metadata(self, data_dir: str | os.PathLike[str]) -> None:
         """Restores nothing: a `Layout` reads the files."""
 
 
@@ -80,7 +82,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Image, class map, instance map, group, fold and index."}  # noqa: RUF012
 
-    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: Any):
+    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: object):
         """Makes the builder.
 
         Args:
@@ -119,7 +121,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    ) -> dict[str, Iterator[tuple[int, Example]]]:
         del dl_manager
         opened = self._opened
         sizes = part_sizes(opened.patch_count, opened.info.patch_px)
@@ -137,7 +139,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, stream: Iterator[Patch], part: int, size: int
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    ) -> Iterator[tuple[int, Example]]:
         for row in range(size):
             patch = next(stream)
             self._tally.add(part, row, patch)

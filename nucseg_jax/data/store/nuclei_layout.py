@@ -1,11 +1,11 @@
 """The files of the builder `Nuclei`."""
 
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import FILE_NAME as DESCRIPTION
 from nucseg_jax.data.dataset_info import read_info
 from nucseg_jax.data.store import index_file
@@ -42,7 +42,7 @@ def read_facts(folder: pathlib.Path) -> StoredFacts:
     )
 
 
-def describe_origin(origin: Mapping[str, Any]) -> str:
+def describe_origin(origin: JsonObject) -> str:
     """Describes an origin in a few words, for a person."""
     place = f" in {origin['release_dir']}" if origin.get("release_dir") else ""
     return f"{origin.get('kind', 'a source that was not recorded')}{place}"

@@ -3,11 +3,11 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo
 from nucseg_jax.data.label_offset import LabelOffset
@@ -88,12 +88,12 @@ class Tally:
 
     def index(self) -> PatchIndex:
         """Returns the origin of every patch that was added."""
-        fold, row, group, image, top, left, division = zip(*self._rows, strict=True)
-        numbers = (np.array(values, np.int32) for values in (fold, row, group, top, left))
+        folds, rows, groups, image, tops, lefts, division = zip(*self._rows, strict=True)
+        numbers = (np.array(values, np.int32) for values in (folds, rows, groups, tops, lefts))
         fold, row, group, top, left = numbers
         return PatchIndex(fold, row, group, image, top, left, division)
 
-    def audit(self, origin: Mapping[str, Any], digests: Mapping[str, str]) -> Audit:
+    def audit(self, origin: JsonObject, digests: Mapping[str, str]) -> Audit:
         """Compares all patches, and gives the audit of what was added; once.
 
         Args:

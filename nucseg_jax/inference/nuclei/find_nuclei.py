@@ -17,8 +17,9 @@ from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
 
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
+Index = slice | tuple[slice, slice]
 # Of an image, each pixel and its neighbour: to the right, below, below and to the right, below and to the left.
-NEIGHBOURS = (
+NEIGHBOURS: tuple[tuple[Index, Index], ...] = (
     (np.s_[:, :-1], np.s_[:, 1:]),
     (np.s_[:-1], np.s_[1:]),
     (np.s_[:-1, :-1], np.s_[1:, 1:]),

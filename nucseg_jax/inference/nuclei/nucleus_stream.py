@@ -55,7 +55,7 @@ class NucleusStream:
 
     def push(self, level: np.ndarray, classes: np.ndarray | None, image: np.ndarray) -> FoundNuclei:
         """Takes the next band: level uint8 [h, W], class uint8 [h, W] if there are classes, RGB uint8 [h, W, 3]."""
-        arrivals = (
+        arrivals: tuple[np.ndarray, ...] = (
             level >= self._level,
             np.zeros(level.shape, np.uint32),
             level,

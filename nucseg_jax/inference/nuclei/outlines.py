@@ -69,9 +69,9 @@ def _steps(nuclei: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
         parts.append(
             (inside[row, column], row + start_row, column + start_column, np.full(len(row), direction))
         )
-    label, row, column, direction = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.argsort(_code(row, column, direction, nuclei.shape[1]))
-    return label[order], row[order], column[order], direction[order]
+    label, rows, columns, directions = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(_code(rows, columns, directions, nuclei.shape[1]))
+    return label[order], rows[order], columns[order], directions[order]
 
 
 def _followers(

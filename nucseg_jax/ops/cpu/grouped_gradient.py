@@ -5,12 +5,14 @@ Notation: image [N, H, W, C]; kernel [kh, kw, C, D].
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from nucseg_jax.ops.conv_reference import convolve_reference
+
+# Image and kernel.
+Residual = tuple[jax.Array, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +46,12 @@ def convolve_grouped_gradient(
 
 def _grouped_forward(
     image: jax.Array, kernel: jax.Array, geometry: Geometry, group_px: int
-) -> tuple[jax.Array, Any]:
+) -> tuple[jax.Array, Residual]:
     return convolve_grouped_gradient(image, kernel, geometry, group_px), (image, kernel)
 
 
 def _grouped_backward(
-    geometry: Geometry, group_px: int, residual: Any, gradient: jax.Array
+    geometry: Geometry, group_px: int, residual: Residual, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     image, kernel = residual
     convolution = functools.partial(

@@ -14,7 +14,6 @@ along the columns and then along the rows, as sums of a few shifted maps, withou
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +58,10 @@ _INVERSE_1D, _KERNEL_1D, _IMAGE_1D = cook_toom(POINTS, TILE, TAPS)
 _INVERSE, _KERNEL, _IMAGE = (np.kron(matrix, matrix) for matrix in (_INVERSE_1D, _KERNEL_1D, _IMAGE_1D))
 
 
+# The image and the kernel, transformed, and the image's N, H and W.
+Residual = tuple[jax.Array, jax.Array, tuple[int, int, int]]
+
+
 @jax.custom_vjp
 def convolve_3x3_winograd(image: jax.Array, kernel: jax.Array) -> jax.Array:
     """A 'SAME' 3x3 convolution of stride 1, as `ops.conv_reference.convolve_reference`.
@@ -73,7 +76,7 @@ def convolve_3x3_winograd(image: jax.Array, kernel: jax.Array) -> jax.Array:
     return _forward(image, kernel)[0]
 
 
-def _forward(image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
+def _forward(image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Residual]:
     N, H, W, C = image.shape
     D = kernel.shape[-1]
     transformed = _transform_image(image)
@@ -85,7 +88,7 @@ def _forward(image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, Any]:
     return _join_tiles(result)[:, :H, :W], (transformed_image, transformed_kernel, (N, H, W))
 
 
-def _backward(residual: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(residual: Residual, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     transformed_image, transformed_kernel, (N, H, W) = residual
     C, D = transformed_kernel.shape[1:]
     outputs = _split_tiles(gradient).reshape(TILE**2, -1, D)

@@ -10,12 +10,12 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.sources.pannuke import vocabulary
 from nucseg_jax.data.sources.pannuke.patches import Patch
@@ -85,7 +85,7 @@ class Audit:
     """
 
     folds: Mapping[int, FoldAudit]
-    origin: Mapping[str, Any]
+    origin: JsonObject
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

@@ -11,17 +11,18 @@ takes about 530 MiB so, and 1,020 MiB with maps stored as they are. `build` lift
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import tensorflow_datasets as tfds
 import tqdm
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import facts, patches, release, vocabulary
 from nucseg_jax.data.sources.pannuke.intake import Intake
 from nucseg_jax.data.sources.pannuke.layout import write_beside
 from nucseg_jax.data.store import stored_files
 from nucseg_jax.data.store.builder import FILE_FORMAT, WrittenBeside, patch_features
+from nucseg_jax.data.store.layout import Example
 
 
 class Pannuke(tfds.core.GeneratorBasedBuilder):
@@ -37,10 +38,10 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
     def __init__(
         self,
         *,
-        origin: Mapping[str, Any] | None = None,
+        origin: JsonObject | None = None,
         allow_duplicates: bool = False,
         show_progress: bool = False,
-        **options: Any,
+        **options: object,
     ):
         """Makes the builder.
 
@@ -78,13 +79,13 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    ) -> dict[str, Iterator[tuple[int, Example]]]:
         found = release.find(pathlib.Path(dl_manager.manual_dir))
         # All headers first: a fault in fold 3 must not show only after folds 1 and 2 were written.
         folds = [patches.check_fold(files) for files in found]
         return {f"fold{fold.files.fold}": self._generate_examples(fold) for fold in folds}
 
-    def _generate_examples(self, fold: patches.CheckedFold) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, fold: patches.CheckedFold) -> Iterator[tuple[int, Example]]:
         wrap = functools.partial(_with_bar, fold=fold) if self._show_progress else iter
         for patch in self._intake.read(fold, wrap):
             yield (
@@ -101,6 +102,7 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
 
 
 def _with_bar(checked: Iterator[patches.Patch], fold: patches.CheckedFold) -> Iterator[patches.Patch]:
-    return tqdm.tqdm(
+    with_bar: Iterator[patches.Patch] = tqdm.tqdm(
         checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches", disable=None
     )
+    return with_bar
