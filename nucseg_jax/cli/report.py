@@ -43,10 +43,10 @@ def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None
 def table_1_rows(
     paper: Sequence[Experiment], cohorts: Sequence[Cohort]
 ) -> tuple[list[Mapping[str, Any]], list[Gap]]:
-    """Rows of Table 1: the paper's models, and the networks of the runs that are none of these.
+    """Returns the rows of Table 1: the paper's models, and the networks of the runs that are none of these.
 
     Returns:
-      The rows, and what is said of networks whose config this version does not take.
+      The rows, and notes on networks whose config this version does not support.
     """
     requested = [
         (model.name, model.config, True, experiment)
