@@ -129,7 +129,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _counted(names: tuple[str, ...], kind: Callable[[str], str]) -> str:
-    """Names by kind: each as it is, or where many are of a kind, how many."""
+    """Describes names by kind: each name, or their count where a kind has many."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(kind(name), []).append(name)

@@ -112,7 +112,7 @@ def network_facts(experiment: Experiment) -> dict[str, Any]:
 
 
 def train_step_flops(experiment: Experiment) -> float:
-    """Operations an image in the compiled train step, by XLA's own count, on one device."""
+    """Returns the operations an image in the compiled train step, by XLA's own count, on one device."""
     static = experiment.static_arguments(steps_per_epoch=1)
     state = experiment.abstract_state(static)
     examples = experiment.config.train.batch_size

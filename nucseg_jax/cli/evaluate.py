@@ -113,7 +113,7 @@ def read_patches(
             advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
             " --config.eval.compare_statistics=never",
         )
-    # Two lists of two splits: the run's own training patches, and the patches asked for, whatever split they are of.
+    # Two lists of two splits: the run's own training patches, and the requested patches of any split.
     both = dataclasses.replace(splits, test=getattr(plan.splits, split))
     data = plan._replace(splits=both).read_or_open(["train", "test"])
     return data._replace(splits=plan.splits), data._replace(splits=splits).rows("train")
@@ -129,7 +129,7 @@ def score_run(
 ) -> tuple[dict[str, Any], SplitScores]:
     """Scores the best checkpoint of a run on a split of any data set.
 
-    Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.
+    Only the sections `eval` and `mesh` are the requested config's; loss and dtype are the run's own.
 
     Returns:
       What was scored, and how.

@@ -1,4 +1,4 @@
-"""The folder that an evaluation leaves in a run: its name, and what it holds."""
+"""The folder of an evaluation inside a run: its name and its files."""
 
 import dataclasses
 import pathlib
@@ -30,7 +30,7 @@ def evaluation_name(
 ) -> str:
     """Returns the name of an evaluation's folder, made from all its settings, so that no two evaluations share one.
 
-    Fields of `eval` that are as the run has them are left out, and those that no score depends on.
+    Fields of `eval` with the run's own values are left out, and those that no score depends on.
 
     Args:
       plan: data set and splits.

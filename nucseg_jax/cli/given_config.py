@@ -24,7 +24,7 @@ _EXPECTED = "a file with get_config() -> ConfigDict, such as configs/quickstart.
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Parts a command line into overrides of config fields and everything else.
+    """Splits a command line into overrides of config fields and everything else.
 
     Args:
       arguments: without the program's name.
@@ -200,7 +200,7 @@ def _unparsed(name: str, overrides: Sequence[str], error: Exception) -> str:
 
 
 def unknown_overrides(overrides: Sequence[str]) -> list[str]:
-    """Returns a sentence for each override of a field that configs do not have, with what is nearest."""
+    """Returns a sentence for each override of a field that configs do not have, with the nearest names."""
     known = config_fields()
     given = [_field_of(override) for override in overrides]
     return [

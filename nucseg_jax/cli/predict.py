@@ -52,7 +52,7 @@ def predict(
       batch_size: tiles in one batch.
 
     Returns:
-      How many images could not be read.
+      The count of images that could not be read.
 
     Raises:
       UserError: no input, two of one name, a folder that cannot be written, no trained run, settings out of range.
@@ -126,7 +126,7 @@ def predict_files(
 
 
 def data_facts(info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
-    """Facts of the data set that a model was trained on which its outputs depend on, as JSON values.
+    """Returns facts of a model's data set that its outputs depend on, as JSON values.
 
     The classes' order is that of labels, so that they are a list.
     """
@@ -178,7 +178,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _claimed(out: pathlib.Path) -> Iterator[None]:
-    """Makes the folder and holds it against other processes; takes away what a killed one left half written."""
+    """Makes the folder and locks it; removes half-written files of a killed process."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         busy = f"another process is predicting into {out}"

@@ -1,4 +1,4 @@
-"""`predict` before it computes: which images can be read, which are finished, and where the others begin."""
+"""Preparation of `predict`: which images can be read, which are finished, and where the others resume."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ class PredictSettings:
       microns_per_px: of all images; None = as each file states.
       tile_px: on the model's grid; None = the side of the patches that the run was trained on.
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
-      rule: what counts as a nucleus.
+      rule: the definition of a nucleus.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
     """
 
@@ -116,7 +116,7 @@ def look_at(
 
 
 def _check_name(path: pathlib.Path) -> None:
-    """Raises RefusedImage for a name that is no text, which no table, outline or message could carry."""
+    """Raises RefusedImage for a name that is not UTF-8: no table, outline or message could hold it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -124,7 +124,7 @@ def _check_name(path: pathlib.Path) -> None:
 
 
 def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:
-    """Returns the summaries of images that an earlier start has finished, and whose outputs are as it wrote them."""
+    """Returns the summaries of images that an earlier start finished and whose outputs are unaltered."""
     finished = {}
     for path, look in looks.items():
         files = OutputFiles(out, output_stem(path))
@@ -145,7 +145,7 @@ def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[
 def open_jobs(
     looks: dict[pathlib.Path, Look], out: pathlib.Path, settings: PredictSettings, grid: Grid
 ) -> Iterator[Job | Failed]:
-    """Opens images one by one; one that was begun before resumes after the bands that are still as it wrote them."""
+    """Opens images one by one; one that was begun before resumes after its unaltered bands."""
     for path, look in looks.items():
         try:
             job = _open(path, settings, grid, skip_background=True)

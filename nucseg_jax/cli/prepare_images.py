@@ -61,7 +61,7 @@ def differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
     """Names what differs in two origins, for a person.
 
     Args:
-      there: the origin of the data set that is there.
+      there: the origin of the existing data set.
       given: that of the source.
 
     >>> differences({"patch_px": 256, "files": [["a.png", 5, 1]]}, {"patch_px": 128, "files": [["b.png", 5, 1]]})
@@ -84,7 +84,7 @@ def differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
 
 
 def _require_equal(audit: Audit, opened: OpenedSource, source: DataConfig, folder: pathlib.Path) -> Audit:
-    """Returns the audit of the data set that is there, if it is what the source gives."""
+    """Returns the audit of the existing data set; raises UserError if the source gives another."""
     given = _as_json(opened.origin)
     differing = differences(audit.origin, given)
     if not differing and audit.origin == given:
@@ -127,7 +127,7 @@ def _is_gone(audit: Audit, source: DataConfig) -> bool:
 
 
 def _as_json(value: Any) -> Any:
-    """Lists in place of tuples, as a file gives them back."""
+    """Returns lists in place of tuples, as JSON does."""
     if isinstance(value, Mapping):
         return {name: _as_json(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

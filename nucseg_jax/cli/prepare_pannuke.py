@@ -81,7 +81,7 @@ def _release_of(source: DataConfig, drawn: pathlib.Path) -> Iterator[pathlib.Pat
 
 
 def _require_equal(audit: audits.Audit, source: DataConfig) -> audits.Audit:
-    """Returns the audit of the data set that is there, if it is what the source gives."""
+    """Returns the audit of the existing data set; raises UserError if the source gives another."""
     if origin.is_gone(audit.origin, source):
         print(f"{source.release_folder} no longer exists; the data set prepared from it does.")
         return audit

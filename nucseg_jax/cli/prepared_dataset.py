@@ -11,7 +11,7 @@ from nucseg_jax.data.store.location import dataset_folder, names_in
 
 
 class PreparedDataset(NamedTuple):
-    """A data set that is there.
+    """A data set on disk.
 
     Attributes:
       folder: of its records.

@@ -1,4 +1,4 @@
-"""`profile`: how fast a config trains and evaluates on this machine, and what share of the machine that is."""
+"""`profile`: the speed of a config's training and evaluation here, as rates and as shares of the peak."""
 
 import contextlib
 import dataclasses
@@ -48,7 +48,7 @@ def profile(
     as_json: bool,
     trace: pathlib.Path | None,
 ) -> None:
-    """Measures and prints.
+    """Measures the cases of a config and prints a table of them.
 
     Args:
       experiment: what to measure.

@@ -17,12 +17,12 @@ from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import images_by_side, shortened
 from nucseg_jax.run_folder.folder import RunFolder
 
-# What must not have been seen, and how it was: a side of the earlier run, and sides of the later one.
+# Forbidden overlaps and their verbs: a side of the earlier run, and sides of the later one.
 _HARMFUL = (("train", "trained on", ("validation", "test")), ("validation", "selected on", ("test",)))
 
 
 def seen_by_run(folder: RunFolder) -> list[dict[str, Any]]:
-    """Returns what a run trained and selected on, and what the runs did that it started from.
+    """Returns what a run trained and selected on, and the patches of the runs that it started from.
 
     Raises:
       UserError: split.json or pretrained.json is damaged or altered.

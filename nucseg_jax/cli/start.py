@@ -1,4 +1,4 @@
-"""A start of the program: what the verbs share of a command line; quick to import."""
+"""Options and start-up that the verbs share; quick to import."""
 
 import dataclasses
 import functools
@@ -43,7 +43,7 @@ class Start:
 
 
 def start_jax() -> None:
-    """Imports JAX with its cache of compiled programs; the verbs call it once their flags are right."""
+    """Imports JAX with its cache of compiled programs; the verbs call it once their flags are valid."""
     from nucseg_jax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()

@@ -69,7 +69,7 @@ class TrainingRun:
       folder: where everything is written.
       static: arguments that are fixed when the step is compiled.
       evaluator: scores.
-      weights: what the model starts from; None from scratch, and in a run that has a checkpoint.
+      weights: first weights of the model; None from scratch, and in a run that has a checkpoint.
       programs: compiled training steps.
       watch: wall time by phase.
       data_digest: of the prepared data set.
@@ -96,7 +96,7 @@ class TrainingRun:
         return self.experiment.config.train.batch_size
 
     def record_timing(self) -> None:
-        """Brings timing.json up to now."""
+        """Updates timing.json."""
         self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
     def record(self, step: int) -> RunRecord:
@@ -241,7 +241,7 @@ def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
 
 
 def score_best(run: TrainingRun) -> dict[str, Any]:
-    """Scores all three splits with the best checkpoint, and returns what results.json gets."""
+    """Scores all three splits with the best checkpoint, and returns the content of results.json."""
     if jax.process_count() > 1:
         # The first process may still be removing a checkpoint.
         wait_for_all("the last checkpoint")
@@ -275,7 +275,7 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
 
 
 def record_baseline(run: TrainingRun) -> None:
-    """Writes what Otsu's threshold scores on the test split; without it a run is as complete, so no fault stops it."""
+    """Writes the scores of Otsu's threshold on the test split; a failure is printed and does not fail the run."""
     if jax.process_index() == 0:
         try:
             write_json(run.folder.baselines, score_baselines(run.data, "test", ("otsu_hematoxylin",)))

@@ -1,8 +1,8 @@
-"""Downloads published files: resumed where they stopped, checked by their published digest before use.
+"""Downloads published files: resumed after interruptions, checked by their published digest before use.
 
-A file that is being fetched is called `NAME.part`; it gets its own name only once its digest agrees. A digest
-distinguishes an intact file from a damaged or exchanged one. MD5 and the first digits of a SHA-256 do not stand against
-somebody who forges a file, so what reads the file must not trust its content.
+A file in download is called `NAME.part`, and renamed once its digest agrees. A digest
+distinguishes an intact file from a damaged or exchanged one. MD5 and the first digits of a SHA-256 do not protect
+against forgery, so what reads the file must not trust its content.
 """
 
 import dataclasses
@@ -84,18 +84,18 @@ def download(
     idle_attempts: int = 5,
     first_wait_s: float = 1.0,
 ) -> None:
-    """Fetches files to `folder / file.name`; those that are there and right are left as they are.
+    """Downloads files to `folder / file.name`; intact ones are kept.
 
     An interrupted download is resumed as long as new bytes arrive; after an attempt
     without any it waits, twice as long each time. A server that cannot resume sends the file from the beginning.
 
     Args:
-      files: what to fetch.
-      folder: where to; made if it is not there.
-      by_hand: how to do without this download, a clause of advice: 'download it in a browser and give it as
+      files: to download.
+      folder: made if missing.
+      by_hand: the alternative to this download, a clause of advice: 'download it in a browser and give it as
         --source=FILE'.
       noun: what messages call a file: 'archive'.
-      elsewhere: how to have it on another disk, a clause of advice: 'choose another --out'.
+      elsewhere: the way to another disk, a clause of advice: 'choose another --out'.
       idle_attempts: how many attempts in a row may end without a new byte.
       first_wait_s: seconds before the second of them.
 

@@ -1,11 +1,11 @@
 """The error that users see: what is wrong, what was expected, what to do; and statuses that are no errors."""
 
-# Of sysexits.h: a failure that a later try mends. Schedulers can be told to start such a job again.
+# EX_TEMPFAIL of sysexits.h: a temporary failure. Schedulers can requeue such a job.
 STATUS_TO_REQUEUE = 75
 
 
 class UserError(ValueError):
-    """Raised for input that only the user can mend: files, configs, flags.
+    """Raised for input that only the user can correct: files, configs, flags.
 
     `launch.py` prints its message without a traceback and exits with status 2. Everything else that is
     raised is a fault of this package and keeps its traceback.
@@ -20,7 +20,7 @@ class UserError(ValueError):
         super().__init__("\n".join(parts))
 
 
-# As much of a library's message as a line of ours takes.
+# The longest part of a library's message in ours, in characters.
 _LONGEST_REASON = 300
 
 

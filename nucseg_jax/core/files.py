@@ -32,7 +32,7 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary name beside `path` and renames it to `path` once the block ends without an error.
+    """Yields a temporary name beside `path` and renames it to `path` once the block ends without an error.
 
     A kill at any moment leaves the old file or the new one. On an error the temporary file is removed. The
     temporary file exists, empty, when the block begins; nobody can have put a link under its name before.
@@ -137,7 +137,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
-    """Makes one UserError of whatever a library raises inside the block because the disk of `folder` is full."""
+    """Raises one UserError for any error of a full disk inside the block."""
     try:
         yield
     except Exception as error:
@@ -148,7 +148,7 @@ def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
-    """Makes one UserError of an OSError inside the block that concerns something in `folder`: a link, a folder."""
+    """Raises one UserError for an OSError inside the block that concerns a file in `folder`."""
     try:
         yield
     except OSError as error:

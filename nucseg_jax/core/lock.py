@@ -12,10 +12,10 @@ from nucseg_jax.core.errors import UserError
 
 @contextlib.contextmanager
 def file_lock(lock_file: pathlib.Path, *, busy: str, advice: str) -> Iterator[None]:
-    """Holds an advisory lock for the length of the block; it ends with the process, so a kill leaves none.
+    """Holds an advisory lock for the length of the block; it ends with the process, even a killed one.
 
     Args:
-      lock_file: made if it is not there, left there, and never written to: it could be a name of another file.
+      lock_file: made if missing, kept, and never written to: it could be a hard link of another file.
       busy: the error where another process holds it, such as 'another process is training in runs/a'.
       advice: what to do then.
 

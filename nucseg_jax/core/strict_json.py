@@ -1,4 +1,4 @@
-"""JSON that is understood or refused: finite numbers that fit, each name once, bounded depth, text that can be written.
+"""A strict JSON parser: finite numbers that fit, each name once, bounded depth, text that can be written.
 
 Python's own parser takes NaN, 1e999, numbers of a thousand digits, a name twice (the last one counts) and half
 characters, and ends in RecursionError on deep nesting; whoever uses such a value fails later, in another way each.

@@ -109,9 +109,9 @@ def test_files_that_were_copied_are_compared_by_content_and_then_known(given, tm
     copied = origin(release_dir="/elsewhere", files=[["a.png", 10, 2], ["b.png", 10, 2]])
     given(open_drawn(4, origin=copied))
     prepare(a_source(tmp_path))
-    assert "Reading the source" in capfd.readouterr().out
+    assert "Comparing the source" in capfd.readouterr().out
     prepare(a_source(tmp_path))
-    assert "Reading the source" not in capfd.readouterr().out
+    assert "Comparing the source" not in capfd.readouterr().out
     reader.open_dataset(tmp_path)
     changed = with_patches(
         open_drawn(4, origin=origin()),

@@ -5,7 +5,7 @@ import pathlib
 
 from nucseg_jax.cli.given_config import load_config, split_overrides
 from nucseg_jax.cli.sweep import SweepRun
-from nucseg_jax.cli.verbs.train import check_sweep_flags
+from nucseg_jax.cli.verbs.train import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.run_folder.environment import StartedFrom
 from nucseg_jax.sweep import Row, Sweep
@@ -13,12 +13,9 @@ from nucseg_jax.sweep import Row, Sweep
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
-NOT_GIVEN = {"sweep": None, "list_rows": False, "index": None, "executor": None, "jobs": None, "slurm": None}
-
-
 def is_taken(**given) -> bool:
     try:
-        check_sweep_flags(**{**NOT_GIVEN, **given})
+        check_sweep_flags(SweepFlags(**given))
     except UserError:
         return False
     return True

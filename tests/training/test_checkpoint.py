@@ -190,7 +190,7 @@ def test_a_pipe_in_a_checkpoint_is_damage(two_checkpoints, tmp_path, name):
     copy = shutil.copytree(two_checkpoints[0], tmp_path / "copy")
     (copy / "2" / name).unlink()
     os.mkfifo(copy / "2" / name)
-    with pytest.raises(DamagedCheckpointError, match="not a regular file"):
+    with pytest.raises(DamagedCheckpointError, match="no regular file"):
         open_checkpoints(copy)
 
 

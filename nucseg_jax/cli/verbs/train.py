@@ -1,5 +1,6 @@
 """The verb `train`: its flags and its help."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -21,6 +22,18 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import restart_words
 from nucseg_jax.runtime.exit_when_preempted import leave_when_told
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepFlags:
+    """The flags of `train --sweep`; None = not given."""
+
+    sweep: str | None = None
+    list_rows: bool = False
+    index: int | None = None
+    executor: str | None = None
+    jobs: int | None = None
+    slurm: str | None = None
 
 
 @verb(
@@ -69,7 +82,8 @@ def command(
 
     The run folder holds the config, metrics, checkpoints and results.json. With --sweep many models are trained.
     """
-    check_sweep_flags(sweep, list_rows, index, executor, jobs, slurm)
+    flags = SweepFlags(sweep, list_rows, index, executor, jobs, slurm)
+    check_sweep_flags(flags)
     is_alone = not (distributed or coordinator or processes or process_index is not None)
     # JAX notifies several processes itself; --executor ends its jobs itself.
     if executor is None and is_alone:
@@ -82,7 +96,7 @@ def command(
             print_first_line(config, user_path(workdir), sweep=sweep, index=index)
         start_jax()
         start.join(distributed, coordinator, processes, process_index)
-        train_sweep(start, config, workdir, file, list_rows, index, executor, jobs, slurm)
+        train_sweep(start, config, workdir, file, flags)
         return
     given = start.config(config)
     given.checked()
@@ -100,25 +114,18 @@ def command(
     train(experiment, user_path(workdir), given.started_from(), verbose=verbose)
 
 
-def check_sweep_flags(
-    sweep: str | None,
-    list_rows: bool,
-    index: int | None,
-    executor: str | None,
-    jobs: int | None,
-    slurm: str | None,
-) -> None:
+def check_sweep_flags(flags: SweepFlags) -> None:
     """Raises UserError for flags of a sweep that do not go together."""
-    given = {"--list": list_rows, "--index": index is not None, "--executor": executor is not None}
-    modes = [name for name, is_given in given.items() if is_given]
-    for name, value, owner in (("--jobs", jobs, "local"), ("--slurm", slurm, "slurm")):
-        if value is not None and executor != owner:
+    actions = {"--list": flags.list_rows or None, "--index": flags.index, "--executor": flags.executor}
+    modes = [name for name, value in actions.items() if value is not None]
+    for name, value, owner in (("--jobs", flags.jobs, "local"), ("--slurm", flags.slurm, "slurm")):
+        if value is not None and flags.executor != owner:
             raise UserError(f"{name} goes with --executor={owner}", advice=f"add that, or leave out {name}")
-    if sweep is None and modes:
+    if flags.sweep is None and modes:
         raise UserError(
             f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
         )
-    if sweep is not None and len(modes) != 1:
+    if flags.sweep is not None and len(modes) != 1:
         raise UserError(
             f"--sweep comes with {' and '.join(modes) or 'no flag that selects an action'}",
             expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
@@ -127,25 +134,17 @@ def check_sweep_flags(
 
 
 def train_sweep(
-    start: Start,
-    config: str | None,
-    workdir: str | None,
-    file: pathlib.Path,
-    list_rows: bool,
-    index: int | None,
-    executor: str | None,
-    jobs: int | None,
-    slurm: str | None,
+    start: Start, config: str | None, workdir: str | None, file: pathlib.Path, flags: SweepFlags
 ) -> None:
     """Lists the rows of a sweep, trains one, or has all trained; exit status 1 if some failed."""
     from nucseg_jax.cli import sweep as sweeps
     from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
-    given = start.config(config) if config is not None or not list_rows else None
+    given = start.config(config) if config is not None or not flags.list_rows else None
     values = None if given is None else given.values.to_dict()
     sweep = read_sweep(file, None if values is None else lambda: prepared_groups(values))
     experiments = () if given is None or values is None else row_experiments(sweep, values, given.overrides)
-    if list_rows or given is None:
+    if flags.list_rows or given is None:
         sweeps.list_rows(sweep, user_path(workdir) if workdir else None)
         return
     if not workdir:
@@ -153,14 +152,14 @@ def train_sweep(
             "--workdir is missing", advice="add --workdir=runs/SWEEP, the folder of its run folders"
         )
     run = sweeps.SweepRun(sweep, experiments, user_path(workdir), given.started_from(), restart_words())
-    if index is not None:
-        run.train_row(index)
-    elif executor == "slurm":
+    if flags.index is not None:
+        run.train_row(flags.index)
+    elif flags.executor == "slurm":
         from nucseg_jax.cli.sweep_slurm import submit_to_slurm
 
-        submit_to_slurm(run, slurm or "")
+        submit_to_slurm(run, flags.slurm or "")
     else:
         from nucseg_jax.cli.sweep_local import run_locally
 
-        if not run_locally(run, jobs=jobs or 1):
+        if not run_locally(run, jobs=flags.jobs or 1):
             sys.exit(1)
