@@ -26,7 +26,7 @@ def times_blocks(part: Part) -> list[Block]:
     rows: list[tuple[Cell, ...]] = []
     for paper, configurations in by_paper(part):
         if paper is not None:
-            times = (Measured(paper.training_min), "", "", "", "", Measured(paper.inference_s, 2, " s"), "")
+            times = (Measured(paper.training_min), "", "", "", "", f"{paper.inference_s:.2f} s", "")
             rows.append((f"{paper.name}{OF_THE_PAPER}", *times, DEVICE))
         rows += map(_row, configurations)
     source = (
