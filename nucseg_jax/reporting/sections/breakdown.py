@@ -25,7 +25,7 @@ _DENSITIES = ("none", *(f"{100 * low:g}–{100 * high:g} %" for low, high in ite
 
 def classes_blocks(part: Part) -> list[Block]:
     """Returns a table of the runs that tell classes apart, all intervals on the same resamples; nothing without any."""
-    several = [each for each in part.configurations if each.num_classes not in (None, 1)]
+    several = [each for each in part.configurations if at(each.fields, "model.num_classes") not in (None, 1)]
     counted = with_counts(several)
     if not counted:
         return []
