@@ -40,11 +40,10 @@ class Difference(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A number with other digits or a unit; shown as '37.42' or '0.93 s'."""
+    """A number with other digits; shown as '37.42'."""
 
     value: float | None
     digits: int = 2
-    unit: str = ""
 
 
 Cell = Value | Spread | Interval | Difference | Measured
@@ -72,8 +71,8 @@ def shown(cell: Cell) -> str:
             return f"[{low:{sign}.4f}, {high:{sign}.4f}]" if is_defined else UNDEFINED
         case Difference(value):
             return _decimal(value, sign="+")
-        case Measured(value, digits, unit):
-            return _decimal(value, digits) + (unit if value is not None else "")
+        case Measured(value, digits):
+            return _decimal(value, digits)
         case int():
             return f"{cell:,}"
         case _:

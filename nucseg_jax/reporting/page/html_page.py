@@ -56,13 +56,14 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters |= {
+    filters = {
         "text": _text,
         "plain": plain,
         "shown": shown,
         "cell_class": _cell_class,
         "photograph": _photograph,
     }
+    environment.filters.update(filters)
     environment.globals["width"] = WIDTH
     return environment
 

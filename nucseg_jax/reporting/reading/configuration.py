@@ -41,11 +41,6 @@ class Configuration:
     fields: Mapping[str, Any]
 
     @property
-    def num_classes(self) -> Any:
-        """Of the network; None in configs of earlier versions."""
-        return at(self.runs[0].config, "model", "num_classes")
-
-    @property
     def finished(self) -> tuple[Run, ...]:
         """The runs that have results."""
         return tuple(run for run in self.runs if run.results is not None)
@@ -213,9 +208,10 @@ def phrase(field: str, value: Any) -> str:
     return declared.phrased(value) if declared else f"{field} {value}"
 
 
-def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
+def differing_fields(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns the fields that do not have the same value everywhere, the network's own left out."""
-    return _differing([configuration.fields for configuration in configurations])
+    names = sorted({name for fields in all_fields for name in fields if _affects(name) != "model"})
+    return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
 
 
 def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[str]]:
@@ -227,7 +223,8 @@ def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...
     networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for fields in all_fields:
         networks.setdefault(_network(fields), []).append(fields)
-    differing = [name for name in _differing(all_fields) if not _is_per_model(name)]
+    per_model = {name for name, item in config_fields().items() if item.is_per_model}
+    differing = [name for name in differing_fields(all_fields) if name not in per_model]
     usual = {name: _usual(name, all_fields) for name in differing}
 
     def told(members: list[Mapping[str, Any]]) -> list[str]:
@@ -236,7 +233,7 @@ def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...
             for name in differing
             if name == WEIGHTS or any(json.dumps(fields.get(name)) != usual[name] for fields in members)
         }
-        return sorted({*unusual, *_differing(members)}, key=lambda name: (name != WEIGHTS, name))
+        return sorted({*unusual, *differing_fields(members)}, key=lambda name: (name != WEIGHTS, name))
 
     return {network: told(members) for network, members in networks.items()}
 
@@ -249,19 +246,9 @@ def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
     return value if 2 * number > len(all_fields) else None
 
 
-def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = sorted({name for fields in all_fields for name in fields if _affects(name) != "model"})
-    return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
-
-
 def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     names = sorted(name for name, item in config_fields().items() if item.affects == "model")
     return tuple(json.dumps(fields.get(name)) for name in names)
-
-
-def _is_per_model(name: str) -> bool:
-    declared = config_fields().get(name)
-    return declared is not None and declared.is_per_model
 
 
 def _order(configuration: Configuration) -> tuple[Any, ...]:

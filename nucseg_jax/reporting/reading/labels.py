@@ -24,10 +24,9 @@ def common_label(labels: Sequence[str]) -> str:
 
 
 def distinct_labels(runs_by_name: Sequence[tuple[str, Sequence[Run]]]) -> list[str]:
-    """Returns a label for each configuration: its sweep's, its name where there is none, both where one comes twice.
+    """Returns a label for each configuration, given by name and runs.
 
-    Args:
-      runs_by_name: names of configurations, and their runs.
+    It is its sweep's, its name where there is none, both where one comes twice.
     """
     labels = [
         common_label([str(at(run.environment, "started_from", "sweep", "label") or "") for run in runs])

@@ -84,7 +84,6 @@ def read_run(path: pathlib.Path) -> Run:
         if evaluation.about.get("split_digest") == splits.digest
         and evaluation.about.get("data_digest") == record["data_digest"]
     ]
-    results = files.read(folder.results, lambda file: checked_results(read_json(file), info), None)
     run = Run(
         path=path,
         config=config,
@@ -95,7 +94,7 @@ def read_run(path: pathlib.Path) -> Run:
         environment=files.read(folder.environment, read_environment, {}),
         weights=files.read(folder.pretrained, read_object, None),
         epochs=files.read(folder.metrics, lambda file: read_epochs(file, info), ()),
-        results=results,
+        results=files.read(folder.results, lambda file: checked_results(read_json(file), info), None),
         timing=files.read(folder.timing, read_timing, {}),
         counts={split: found for split, found in counts.items() if found is not None},
         calibration={split: found for split, found in calibration.items() if found is not None},

@@ -234,10 +234,8 @@ def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
 
 def find_baselines(part: Part) -> dict[str, object]:
     """Returns the scores of what needs no learning, as `evaluate --baselines` left them; the first of each."""
+    evaluations = [each for run in part.cohort.runs for each in run.evaluations if each.split == SPLIT]
     found: dict[str, object] = {}
-    for run in part.cohort.runs:
-        for evaluation in run.evaluations:
-            if evaluation.split == SPLIT:
-                for name, entry in evaluation.baselines.items():
-                    found.setdefault(name, entry)
+    for evaluation in evaluations:
+        found = {**evaluation.baselines, **found}
     return found

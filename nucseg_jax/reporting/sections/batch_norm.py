@@ -1,10 +1,10 @@
 """The batch-norm gap of each run: what training sees, and what the statistics kept for evaluation make of it."""
 
 from nucseg_jax.evaluation.scores import OTHER_STATISTICS
-from nucseg_jax.reporting.page.document import Block, Cell, Gap, Table
+from nucseg_jax.reporting.page.document import Block, Cell, Table
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.cells import SPLIT_WORDS, listed
+from nucseg_jax.reporting.sections.cells import SPLIT_WORDS, gap_of
 from nucseg_jax.reporting.sections.curves import curve
 from nucseg_jax.reporting.sections.part import Part
 
@@ -57,18 +57,15 @@ def batch_norm_blocks(part: Part) -> list[Block]:
         *(f"{SPLIT_WORDS[split]}, {title}" for split in _SPLITS for title in OTHER_STATISTICS.values()),
     )
     caption = _READING + (_READING_OF_THE_PAPER if part.is_paper else "")
-    blocks: list[Block] = [Table(part.file("batch_norm"), caption, headers, tuple(rows))]
     incomplete = [
         run
         for (_, run), found in zip(runs, scores, strict=True)
         if {BATCH, REESTIMATED} - found["test"].keys()
     ]
-    if incomplete:
-        blocks.append(
-            Gap(
-                "Without scores by batch statistics or by re-estimated ones:"
-                f" {listed([str(run.path) for run in incomplete])}. This command measures them in test.",
-                next_command.evaluate(incomplete[0], "--config.eval.compare_statistics=end"),
-            )
-        )
-    return blocks
+    missing = (
+        "Without scores by batch statistics or by re-estimated ones: {}. This command measures them in test."
+    )
+    gaps = gap_of(
+        incomplete, missing, lambda run: next_command.evaluate(run, "--config.eval.compare_statistics=end")
+    )
+    return [Table(part.file("batch_norm"), caption, headers, tuple(rows)), *gaps]

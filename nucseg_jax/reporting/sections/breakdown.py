@@ -12,10 +12,9 @@ from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import class_scores, ratios
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.reporting.page.document import Block, Cell, Interval, Table, Warn
-from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import OVER_RUNS, defined, listed, mean, metric_name, over_runs
-from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT, counted_runs
+from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT, with_counts
 from nucseg_jax.reporting.sections.part import Part
 
 CLASS_METRICS = ("dice", "iou", "sensitivity", "precision")
@@ -24,14 +23,10 @@ EDGES = (0.0, 0.05, 0.10, 0.15, 0.20, 0.30, 0.40, 1.0)
 _DENSITIES = ("none", *(f"{100 * low:g}–{100 * high:g} %" for low, high in itertools.pairwise(EDGES)))
 
 
-def _with_counts(configurations: Sequence[Configuration]) -> dict[Configuration, tuple[Run, ...]]:
-    return {each: runs for each in configurations if (runs := counted_runs(each, SPLIT))}
-
-
 def classes_blocks(part: Part) -> list[Block]:
     """Returns a table of the runs that tell classes apart, all intervals on the same resamples; nothing without any."""
-    several = [each for each in part.configurations if each.num_classes not in (None, 1)]
-    counted = _with_counts(several)
+    several = [each for each in part.configurations if at(each.fields, "model.num_classes") not in (None, 1)]
+    counted = with_counts(several)
     if not counted:
         return []
     # [runs, patches, classes, 4] each.
@@ -80,7 +75,7 @@ def _rules(runs: Sequence[Run]) -> list[Block]:
 def groups_blocks(part: Part) -> list[Block]:
     """Returns a table by group; nothing for a data set with one group."""
     info = part.cohort.info
-    counted = _with_counts(part.configurations)
+    counted = with_counts(part.configurations)
     if len(info.groups) < 2 or not counted:
         return []
     found = [[group_dice(run.counts[SPLIT], info) for run in runs] for runs in counted.values()]
@@ -140,7 +135,7 @@ def density_classes(counts: Counts) -> list[Density]:
 
 def density_blocks(part: Part) -> list[Block]:
     """Returns a table by the share of a patch's pixels that are nucleus in truth."""
-    counted = _with_counts(part.configurations)
+    counted = with_counts(part.configurations)
     if not counted:
         return []
     found = [[density_classes(run.counts[SPLIT]) for run in runs] for runs in counted.values()]

@@ -5,7 +5,7 @@ import numpy as np
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import BINS, expected_calibration_error, reliability
 from nucseg_jax.reporting.page.chart import MOST_LINES, Chart, Panel, Series
-from nucseg_jax.reporting.page.document import Block, Figure, Gap, Spread
+from nucseg_jax.reporting.page.document import Block, Figure, Spread
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.sections.cells import (
@@ -13,7 +13,7 @@ from nucseg_jax.reporting.sections.cells import (
     SPLIT_WORDS,
     by_configuration,
     chunks,
-    listed,
+    gap_of,
     over_runs,
     short,
 )
@@ -25,12 +25,8 @@ def calibration_blocks(part: Part) -> list[Block]:
     """Returns a chart of the test split, and the errors of all splits."""
     runs = [run for configuration in part.configurations for run in configuration.finished]
     without = [run for run in runs if SPLIT not in run.calibration]
-    blocks: list[Block] = []
-    if without:
-        what = f"No calibration_{SPLIT}.csv in {listed([str(run.path) for run in without])}"
-        blocks.append(
-            Gap(f"{what}: runs of this version write it at their end.", next_command.train_again(without[0]))
-        )
+    missing = f"No calibration_{SPLIT}.csv in {{}}: runs of this version write it at their end."
+    blocks = gap_of(without, missing, next_command.train_again)
     shown = [each for each in part.configurations if any(SPLIT in run.calibration for run in each.finished)]
     if not shown:
         return blocks

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from nucseg_jax.evaluation.scores import METRICS
-from nucseg_jax.reporting.page.document import Cell, Spread, Table
+from nucseg_jax.reporting.page.document import Block, Cell, Gap, Spread, Table
 from nucseg_jax.reporting.reading.configuration import Configuration
+from nucseg_jax.reporting.reading.run import Run
 
 T = TypeVar("T")
 _LOSS_TITLES = {"dice_loss": "Dice loss", "l2_penalty": "L2 penalty"}
@@ -25,6 +26,13 @@ def by_configuration(
     """Returns a table with a row for each configuration; each column computes its cells."""
     rows = tuple((each.label, *(cell(each) for cell in columns.values())) for each in configurations)
     return Table(name, caption, ("configuration", *columns), rows, source=source)
+
+
+def gap_of(
+    runs: Sequence[Run], text: str, command: Callable[[Run], tuple[str, ...]] = lambda _: ()
+) -> list[Block]:
+    """Returns the gap that runs leave, their paths in place of `{}`, with the command for the first; or nothing."""
+    return [Gap(text.format(listed([str(run.path) for run in runs])), command(runs[0]))] if runs else []
 
 
 def metric_name(metric: str) -> str:

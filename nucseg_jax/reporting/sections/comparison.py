@@ -90,19 +90,18 @@ def compare(configurations: Sequence[Configuration], baseline: str | None = None
       baseline: label of the configuration that the others are compared with; None, or one that is not among them =
         that with the highest Dice.
     """
-    with_counts = [(each, counted_runs(each, SPLIT)) for each in configurations]
-    with_counts = [(each, runs) for each, runs in with_counts if runs]
-    if not with_counts:
+    counted = with_counts(configurations)
+    if not counted:
         return None
-    number = len(with_counts)
-    stacked = [np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]) for _, runs in with_counts]
+    number = len(counted)
+    stacked = [np.stack([run.counts[SPLIT].counts[:, 0] for run in runs]) for runs in counted.values()]
     cells = of_annotated_patches([counts.astype(np.int64) for counts in stacked])
     patches = cells[0].shape[1]
     dice = [mean_scores(counts, np.ones((1, patches)))[MAIN, 0] for counts in cells]
-    labels = [each.label for each, _ in with_counts]
+    labels = [each.label for each in counted]
     is_named = baseline in labels
     reference = labels.index(baseline or "") if is_named else int(np.argmax(np.nan_to_num(dice, nan=-1.0)))
-    factors = grid([each.fields for each, _ in with_counts])
+    factors = grid([each.fields for each in counted])
     means = [[np.mean([dice[at] for at in level]) for level in factor.levels.values()] for factor in factors]
     best = [
         next(place for place, level in enumerate(factor.levels.values()) if reference in level)
@@ -136,13 +135,14 @@ def compare(configurations: Sequence[Configuration], baseline: str | None = None
         Intervals(*(values.reshape(number, len(MEASURES)) for values in taken(start, size)))
         for start in (0, size)
     )
-    chosen, runs = zip(*with_counts, strict=True)
-    return Compared(chosen, runs, reference, is_named, scores, differences, tuple(effects))
+    runs = tuple(counted.values())
+    return Compared(tuple(counted), runs, reference, is_named, scores, differences, tuple(effects))
 
 
-def counted_runs(configuration: Configuration, split: str) -> tuple[Run, ...]:
-    """Returns the finished runs that have counts of a split."""
-    return tuple(run for run in configuration.finished if split in run.counts)
+def with_counts(configurations: Sequence[Configuration]) -> dict[Configuration, tuple[Run, ...]]:
+    """Returns the finished runs that have counts of the test split, by configuration."""
+    found = {each: tuple(run for run in each.finished if SPLIT in run.counts) for each in configurations}
+    return {each: runs for each, runs in found.items() if runs}
 
 
 def grid(all_fields: Sequence[Mapping[str, Any]]) -> tuple[Factor, ...]:

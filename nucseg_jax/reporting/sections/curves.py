@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from nucseg_jax.reporting.page.chart import Chart, Panel, Series
-from nucseg_jax.reporting.page.document import Block, Figure, Gap
+from nucseg_jax.reporting.page.document import Block, Figure
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.cells import listed, mean, metric_name, short
+from nucseg_jax.reporting.sections.cells import gap_of, mean, metric_name, short
 from nucseg_jax.reporting.sections.part import Part
 
 FIGURES = ("dice", "loss")
@@ -16,10 +16,8 @@ _LOOKS = {"train": ("training", 0), "validation": ("validation", 1)}
 
 def curves_blocks(part: Part) -> list[Block]:
     """Returns a figure for each metric, with a panel for each configuration."""
-    blocks: list[Block] = []
-    without = [str(run.path) for run in part.cohort.runs if not run.epochs]
-    if without:
-        blocks.append(Gap(f"No epoch in metrics.jsonl of {listed(without)}."))
+    without = [run for run in part.cohort.runs if not run.epochs]
+    blocks = gap_of(without, "No epoch in metrics.jsonl of {}.")
     drawn = [each for each in part.rows if any(run.epochs for run in each.runs)]
     for metric in FIGURES_OF_THE_PAPER if part.is_paper else FIGURES:
         if drawn:
@@ -52,11 +50,9 @@ def _figure(part: Part, metric: str, configurations: Sequence[Configuration]) ->
     is_log = metric == "loss" and is_wide(values)
     ends = []
     for panel in panels:
-        named = {
-            series.name: series.points for series in panel.series if series.style == "line" and series.points
-        }
+        lines = [series for series in panel.series if series.style == "line" and series.points]
         words = (
-            f"{name} from {short(points[0][1])} to {short(points[-1][1])}" for name, points in named.items()
+            f"{each.name} from {short(each.points[0][1])} to {short(each.points[-1][1])}" for each in lines
         )
         ends.append(f"{panel.title}: {', '.join(words)}")
     return Figure(

@@ -124,7 +124,7 @@ def _runs_table(cohorts: Sequence[Cohort]) -> Table:
 
 def _configurations_table(cohorts: Sequence[Cohort]) -> list[Block]:
     configurations = [configuration for cohort in cohorts for configuration in cohort.configurations]
-    fields = differing_fields(configurations)
+    fields = differing_fields([each.fields for each in configurations])
     if not fields:
         return []
     caption = "Every field in which configurations differ, the network aside."

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nucseg_jax.reporting.page.document import Block, Cell, Gap, Measured, Table
+from nucseg_jax.reporting.page.document import Block, Cell, Measured, Table
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.paper import DEVICE
 from nucseg_jax.reporting.reading.run import Run
-from nucseg_jax.reporting.sections.cells import listed, mean
+from nucseg_jax.reporting.sections.cells import gap_of, listed, mean
 from nucseg_jax.reporting.sections.paper import OF_THE_PAPER, by_paper, references
 from nucseg_jax.reporting.sections.part import Part
 
@@ -26,7 +26,7 @@ def times_blocks(part: Part) -> list[Block]:
     rows: list[tuple[Cell, ...]] = []
     for paper, configurations in by_paper(part):
         if paper is not None:
-            times = (Measured(paper.training_min), "", "", "", "", Measured(paper.inference_s, 2, " s"), "")
+            times = (Measured(paper.training_min), "", "", "", "", f"{paper.inference_s:.2f} s", "")
             rows.append((f"{paper.name}{OF_THE_PAPER}", *times, DEVICE))
         rows += map(_row, configurations)
     source = (
@@ -46,16 +46,12 @@ def times_blocks(part: Part) -> list[Block]:
         references=references(rows),
     )
     untimed = [run for each in part.configurations for run in each.finished if not inference_ms(run)]
-    if not untimed:
-        return [table]
-    return [
-        table,
-        Gap(
-            f"No inference times in timing.json of {listed([str(run.path) for run in untimed])}: runs of this"
-            " version measure them at their end, unless eval.time_inference is off.",
-            next_command.train_again(untimed[0], "--config.eval.time_inference=True"),
-        ),
-    ]
+    missing = (
+        "No inference times in timing.json of {}: runs of this version measure them at their end, unless"
+        " eval.time_inference is off."
+    )
+    again = "--config.eval.time_inference=True"
+    return [table, *gap_of(untimed, missing, lambda run: next_command.train_again(run, again))]
 
 
 def minutes(run: Run) -> dict[str, float]:

@@ -139,12 +139,7 @@ def test_a_class_that_is_nowhere_has_no_score(run_folders, tmp_path):
 def counts_of(cells, group=0):
     cells = np.array(cells)[:, None]
     number = len(cells)
-    return Counts(
-        counts=cells,
-        index=np.arange(number),
-        group=np.broadcast_to(group, number),
-        losses={},
-    )
+    return Counts(counts=cells, index=np.arange(number), group=np.broadcast_to(group, number), losses={})
 
 
 def test_the_mean_over_tissues_is_the_tissue_convention(run_folders):
