@@ -64,7 +64,9 @@ def answer(part: Part) -> str:
 
 
 def _with_limits(estimate: float, low: float, high: float) -> str:
-    return f"{short(estimate)} [{short(low)}, {short(high)}]"
+    # A narrow interval needs its fourth digit: 0.002 [0.002, 0.002] tells nothing.
+    digits = 3 if not high - low < 0.002 else 4
+    return f"{short(estimate, digits)} [{short(low, digits)}, {short(high, digits)}]"
 
 
 def _is_open(low: float, high: float) -> bool:
@@ -113,11 +115,10 @@ def _effect_sentence(effect: Effect) -> str:
     second = max(others, key=lambda place: effect.scores.estimate[place])
     estimate, low, high = (float(-values[second]) for values in effect.differences)
     is_open = " (includes 0)" if _is_open(low, high) else ""
-    is_worse = "better" if estimate >= 0 else "worse"
-    return (
-        f" Over the grid, {names[effect.best]} is {is_worse} than {names[second]} by"
-        f" {_with_limits(*(estimate, high, low) if estimate >= 0 else (-estimate, -low, -high))}{is_open}."
-    )
+    better, worse, lead = names[effect.best], names[second], (estimate, high, low)
+    if estimate < 0:
+        better, worse, lead = worse, better, (-estimate, -low, -high)
+    return f" Averaged over the grid, {better} is better than {worse} by {_with_limits(*lead)}{is_open}."
 
 
 def _seeds(compared: Compared, labels: Sequence[str]) -> str:
@@ -126,7 +127,7 @@ def _seeds(compared: Compared, labels: Sequence[str]) -> str:
     if len(single) == len(labels):
         return f" There is one seed only: {unknown}."
     spread = max(over_runs(list(map(_dice, runs))).deviation or 0.0 for runs in compared.runs)
-    spreads = f" Seeds of one configuration differ by a standard deviation of up to {short(spread)}"
+    spreads = f" Seeds of one configuration differ by a standard deviation of up to {short(spread, 4)}"
     if not single:
         return f"{spreads}."
     named = listed(single) if len(single) < _MOST_NAMED else f"{len(single)} of {len(labels)} configurations"
@@ -168,8 +169,8 @@ def _table(part: Part) -> Table:
     to = "baseline" if compared is not None and compared.is_named else "best"
     return Table(
         part.file("answer"),
-        "Test Dice (`micro`: counts pooled over the split), mean over runs ± sample standard deviation, its interval,"
-        f" and the paired difference to the {to}, which is shaded.",
+        "Test Dice (`micro`: counts pooled over the split), mean and standard deviation over runs, the interval of the"
+        f" mean, and the paired difference to the {to}, which is shaded.",
         (
             "configuration",
             "test Dice",
@@ -217,7 +218,8 @@ def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
     return Table(
         part.file("effects"),
         "Main effects: the configurations form a grid, every combination of these fields once. Test Dice is the mean"
-        " over the configurations with a value, and the difference is paired, to the shaded value of the same field.",
+        " over the configurations that share the value, and the difference is paired, to the shaded value of the same"
+        " field.",
         (
             "field",
             "value",

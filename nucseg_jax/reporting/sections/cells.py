@@ -63,9 +63,10 @@ def mean(values: Sequence[float | None]) -> float | None:
     return math.fsum(there) / len(there) if there else None
 
 
-def short(value: float | None) -> str:
-    """Returns three decimals, for sentences; '–' where there is no value."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+def short(value: float | None, digits: int = 3) -> str:
+    """Returns a number with few decimals, for sentences; '–' where there is no value."""
+    # Without a minus before a zero.
+    return "–" if value is None or not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def listed(words: Sequence[str]) -> str:
