@@ -8,12 +8,14 @@ import shutil
 import numpy as np
 import pytest
 
+from nucseg_jax.cli.report import best_rows
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.reporting.page.document import Figure, Paragraph, Table
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.labels import common_label
-from nucseg_jax.reporting.sections.comparison import grid
+from nucseg_jax.reporting.sections.comparison import compare, grid
+from nucseg_jax.reporting.sections.part import Part
 
 QUALITY = {
     ("unet", 0.02): 0.7,
@@ -229,3 +231,18 @@ def test_a_configuration_without_a_defined_dice_stands_last(run_folders, make_pa
     assert table.rows[1][1].value is None
     assert "nan" not in (tmp_path / "report" / "report.html").read_text().lower().replace("finance", "")
     assert text.startswith(table.rows[0][0])
+
+
+def test_the_command_prints_the_best_three_within_80_columns(sweep, make_run, tmp_path):
+    """Whatever a label holds."""
+    shutil.copytree(sweep, tmp_path / "runs")
+    label = "a\x1b[31m" + "long" * 40 + "_end"
+    make_run(tmp_path / "runs" / "long", {"loss.l2": 0.3}, quality=0.95, complete=False, label=label)
+    (cohort,) = make_cohorts(find_runs(f"{tmp_path}/runs/*", not_in=tmp_path / "out").runs)
+    lines = best_rows(Part(cohort, cohort.configurations, compare(cohort.configurations)))
+    assert [line.split()[:2] for line in lines] == [["best", "1"], ["best", "2"], ["best", "3"]]
+    assert max(map(len, lines)) == 80
+    assert "\x1b" not in lines[0]
+    assert "_end  0." in lines[0]
+    assert "deeplabv3plus_l2_0.5 " in lines[1]
+    assert re.search(r"  0\.\d{4}  \[0\.\d{4}, 0\.\d{4}\]$", lines[1])
