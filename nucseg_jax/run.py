@@ -71,7 +71,7 @@ class Run:
           microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
           rule: what counts as a nucleus; None = the defaults.
           tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
-          batch_size: tiles that the devices take at once; no result depends on it beyond rounding.
+          batch_size: tiles that the devices take together; no result depends on it beyond rounding.
 
         Returns:
           Probability, nuclei, outlines and measures at the image's own resolution.

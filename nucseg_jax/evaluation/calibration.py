@@ -52,7 +52,7 @@ def count_levels(level: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def write_levels(path: pathlib.Path, levels: np.ndarray) -> None:
-    """Writes levels, int64 [256, 2], at once."""
+    """Writes levels, int64 [256, 2], atomically."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_HEADER)

@@ -107,7 +107,7 @@ def ranked_positions(counts: Counts, each: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def write_examples(path: pathlib.Path, examples: Examples) -> None:
-    """Writes a compressed .npz without pickles, at once."""
+    """Writes a compressed .npz without pickles, atomically."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **examples._asdict())
 

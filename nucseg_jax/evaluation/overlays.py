@@ -128,7 +128,7 @@ def prediction_sheet(
 
 
 def save_png(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes a picture, uint8 [H, W, 3] or [H, W], at once; makes the folder if it is missing."""
+    """Writes a picture, uint8 [H, W, 3] or [H, W], atomically; makes the folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG", optimize=True)

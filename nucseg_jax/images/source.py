@@ -107,7 +107,7 @@ def array_source(pixels: np.ndarray) -> Source:
 def whole_source(
     height: int, width: int, resolution: Resolution | None, decode: Callable[[], np.ndarray]
 ) -> Source:
-    """A source over pixels that can only be had all at once, and are when the first region is asked for.
+    """A source over pixels that can only be decoded together, and are when the first region is asked for.
 
     Args:
       height, width: px.
@@ -130,7 +130,7 @@ def check_size(height: int, width: int, *, whole: bool = False) -> None:
 
     Args:
       height, width: px.
-      whole: the format can only be decoded at once.
+      whole: the format can only be decoded entirely.
     """
     if min(height, width) < 1:
         raise RefusedImage(f"the image is empty: {height} x {width} px")

@@ -1,4 +1,4 @@
-"""Measures of nuclei: size, shape, probability, stain. All nuclei of a window at once, by sums over pixels."""
+"""Measures of nuclei: size, shape, probability, stain. All nuclei of a window together, by sums over pixels."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""Nuclei of an image that comes in bands of rows: each is found once, whole, as in the whole image at once.
+"""Nuclei of an image that comes in bands of rows: each is found once, whole, as in the whole image.
 
 A connected piece of foreground that touches the end of the rows seen so far is not finished: it waits, with its rows,
-for the next band. All others are parted into nuclei at once; what comes later cannot change them.
+for the next band. All others are parted into nuclei immediately; what comes later cannot change them.
 """
 
 from typing import NamedTuple

@@ -24,7 +24,7 @@ def is_small(height: int, width: int) -> bool:
 
 
 def write_png_mask(path: pathlib.Path, nuclei: zarr.Array, microns_per_px: float) -> None:
-    """Writes 0 background, 255 nucleus, at once, with the resolution in dots an inch.
+    """Writes 0 background, 255 nucleus, atomically, with the resolution in dots an inch.
 
     Args:
       path: `*.png`.
@@ -40,7 +40,7 @@ def write_png_mask(path: pathlib.Path, nuclei: zarr.Array, microns_per_px: float
 def write_tiff_mask(
     path: pathlib.Path, nuclei: zarr.Array, microns_per_px: float, scratch: zarr.Group
 ) -> None:
-    """Writes 0 background, 255 nucleus as a pyramid of halves, at once; a pixel of a half is nucleus if any of its
+    """Writes 0 background, 255 nucleus as a pyramid of halves, atomically; a pixel of a half is nucleus if any of its
     four is.
 
     Args:

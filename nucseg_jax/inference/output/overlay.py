@@ -87,6 +87,6 @@ def rims(nuclei: np.ndarray) -> np.ndarray:
 
 
 def save_overlay(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes a picture, uint8 [h, w, 3], as PNG, at once."""
+    """Writes a picture, uint8 [h, w, 3], as PNG, atomically."""
     with atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG", compress_level=_QUICK)

@@ -32,7 +32,7 @@ class Predictor:
     channels: int
 
     def start(self, tiles: Sequence[np.ndarray]) -> jax.Array:
-        """Starts on up to N tiles, uint8 [T, T, 3] each; returns at once.
+        """Starts on up to N tiles, uint8 [T, T, 3] each; returns immediately.
 
         Returns:
           float32 [N, T, T, F], 0..1, on the devices: the probability of each foreground class; what follows the last

@@ -211,7 +211,7 @@ def rows(member: Member) -> Generator[np.ndarray, None, None]:
 
 
 def read_whole(member: Member, limit_bytes: int) -> np.ndarray:
-    """Reads a small array at once.
+    """Reads a small array entirely.
 
     Args:
       member: where the array lies.
