@@ -267,6 +267,7 @@ def test_a_run_is_scored_on_other_data_only_at_its_scale_and_with_its_classes(tm
         "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), ("x",), patch_px=128
     )
     toy.write(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     folder, nothing = RunFolder(tmp_path), np.zeros(0, np.int32)
     index = PatchIndex(nothing, nothing, None, (), nothing, nothing, ())
 

@@ -24,9 +24,10 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference import mask_file, tissue, write_images
 from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.measure import COLUMNS
+from nucseg_jax.inference.output import mask_file, write_images
+from nucseg_jax.inference.tiling import tissue
 from nucseg_jax.inference.tiling.job import plan_job
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from tests.cli.predicted_files import contents
