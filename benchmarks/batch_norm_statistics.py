@@ -19,12 +19,12 @@ import skimage.data
 import skimage.transform
 from flax import linen as nn
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.layers import BatchNorm
 from nucseg_jax.ops.batch_norm import channel_moments
 from nucseg_jax.pretrained.load import load_encoder
 from nucseg_jax.pretrained.report import read_report
-from nucseg_jax.reporting.table import render
 
 PX = 224
 # Enough for steady statistics, few enough for the memory of a laptop.

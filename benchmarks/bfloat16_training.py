@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 
-from nucseg_jax.reporting.table import render
+from nucseg_jax.cli.table import render
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DTYPES = ("float32", "bfloat16")

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from nucseg_jax.reporting.table import render
+from nucseg_jax.cli.table import render
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENDS = ("read", "refused")

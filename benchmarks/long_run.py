@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 from matplotlib.figure import Figure
 
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECONDS_BETWEEN_LOOKS = 1.0

@@ -1,5 +1,6 @@
 """Every lowering of `nucseg_jax.ops` against XLA's own operation, on the paper's shapes and this machine's device.
 
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
     python benchmarks/lowerings.py [--batch-size=2] [--rounds=5] [--dtype=float32]
 
 Prints milliseconds of the forward pass and of forward and backward together: the median of rounds in which the
@@ -17,18 +18,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nucseg_jax.core.huge_pages import restart_with_huge_pages
-
-if __name__ == "__main__":
-    restart_with_huge_pages()
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.ops import conv, conv_transpose, depthwise, pool, resize, winograd
+from nucseg_jax.cli.table import render
+from nucseg_jax.ops import conv, pool, resize
 from nucseg_jax.ops.lowering import LOWERINGS
-from nucseg_jax.reporting.table import render
 
 Operation = Callable[..., jax.Array]
 
@@ -60,11 +56,11 @@ def duels() -> list[Duel]:
         return conv.convolve_grouped_gradient(image, kernel, conv.Geometry(1, "SAME", 1), group_px)
 
     def transposed(image: jax.Array, kernel: jax.Array) -> jax.Array:
-        return conv_transpose.convolve_transpose_product(image, kernel, 2)
+        return conv.convolve_transpose_product(image, kernel, 2)
 
-    transposed_reference = functools.partial(conv_transpose.convolve_transpose_reference, stride=2)
+    transposed_reference = functools.partial(conv.convolve_transpose_reference, stride=2)
     found = [
-        Duel(f"Winograd, {where}", same, winograd.convolve_3x3_winograd, (px, px, C), (3, 3, C, D))
+        Duel(f"Winograd, {where}", same, conv.convolve_3x3_winograd, (px, px, C), (3, 3, C, D))
         for where, px, C, D in (
             ("DeepLabV3+ ResNet-50", 64, 640, 512),
             ("DeepLabV3+ EfficientNet-B4", 64, 256, 256),
@@ -91,8 +87,8 @@ def duels() -> list[Duel]:
     found += [
         Duel(
             f"depthwise {size}x{size}, stride {stride}",
-            functools.partial(depthwise.convolve_depthwise_reference, stride=stride),
-            functools.partial(depthwise.convolve_depthwise_shifted, stride=stride),
+            functools.partial(conv.convolve_depthwise_reference, stride=stride),
+            functools.partial(conv.convolve_depthwise_shifted, stride=stride),
             (px, px, C),
             (size, size, 1, C),
         )

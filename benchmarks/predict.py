@@ -22,13 +22,13 @@ import numpy as np
 import tifffile
 
 from nucseg_jax.cli.predict import PredictSettings, predict_files
-from nucseg_jax.core.compilation_cache import enable_compilation_cache
-from nucseg_jax.core.peak_memory import peak_bytes
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.tiles import TilePlan
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.tiling.predictor import Predictor
+from nucseg_jax.inference.tiling.tiles import TilePlan
 from nucseg_jax.run import load_run
+from nucseg_jax.runtime.compilation_cache import enable_compilation_cache
+from nucseg_jax.runtime.peak_memory import peak_bytes
 
 TILE_PX, OVERLAP_PX, BATCH_SIZE = 256, 64, 8
 PATCHES = 16

@@ -25,7 +25,6 @@ import numpy as np
 
 from nucseg_jax.cli.prepare import prepare
 from nucseg_jax.config import DataConfig
-from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.labels import from_masks
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch, write_release
@@ -33,6 +32,7 @@ from nucseg_jax.data.sources.patch import OpenedSource, Patch
 from nucseg_jax.data.store.build import build
 from nucseg_jax.data.store.reader import open_dataset
 from nucseg_jax.data.store.workspace import scratch
+from nucseg_jax.runtime.peak_memory import forget_peak, peak_bytes
 
 PAINTED = 32
 

@@ -14,7 +14,7 @@ gradients, by `tests/parity/test_torch_models.py`. What is compared:
   layer in the form that is fastest there; eager, torch.compile, and on a GPU torch.compile with CUDA graphs.
 - Each contender is a process of its own. They take turns, A B C A B C, and only one computes at a time. On a CPU all
   are bound to the same `--threads` processors; PyTorch's pool is set to as many threads, XLA makes its own so; and
-  all get the huge pages that `launch.py` asks for (`core/huge_pages.py`).
+  all get huge pages (`runtime/huge_pages.py`).
 - Compilation, without anybody's cache, warm-up and the first dispatch of each turn are not part of the rate. The ratio
   is taken round by round against the PyTorch mode with the higher median. Peak memory is the process's resident size
   (CPU) or what the allocator gave out (GPU), since the warm-up; for the package on a GPU since the start.
@@ -46,7 +46,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.versus.case import OURS, Case, paper_models
 from benchmarks.versus.process import Worker, WorkerError
 from benchmarks.versus.table import header, ratio, row
-from nucseg_jax.core.huge_pages import with_huge_pages
+from nucseg_jax.runtime.huge_pages import with_huge_pages
 
 CONTENDERS = {
     "cpu": (OURS, "eager", "compile"),
@@ -119,7 +119,7 @@ def worker_environment(case: Case) -> dict[str, str]:
         else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(case.threads))
     )
     return {
-        **(with_huge_pages(os.environ) or {}),
+        **with_huge_pages(os.environ),
         **threads,
         "JAX_PLATFORMS": case.device,
         "JAX_ENABLE_COMPILATION_CACHE": "false",

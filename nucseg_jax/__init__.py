@@ -26,7 +26,7 @@ Runs
 Errors
     UserError               a ValueError: what was given, what was expected, what to do
 
-docs/library.md has ten examples. A name is imported with its first use; `import nucseg_jax` alone imports no JAX.
+docs/library.md has examples. A name is imported with its first use; `import nucseg_jax` alone imports no JAX.
 """
 
 from typing import TYPE_CHECKING, Any

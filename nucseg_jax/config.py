@@ -9,14 +9,15 @@ import dataclasses
 import functools
 import pathlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from nucseg_jax.core.config_field import Declared, Fault, declared_fields, field, read_section
+from nucseg_jax.core.config_field import Declared, Fault, FieldValue, declared_fields, field, read_section
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.paths import user_path
+from nucseg_jax.core.strict_json import Json
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
 Remainder = Literal["reflect", "drop"]
@@ -174,20 +175,18 @@ class ModelConfig:
 
     encoder: EncoderName = field(
         "resnet50",
-        "resnet50, resnet101, resnet152 (Keras's), resnet50_v1_5 (torchvision's), efficientnet_b0 to efficientnet_b7,"
-        " convnext_tiny, convnext_small, convnext_base.",
+        "The network whose features the decoder takes; README has a table of them.",
         affects="model",
     )
     decoder: DecoderName = field(
         "deeplabv3plus",
-        "unet, deeplabv3plus: the paper's, on an encoder cut at stride 16. unet_five_levels, deeplabv3plus_dilated,"
-        " fpn: the usual ones, on a whole encoder.",
+        "unet and deeplabv3plus are the paper's, on an encoder cut at stride 16; the others stand on a whole encoder.",
         affects="model",
     )
     output_stride: int = field(
         16,
-        "Output stride of the encoder: 16 for the paper's decoders, 32 for unet_five_levels and fpn, 16 or 8"
-        " for deeplabv3plus_dilated.",
+        "Output stride of the encoder: 16 for the paper's decoders; on a whole encoder 32, or 16 and 8 for"
+        " deeplabv3plus_dilated.",
         affects="model",
     )
     num_classes: int = field(
@@ -511,7 +510,7 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """The device mesh, data x fsdp x space (training/mesh.py); it changes results by rounding alone."""
+    """The device mesh, data x fsdp x space (runtime/mesh.py); it changes results by rounding alone."""
 
     data: int = field(
         0,
@@ -544,7 +543,7 @@ class Config:
     eval: EvalConfig = EvalConfig()
     mesh: MeshConfig = MeshConfig()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, dict[str, Json]]:
         """Returns nested dicts of JSON values, the inverse of `read_config`."""
         return {
             section: {
@@ -571,24 +570,12 @@ def may_change_on_resume(name: str) -> bool:
     return declared is not None and declared.may_change_on_resume
 
 
-def default_config() -> dict[str, dict[str, Any]]:
+def default_config() -> dict[str, dict[str, FieldValue]]:
     """Returns the defaults as {section: {field: value}}, for a config file to change."""
     return dataclasses.asdict(Config())
 
 
-def unknown_fields(names: Iterable[str]) -> list[str]:
-    """Returns a text for each name that is no field of a config, with the fields that it may mean.
-
-    >>> unknown_fields(["train.lr", "train.l2"])
-    ['there is no field train.l2; did you mean loss.l2?']
-    """
-    known = config_fields()
-    return [
-        f"there is no field {name}{did_you_mean_field(name, known)}" for name in names if name not in known
-    ]
-
-
-def read_config(values: Mapping[str, Any]) -> Config:
+def read_config(values: Mapping[str, object]) -> Config:
     """Checks names, types, ranges and choices of every field, and the fields that depend on each other.
 
     Args:

@@ -11,13 +11,14 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from nucseg_jax.config import ModelConfig, TrainConfig
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.config_field import declared_fields, read_section
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
@@ -29,8 +30,6 @@ from nucseg_jax.models.pyramid import Extent
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.pretrained.load import load_encoder
 
-# Collections 'params', 'batch_stats' and 'constants' (the latter two where the network has any), float32 NumPy arrays.
-Variables = dict[str, Any]
 # Output strides of an encoder that stands alone; the first is the usual one.
 OUTPUT_STRIDES: Mapping[Extent, tuple[int, ...]] = {"whole": (32, 16, 8), "cut": (16,)}
 
@@ -60,17 +59,17 @@ def create_model(
         logits, changed = model.apply(variables, image, train=True, mutable=["batch_stats"], rngs={"dropout": key})
 
     Args:
-      decoder: 'unet' or 'deeplabv3plus' (the paper's, on an encoder cut at stride 16), 'unet_five_levels',
-        'deeplabv3plus_dilated' or 'fpn' (the usual ones, on a whole encoder).
-      encoder: 'resnet50', 'resnet101', 'resnet152' (Keras's), 'resnet50_v1_5' (torchvision's), 'efficientnet_b0' to
-        'efficientnet_b7' (Keras's), 'convnext_tiny', 'convnext_small' or 'convnext_base' (timm's).
+      decoder: a `config.DecoderName`: 'unet' or 'deeplabv3plus' (the paper's, on an encoder cut at stride 16), or one
+        that stands on a whole encoder, such as 'fpn'.
+      encoder: a `config.EncoderName`, such as 'resnet50' (Keras's), 'resnet50_v1_5' (torchvision's), 'efficientnet_b4'
+        (Keras's) or 'convnext_tiny' (timm's).
       num_classes: C, 1..255. 1 = nucleus or background (sigmoid); more = background and C - 1 classes (softmax).
       weights: folder that `nucseg convert --encoder=ENCODER --source=download --out=FOLDER` wrote; the encoder gets its
         values, every one of them. None = the whole model is initialised at random.
       seed: of the initial values, 0..2^32 - 1. Each array depends on the seed and its own name alone.
       dropout: rate of the decoder's dropout in training, 0 <= dropout < 1; the paper's is 0.7.
-      output_stride: of the encoder's last features; None = the decoder's usual one: 32 for 'unet_five_levels' and
-        'fpn', else 16. 'deeplabv3plus_dilated' can have 8 too.
+      output_stride: of the encoder's last features; None = the decoder's usual one. 'deeplabv3plus_dilated' can have
+        8 too.
       drop_connect: rate at which EfficientNets and ConvNeXts drop residual branches in training, 0 <= rate < 1.
       width: factor on the channels of every layer, above 0, at most 4; 1 = the published network.
       encoder_depths: blocks of each stage of the encoder; () = the published ones.
@@ -192,7 +191,7 @@ def create_encoder(
         )
         if weights is not None:
             return module, load_encoder(user_path(weights), encoder, module).variables
-        return module, initial_variables(module, chance.seed)  # type: ignore[arg-type]
+        return module, initial_variables(module, chance.seed)
 
 
 def build_model(config: ModelConfig, dtype: str) -> Segmenter:
@@ -225,24 +224,25 @@ def _moving_statistics(config: ModelConfig) -> MovingStatistics:
     )
 
 
-def _dtype_name(dtype: Any) -> str:
+def _dtype_name(dtype: DTypeLike) -> str:
     try:
         return str(jnp.dtype(dtype).name)
     except TypeError:
         return str(dtype)
 
 
-_SECTION_NAMES = {ModelConfig: "model", TrainConfig: "train"}
+Section = TypeVar("Section", ModelConfig, TrainConfig)
+_SECTION_NAMES: dict[type, str] = {ModelConfig: "model", TrainConfig: "train"}
 
 
-def _checked(section: type, **arguments: Any) -> Any:
+def _checked(section: type[Section], **arguments: object) -> Section:
     """Returns a section of a config with some fields changed, all checked as those of a config file are."""
     plain = {
         key: value.item() if isinstance(value, np.generic) else value for key, value in arguments.items()
     }
     values = dataclasses.asdict(section()) | plain
     config, faults = read_section(_SECTION_NAMES[section], section, values)
-    if faults:
+    if config is None:
         raise UserError(
             "; ".join(fault.found for fault in faults), expected="; ".join(f.expected for f in faults)
         )

@@ -4,17 +4,19 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, assert_never
+from typing import TypeAlias, assert_never
 
 import jax
 import optax
 from jax.sharding import Mesh
 
 from nucseg_jax.config import Config, DataConfig, read_config
+from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.create import build_model
+from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.patch_store import Patches
@@ -24,26 +26,28 @@ from nucseg_jax.data.split_protocols import authors_splits, k_fold_splits, table
 from nucseg_jax.data.split_sides import require_patches_alone
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
-from nucseg_jax.evaluation.scorer import Scorer
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.segmenter import Segmenter
+from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder
-from nucseg_jax.reporting.predictions import ExamplePredictor
-from nucseg_jax.training.device_feed import device_feed
+from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
+from nucseg_jax.runtime.processes import all_agree
+from nucseg_jax.training.device_feed import DevicePatches, device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
 from nucseg_jax.training.loss_terms import make_objective
-from nucseg_jax.training.mesh import check_rows, examples_devices, make_mesh
-from nucseg_jax.training.objective import Objective
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty, paper_optimizer, plateau_schedule
-from nucseg_jax.training.processes import all_agree
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState, init_state
 from nucseg_jax.training.step import StaticArguments
-from nucseg_jax.training.transfer import stages_through
+
+# Of the device feed, and of the host feed.
+EitherFeed: TypeAlias = TrainingFeed[DevicePatches, jax.Array] | TrainingFeed[tuple[()], Batch[jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Experiment:
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
         split = self.config.split
-        chosen: dict[str, Any] = {"number": split.number, "seed": split.seed}
+        chosen: dict[str, int] = {"number": split.number, "seed": split.seed}
         match split.protocol:
             case "paper":
                 require_patches_alone(index, info, allow_shared_groups=split.allow_shared_groups)
@@ -150,7 +154,7 @@ class Experiment:
         fits = fits_device(on_each, devices) and plan.fits_in_memory(also_bytes=on_host)
         return "device" if all_agree(fits) else "host"
 
-    def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> TrainingFeed:
+    def training_feed(self, data: PreparedData, mesh: Mesh, schedule: Schedule) -> EitherFeed:
         """What the training step gets its batches from; the device feed moves the patches to the mesh.
 
         `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
@@ -178,9 +182,12 @@ class Experiment:
 
     def abstract_state(self, static: StaticArguments) -> TrainState:
         """The state's shapes and dtypes; computes nothing."""
-        return jax.eval_shape(functools.partial(self._state_around, static), abstract_variables(self.model))
+        state: TrainState = jax.eval_shape(
+            functools.partial(self._state_around, static), abstract_variables(self.model)
+        )
+        return state
 
-    def _state_around(self, static: StaticArguments, variables: dict[str, Any]) -> TrainState:
+    def _state_around(self, static: StaticArguments, variables: Variables) -> TrainState:
         return init_state(
             variables,
             self.optimizer,
@@ -202,29 +209,29 @@ class Experiment:
         return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
     def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
-        """Scores and draws; holds compiled programs, so make one and keep it.
+        """Returns what scores the model; reuse it, it caches compiled functions.
 
         Args:
           mesh: where it runs.
           has_void: of the data set that is scored.
         """
-        train, evaluation = self.config.train, self.config.eval
+        loss, train, evaluation = self.config.loss, self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
 
         @jax.jit
-        def penalty(params: Any) -> jax.Array:
-            loss = self.config.loss
+        def penalty(params: Tree) -> jax.Array:
             return l2_penalty(params, l2_mask(params, loss.l2_scope, self.frozen_stages), loss.l2)
 
         objective = self.evaluation_objective
-        step = compile_evaluation_step(self.model, objective, mesh, has_void=has_void)
-        scorer = Scorer(step, objective, penalty, batch_size=evaluation.batch_size, mesh=mesh)
-        batch_step = compile_evaluation_step(
-            without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
-        )
         return Evaluator(
-            scorer=scorer,
-            batch_scorer=dataclasses.replace(scorer, step=batch_step),
+            step=compile_evaluation_step(self.model, objective, mesh, has_void=has_void),
+            batch_statistics_step=compile_evaluation_step(
+                without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+            ),
+            objective=objective,
+            l2_penalty=penalty,
+            batch_size=evaluation.batch_size,
+            mesh=mesh,
             reestimation=Reestimation(
                 compile_statistics_step(
                     without_dropout,
@@ -240,12 +247,14 @@ class Experiment:
             ),
             reestimates=evaluation.reestimate_batch_norm,
             compares=evaluation.compare_statistics,
-            example_predictor=ExamplePredictor(
-                step, evaluation.overlays, batch_size=evaluation.batch_size, mesh=mesh
-            )
-            if evaluation.overlays
-            else None,
         )
+
+    def example_predictor(self, evaluator: Evaluator) -> ExamplePredictor | None:
+        """Returns what predicts the patches to be drawn, with the evaluator's programs; None without pictures."""
+        count = self.config.eval.overlays
+        if not count:
+            return None
+        return ExamplePredictor(evaluator.step, count, batch_size=evaluator.batch_size, mesh=evaluator.mesh)
 
     @property
     def evaluation_objective(self) -> Objective:
@@ -253,7 +262,7 @@ class Experiment:
         return make_objective(self.config.loss, reduce="image", always=("dice_loss",))
 
 
-def read_experiment(values: Mapping[str, Any]) -> Experiment:
+def read_experiment(values: Mapping[str, object]) -> Experiment:
     """Checks a config and builds its parts; takes no device and reads no file.
 
     Args:

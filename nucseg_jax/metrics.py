@@ -17,22 +17,21 @@ Letters: N images, H x W pixels, C logits a pixel, K counted classes: 1 when C =
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.dataset_info import PALETTE, DatasetInfo, NucleusClass
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import METRICS
-from nucseg_jax.evaluation.scores import scores as scores_of_data_set
 from nucseg_jax.ops.counts import count_labels, count_pixels
 
 __all__ = ["METRICS", "Counts", "count", "count_masks", "scores"]
 
-Array: TypeAlias = np.ndarray | jax.Array
 _count_pixels = jax.jit(count_pixels)
 _count_labels = jax.jit(count_labels, static_argnames="num_classes")
 
@@ -109,7 +108,7 @@ def count_masks(
     return _as_counts(_count_labels(prediction, truth, valid_px, num_classes=num_classes), index, group)
 
 
-def scores(counts: Counts, info: DatasetInfo | None = None) -> dict[str, Any]:
+def scores(counts: Counts, info: DatasetInfo | None = None) -> Entry:
     """Computes Dice, IoU, accuracy, sensitivity, precision and specificity in six conventions.
 
     'micro' pools the pixels of all images. The others average over images: where the truth is empty, Dice and IoU are 0
@@ -133,14 +132,14 @@ def scores(counts: Counts, info: DatasetInfo | None = None) -> dict[str, Any]:
     """
     counted_classes = counts.counts.shape[1]
     if info is None:
-        return scores_of_data_set(counts, _unnamed_classes(counted_classes - 1))
+        return counts.scores(_unnamed_classes(counted_classes - 1))
     if counted_classes not in (1, len(info.classes) + 1):
         raise UserError(
             f"the counts are of num_classes={counted_classes}, and the data set {info.name!r} has"
             f" {len(info.classes)}: {', '.join(info.class_names) or 'nuclei without classes'}",
             expected=f"num_classes=1 (nucleus or not), or {len(info.classes) + 1} (background and each class)",
         )
-    return scores_of_data_set(counts, info)
+    return counts.scores(info)
 
 
 def _unnamed_classes(count: int) -> DatasetInfo:

@@ -5,26 +5,26 @@ import hashlib
 import pathlib
 import sys
 import warnings
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.job import plan_job
-from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
-from nucseg_jax.inference.predictor import Predictor, make_predictor
-from nucseg_jax.inference.tiles import check_tiles, default_overlap
+from nucseg_jax.inference.tiling.job import plan_job
+from nucseg_jax.inference.tiling.predictor import Predictor, make_predictor
+from nucseg_jax.inference.tiling.tiles import check_tiles, default_overlap
+from nucseg_jax.run_folder.check import best_checkpoint, require_config
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder
 
 BATCH_SIZE = 8
 
@@ -48,7 +48,7 @@ class Run:
     experiment: Experiment
     info: DatasetInfo
     checkpoint_step: int
-    variables: dict[str, Any]
+    variables: Variables
     mesh: Mesh
     _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -70,8 +70,8 @@ class Run:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
           microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
           rule: what counts as a nucleus; None = the defaults.
-          tile_px, overlap_px: on the model's grid; see `inference.tiles`. None = as `tiles` has it.
-          batch_size: tiles that the devices take at once; no result depends on it beyond rounding.
+          tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
+          batch_size: tiles that the devices take together; no result depends on it beyond rounding.
 
         Returns:
           Probability, nuclei, outlines and measures at the image's own resolution.
@@ -161,7 +161,7 @@ def load_run(path: str | pathlib.Path) -> Run:
     return Run(folder.path, experiment, info, step, variables, mesh)
 
 
-def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, dict[str, Any]]:
+def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
     """Step and variables of a run's best checkpoint; what is altered and changes nothing is named on standard error.
 
     Args:

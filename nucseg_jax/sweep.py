@@ -5,7 +5,6 @@ import pathlib
 import re
 import runpy
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean_field, find_python_file
@@ -30,7 +29,7 @@ class Row:
     """
 
     label: str
-    overrides: dict[str, Any]
+    overrides: dict[str, object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +65,15 @@ def read_sweep(file: pathlib.Path, groups: Callable[[], list[str]] | None = None
     """Runs a sweep file and checks the form of its rows; their fields are checked by `row_experiments`.
 
     Args:
-      file: a Python file with `ROWS`, a list of {"label": str, "overrides": {"section.field": value}}; or with
-        `rows_of`, a function from the names of a data set's groups to such a list.
+      file: a Python file, or the name of one of configs/sweeps, with `ROWS`, a list of {"label": str, "overrides":
+        {"section.field": value}}; or with `rows_of`, a function from the names of a data set's groups to such a list.
       groups: gives these names, sorted; called only for `rows_of`.
 
     Raises:
       UserError: no such file, it fails, it has no rows, or a row has another form, no valid label, or that of
         another row.
     """
-    find_python_file(str(file), kind="sweep", examples=configs_folder() / "sweeps")
+    file = find_python_file(str(file), kind="sweep", examples=configs_folder() / "sweeps")
     try:
         contents = runpy.run_path(str(file))
     except Exception as error:
@@ -117,7 +116,7 @@ def read_sweep(file: pathlib.Path, groups: Callable[[], list[str]] | None = None
     return Sweep(file, summary, tuple(read))
 
 
-def _read_row(row: Any, where: str) -> Row:
+def _read_row(row: object, where: str) -> Row:
     if not isinstance(row, Mapping) or set(row) != {"label", "overrides"}:
         raise UserError(f"{where} is {row!r}"[:300], expected=f"a row such as {ROW_SHAPE}")
     label, overrides = row["label"], row["overrides"]
@@ -133,7 +132,7 @@ def _read_row(row: Any, where: str) -> Row:
     return Row(label, dict(overrides))
 
 
-def prepared_groups(config: Mapping[str, Any]) -> list[str]:
+def prepared_groups(config: Mapping[str, object]) -> list[str]:
     """Returns the names of the groups that the prepared data set of a config has patches of, sorted.
 
     Raises:
@@ -143,7 +142,9 @@ def prepared_groups(config: Mapping[str, Any]) -> list[str]:
     return sorted(set(group_names(dataset.index, dataset.info).tolist()))
 
 
-def with_overrides(config: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(
+    config: Mapping[str, Mapping[str, object]], overrides: Mapping[str, object]
+) -> dict[str, dict[str, object]]:
     """A config with some of its fields changed; the config itself stays as it is.
 
     Args:
@@ -170,7 +171,7 @@ def with_overrides(config: Mapping[str, Mapping[str, Any]], overrides: Mapping[s
 
 
 def row_experiments(
-    sweep: Sweep, config: Mapping[str, Any], given: Mapping[str, Any]
+    sweep: Sweep, config: Mapping[str, Mapping[str, object]], given: Mapping[str, object]
 ) -> tuple[Experiment, ...]:
     """The experiment of each row, all checked.
 

@@ -23,6 +23,7 @@ from configs import (
     unet_five_levels_resnet50,
     unet_resnet50,
 )
+from nucseg_jax.cli.given_config import unknown_overrides
 from nucseg_jax.config import (
     Config,
     DecoderName,
@@ -35,7 +36,6 @@ from nucseg_jax.config import (
     differences,
     may_change_on_resume,
     read_config,
-    unknown_fields,
 )
 from nucseg_jax.core.config_field import EFFECTS
 from nucseg_jax.core.errors import UserError
@@ -314,8 +314,8 @@ def test_the_largest_number_of_classes_is_that_of_the_models():
 
 @pytest.mark.parametrize("name", ["train.lrr", "trian.lr", "train.l2", "lr", "", "augment.noise"])
 def test_a_misspelt_field_is_named_with_the_nearest(name):
-    (text,) = unknown_fields(["train.lr", name, "loss.l2"])
-    assert text.startswith(f"there is no field {name}")
+    (text,) = unknown_overrides([f"--config.{field}=1" for field in ("train.lr", name, "loss.l2")])
+    assert text.startswith(f"--config.{name}: configs have no field {name}")
     assert ("did you mean" in text) == (name not in ("", "lr")), text
     assert not may_change_on_resume(name)
 

@@ -31,9 +31,9 @@ ALLOWED = {
 }
 # A file of the kernel, a folder that this process has just made, and the null device.
 WRITES_ALLOWED = {
-    "nucseg_jax/core/peak_memory.py",
+    "nucseg_jax/runtime/peak_memory.py",
     "nucseg_jax/reporting/page/write.py",
-    "nucseg_jax/training/processes.py",
+    "nucseg_jax/runtime/processes.py",
 }
 
 
@@ -66,23 +66,23 @@ def code_that_files_run(tree: ast.Module) -> list[str]:
 
 
 def writes_by_name(tree: ast.Module) -> list[str]:
-    """Calls that open a file for writing by a name that `replaced_at_once` did not give, links followed."""
+    """Calls that open a file for writing by a name that `atomic_write` did not give, links followed."""
     given = {
         name.id
         for node in ast.walk(tree)
         if isinstance(node, ast.With)
         for item in node.items
-        if "replaced_at_once" in ast.unparse(item.context_expr) and item.optional_vars is not None
+        if "atomic_write" in ast.unparse(item.context_expr) and item.optional_vars is not None
         for name in ast.walk(item.optional_vars)
         if isinstance(name, ast.Name)
     }
-    # As a list: parts = [stack.enter_context(replaced_at_once(path)) for path in ...].
+    # As a list: parts = [stack.enter_context(atomic_write(path)) for path in ...].
     given |= {
         node.targets[0].id
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
-        and "replaced_at_once" in ast.unparse(node.value)
+        and "atomic_write" in ast.unparse(node.value)
     }
     found = []
     for node in ast.walk(tree):

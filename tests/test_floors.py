@@ -1,72 +1,47 @@
 """Imports go down only, and the packages that must never be imported are not."""
 
 import ast
-import pathlib
 import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-FLOORS = [
-    {"core"},
-    {"config"},
-    {"ops", "images"},
-    {"models", "data"},
-    {"pretrained"},
-    {"training", "evaluation", "inference", "reporting"},
-    {"create", "metrics", "patch_sizes", "experiment", "sweep", "run"},
-    {"cli"},
-    {"__main__"},
-]
+from docs import draw_house
+from docs.draw_house import ENTRIES, PACKAGE, ROOT, imports, package_files, package_of
+
+FLOORS = draw_house.floors()
 
 
-def floor_of(module: str) -> int:
-    """'nucseg_jax.models.resnet' -> 2."""
-    part = module.split(".")[1]
-    return next(number for number, parts in enumerate(FLOORS) if part in parts)
+def floor_of(package: str) -> int:
+    """'models' -> 3."""
+    return next(number for number, packages in enumerate(FLOORS) if package in packages)
 
 
-def imports(path: pathlib.Path, *, only_top_level: bool = False) -> list[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if only_top_level else list(ast.walk(tree))
-    names = []
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
-            names.append(node.module or "")
-    return names
-
-
-def package_files() -> list[pathlib.Path]:
-    files = sorted((ROOT / "nucseg_jax").rglob("*.py"))
-    assert len(files) > 50
-    return files
+def test_the_table_names_every_package():
+    """And nothing that is not there."""
+    assert len(package_files()) > 50
+    named = [name for floor in FLOORS for name in floor]
+    assert sorted(named) == sorted({package_of(path) for path in package_files()} - ENTRIES)
 
 
 def test_imports_go_down_only():
-    faults = []
-    for path in package_files():
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if module == "nucseg_jax.__init__":
-            continue
-        for name in imports(path):
-            if name.startswith("nucseg_jax.") and floor_of(name) > floor_of(module):
-                faults.append(f"{module} imports {name}")
+    """Neither upwards nor to another package on the same floor."""
+    faults = [
+        f"{package} imports {other}"
+        for package, others in draw_house.package_imports().items()
+        for other in others
+        if floor_of(other) >= floor_of(package)
+    ]
     assert not faults
 
 
-def test_models_and_data_do_not_know_each_other():
-    for path in package_files():
-        part = path.relative_to(ROOT / "nucseg_jax").parts[0]
-        other = {"models": "nucseg_jax.data", "data": "nucseg_jax.models"}.get(part)
-        assert not other or not any(name.startswith(other) for name in imports(path)), path
+def test_the_drawing_is_up_to_date():
+    page = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    assert page == draw_house.draw(FLOORS), "python docs/draw_house.py > docs/house.md"
 
 
 def test_the_words_of_pannuke_are_known_to_its_own_source_alone():
     """Everything else takes names of classes, groups and folds from a `DatasetInfo`; PanNuke's is `PANNUKE`."""
-    own = ROOT / "nucseg_jax" / "data" / "sources" / "pannuke"
+    own = PACKAGE / "data" / "sources" / "pannuke"
     for path in package_files():
         if own not in path.parents:
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -80,9 +55,9 @@ def test_the_words_of_pannuke_are_known_to_its_own_source_alone():
 
 
 def test_the_lowest_floors_know_no_data_set():
-    lowest = [ROOT / "nucseg_jax" / part for part in sorted(FLOORS[0] | FLOORS[2])]
-    files = [path for path in package_files() if any(part in path.parents for part in lowest)]
-    assert {path.relative_to(ROOT / "nucseg_jax").parts[0] for path in files} == FLOORS[0] | FLOORS[2]
+    lowest = {*FLOORS[0], *FLOORS[2]}
+    files = [path for path in package_files() if package_of(path) in lowest]
+    assert {package_of(path) for path in files} == lowest == {"core", "ops", "images"}
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert not re.search("pannuke|monuseg|consep", text, re.IGNORECASE), path

@@ -18,18 +18,22 @@ import nucseg_jax as ns
 from configs import quickstart
 from nucseg_jax.config import ModelConfig
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.evaluation.scores import METRICS, scores
+from nucseg_jax.evaluation.scores import METRICS
 from nucseg_jax.experiment import read_experiment, read_experiment_file
 from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 from tests.conftest import ROOT
 
 # Tracing their hundreds of layers takes long, and they differ from others in sizes alone.
 QUICK = ("resnet50", "resnet50_v1_5", "efficientnet_b0", "convnext_tiny")
 PAIRS = [
-    pytest.param(decoder, encoder, marks=[] if encoder in QUICK else pytest.mark.long)
+    pytest.param(
+        decoder,
+        encoder,
+        marks=[] if encoder == "resnet50" or (decoder == "unet" and encoder in QUICK) else pytest.mark.long,
+    )
     for decoder, encoder in itertools.product(DECODERS, ENCODERS)
 ]
 
@@ -327,7 +331,7 @@ def test_scores_do_not_depend_on_batches_or_their_order():
 def test_the_names_of_a_data_set_are_used_and_must_fit():
     mask = np.arange(16).reshape(1, 4, 4) % 6
     counts = ns.metrics.count_masks(mask, mask, num_classes=6)
-    assert ns.metrics.scores(counts, PANNUKE) == scores(counts, PANNUKE)
+    assert ns.metrics.scores(counts, PANNUKE) == counts.scores(PANNUKE)
     assert tuple(ns.metrics.scores(counts, PANNUKE)["classes"]) == PANNUKE.class_names
     three = ns.metrics.count_masks(mask > 0, mask > 0, num_classes=3)
     with pytest.raises(ns.UserError, match=r"(?s)num_classes=3, .*num_classes=1.*or 6") as caught:
@@ -381,8 +385,8 @@ PREAMBLE, *EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 TITLES = re.findall(r"^## \d+\. (.*)$", PAGE, re.MULTILINE)
 
 
-def test_the_page_has_ten_short_examples():
-    assert len(EXAMPLES) == len(TITLES) == 10
+def test_the_examples_of_the_page_are_short():
+    assert len(EXAMPLES) == len(TITLES) >= 10
     for example in EXAMPLES:
         assert len([line for line in example.splitlines() if line.strip()]) <= 16
 

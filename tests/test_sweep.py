@@ -193,3 +193,8 @@ def test_an_index_beyond_the_rows_is_refused(sweep_of, index):
     assert sweep.row(1).label == "b"
     with pytest.raises(UserError, match="--index from 0 to 1"):
         sweep.row(index)
+
+
+def test_a_sweep_of_the_project_is_read_by_its_name():
+    by_name, by_path = read_sweep(pathlib.Path("seeds")), read_sweep(FOLDER / "seeds.py")
+    assert by_name.rows == by_path.rows

@@ -10,10 +10,10 @@ from benchmarks.versus.case import Case, Contender, model_config, pixels
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import Experiment, read_experiment
 from nucseg_jax.models.initial import initial_variables
-from nucseg_jax.training.environment import describe_environment
+from nucseg_jax.run_folder.environment import describe_environment
+from nucseg_jax.runtime.mesh import dispatch_sharded, make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
-from nucseg_jax.training.mesh import dispatch_sharded, make_mesh
-from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.step import compile_train_steps
 
 

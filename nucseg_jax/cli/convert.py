@@ -22,9 +22,9 @@ _LISTED = 4
 
 
 def convert(encoder: str, source: str, out: pathlib.Path) -> None:
-    """Converts weights, or says that it was done before.
+    """Converts weights, or prints that they were converted before.
 
-    The checkpoint appears whole or not at all, whenever the process ends.
+    The checkpoint is written atomically.
 
     Args:
       encoder: a key of `models.build.ENCODERS`.
@@ -32,7 +32,7 @@ def convert(encoder: str, source: str, out: pathlib.Path) -> None:
       out: the folder to be written.
 
     Raises:
-      UserError: the source is at fault, something else lies in `out`, or `out` cannot be written.
+      UserError: the source is at fault, `out` holds something else, or `out` cannot be written.
     """
     target = target_of(encoder)
     url = official.OFFICIAL_FILES[encoder].url if source == DOWNLOAD else ""
@@ -69,18 +69,18 @@ def _config_flags(encoder: str) -> str:
 def _require_file(file: pathlib.Path) -> None:
     if not file.exists():
         raise UserError(
-            f"--source is {file}, which is not there.",
+            f"--source is {file}, which does not exist.",
             expected=f"a file of weights, or `{DOWNLOAD}` for the official one",
         )
 
 
 def _downloaded(encoder: str, out: pathlib.Path) -> pathlib.Path:
-    """The official file of an encoder, fetched and compared with its published digest."""
+    """Downloads the official file of an encoder and checks its published digest."""
     remote = official.OFFICIAL_FILES[encoder]
     if remote.name.endswith(".pth"):
         require_torch(remote.name)  # Before 100 MB are fetched.
     folder = out.parent / _DOWNLOADS
-    print(f"Fetching {remote.url} to {folder}.")
+    print(f"Downloading {remote.url} to {folder}.")
     download(
         [remote],
         folder,
@@ -91,7 +91,7 @@ def _downloaded(encoder: str, out: pathlib.Path) -> pathlib.Path:
 
 
 def _account(report: Report) -> str:
-    """What came, what became of it and what is not there."""
+    """Returns a summary of a conversion: the source, the converted layers, and those without weights."""
     source, preprocessing = report.source, report.preprocessing
     whole = build_encoder(report.encoder, extent="whole")
     extent = "the whole encoder" if report.extent == "whole" else "as far as the paper's models use it"
@@ -129,7 +129,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _counted(names: tuple[str, ...], kind: Callable[[str], str]) -> str:
-    """Names by kind: each as it is, or where many are of a kind, how many."""
+    """Describes names by kind: each name, or their count where a kind has many."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(kind(name), []).append(name)

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import tqdm
 from clu import parameter_overview
 
+from nucseg_jax.cli.table import render
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.models.cost import TABLE_1_PX, abstract_variables, count_parameters, forward_flops
-from nucseg_jax.reporting.table import render
-from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.step import compile_train_steps
 
 RULES = (
@@ -87,12 +87,12 @@ def first_weights_line(experiment: Experiment) -> str:
 
 
 def model_facts(experiment: Experiment) -> dict[str, Any]:
-    """A model's row as JSON values; operations are per 256x256 image. Compiles the train step."""
+    """Returns a model's row as JSON values; operations are per 256x256 image. Compiles the train step."""
     return {**network_facts(experiment), "flops_train_step": train_step_flops(experiment)}
 
 
 def network_facts(experiment: Experiment) -> dict[str, Any]:
-    """What of a model's row needs no compilation."""
+    """Returns the part of a model's row that needs no compilation."""
     model = experiment.config.model
     count = count_parameters(abstract_variables(experiment.model))
     return {
@@ -112,7 +112,7 @@ def network_facts(experiment: Experiment) -> dict[str, Any]:
 
 
 def train_step_flops(experiment: Experiment) -> float:
-    """Operations an image in the compiled train step, by XLA's own count, on one device."""
+    """Returns the operations an image in the compiled train step, by XLA's own count, on one device."""
     static = experiment.static_arguments(steps_per_epoch=1)
     state = experiment.abstract_state(static)
     examples = experiment.config.train.batch_size

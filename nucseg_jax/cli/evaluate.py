@@ -8,21 +8,21 @@ import jax
 import numpy as np
 
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
+from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.cli.table import results_table
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
-from nucseg_jax.evaluation.scorer import Scored
+from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.patch_sizes import check_whole_patches
-from nucseg_jax.reporting.headline import headline
-from nucseg_jax.reporting.table import results_table
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.processes import silence_non_primary
-from nucseg_jax.training.run_check import best_checkpoint, require_config
-from nucseg_jax.training.run_folder import RunFolder, info_changes
+from nucseg_jax.run_folder.check import best_checkpoint, require_config
+from nucseg_jax.run_folder.folder import RunFolder, info_changes
+from nucseg_jax.runtime.processes import silence_non_primary
 
 
 def evaluate(
@@ -37,7 +37,7 @@ def evaluate(
     """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
 
     Args:
-      experiment: says which data and split; None = the run's own config.
+      experiment: names data and split; None = the run's own config.
       workdir: the run; None = baselines alone.
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
@@ -52,7 +52,9 @@ def evaluate(
         raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
     if workdir is None:
         if experiment is None:
-            raise UserError("--config is missing", advice="it says which data set and split to score")
+            raise UserError(
+                "--config is missing", advice="add --config=NAME: it names the data set and split to score"
+            )
         plan = plan_data(
             experiment.config.data.prepared_folder, experiment.splits, used=[split], allow_duplicates=True
         )
@@ -111,7 +113,7 @@ def read_patches(
             advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
             " --config.eval.compare_statistics=never",
         )
-    # Two lists of two splits: the run's own training patches, and the patches asked for, whatever split they are of.
+    # Two lists of two splits: the run's own training patches, and the requested patches of any split.
     both = dataclasses.replace(splits, test=getattr(plan.splits, split))
     data = plan._replace(splits=both).read_or_open(["train", "test"])
     return data._replace(splits=plan.splits), data._replace(splits=splits).rows("train")
@@ -124,10 +126,10 @@ def score_run(
     data: PreparedData,
     split: str,
     training_rows: np.ndarray,
-) -> tuple[dict[str, Any], Scored]:
+) -> tuple[dict[str, Any], SplitScores]:
     """Scores the best checkpoint of a run on a split of any data set.
 
-    Only the sections `eval` and `mesh` are the asked config's; loss and dtype are the run's own.
+    Only the sections `eval` and `mesh` are the requested config's; loss and dtype are the run's own.
 
     Returns:
       What was scored, and how.
@@ -193,5 +195,5 @@ def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
         raise UserError(
             found,
             expected="patches the run has never seen",
-            advice="choose another --split, or add --force to score them all the same",
+            advice="choose another --split, or add --force to score them anyway",
         )

@@ -1,4 +1,4 @@
-"""The folder that an evaluation leaves in a run: its name, and what it holds."""
+"""The folder of an evaluation inside a run: its name and its files."""
 
 import dataclasses
 import pathlib
@@ -28,9 +28,9 @@ def evaluation_name(
     *,
     baselines: bool,
 ) -> str:
-    """The folder of an evaluation, named by everything that was asked, so that none takes the place of another.
+    """Returns the name of an evaluation's folder, made from all its settings, so that no two evaluations share one.
 
-    Fields of `eval` that are as the run has them are left out, and those that no score depends on.
+    Fields of `eval` with the run's own values are left out, and those that no score depends on.
 
     Args:
       plan: data set and splits.
@@ -71,6 +71,6 @@ def write_evaluation(
         write_json(out / "results.json", sealed({**outcome, "files": {table.name: file_digest(table)}}))
     except OSError as error:
         raise UserError(
-            f"the scores above are not kept: {out} cannot be written: {error.strerror or error}",
+            f"the scores above were not saved: {out} cannot be written: {error.strerror or error}",
             advice="make the run folder writable, or copy it and evaluate the copy",
         ) from None

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import json_text, replaced_at_once
+from nucseg_jax.core.files import atomic_write, json_text
 from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
 from nucseg_jax.run import Run, load_run
 
@@ -18,7 +18,7 @@ _TOLERANCE = 1e-3
 def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
     """Writes the program, loads it again, and compares it with the model on noise.
 
-    Beside it `OUT.json` tells names and colours of the channels, and the scale that images must have.
+    Beside it `OUT.json` holds names and colours of the channels, and the scale that images must have.
 
     Args:
       workdir: the run.
@@ -34,9 +34,9 @@ def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
     facts = export_facts(exported, run.info, num_classes=run.experiment.config.model.num_classes)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_at_once(out) as part:
+        with atomic_write(out) as part:
             part.write_bytes(exported.data)
-        with replaced_at_once(facts_path(out)) as part:
+        with atomic_write(facts_path(out)) as part:
             part.write_text(json_text(facts), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error}", advice="choose another --out") from None
@@ -57,7 +57,7 @@ def facts_path(out: pathlib.Path) -> pathlib.Path:
 
 
 def _load_and_call(path: pathlib.Path, image: np.ndarray) -> tuple[np.ndarray, float]:
-    """As whoever gets the file does it: probabilities, and seconds until they are there, compilation included."""
+    """Loads the file as its users do; returns probabilities, and seconds until they are ready, with compilation."""
     begin = time.perf_counter()
     program = jax.export.deserialize(bytearray(path.read_bytes()))
     probability = np.asarray(jax.jit(program.call)(image))

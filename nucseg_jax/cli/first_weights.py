@@ -22,12 +22,12 @@ from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
+from nucseg_jax.runtime.mesh import make_mesh
 
 HEAD = "head"
-# What makes two networks one; rates and momenta do not.
+# Fields that define a network; rates and momenta do not.
 _NETWORK = ("encoder", "decoder", "output_stride", "width", "encoder_depths")
 _FORMAT = 1
 
@@ -48,12 +48,12 @@ class FirstWeights:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights."""
+        """The SHA-256 of the weights."""
         return str(self.facts["digest"])
 
 
 def first_weights(experiment: Experiment, folder: RunFolder, plan: DataPlan) -> FirstWeights | None:
-    """Reads the weights that the config names, if the run has not got beyond its first step.
+    """Reads the weights that the config names, unless the run has checkpoints.
 
     Args:
       experiment: of the run.
@@ -66,7 +66,7 @@ def first_weights(experiment: Experiment, folder: RunFolder, plan: DataPlan) -> 
     source = experiment.config.pretrained
     if source.run:
         _refuse_itself(user_path(source.run), folder)
-    # What a kill left half written in there is none.
+    # A half-written checkpoint of a killed run does not count.
     if folder.results.exists() or checkpoint_paths(folder.checkpoints):
         return None
     weights = (
@@ -100,7 +100,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
       plan: what the new run trains on.
 
     Raises:
-      UserError: it is no run with a validated checkpoint, holds another network, or has seen patches that the new
+      UserError: it has no validated checkpoint, holds another network, or has seen patches that the new
         run validates or tests on.
     """
     folder = RunFolder(path)
@@ -212,7 +212,7 @@ def _flat(variables: Any) -> dict[str, np.ndarray]:
 
 
 def _part(name: str) -> str:
-    """'params/head/kernel' -> 'head'."""
+    """Returns the part of a leaf's name: 'params/head/kernel' -> 'head'."""
     return name.split("/")[1]
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from nucseg_jax.config import Config
     from nucseg_jax.experiment import Experiment
-    from nucseg_jax.training.environment import StartedFrom
+    from nucseg_jax.run_folder.environment import StartedFrom
 
 _OVERRIDE = re.compile(r"--?(no)?config\.[^=]*")
 _EXPECTED = "a file with get_config() -> ConfigDict, such as configs/quickstart.py"
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Parts a command line into overrides of config fields and everything else.
+    """Splits a command line into overrides of config fields and everything else.
 
     Args:
       arguments: without the program's name.
@@ -54,7 +54,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_boolean(override: str) -> bool:
-    """Returns whether an override without a value is whole: `--config.augment.flips`, `--noconfig.augment.flips`."""
+    """Returns True if an override needs no value: `--config.augment.flips`, `--noconfig.augment.flips`."""
     declared = config_fields().get(_field_of(override))
     return override.lstrip("-").startswith("no") or (declared is not None and declared.kind is bool)
 
@@ -90,8 +90,8 @@ class GivenConfig:
         return read_experiment(self.values)
 
     def started_from(self) -> "StartedFrom":
-        """Returns where the config comes from, for the record of a run."""
-        from nucseg_jax.training.environment import StartedFrom
+        """Returns the origin of the config, for the record of a run."""
+        from nucseg_jax.run_folder.environment import StartedFrom
 
         return StartedFrom(self.name, self.overrides)
 
@@ -200,7 +200,7 @@ def _unparsed(name: str, overrides: Sequence[str], error: Exception) -> str:
 
 
 def unknown_overrides(overrides: Sequence[str]) -> list[str]:
-    """Returns a sentence for each override of a field that configs do not have, with what is nearest."""
+    """Returns a sentence for each override of a field that configs do not have, with the nearest names."""
     known = config_fields()
     given = [_field_of(override) for override in overrides]
     return [

@@ -1,6 +1,6 @@
 """The command line of nucseg_jax: `nucseg VERB --config=NAME [flags]`, or `python launch.py VERB ...` in a checkout.
 
-Verbs import what they need when they run, so that help and errors in flags come at once.
+Verbs import what they need when they run, so that help and errors in flags appear immediately.
 """
 
 import io
@@ -28,7 +28,6 @@ from nucseg_jax.cli.verbs import (
     train,
 )
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
-from nucseg_jax.core.huge_pages import restart_with_huge_pages
 from nucseg_jax.core.nearest import did_you_mean
 from nucseg_jax.core.program import PROGRAM
 
@@ -120,8 +119,6 @@ def _set_up_logging(debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line of this process; the entry of `nucseg`, of launch.py and of `python -m nucseg_jax`."""
-    if COMPLETION not in os.environ:
-        restart_with_huge_pages()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -171,8 +168,8 @@ def run(arguments: Sequence[str]) -> int:
             raise
         traceback.print_exc()
         print(
-            "error: one of several processes failed; if it was not this one, the output of another says why.\n"
-            "What to do: start all of them again; they resume from the last checkpoint.",
+            "error: one of several processes failed; if it was not this one, see the output of the others.\n"
+            "What to do: restart all of them; they resume from the last checkpoint.",
             file=sys.stderr,
         )
         return _left(1, start)
@@ -184,7 +181,7 @@ def _refused(error: Exception, start: Start) -> int:
 
 
 def _left(status: int, start: Start) -> int:
-    """Returns the status; one of several processes ends at once, without the farewell that the others cannot answer."""
+    """Returns the status; one of several processes exits immediately, without a barrier that others miss."""
     if start.is_one_of_several:
         _end_now(status)
     return status
@@ -204,7 +201,7 @@ def _status(end: SystemExit) -> int:
 
 
 def _usage_error(error: click.UsageError, arguments: Sequence[str]) -> UserError:
-    """Says what is wrong with a command line: an unknown flag, one of another verb, a value that does not fit."""
+    """Explains the fault of a command line: an unknown flag, one of another verb, a value of another kind."""
     verb = next((word for word in arguments if word in VERBS), "")
     advice = f"{PROGRAM} {verb} --help shows the flags" if verb else f"{PROGRAM} --help shows the verbs"
     if not isinstance(error, click.NoSuchOption):
@@ -213,7 +210,7 @@ def _usage_error(error: click.UsageError, arguments: Sequence[str]) -> UserError
     owners = [other for other, command in VERBS.items() if name in _flags(command)]
     if verb in owners:
         return UserError(
-            f"{name} stands before the verb", expected="the verb first", advice=f"{PROGRAM} {verb} {name}=..."
+            f"{name} precedes the verb", expected="the verb first", advice=f"{PROGRAM} {verb} {name}=..."
         )
     if owners:
         return UserError(

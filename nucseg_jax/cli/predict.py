@@ -11,16 +11,16 @@ from nucseg_jax.cli.predict_looks import Grid, PredictSettings, finished_before,
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.output_files import OutputFiles, output_stem
-from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.progress import TileProgress
-from nucseg_jax.inference.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
-from nucseg_jax.inference.write_images import write_images
+from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.progress import TileProgress
+from nucseg_jax.inference.output.write_images import write_images
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.predictor import Predictor
+from nucseg_jax.inference.tiling.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.run import Run, load_run
 
@@ -42,17 +42,17 @@ def predict(
 ) -> int:
     """Writes the nuclei of every image that can be read, and lists the others.
 
-    The same command again goes on where it was stopped, and leaves finished images alone.
+    The same command again resumes after an interruption, and skips finished images.
 
     Args:
       workdir: the run.
       patterns: files, folders or globs.
       out: the folder to write.
       settings: tiles, scale, nuclei.
-      batch_size: tiles that the devices take at once.
+      batch_size: tiles in one batch.
 
     Returns:
-      How many images could not be read.
+      The count of images that could not be read.
 
     Raises:
       UserError: no input, two of one name, a folder that cannot be written, no trained run, settings out of range.
@@ -65,7 +65,7 @@ def predict(
 def predict_files(
     run: Run, paths: Sequence[pathlib.Path], out: pathlib.Path, settings: PredictSettings, *, batch_size: int
 ) -> int:
-    """`predict` with a run that is open, on images from `find_inputs`."""
+    """Predicts images from `find_inputs` with an open run."""
     tile_px, overlap_px = run.tiles(settings.tile_px, settings.overlap_px)
     grid = Grid(run.info.microns_per_px, tile_px, overlap_px)
     settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px)
@@ -126,7 +126,7 @@ def predict_files(
 
 
 def data_facts(info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
-    """Facts of the data set that a model was trained on which its outputs depend on, as JSON values.
+    """Returns facts of a model's data set that its outputs depend on, as JSON values.
 
     The classes' order is that of labels, so that they are a list.
     """
@@ -178,16 +178,11 @@ def _line(entry: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _claimed(out: pathlib.Path) -> Iterator[None]:
-    """Makes the folder and holds it against other processes; takes away what a killed one left half written."""
+    """Makes the folder and locks it; removes half-written files of a killed process."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(held(out / _LOCK))
-            except BlockingIOError:
-                raise UserError(
-                    f"another process is predicting into {out}", advice="wait for it, or choose another --out"
-                ) from None
+        busy = f"another process is predicting into {out}"
+        with file_lock(out / _LOCK, busy=busy, advice="wait for it, or choose another --out"):
             for part in out.iterdir():
                 if HALF_WRITTEN.fullmatch(part.name) and part.is_file():
                     part.unlink()

@@ -12,7 +12,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.images.open_source import FOLDER_ENDINGS, ending
 from nucseg_jax.images.regular_files import is_companion
-from nucseg_jax.inference.output_files import output_stem
+from nucseg_jax.inference.output.output_files import output_stem
 
 _LONGEST_PATH = 4096
 
@@ -36,7 +36,7 @@ def split_inputs(text: str) -> list[str]:
 
 
 def _joined(parts: Sequence[str]) -> dict[int, str]:
-    """The first parts with their commas by how many they are, as many as a path may be long, the most first."""
+    """Returns the first parts joined by their commas, by their count; the longest first, at most a path's length."""
     joined, length = {}, 0
     for count, part in enumerate(parts, start=1):
         length += len(part) + 1
@@ -49,8 +49,8 @@ def _joined(parts: Sequence[str]) -> dict[int, str]:
 def find_inputs(patterns: Sequence[str], out: pathlib.Path) -> list[pathlib.Path]:
     """Finds the images that files, folders and globs name, each once, in order.
 
-    A part of a pattern that exists as it stands is that file or folder, also with brackets in it. What macOS, Windows
-    or a NAS keeps beside images (`regular_files.is_companion`) is passed over, unless a pattern names it in full.
+    A part of a pattern that exists literally is that file or folder, also with brackets in it. What macOS, Windows
+    or a NAS keeps beside images (`regular_files.is_companion`) is ignored, unless a pattern names it in full.
 
     Raises:
       UserError: a pattern that names nothing, two images whose outputs would have one name, images in `out`.
@@ -120,7 +120,7 @@ def _entries_if_readable(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _expanded(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[pathlib.Path]:
-    """Paths below a folder that match the parts of a glob, in order; parts that exist as they stand are no globs.
+    """Returns paths below a folder that match the parts of a glob, in order; parts that exist literally are no globs.
 
     As in the standard library's `glob`, `**` is any number of folders, links followed, and `*` takes no hidden names.
     Unlike there, links in a circle end, and companions do not match.
@@ -141,7 +141,7 @@ def _expanded(folder: pathlib.Path, parts: Sequence[str]) -> Iterator[pathlib.Pa
 
 
 def _folders_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder and those below it that are not hidden, each once whatever links lead to it; not inside of images."""
+    """Yields a folder and those below it that are not hidden, each once whatever links lead to it; no images."""
     seen: set[str] = set()
     waiting = [folder]
     while waiting:

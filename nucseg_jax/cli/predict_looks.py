@@ -1,4 +1,4 @@
-"""`predict` before it computes: which images can be read, which are finished, and where the others begin."""
+"""Preparation of `predict`: which images can be read, which are finished, and where the others resume."""
 
 import contextlib
 import dataclasses
@@ -11,13 +11,13 @@ from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import of_objective
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.job import Job, plan_job, resumed, without_background
-from nucseg_jax.inference.journal import altered_outputs, job_key, read_journal
-from nucseg_jax.inference.mask_file import is_small
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.output_files import OutputFiles, output_stem
-from nucseg_jax.inference.probability_store import intact_bands
-from nucseg_jax.inference.stream import Failed
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.output.journal import altered_outputs, job_key, read_journal
+from nucseg_jax.inference.output.mask_file import is_small
+from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.probability_store import intact_bands
+from nucseg_jax.inference.tiling.job import Job, plan_job, resumed, without_background
+from nucseg_jax.inference.tiling.stream import Failed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,8 @@ class PredictSettings:
       microns_per_px: of all images; None = as each file states.
       tile_px: on the model's grid; None = the side of the patches that the run was trained on.
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
-      rule: what counts as a nucleus.
-      mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification are taken.
+      rule: the definition of a nucleus.
+      mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
     """
 
     microns_per_px: float | None
@@ -99,7 +99,7 @@ def look_at(
     if unknown:
         print(
             f"{counted(len(unknown), 'image')} with no plausible resolution in the metadata ({unknown[0].name}"
-            f"{', ...' if len(unknown) > 1 else ''}): taken as {grid.microns_per_px:g} microns per pixel;"
+            f"{', ...' if len(unknown) > 1 else ''}): assumed to be {grid.microns_per_px:g} microns per pixel;"
             " if that is wrong, so are their nuclei: rerun with --mpp=MICRONS",
             flush=True,
         )
@@ -108,15 +108,15 @@ def look_at(
         usual = of_objective(power).microns_per_px
         print(
             f"{counted(len(objectives), 'image')} with an objective and no microns per pixel ({path.name}: {power:g}x,"
-            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): taken as {grid.microns_per_px:g} microns per"
-            " pixel; to take 10 / magnification, rerun with --mpp_from_objective",
+            f" usually {usual:g}{'; ...' if len(objectives) > 1 else ''}): assumed to be"
+            f" {grid.microns_per_px:g} microns per pixel; for 10 / magnification, rerun with --mpp_from_objective",
             flush=True,
         )
     return looks, failures
 
 
 def _check_name(path: pathlib.Path) -> None:
-    """Raises RefusedImage for a name that is no text, which no table, outline or message could carry."""
+    """Raises RefusedImage for a name that is not UTF-8: no table, outline or message could hold it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -124,7 +124,7 @@ def _check_name(path: pathlib.Path) -> None:
 
 
 def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:
-    """Returns the summaries of images that an earlier start has finished, and whose outputs are as it wrote them."""
+    """Returns the summaries of images that an earlier start finished and whose outputs are unaltered."""
     finished = {}
     for path, look in looks.items():
         files = OutputFiles(out, output_stem(path))
@@ -145,7 +145,7 @@ def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[
 def open_jobs(
     looks: dict[pathlib.Path, Look], out: pathlib.Path, settings: PredictSettings, grid: Grid
 ) -> Iterator[Job | Failed]:
-    """Opens images one by one; one that was begun before resumes after the bands that are still as it wrote them."""
+    """Opens images one by one; one that was begun before resumes after its unaltered bands."""
     for path, look in looks.items():
         try:
             job = _open(path, settings, grid, skip_background=True)

@@ -11,9 +11,9 @@ from nucseg_jax.data.sources.table import SOURCES
 
 
 def prepare(source: DataConfig, invocation: Invocation | None = None) -> None:
-    """Prepares the data set of a source, or reports that it is there already.
+    """Prepares the data set of a source, or reports that it exists.
 
-    The data set appears whole or not at all, whenever the process ends. What it holds is printed and kept in
+    The data set is written atomically. What it holds is printed and kept in
     `audit.json`, and the last line is the next command.
 
     Args:
@@ -21,7 +21,7 @@ def prepare(source: DataConfig, invocation: Invocation | None = None) -> None:
       invocation: of the command line; None where this is called from Python.
 
     Raises:
-      UserError: the source is at fault, the disk is full, or another data set lies in its place.
+      UserError: the source is at fault, the disk is full, or its place holds another data set.
     """
     check_source(source)
     open_source = SOURCES[source.source]
@@ -34,7 +34,7 @@ def prepare(source: DataConfig, invocation: Invocation | None = None) -> None:
     if invocation is not None and invocation.num_classes == 1 and prepared.info.classes:
         classes = counted(len(prepared.info.classes), "class")
         print(
-            "Classes:  this config tells nucleus from background alone; for the"
+            "Classes:  this config separates nucleus and background only; for the"
             f" {classes} add --config.model.num_classes={len(prepared.info.classes) + 1}"
         )
     if source.patch_px % TILE_UNIT_PX:

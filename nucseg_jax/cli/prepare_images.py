@@ -21,14 +21,14 @@ _MOST_NAMED = 5
 
 
 def prepare_images(source: DataConfig, open_source: Open) -> PreparedDataset:
-    """Prepares the data set, or reports that it is there already; prints what it holds.
+    """Prepares the data set, or reports that it exists; prints what it holds.
 
     Args:
-      source: where the images come from and where the data set goes.
+      source: the source of the images and the place of the data set.
       open_source: opens the source.
 
     Raises:
-      UserError: the source is at fault, the disk is full, or another data set lies in its place.
+      UserError: the source is at fault, the disk is full, or its place holds another data set.
     """
     folder = dataset_folder(source.prepared_folder, NUCLEI)
     expected = f"{source.source} in {source.release_folder}"
@@ -36,13 +36,13 @@ def prepare_images(source: DataConfig, open_source: Open) -> PreparedDataset:
     if folder.exists():
         audit = load_audit(folder)
         if _is_gone(audit, source):
-            print(f"{source.release_folder} is not there any more; the data set prepared from it is.")
+            print(f"{source.release_folder} no longer exists; the data set prepared from it does.")
         else:
             audit = _require_equal(audit, open_source(source), source, folder)
         print(f"Already prepared ({describe_origin(audit.origin)}); nothing to do.")
     else:
         print(f"Preparing patches: {expected}.")
-        opened = open_source(source)  # All that headers tell is checked before anything is made.
+        opened = open_source(source)  # Headers are checked before anything is written.
         for sentence in opened.described:
             print(f"  {sentence}")
         with scratch(source.prepared_folder) as scratch_folder:
@@ -61,7 +61,7 @@ def differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
     """Names what differs in two origins, for a person.
 
     Args:
-      there: the origin of the data set that is there.
+      there: the origin of the existing data set.
       given: that of the source.
 
     >>> differences({"patch_px": 256, "files": [["a.png", 5, 1]]}, {"patch_px": 128, "files": [["b.png", 5, 1]]})
@@ -84,7 +84,7 @@ def differences(there: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
 
 
 def _require_equal(audit: Audit, opened: OpenedSource, source: DataConfig, folder: pathlib.Path) -> Audit:
-    """Returns the audit of the data set that is there, if it is what the source gives."""
+    """Returns the audit of the existing data set; raises UserError if the source gives another."""
     given = _as_json(opened.origin)
     differing = differences(audit.origin, given)
     if not differing and audit.origin == given:
@@ -92,7 +92,7 @@ def _require_equal(audit: Audit, opened: OpenedSource, source: DataConfig, folde
     content = ""
     if _differs_in_files_alone(audit.origin, given) and opened.patch_count == audit.patches:
         # A copy of the folder, or files that were saved again.
-        print("A data set is there already. Reading the source to see whether it is the same.")
+        print("A data set exists already. Comparing the source with it.")
         with scratch(source.prepared_folder) as scratch_folder:
             if digest_of_source(opened, scratch_folder) == audit.digest:
                 audit = dataclasses.replace(audit, origin=given)
@@ -109,7 +109,7 @@ def _require_equal(audit: Audit, opened: OpenedSource, source: DataConfig, folde
 
 
 def _differs_in_files_alone(there: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Returns True if all settings are equal, so that only the content can tell."""
+    """Returns True if all settings are equal, so that only the content can differ."""
     where = (_FILES, "release_dir")
     return {name: there[name] for name in there if name not in where} == {
         name: given[name] for name in given if name not in where
@@ -127,7 +127,7 @@ def _is_gone(audit: Audit, source: DataConfig) -> bool:
 
 
 def _as_json(value: Any) -> Any:
-    """Lists in place of tuples, as a file gives them back."""
+    """Returns lists in place of tuples, as JSON does."""
     if isinstance(value, Mapping):
         return {name: _as_json(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""`prepare` of PanNuke, or a stand-in for it."""
+"""`prepare` of PanNuke, or of a synthetic release in its place."""
 
 import contextlib
 import dataclasses
@@ -16,13 +16,13 @@ from nucseg_jax.data.store.workspace import scratch
 
 
 def prepare_pannuke(source: DataConfig) -> PreparedDataset:
-    """Prepares the data set, or reports that it is there already; prints what it holds beside the published figures.
+    """Prepares the data set, or reports that it exists; prints what it holds beside the published figures.
 
     Args:
-      source: where the patches come from and where the data set goes.
+      source: the source of the patches and the place of the data set.
 
     Raises:
-      UserError: the source is at fault, the disk is full, or another data set lies in its place.
+      UserError: the source is at fault, the disk is full, or its place holds another data set.
     """
     folder = dataset_folder(source.prepared_folder)
     require_no_other(source.prepared_folder, PANNUKE, origin.describe_source(source))
@@ -50,7 +50,7 @@ def prepare_pannuke(source: DataConfig) -> PreparedDataset:
 
 @contextlib.contextmanager
 def _release_of(source: DataConfig, drawn: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder of the release that a source stands for: downloaded or synthetic (then `drawn`), or named."""
+    """Yields the release folder of a source: downloaded, synthetic (in `drawn`), or given."""
     if source.source == "download":
         folder = source.prepared_folder / "downloads"
         print(f"\nLicence of the data: {facts.LICENSE}\n\n{facts.CITATION}\n")
@@ -62,12 +62,12 @@ def _release_of(source: DataConfig, drawn: pathlib.Path) -> Iterator[pathlib.Pat
             " --config.data.release_dir=FOLDER",
             elsewhere="choose another --config.data.dir",
         )
-        # The archives alone, whose digests were compared, and not what else lies there by now.
+        # The archives alone, whose digests were compared, and not what else is there by now.
         drawn.mkdir()
         for archive in facts.ARCHIVES:
             (drawn / archive.name).symlink_to((folder / archive.name).absolute())
         yield drawn
-        print(f"The archives in {folder} are not needed any more; kept, they save the next download.")
+        print(f"The archives in {folder} are no longer needed; keep them to save another download.")
     elif source.source == "synthetic":
         from nucseg_jax.data.sources.pannuke import synthetic  # Only this source needs it.
 
@@ -81,16 +81,16 @@ def _release_of(source: DataConfig, drawn: pathlib.Path) -> Iterator[pathlib.Pat
 
 
 def _require_equal(audit: audits.Audit, source: DataConfig) -> audits.Audit:
-    """Returns the audit of the data set that is there, if it is what the source gives."""
+    """Returns the audit of the existing data set; raises UserError if the source gives another."""
     if origin.is_gone(audit.origin, source):
-        print(f"{source.release_folder} is not there any more; the data set prepared from it is.")
+        print(f"{source.release_folder} no longer exists; the data set prepared from it does.")
         return audit
     expected = origin.of_source(source)
     if audit.origin == expected:
         return audit
     difference = ""
     if origin.may_be_equal(audit.origin, source):
-        print("A data set is there already. Reading the source to see whether it is the same.")
+        print("A data set exists already. Comparing the source with it.")
         with (
             scratch(source.prepared_folder) as scratch_folder,
             _release_of(source, scratch_folder / "release") as release_dir,

@@ -11,7 +11,7 @@ from nucseg_jax.data.store.location import dataset_folder, names_in
 
 
 class PreparedDataset(NamedTuple):
-    """A data set that is there.
+    """A data set on disk.
 
     Attributes:
       folder: of its records.
@@ -27,7 +27,7 @@ class PreparedDataset(NamedTuple):
 
 
 def require_no_other(data_dir: pathlib.Path, name: str, expected: str) -> None:
-    """Refuses a data folder that holds a data set of another builder, which readers could not tell from this one.
+    """Refuses a data folder that holds a data set of another builder, which readers could confuse with this one.
 
     Args:
       data_dir: the data folder.
@@ -51,5 +51,5 @@ def another_data_set(
     return UserError(
         f"{folder} holds another data set: {described}, {counted(patches, 'patch')}.{difference}",
         expected=expected,
-        advice=f"choose another --config.data.dir, or remove {folder}, and run the same command again",
+        advice=f"choose another --config.data.dir, or remove {folder}, and rerun the same command",
     )

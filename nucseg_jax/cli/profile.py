@@ -1,4 +1,4 @@
-"""`profile`: how fast a config trains and evaluates on this machine, and what share of the machine that is."""
+"""`profile`: the speed of a config's training and evaluation here, as rates and as shares of the peak."""
 
 import contextlib
 import dataclasses
@@ -13,14 +13,14 @@ import tqdm
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.profile_cases import FEEDS, Case, Feed, ReadyCase, cases_of, ready
-from nucseg_jax.core.device_facts import device_facts
+from nucseg_jax.cli.table import render
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
+from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.models.cost import TABLE_1_PX, forward_flops
-from nucseg_jax.patch_sizes import check_patches
-from nucseg_jax.reporting.table import render
+from nucseg_jax.runtime.device_facts import device_facts
+from nucseg_jax.runtime.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.training.schedule import make_schedule
 from nucseg_jax.training.throughput import BLOCKS, Rate, measure_in_turns, share_of
 
@@ -29,9 +29,9 @@ _TRACED_DISPATCHES = 3
 _TRAIN_TO_FORWARD = 3
 _MEBI = 2**20
 NOTES = (
-    "synthetic: the bare step on one batch that lies on the device. device, host: the training loop as train runs it,",
+    "synthetic: the bare step on one batch that stays on the device. device, host: the training loop as train runs it,",
     "with its feed, augmentation, logs and checkpoints, without validation. evaluation: forward pass and counts on",
-    "whole patches. Rows are measured in turns, block by block; images/s: median of the blocks, p10 to p90, and the",
+    "whole patches. Rows are measured interleaved, block by block; images/s: median of the blocks, p10 to p90, and the",
     "mean, which has a checkpoint in it however rare they are.",
     "GFLOP/s: XLA's count of the compiled program. MFU: 3 x (training) or 1 x the convolutions' arithmetic, as a share",
     "of the device's peak; bandwidth: the program's own count of bytes, as a share of peak. '-': not known.",
@@ -48,7 +48,7 @@ def profile(
     as_json: bool,
     trace: pathlib.Path | None,
 ) -> None:
-    """Measures and prints.
+    """Measures the cases of a config and prints a table of them.
 
     Args:
       experiment: what to measure.
@@ -105,7 +105,7 @@ def profile(
 def measure(
     cases: Sequence[Case], plan: DataPlan | None, *, seconds: float, trace: pathlib.Path | None
 ) -> list[dict[str, Any]]:
-    """One row of JSON values for each case, in order; a case that runs out of memory has an `error`."""
+    """Returns one row of JSON values for each case, in order; a case that runs out of memory has an `error`."""
     rows = [_named(case) for case in cases]
     with contextlib.ExitStack() as stack:
         running: list[tuple[dict[str, Any], Case, ReadyCase]] = []
@@ -147,7 +147,7 @@ def measure(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that host or device ran out of memory."""
+    """Returns True for an error of a host or device that ran out of memory."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
@@ -199,7 +199,7 @@ def _device(mesh: Mesh) -> dict[str, Any]:
 
 
 def _named(case: Case) -> dict[str, Any]:
-    """A row before it is measured: every key there is."""
+    """Returns a row before it is measured, with every key."""
     return {
         "work": case.work,
         "feed": case.feed,
@@ -229,7 +229,7 @@ def _named(case: Case) -> dict[str, Any]:
 
 
 def _measured(case: Case, prepared: ReadyCase, rate: Rate) -> dict[str, Any]:
-    """What a measured row has."""
+    """Returns the values of a measured row."""
     steps_per_second = rate.median / case.batch_size
     # XLA counts the body of a loop once, so that this is of one step whatever a dispatch holds.
     cost = prepared.program.cost_analysis() or {}
@@ -273,7 +273,7 @@ def _measured(case: Case, prepared: ReadyCase, rate: Rate) -> dict[str, Any]:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """For a person."""
+    """Returns the rows as a table for the terminal."""
 
     def shown(value: float | None, form: str, scale: float = 1.0) -> str | None:
         return None if value is None else format(value * scale, form)
@@ -312,7 +312,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _comparisons(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """End to end as a share of the bare step, where both were measured."""
+    """Returns the rate of the training loop as a share of the bare step's, where both were measured."""
     return [
         f"{row['feed']} feed, batch {row['batch_size']}, {row['dtype']}: end to end at"
         f" {row['share_of_bare_step']:.1%} of the bare step (median over the turns)"
@@ -322,7 +322,7 @@ def _comparisons(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """To five digits; null for what is not known or not finite."""
+    """Rounds to five digits; None for what is unknown or not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.5g}")

@@ -1,4 +1,4 @@
-"""What `profile` measures, made ready to run: the bare step, the training loop with a feed, the evaluation step."""
+"""Prepares the cases of `profile`: the bare step, the training loop with a feed, the evaluation step."""
 
 import contextlib
 import dataclasses
@@ -10,21 +10,21 @@ from typing import Literal
 import jax
 import numpy as np
 
-from nucseg_jax.cli.training_run import Run, compile_close_epoch, training_hooks
-from nucseg_jax.core.compilation_cache import Origin, cached_compile
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.cli.training_run import TrainingRun, compile_close_epoch, training_hooks
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import DataPlan
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.experiment import Experiment, read_experiment
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.runtime.compilation_cache import Origin, cached_compile
+from nucseg_jax.runtime.mesh import dispatch_sharded
+from nucseg_jax.runtime.placement import put_batch, put_state
+from nucseg_jax.runtime.stopwatch import Stopwatch
 from nucseg_jax.training.checkpoint import open_checkpoints
 from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import resolved_steps_per_dispatch
-from nucseg_jax.training.mesh import dispatch_sharded
 from nucseg_jax.training.observer import RunObserver
 from nucseg_jax.training.paced_fit import PacedFit
-from nucseg_jax.training.placement import put_batch, put_state
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 from nucseg_jax.training.state import TrainState
 from nucseg_jax.training.step import compile_train_steps
@@ -42,9 +42,9 @@ class Case:
 
     Attributes:
       work: training or evaluation.
-      feed: synthetic = one batch that lies on the device; device, host = the training loop as it is.
+      feed: synthetic = one batch that stays on the device; device, host = the training loop.
       experiment: with the row's batch size and dtype in its settings.
-      patch_px: side of a whole patch.
+      patch_px: side of a full patch.
       has_void: whether labels have pixels that nobody annotated: their programs differ.
     """
 
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def dtype(self) -> str:
-        """Of computation."""
+        """The dtype of computation."""
         return self.experiment.config.train.dtype
 
     @property
@@ -98,7 +98,7 @@ def cases_of(
     patch_px: int,
     has_void: bool = False,
 ) -> list[Case]:
-    """Every feed and the evaluation step, for every batch size and dtype.
+    """Returns the cases of every feed and of the evaluation step, for every batch size and dtype.
 
     Args:
       experiment: what to measure.
@@ -136,7 +136,7 @@ def ready(case: Case, plan: DataPlan | None) -> ReadyCase:
 
 
 def _ready_bare_step(case: Case) -> ReadyCase:
-    """The training step on one batch, which lies on the device."""
+    """Prepares the training step on one batch, which stays on the device."""
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(experiment.config.train.steps_per_dispatch, mesh)
@@ -158,7 +158,7 @@ def _ready_bare_step(case: Case) -> ReadyCase:
 
 
 def _ready_evaluation(case: Case) -> ReadyCase:
-    """The evaluation step on one batch of whole patches, which lies on the device."""
+    """Prepares the evaluation step on one batch of full patches, which stays on the device."""
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
     batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
@@ -179,7 +179,7 @@ def _ready_evaluation(case: Case) -> ReadyCase:
 
 
 def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
-    """The training loop as `train` runs it, logs and checkpoints included, in a temporary folder; not validation."""
+    """Prepares the training loop of `train` with logs and checkpoints, in a temporary folder; without validation."""
     config = case.experiment.config.as_json()
     config["train"]["feed"] = case.feed
     experiment = read_experiment(config)
@@ -205,7 +205,7 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
         folder = RunFolder(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())))
         checkpoints = stack.enter_context(open_checkpoints(folder.checkpoints))
         watch = Stopwatch()
-        run = Run(
+        run = TrainingRun(
             experiment=experiment,
             schedule=schedule,
             data=data,
@@ -251,13 +251,13 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
 
 
 def _whole_dispatches(schedule: Schedule, steps: int) -> Schedule:
-    """The same without the last steps of an epoch that do not fill a dispatch: those would be another program."""
+    """Returns the schedule without the last steps of an epoch that do not fill a dispatch and need another program."""
     whole = schedule.steps_per_epoch // steps * steps
     return dataclasses.replace(schedule, steps_per_epoch=whole) if whole else schedule
 
 
 def _random_batch(leading: tuple[int, ...], px: int) -> Batch:
-    """A batch of noise, every leaf with these leading axes."""
+    """Returns a batch of noise, every leaf with these leading axes."""
     rng = np.random.default_rng(0)
     return Batch(
         image=rng.integers(0, 256, (*leading, px, px, 3), np.uint8),

@@ -1,8 +1,8 @@
-"""`report`: the paper's tables and figures, and what it lacks, from the folders of finished runs."""
+"""`report`: which configuration is best, and all else about the runs that it was made from, as one page."""
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tqdm
@@ -10,89 +10,120 @@ import tqdm
 from nucseg_jax.cli.describe import network_facts
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.terminal_lines import COLUMNS, labelled
 from nucseg_jax.experiment import Experiment, read_experiment
-from nucseg_jax.reporting.page.document import Document, Gap
+from nucseg_jax.reporting.page.document import Document, Gap, Interval, plain, shown
 from nucseg_jax.reporting.page.write import require_report_folder, write_report
 from nucseg_jax.reporting.reading.configuration import Cohort, make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.reporting.sections.head import unchecked, warnings
+from nucseg_jax.reporting.sections.answer import dice_cells
+from nucseg_jax.reporting.sections.compose import Wishes, compose, is_of_the_paper, make_parts
+from nucseg_jax.reporting.sections.part import Part
+from nucseg_jax.reporting.sections.runs import problems
+
+_BEST = 3
 
 
-def report(pattern: str, out: pathlib.Path, paper: Sequence[Experiment]) -> None:
-    """Reads all runs that match, writes the report, and says where it is and what it lacks.
+def report(
+    pattern: str, out: pathlib.Path, wishes: Wishes, paper: Callable[[], Sequence[Experiment]]
+) -> None:
+    """Reads all runs that match, writes the report, and prints the best of them and where the page is.
 
     Args:
       pattern: of run folders, as a shell would expand it.
       out: the folder to write; an old report there is replaced once the new one is whole.
-      paper: the paper's models, in the order of `PAPER_MODELS`.
+      wishes: of the reader.
+      paper: gives the paper's models, in the order of `PAPER_MODELS`.
 
     Raises:
-      UserError: no run matches, or `out` holds something else.
+      UserError: no run matches, none has the baseline's label, or `out` holds something else.
     """
     require_report_folder(out)
     found = find_runs(pattern, not_in=out)
     cohorts = make_cohorts(found.runs)
-    models, gaps = table_1_rows(paper, cohorts)
-    document = compose(found, cohorts, models, gaps)
+    models: list[Mapping[str, Any]] = []
+    gaps: list[Gap] = []
+    configs: dict[str, Mapping[str, Any]] = {}
+    if wishes.is_paper or any(map(is_of_the_paper, cohorts)):
+        experiments = dict(zip((model.name for model in PAPER_MODELS), paper(), strict=True))
+        configs = {name: experiment.config.as_json() for name, experiment in experiments.items()}
+        models, gaps = table_1_rows(experiments, cohorts, has_all=wishes.is_paper)
+    parts = make_parts(cohorts, wishes, configs)
+    document = compose(found, parts, wishes, models, gaps)
     write_report(document, out)
-    print(summary(found, cohorts, document, out))
+    print(summary(found, parts, document, out))
 
 
 def table_1_rows(
-    paper: Sequence[Experiment], cohorts: Sequence[Cohort]
+    paper: Mapping[str, Experiment], cohorts: Sequence[Cohort], *, has_all: bool
 ) -> tuple[list[Mapping[str, Any]], list[Gap]]:
-    """Rows of Table 1: the paper's models, and the networks of the runs that are none of these.
+    """Returns the rows of Table 1: the networks of the runs, and with `has_all` those of the paper that were not run.
 
     Returns:
-      The rows, and what is said of networks whose config this version does not take.
+      The rows, the paper's models first, and what is told of networks whose config this version cannot read.
     """
-    wanted = [
-        (model.name, model.config, True, experiment)
-        for model, experiment in zip(PAPER_MODELS, paper, strict=True)
+    configurations = {each.model: each for cohort in cohorts for each in cohort.configurations}
+    networks = [
+        (model.name, model.config, True, paper[model.name])
+        for model in PAPER_MODELS
+        if has_all or model.name in configurations
     ]
     gaps: list[Gap] = []
-    # Networks of the paper have their row already, whatever data they were trained on.
-    names = {model.name for model in PAPER_MODELS}
-    for configuration in (configuration for cohort in cohorts for configuration in cohort.configurations):
-        if configuration.paper is not None or configuration.model in names:
+    for name, configuration in configurations.items():
+        if name in paper:
             continue
-        names.add(configuration.model)
         run = configuration.runs[0]
         source = str(run.path / "config.json")
         try:
             # Through JSON, where the config's lists are what a config file's tuples become.
-            experiment = read_experiment(json.loads(json.dumps(run.config)))
+            networks.append((name, source, False, read_experiment(json.loads(json.dumps(run.config)))))
         except UserError as error:
-            gaps.append(
-                Gap(f"{configuration.model}: {source} is no config of this version ({_first(error)}).")
-            )
-            continue
-        wanted.append((configuration.model, source, False, experiment))
+            reason = str(error).splitlines()[0]
+            gaps.append(Gap(f"{name}: {source} is no config of this version ({reason})."))
     rows: list[Mapping[str, Any]] = []
-    for name, source, is_paper, experiment in tqdm.tqdm(wanted, "counting", leave=False, disable=None):
-        about = {"source": source, "config": experiment.config.as_json(), "is_paper": is_paper}
-        rows.append({**network_facts(experiment), "name": name, **about})
+    for name, source, is_paper, experiment in tqdm.tqdm(networks, "counting", leave=False, disable=None):
+        rows.append({**network_facts(experiment), "name": name, "source": source, "is_paper": is_paper})
     return rows, gaps
 
 
-def summary(found: Found, cohorts: Sequence[Cohort], document: Document, out: pathlib.Path) -> str:
-    """What was read and written, in a few lines."""
+def summary(found: Found, parts: Sequence[Part], document: Document, out: pathlib.Path) -> str:
+    """Returns what was read, the best configurations and where the page is, in lines of 80 columns."""
     finished = sum(run.results is not None for run in found.runs)
-    configurations = sum(len(cohort.configurations) for cohort in cohorts)
-    gaps = sum(isinstance(block, Gap) and not block.repeats for block in document.blocks)
-    lines = [
-        f"read       {counted(len(found.runs), 'run')}, {finished} finished,"
-        f" {counted(configurations, 'configuration')}",
-        *(f"left out   {folder}: {reason}" for folder, reason in found.left_out),
-        *(f"warning    {text}" for text in (*warnings(found, cohorts), *unchecked(found))),
-        f"missing    {counted(gaps, 'gap')}, listed on the page with the commands that fill them",
-        f"written    {out / 'report.html'}",
-        f"           {out / 'report.md'}, figures/, tables/",
-    ]
+    configurations = sum(len(part.rows) for part in parts)
+    gaps = sum(isinstance(block, Gap) for block in document.all())
+    wrong = problems(found, [part.cohort for part in parts])
+    numbers = (
+        f"{counted(len(found.runs), 'run')}, {finished} finished, {counted(configurations, 'configuration')}"
+    )
+    lines = [labelled("read", numbers)]
+    lines += [labelled("left out", plain(f"{folder}: {reason}")) for folder, reason in found.left_out]
+    lines += [labelled("warning", plain(text)) for text in wrong]
+    if gaps:
+        lines.append(
+            labelled("missing", f"{counted(gaps, 'gap')}, with the commands that fill them on the page")
+        )
+    if len(parts) > 1:
+        lines.append(labelled("best", f"of the first of {counted(len(parts), 'comparison')}:"))
+    lines += best_rows(parts[0])
+    lines.append(labelled("page", str(out / "report.html")))
     return "\n".join(lines)
 
 
-def _first(error: UserError) -> str:
-    return str(error).splitlines()[0]
+def best_rows(part: Part) -> list[str]:
+    """Returns the three configurations with the highest test Dice: label, Dice, interval."""
+    cells = [(each, *dice_cells(part, each)) for each in part.configurations]
+    cells = [(each, dice, limits) for each, dice, limits in cells if dice.value is not None]
+    cells.sort(key=lambda row: -(row[1].value or 0.0))
+    lines = []
+    for place, (configuration, dice, limits) in enumerate(cells[:_BEST], 1):
+        numbers = f"  {shown(dice.value)}  {shown(limits or Interval(float('nan'), float('nan')))}"
+        room = COLUMNS - 10 - len(numbers)
+        name = plain(configuration.label)
+        name = (
+            name
+            if len(name) <= room
+            else f"{name[: room // 2 - 1]}...{name[len(name) - (room - room // 2 - 2) :]}"
+        )
+        lines.append(f"{f'best {place}':<10}{name:<{min(room, 46)}}{numbers}")
+    return lines

@@ -1,21 +1,21 @@
-"""What `train` prints at the end of a run, and again where a finished run is started once more."""
+"""Prints the summary at the end of `train`, and again when a finished run is restarted."""
 
 from typing import Any
 
+from nucseg_jax.cli.headline import headline
+from nucseg_jax.cli.table import results_table
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.program import PROGRAM_WORDS
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
-from nucseg_jax.reporting.headline import headline
-from nucseg_jax.reporting.table import results_table
-from nucseg_jax.training.run_check import final_record, read_results
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.check import final_record, read_results
+from nucseg_jax.run_folder.folder import RunFolder
 
 _COLUMNS = 12
 
 
 def print_end(folder: RunFolder, *, verbose: bool) -> None:
-    """Prints the test score in one line, where the run lies and which commands come next.
+    """Prints the test score in one line, the run folder and the next commands.
 
     Args:
       folder: of a finished run.
@@ -39,7 +39,7 @@ def print_end(folder: RunFolder, *, verbose: bool) -> None:
 
 
 def read_baselines(folder: RunFolder) -> dict[str, Any]:
-    """Reads baselines.json; empty where there is none. A damaged one is named in a line and passed over."""
+    """Reads baselines.json; empty where there is none. A damaged one is named in a line and ignored."""
     if not folder.baselines.exists():
         return {}
     try:
@@ -51,5 +51,5 @@ def read_baselines(folder: RunFolder) -> dict[str, Any]:
             float(of_split["test"]["micro"]["dice"] or 0.0)
         return dict(baselines)
     except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"{folder.baselines} is passed over: {reason_of(error)}")
+        print(f"{folder.baselines} is ignored: {reason_of(error)}")
         return {}

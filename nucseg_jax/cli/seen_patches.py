@@ -3,8 +3,8 @@
 The seen patches of a run are JSON values: for each data set `{"data_set": name, "data_digest": ..., "train": [[fold,
 row], ...], "validation": [...], "images": {"train": [...], "validation": [...]}}`, the images where they are known.
 
-In the same data set patches are told by their numbers. In one of the same name and other content, such as the same
-images with corrected labels, they are told by the names of their images.
+In the same data set patches are identified by their numbers. In one of the same name and other content, such as the
+same images with corrected labels, they are identified by the names of their images.
 """
 
 import pathlib
@@ -15,14 +15,14 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import images_by_side, shortened
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 
-# What must not have been seen, and how it was: a side of the earlier run, and sides of the later one.
+# Forbidden overlaps and their verbs: a side of the earlier run, and sides of the later one.
 _HARMFUL = (("train", "trained on", ("validation", "test")), ("validation", "selected on", ("test",)))
 
 
 def seen_by_run(folder: RunFolder) -> list[dict[str, Any]]:
-    """Returns what a run trained and selected on, and what the runs did that it started from.
+    """Returns what a run trained and selected on, and the patches of the runs that it started from.
 
     Raises:
       UserError: split.json or pretrained.json is damaged or altered.

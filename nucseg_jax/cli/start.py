@@ -1,4 +1,4 @@
-"""A start of the program: what the verbs share of a command line; quick to import."""
+"""Options and start-up that the verbs share; quick to import."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from nucseg_jax.core.program import PROGRAM
 
 @dataclasses.dataclass
 class Start:
-    """What is known of this process before a verb runs.
+    """The command line of this process, before a verb runs.
 
     Attributes:
       overrides: `--config.SECTION.FIELD=VALUE` of the command line.
@@ -37,14 +37,14 @@ class Start:
         """Connects this process with the others, if flags name others."""
         self.is_one_of_several = distributed or (coordinator, processes, process_index) != (None, None, None)
         if self.is_one_of_several:
-            from nucseg_jax.training.processes import join_processes
+            from nucseg_jax.runtime.processes import join_processes
 
             join_processes(coordinator, processes, process_index)
 
 
 def start_jax() -> None:
-    """Imports JAX with its cache of compiled programs; the verbs call it once their flags are right."""
-    from nucseg_jax.core.compilation_cache import enable_compilation_cache
+    """Imports JAX with its cache of compiled programs; the verbs call it once their flags are valid."""
+    from nucseg_jax.runtime.compilation_cache import enable_compilation_cache
 
     enable_compilation_cache()
 

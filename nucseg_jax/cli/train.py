@@ -9,26 +9,28 @@ from jax.sharding import Mesh
 from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.run_end import print_end
-from nucseg_jax.cli.training_run import Run, record_baseline, run_epochs, score_best, start_or_resume
+from nucseg_jax.cli.training_run import TrainingRun, record_baseline, run_epochs, score_best, start_or_resume
 from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json
 from nucseg_jax.core.program import PROGRAM_WORDS
-from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.core.terminal_lines import labelled, labelled_command
+from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import groups_by_side
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.patch_sizes import check_patches
+from nucseg_jax.run_folder.check import finish, require_config
+from nucseg_jax.run_folder.claim import claim_run_folder
+from nucseg_jax.run_folder.environment import StartedFrom, describe_environment
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.shared import one_run_folder
+from nucseg_jax.runtime.huge_pages import huge_pages_hint
+from nucseg_jax.runtime.processes import silence_non_primary
+from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import open_checkpoints
-from nucseg_jax.training.claim import claim_run_folder
 from nucseg_jax.training.compiled_steps import CompiledSteps
-from nucseg_jax.training.environment import StartedFrom, describe_environment
 from nucseg_jax.training.feed import FeedName, resolved_steps_per_dispatch
-from nucseg_jax.training.processes import one_run_folder, silence_non_primary
-from nucseg_jax.training.run_check import finish, require_config
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule, make_schedule
 
 
@@ -44,7 +46,7 @@ def train(
     Args:
       experiment: the config's parts.
       workdir: the run folder.
-      started_from: where the config comes from; recorded.
+      started_from: origin of the config; recorded.
       verbose: print the scores of all splits in every convention too.
 
     Raises:
@@ -97,7 +99,7 @@ def train(
         static = experiment.static_arguments(schedule.steps_per_epoch, has_void=plan.info.has_void)
         evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void)
         programs = CompiledSteps()
-        run = Run(
+        run = TrainingRun(
             experiment,
             schedule,
             data,
@@ -149,6 +151,10 @@ def announce(
     )
     print(labelled("training", length))
     print(devices_line(mesh))
+    hint = huge_pages_hint() if mesh.devices.flat[0].platform == "cpu" else ""
+    if hint:
+        print(labelled("memory", "without huge pages a step takes about a fifth longer; they need:"))
+        print(labelled_command("", hint.split()))
     if weights is not None:
         print(labelled("weights", weights.summary))
     elif not (experiment.config.pretrained.path or experiment.config.pretrained.run):
@@ -183,7 +189,7 @@ def devices_line(mesh: Mesh) -> str:
         line += f"; {counted(jax.process_count(), 'process')}"
     idle = jax.device_count() - mesh.size
     if idle:
-        line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data says so"
+        line += f"; {idle} idle: the batch sizes cannot be split further, or mesh.data asks for fewer"
     return labelled("devices", line)
 
 

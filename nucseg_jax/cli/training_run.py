@@ -14,19 +14,31 @@ from jax.sharding import Mesh
 from nucseg_jax.cli.first_weights import FirstWeights
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.files import sync_file, write_json
-from nucseg_jax.core.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
+from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.reporting.examples import SPREAD, examples_path, write_examples
-from nucseg_jax.reporting.overlays import save_png
-from nucseg_jax.reporting.predictions import example_sheet
+from nucseg_jax.run_folder.check import (
+    READ_WHEN_RESUMED,
+    best_checkpoint,
+    require_best,
+    resumed_scores,
+)
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord, digests_of
+from nucseg_jax.run_folder.saved_checkpoints import mend_scores
+from nucseg_jax.runtime.mesh import keep_state_sharded
+from nucseg_jax.runtime.placement import put_state
+from nucseg_jax.runtime.preemption import preemption_requested
+from nucseg_jax.runtime.processes import wait_for_all
+from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
@@ -37,20 +49,7 @@ from nucseg_jax.training.checkpoint import (
 from nucseg_jax.training.compiled_steps import CompiledSteps
 from nucseg_jax.training.feed import TrainingFeed
 from nucseg_jax.training.loop import Hooks, NonFiniteLossError, fit
-from nucseg_jax.training.mesh import keep_state_sharded
 from nucseg_jax.training.observer import RunObserver
-from nucseg_jax.training.placement import put_state
-from nucseg_jax.training.preemption import preemption_requested
-from nucseg_jax.training.processes import wait_for_all
-from nucseg_jax.training.run_check import (
-    READ_WHEN_RESUMED,
-    best_checkpoint,
-    require_best,
-    resumed_scores,
-)
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord, digests_of
-from nucseg_jax.training.saved_checkpoints import mend_scores
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.start_up import compile_line, start_up_line
 from nucseg_jax.training.state import TrainState, close_epoch, with_modules
@@ -58,7 +57,7 @@ from nucseg_jax.training.step import StaticArguments, compile_train_steps
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """Context that the phases of a run share.
 
     Attributes:
@@ -69,8 +68,8 @@ class Run:
       mesh: devices.
       folder: where everything is written.
       static: arguments that are fixed when the step is compiled.
-      evaluator: scores and draws.
-      weights: what the model starts from; None from scratch, and in a run that has a checkpoint.
+      evaluator: scores.
+      weights: first weights of the model; None from scratch, and in a run that has a checkpoint.
       programs: compiled training steps.
       watch: wall time by phase.
       data_digest: of the prepared data set.
@@ -97,7 +96,7 @@ class Run:
         return self.experiment.config.train.batch_size
 
     def record_timing(self) -> None:
-        """Brings timing.json up to now."""
+        """Updates timing.json."""
         self.folder.record_timing(self.watch.seconds, self.programs.origin)
 
     def record(self, step: int) -> RunRecord:
@@ -113,7 +112,7 @@ class Run:
         )
 
 
-def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
+def run_epochs(run: TrainingRun, state: TrainState, checkpoints: ocp.CheckpointManager) -> None:
     """Trains from `state` to the end of the schedule."""
     watch = run.watch
     done_steps = int(state.step)
@@ -138,7 +137,7 @@ def run_epochs(run: Run, state: TrainState, checkpoints: ocp.CheckpointManager) 
             checkpoints.wait_until_finished()
 
 
-def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
+def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observer: RunObserver) -> Hooks:
     """Returns the functions that the training loop calls."""
     settings, watch = run.experiment.config.train, run.watch
     close = compile_close_epoch(run)
@@ -159,9 +158,10 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
         rate = settings.lr * float(state.plateau.scale)
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
-        if run.evaluator.example_predictor is not None:
+        example_predictor = run.experiment.example_predictor(run.evaluator)
+        if example_predictor is not None:
             with watch.phase("pictures"):
-                examples = run.evaluator.example_predictor.spread(state.variables, run.data, "validation")
+                examples = example_predictor.spread(state.variables, run.data, "validation")
                 observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
@@ -199,7 +199,7 @@ def training_hooks(run: Run, checkpoints: ocp.CheckpointManager, observer: RunOb
     )
 
 
-def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainState]:
+def compile_close_epoch(run: TrainingRun) -> Callable[[TrainState, np.float32], TrainState]:
     """Returns a jitted function from a state and a validation loss to the state before the next epoch."""
 
     @jax.jit
@@ -210,8 +210,8 @@ def compile_close_epoch(run: Run) -> Callable[[TrainState, np.float32], TrainSta
     return close
 
 
-def start_or_resume(run: Run) -> TrainState:
-    """Returns the state of the newest checkpoint that is whole, or a new one."""
+def start_or_resume(run: TrainingRun) -> TrainState:
+    """Returns the state of the newest intact checkpoint, or a new one."""
     like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
     if jax.process_count() == 1:
         for line in mend_scores(run.folder.checkpoints):
@@ -231,17 +231,17 @@ def start_or_resume(run: Run) -> TrainState:
     return state
 
 
-def validate(run: Run, state: TrainState) -> dict[str, Any]:
+def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
     """Returns the epoch's entries: training, summed over its steps, and validation."""
     with run.watch.phase("validation"):
         return {
-            "train": training_scores(state, run.static.objective),
+            "train": training_scores(state.epoch_sums, run.static.objective),
             "validation": run.evaluator.validate(state.variables, run.data),
         }
 
 
-def score_best(run: Run) -> dict[str, Any]:
-    """Scores all three splits with the best checkpoint, and returns what results.json gets."""
+def score_best(run: TrainingRun) -> dict[str, Any]:
+    """Scores all three splits with the best checkpoint, and returns the content of results.json."""
     if jax.process_count() > 1:
         # The first process may still be removing a checkpoint.
         wait_for_all("the last checkpoint")
@@ -254,6 +254,7 @@ def score_best(run: Run) -> dict[str, Any]:
         flush=True,
     )
     path = run.folder.path
+    example_predictor = run.experiment.example_predictor(run.evaluator)
     variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
     for name, of_split in scored.items():
         patches, dataset = getattr(run.data.splits, name), run.data.dataset
@@ -261,8 +262,8 @@ def score_best(run: Run) -> dict[str, Any]:
             per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
         )
         write_levels(calibration_path(path, name), of_split.levels)
-        if run.evaluator.example_predictor is not None:
-            examples = run.evaluator.example_predictor.examples(variables, run.data, name, of_split.counts)
+        if example_predictor is not None:
+            examples = example_predictor.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
             sheet = example_sheet(examples.only(SPREAD), dataset.info)
             save_png(run.folder.overlays / f"{name}.png", sheet)
@@ -273,8 +274,8 @@ def score_best(run: Run) -> dict[str, Any]:
     return {name: of_split.result for name, of_split in scored.items()}
 
 
-def record_baseline(run: Run) -> None:
-    """Writes what Otsu's threshold scores on the test split; without it a run is as complete, so no fault stops it."""
+def record_baseline(run: TrainingRun) -> None:
+    """Writes the scores of Otsu's threshold on the test split; a failure is printed and does not fail the run."""
     if jax.process_index() == 0:
         try:
             write_json(run.folder.baselines, score_baselines(run.data, "test", ("otsu_hematoxylin",)))

@@ -15,10 +15,14 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 from nucseg_jax.core.nearest import did_you_mean, did_you_mean_field
+
+Section = TypeVar("Section")
+# What a field can hold.
+FieldValue: TypeAlias = str | bool | int | float | tuple[int, ...]
 
 Affects = Literal["model", "start", "chance", "results", "data", "program", "nothing"]
 # What each value of `Affects` means; the reference page shows it.
@@ -113,7 +117,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Declared:
-    """What is declared of a config field.
+    """The declaration of a config field.
 
     Attributes:
       name: 'section.field'.
@@ -123,7 +127,7 @@ class Declared:
       range: numbers that it can have.
       choices: values that it can have; empty = any of its kind.
       affects: see `Affects`.
-      is_per_model: each of the paper's models has its own value, so that it does not tell two models apart.
+      is_per_model: each of the paper's models has its own value, so that it does not distinguish two models.
       was_added: runs of earlier versions lack it; they ran with the default.
       is_required: an empty text is refused.
       loss_term: name of the loss that it weighs; '' = it is no weight of a loss.
@@ -131,17 +135,17 @@ class Declared:
     """
 
     name: str
-    kind: Any
-    default: Any
+    kind: type
+    default: FieldValue
     doc: str
     range: Range
-    choices: tuple[Any, ...]
+    choices: tuple[FieldValue, ...]
     affects: Affects
     is_per_model: bool
     was_added: bool
     is_required: bool
     loss_term: str
-    phrase: Callable[[Any], str] | None
+    phrase: Callable[..., str] | None
 
     @property
     def section(self) -> str:
@@ -173,13 +177,13 @@ class Declared:
             return "a text that is not empty"
         return self.type_text if self.range == Range() else str(self.range)
 
-    def converted(self, value: Any) -> Any:
+    def converted(self, value: object) -> FieldValue:
         """Returns a value as the field's type: whole numbers as floats, lists as tuples.
 
         Raises:
           TypeError: a value of another type, such as True for a whole number.
         """
-        if self.kind is float and type(value) in (int, float):
+        if self.kind is float and isinstance(value, int | float) and type(value) in (int, float):
             try:
                 return float(value)
             except OverflowError:
@@ -187,22 +191,24 @@ class Declared:
         if isinstance(self.kind, types.GenericAlias):
             if isinstance(value, list | tuple) and all(type(item) is int for item in value):
                 return tuple(value)
-        elif type(value) is self.kind:
+        elif isinstance(value, str | bool | int | float) and type(value) is self.kind:
             return value
         raise TypeError(f"{self.name} is {_shown(value)}, expected {self.type_text}")
 
-    def fault(self, value: Any) -> Fault | None:
+    def fault(self, value: FieldValue) -> Fault | None:
         """Returns what is wrong with a value of the field's type; None where it is allowed."""
         if self.choices and value not in self.choices:
-            near = did_you_mean(value[:_LONGEST_VALUE], self.choices) if isinstance(value, str) else ""
+            near = (
+                did_you_mean(value[:_LONGEST_VALUE], map(str, self.choices)) if isinstance(value, str) else ""
+            )
             return Fault(f"{self.name} is {_shown(value)}{near}", self.allowed)
         if self.is_required and not value:
             return Fault(f"{self.name} is empty", self.allowed)
-        if self.kind in (int, float) and value not in self.range:
+        if self.kind in (int, float) and isinstance(value, int | float) and value not in self.range:
             return Fault(f"{self.name} is {_shown(value)}", str(self.range))
         return None
 
-    def phrased(self, value: Any) -> str:
+    def phrased(self, value: FieldValue) -> str:
         """Returns a value in words, such as 'L2 0.02'; by the field's name where no phrase is declared or fits it."""
         try:
             if self.phrase is not None:
@@ -212,13 +218,18 @@ class Declared:
         return f"{self.name} {value:g}" if isinstance(value, float) else f"{self.name} {value}"
 
 
-def _shown(value: Any) -> str:
+def _is_mapping(values: object) -> TypeGuard[Mapping[str, object]]:
+    """Tells what can be read as a mapping is, such as a ConfigDict, which is none by its type."""
+    return hasattr(values, "items")
+
+
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def field(
-    default: Any,
+    default: FieldValue,
     doc: str,
     *,
     affects: Affects = "results",
@@ -226,7 +237,7 @@ def field(
     was_added: bool = False,
     is_required: bool = False,
     loss_term: str = "",
-    phrase: str | Callable[[Any], str] | None = None,
+    phrase: str | Callable[..., str] | None = None,
     **limits: float,
 ) -> Any:
     """Declares a field of a config section; choices are those of a `Literal` annotation.
@@ -239,6 +250,7 @@ def field(
       **limits: fields of `Range`.
     """
     details = dict(
+        default=default,
         doc=doc,
         range=Range(**limits),  # type: ignore[arg-type]
         affects=affects,
@@ -263,7 +275,6 @@ def declared_fields(section_name: str, section: type) -> tuple[Declared, ...]:
             Declared(
                 name=f"{section_name}.{item.name}",
                 kind=kind,
-                default=item.default,
                 choices=choices,
                 **item.metadata,
             )
@@ -272,8 +283,8 @@ def declared_fields(section_name: str, section: type) -> tuple[Declared, ...]:
 
 
 def read_section(
-    name: str, section: type, values: Any, known: Iterable[str] = ()
-) -> tuple[Any | None, list[Fault]]:
+    name: str, section: type[Section], values: object, known: Iterable[str] = ()
+) -> tuple[Section | None, list[Fault]]:
     """Reads a section and checks each of its fields.
 
     Args:
@@ -285,7 +296,7 @@ def read_section(
     Returns:
       The section and no fault; or None, and a fault for every missing, unknown, wrongly typed and disallowed field.
     """
-    if not hasattr(values, "items"):
+    if not _is_mapping(values):
         return None, [Fault(f"section {name!r} is missing", "a section of fields")]
     declared = {item.key: item for item in declared_fields(name, section)}
     faults = [

@@ -8,7 +8,7 @@ def counted(count: int, noun: str) -> str:
 
     Args:
       count: number of things.
-      noun: one of them; words may stand before it.
+      noun: one of them; words may precede it.
 
     >>> counted(1, "image"), counted(0, "training patch"), counted(3, "epoch"), counted(1234, "nucleus")
     ('1 image', '0 training patches', '3 epochs', '1,234 nuclei')

@@ -1,11 +1,10 @@
-"""Downloads published files: resumed where they stopped, checked by their published digest before use.
+"""Downloads published files: resumed after interruptions, checked by their published digest before use.
 
-A file that is being fetched is called `NAME.part`; it gets its own name only once its digest agrees. A digest
-tells a whole file from a broken or exchanged one. MD5 and the first digits of a SHA-256 do not stand against
-somebody who forges a file, so what reads the file must not trust its content.
+A file in download is called `NAME.part`, and renamed once its digest agrees. A digest
+distinguishes an intact file from a damaged or exchanged one. MD5 and the first digits of a SHA-256 do not protect
+against forgery, so what reads the file must not trust its content.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import http.client
@@ -15,7 +14,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import tqdm
 
@@ -23,11 +22,11 @@ from nucseg_jax import __version__
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import is_full_disk, open_without_links
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 
 _PIECE_BYTES = 1 << 20
 _SILENCE_LIMIT_S = 60.0
-# What a server says when it is the wrong moment, not the wrong question.
+# Statuses of a server that may answer later.
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 # The fewest and the most hexadecimal digits of each algorithm.
 _DIGITS = {"md5": (32, 32), "sha256": (8, 64)}
@@ -68,7 +67,7 @@ class RemoteFile:
 
 @dataclasses.dataclass(frozen=True)
 class _Words:
-    """What the messages call a file, and what they advise."""
+    """The name of a file in messages, and their advice."""
 
     noun: str
     by_hand: str
@@ -85,24 +84,24 @@ def download(
     idle_attempts: int = 5,
     first_wait_s: float = 1.0,
 ) -> None:
-    """Fetches files to `folder / file.name`; those that are there and right are left as they are.
+    """Downloads files to `folder / file.name`; intact ones are kept.
 
-    A connection that breaks is taken up again where it stopped, as long as new bytes arrive; after an attempt
-    that brought none there is a wait, which doubles. A server that cannot resume is asked from the beginning.
+    An interrupted download is resumed as long as new bytes arrive; after an attempt
+    without any it waits, twice as long each time. A server that cannot resume sends the file from the beginning.
 
     Args:
-      files: what to fetch.
-      folder: where to; made if it is not there.
-      by_hand: how to do without this download, a clause of advice: 'download it in a browser and give it as
+      files: to download.
+      folder: made if missing.
+      by_hand: the alternative to this download, a clause of advice: 'download it in a browser and give it as
         --source=FILE'.
       noun: what messages call a file: 'archive'.
-      elsewhere: how to have it on another disk, a clause of advice: 'choose another --out'.
+      elsewhere: the way to another disk, a clause of advice: 'choose another --out'.
       idle_attempts: how many attempts in a row may end without a new byte.
       first_wait_s: seconds before the second of them.
 
     Raises:
       UserError: a digest is wrong; the server refuses, cannot be reached or stays silent; the disk is full; the
-        folder cannot be written; or another process is fetching the same file.
+        folder cannot be written; or another process is downloading the same file.
     """
     words = _Words(noun, by_hand, elsewhere)
     try:
@@ -122,12 +121,17 @@ def download(
 def _provide(
     file: RemoteFile, target: pathlib.Path, words: _Words, idle_attempts: int, first_wait_s: float
 ) -> None:
-    """Sees to it that the target is there and right."""
+    """Ensures that the target exists and is intact."""
     if target.exists():
         _check(target, file, words)
         return
     part = target.with_name(f"{target.name}.part")
-    with _alone(target, words):
+    # Two that append to one part would spoil it for both.
+    with file_lock(
+        target.with_name(f".{target.name}.lock"),
+        busy=f"another process is downloading {target}",
+        advice=f"wait until it has ended, or {words.elsewhere}",
+    ):
         was_resumed = part.exists()
         _fetch(file, part, words, idle_attempts, first_wait_s)
         if was_resumed and not _agrees(_digest(part, file.algorithm), file):
@@ -138,25 +142,10 @@ def _provide(
         part.replace(target)
 
 
-@contextlib.contextmanager
-def _alone(target: pathlib.Path, words: _Words) -> Iterator[None]:
-    """Two that append to one part would spoil it for both."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(held(target.with_name(f".{target.name}.lock")))
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another process is fetching {target}.",
-                expected="one at a time",
-                advice=f"wait until it has ended, or {words.elsewhere}",
-            ) from error
-        yield
-
-
 def _fetch(
     file: RemoteFile, part: pathlib.Path, words: _Words, idle_attempts: int, first_wait_s: float
 ) -> None:
-    """Repeats `_fetch_once` until the file is whole."""
+    """Repeats `_fetch_once` until the file is complete."""
     idle = 0
     while True:
         size_before = _size(part)
@@ -183,7 +172,7 @@ def _fetch(
         idle = 0 if _size(part) > size_before else idle + 1
         if idle >= idle_attempts:
             raise UserError(
-                f"{file.url} could not be fetched: {reason} ({counted(idle, 'attempt')} without a new byte).",
+                f"{file.url} could not be downloaded: {reason} ({counted(idle, 'attempt')} without a new byte).",
                 expected=f"the {words.noun}",
                 advice=f"try again later{_what_stays(part)}; or {words.by_hand}",
             )
@@ -191,7 +180,7 @@ def _fetch(
 
 
 def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
-    """Asks for what is missing and appends it; tells whether the file is whole now."""
+    """Requests what is missing and appends it; returns True if the file is complete."""
     have = _size(part)
     request = urllib.request.Request(file.url, headers={"User-Agent": f"nucseg_jax/{__version__}"})
     if have:
@@ -201,7 +190,7 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        # Nothing lies beyond what is here: it is whole, or longer than the file and of no use.
+        # Nothing follows what is here: it is complete, or longer than the file and useless.
         if _total_bytes(error.headers.get("Content-Range")) == have:
             return True
         part.unlink()
@@ -215,7 +204,7 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
         coming = int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
         free = shutil.disk_usage(part.parent).free + (_size(part) if starts_over else 0)
         if coming is not None and coming > free:
-            found = f"{coming:,} bytes of {file.name} are still to come, {free:,} are free"
+            found = f"{coming:,} bytes of {file.name} are missing, {free:,} are free"
             raise _disk_full(part.parent, found, words)
         with (
             open(part, "wb" if starts_over else "ab", opener=open_without_links) as opened,
@@ -240,7 +229,7 @@ def _size(path: pathlib.Path) -> int:
 
 
 def _total_bytes(content_range: str | None) -> int | None:
-    """The total of `bytes 5-9/10` or `bytes */10`."""
+    """Returns the total of `bytes 5-9/10` or `bytes */10`."""
     total = (content_range or "").rpartition("/")[2]
     return int(total) if total.isdigit() else None
 
@@ -260,7 +249,7 @@ def _agrees(digest: str, file: RemoteFile) -> bool:
 
 
 def _check(path: pathlib.Path, file: RemoteFile, words: _Words) -> None:
-    """Sets a file with another digest aside, so that the next run fetches it anew."""
+    """Sets a file with another digest aside, so that the next run downloads it again."""
     found = _digest(path, file.algorithm)
     if not _agrees(found, file):
         aside = path.with_name(f"{file.name}.wrong")
@@ -270,17 +259,17 @@ def _check(path: pathlib.Path, file: RemoteFile, words: _Words) -> None:
         raise UserError(
             f"{file.name} from {file.url} has the {title} {found}. It was not used; it is {aside} now.",
             expected=f"{title} {file.digest}" if is_whole else f"a {title} that begins with {file.digest}",
-            advice=f"remove it and run the same command again; if it comes out the same, {words.by_hand}",
+            advice=f"remove it and rerun the same command; if the result is the same, {words.by_hand}",
         )
 
 
 def _what_stays(part: pathlib.Path) -> str:
-    return f": what has arrived is in {part} and is resumed" if _size(part) else ""
+    return f", which resumes from {part}" if _size(part) else ""
 
 
 def _disk_full(folder: pathlib.Path, found: str, words: _Words) -> UserError:
     return UserError(
         f"The disk of {folder} is full: {found}.",
         expected=f"room for the {words.noun}",
-        advice=f"free some space, or {words.elsewhere}, and run the same command again",
+        advice=f"free some space, or {words.elsewhere}, and rerun the same command",
     )

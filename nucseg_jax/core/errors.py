@@ -1,11 +1,11 @@
-"""The one error a user is meant to see: what came, what was expected, what to do; and what is no error."""
+"""The error that users see: what is wrong, what was expected, what to do; and statuses that are no errors."""
 
-# Of sysexits.h: a failure that a later try mends. Schedulers can be told to start such a job again.
+# EX_TEMPFAIL of sysexits.h: a temporary failure. Schedulers can requeue such a job.
 STATUS_TO_REQUEUE = 75
 
 
 class UserError(ValueError):
-    """Raised for input that only the user can mend: files, configs, flags.
+    """Raised for input that only the user can correct: files, configs, flags.
 
     `launch.py` prints its message without a traceback and exits with status 2. Everything else that is
     raised is a fault of this package and keeps its traceback.
@@ -20,12 +20,12 @@ class UserError(ValueError):
         super().__init__("\n".join(parts))
 
 
-# As much of a library's message as a line of ours takes.
+# The longest part of a library's message in ours, in characters.
 _LONGEST_REASON = 300
 
 
 def reason_of(error: BaseException) -> str:
-    r"""What an error of another library says, for a message of ours: one line, bounded, without a full stop.
+    r"""Returns the message of another library's error for one of ours: one line, bounded, without a full stop.
 
     >>> reason_of(OSError("no such disk.\nfor more, see"))
     'no such disk'
@@ -43,5 +43,5 @@ def reason_of(error: BaseException) -> str:
 class Preempted(Exception):  # noqa: N818
     """Preempted (SIGTERM): the state is saved; the same command resumes.
 
-    `launch.py` says so and exits with `STATUS_TO_REQUEUE`.
+    `launch.py` prints so and exits with `STATUS_TO_REQUEUE`.
     """

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and links that are not followed when a file is written.
+"""Atomic writes, and links that are not followed when a file is written.
 
 In a folder that others may write to, a link under a name of ours would lead to a file of ours elsewhere.
 """
@@ -10,9 +10,10 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TextIO
 
 from nucseg_jax.core.errors import UserError
 
@@ -30,8 +31,8 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary name beside `path` and renames it to `path` once the block ends without an error.
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a temporary name beside `path` and renames it to `path` once the block ends without an error.
 
     A kill at any moment leaves the old file or the new one. On an error the temporary file is removed. The
     temporary file exists, empty, when the block begins; nobody can have put a link under its name before.
@@ -44,6 +45,28 @@ def replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields an empty folder beside `path` that takes its place once the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    new.mkdir()
+    try:
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def open_without_links(path: str | pathlib.Path, flags: int) -> int:
@@ -59,7 +82,9 @@ def open_without_links(path: str | pathlib.Path, flags: int) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             name = pathlib.Path(path).name
-            raise OSError(errno.ELOOP, f"{name} is a link, which is not written through", str(path)) from None
+            raise OSError(
+                errno.ELOOP, f"{name} is a link; files are not written through links", str(path)
+            ) from None
         raise
 
 
@@ -81,11 +106,11 @@ def read_file(path: pathlib.Path) -> bytes:
 def require_regular_file(path: pathlib.Path) -> None:
     """Raises OSError unless a regular file is there, links followed; opens nothing."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def special_file_below(folder: pathlib.Path) -> pathlib.Path | None:
-    """A pipe, socket or device in a folder or below it, links followed; None if there is none."""
+    """Returns a pipe, socket or device in a folder or below it, links followed; None if there is none."""
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # Gone since, or a link that leads nowhere.
             mode = path.stat().st_mode
@@ -101,7 +126,7 @@ def sync_file(path: pathlib.Path) -> None:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error says that a disk is full, be it the system's or a library's that carries its text.
+    """Returns True for an error of a full disk, the system's or a library's that quotes its text.
 
     TensorStore raises a ValueError then, and ArrayRecord a RuntimeError.
     """
@@ -112,7 +137,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
-    """Makes one UserError of whatever a library raises inside the block because the disk of `folder` is full."""
+    """Raises one UserError for any error of a full disk inside the block."""
     try:
         yield
     except Exception as error:
@@ -123,7 +148,7 @@ def full_disk_explained(folder: pathlib.Path, *, advice: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
-    """Makes one UserError of an OSError inside the block that concerns something in `folder`: a link, a folder."""
+    """Raises one UserError for an OSError inside the block that concerns a file in `folder`."""
     try:
         yield
     except OSError as error:
@@ -131,22 +156,22 @@ def own_files_explained(folder: pathlib.Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{error.filename} cannot be used: {error.strerror}",
-            expected="what this program itself made there",
+            expected="files that this program wrote itself",
             advice="move it away, or choose another folder",
         ) from error
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text at once; see `replaced_at_once`."""
-    with replaced_at_once(path) as temporary:
+    """Writes UTF-8 text atomically; see `atomic_write`."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes strict JSON (a NaN raises ValueError), indented, at once."""
+def write_json(path: pathlib.Path, value: object) -> None:
+    """Writes strict JSON (a NaN raises ValueError), indented, atomically."""
     write_text(path, json_text(value))
 
 
-def json_text(value: Any) -> str:
-    """Strict JSON, indented, as `write_json` writes it."""
+def json_text(value: object) -> str:
+    """Returns strict JSON, indented, as `write_json` writes it."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,38 +1,39 @@
-"""A folder held by one process at a time."""
+"""A file or folder that one process writes at a time."""
 
 import contextlib
-import os
+import errno
 import pathlib
-import sys
 from collections.abc import Iterator
 
+import filelock
+
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import open_without_links
 
 
 @contextlib.contextmanager
-def held(lock_file: pathlib.Path) -> Iterator[None]:
-    """Holds an advisory lock for the length of the block; it ends with the process, so a kill leaves none.
+def file_lock(lock_file: pathlib.Path, *, busy: str, advice: str) -> Iterator[None]:
+    """Holds an advisory lock for the length of the block; it ends with the process, even a killed one.
 
     Args:
-      lock_file: made if it is not there, left there, and never written to: it could be a name of another file.
+      lock_file: made if missing, kept, and never written to: it could be a hard link of another file.
+      busy: the error where another process holds it, such as 'another process is training in runs/a'.
+      advice: what to do then.
 
     Raises:
-      BlockingIOError: another process holds it.
+      UserError: another process holds it.
       OSError: the file cannot be opened, or is a link.
-      UserError: the system has no such locks.
     """
+    lock = filelock.FileLock(lock_file, timeout=0)
     try:
-        import fcntl
-    except ImportError:
-        raise UserError(
-            f"this system ({sys.platform}) has no fcntl, by which {lock_file.parent} is locked",
-            expected="Linux or macOS; on Windows the Windows Subsystem for Linux (WSL)",
-        ) from None
-    # NFS takes an exclusive lock only on a file that is open for writing.
-    opened = open_without_links(lock_file, os.O_RDWR | os.O_CREAT)
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(busy, expected="one at a time", advice=advice) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            reason = f"{lock_file.name} is a link; files are not written through links"
+            raise OSError(errno.ELOOP, reason, str(lock_file)) from None
+        raise
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
-        os.close(opened)
+        lock.release()

@@ -1,4 +1,4 @@
-"""How much memory is left, where a system says so."""
+"""Available memory, where a system reports it."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import pathlib
 
 
 def available_host_bytes() -> int | None:
-    """Bytes of main memory that a process may still take without swapping; None where it cannot be told.
+    """Returns bytes of main memory that a process may still allocate without swapping; None where unknown.
 
     The smaller of what the kernel reports as available and the limit of the control group, which is what
     holds in a container. Where only the total is known (macOS), that.
@@ -32,7 +32,7 @@ def _control_group_limit_bytes(
     root: pathlib.Path = pathlib.Path("/sys/fs/cgroup"),
     groups: pathlib.Path = pathlib.Path("/proc/self/cgroup"),
 ) -> int | None:
-    """The lowest limit of this process's control groups, version 1 or 2; of all above them too, which hold as well."""
+    """Returns the lowest limit of this process's control groups, version 1 or 2, and of all above them."""
     files = {root / "memory.max", root / "memory" / "memory.limit_in_bytes"}
     try:
         lines = groups.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Suggestions for names that were misspelt, or files that are not where they were looked for."""
+"""Suggestions for names that were misspelt, or files that are missing."""
 
 import difflib
 import pathlib
@@ -79,7 +79,7 @@ def names_in(folder: pathlib.Path) -> list[str]:
 
 
 def _nearest_files(path: pathlib.Path, examples: pathlib.Path) -> list[str]:
-    """Files beside the one that is missing and among the examples, alike in name, the nearest first."""
+    """Returns files with similar names, beside the missing one and among the examples, the nearest first."""
     by_place = {
         pathlib.Path(name).resolve(): name for name in (*_python_files(examples), *_python_files(path.parent))
     }

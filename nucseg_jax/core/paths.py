@@ -29,13 +29,13 @@ def expand_user(text: str) -> str:
         raise UserError(
             f"{text} names a home folder, and this user has none",
             expected="HOME in the environment, or an entry for this user in the password database",
-            advice="write the whole path, or set HOME",
+            advice="write the full path, or set HOME",
         )
     return expanded
 
 
 def user_path(path: str | pathlib.Path) -> pathlib.Path:
-    """Returns a path that a user gave, `~` expanded; every such path comes through here.
+    """Returns a path that a user gave, `~` expanded; every such path passes through here.
 
     Args:
       path: of a flag, a config field or an argument of the library.

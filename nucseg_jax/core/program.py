@@ -8,12 +8,8 @@ from nucseg_jax.core.paths import PROJECT
 _LAUNCH = "launch.py"
 
 
-def started_as(argument: str, project: pathlib.Path = PROJECT) -> tuple[str, ...]:
-    """Returns the words that start the program again.
-
-    Args:
-      argument: `sys.argv[0]` of this process.
-      project: the folder that holds the package; launch.py lies there in a checkout.
+def started_as(argument: str) -> tuple[str, ...]:
+    """Returns the words that start the program again, by `sys.argv[0]` of this process.
 
     >>> started_as("/usr/bin/nucseg")
     ('nucseg',)
@@ -26,7 +22,7 @@ def started_as(argument: str, project: pathlib.Path = PROJECT) -> tuple[str, ...
         return ("nucseg",)
     if name == "__main__.py" and path.parent.name == "nucseg_jax":
         return ("python", "-m", "nucseg_jax")
-    return ("python", _LAUNCH) if name == _LAUNCH or (project / _LAUNCH).is_file() else ("nucseg",)
+    return ("python", _LAUNCH) if name == _LAUNCH or (PROJECT / _LAUNCH).is_file() else ("nucseg",)
 
 
 def restart_words() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from nucseg_jax.core.files import read_file
 
@@ -12,14 +12,23 @@ SEAL = "sha256"
 # Text, whose line ends git and editors change on the way between systems.
 _TEXT = (".json", ".jsonl", ".csv")
 
+Value = TypeVar("Value")
 
-def file_digest(path: pathlib.Path, size: int | None = None) -> dict[str, int | str]:
-    r"""Length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
+
+class FileDigest(TypedDict):
+    """Length and SHA-256, 64 hexadecimal digits, of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def file_digest(path: pathlib.Path, size: int | None = None) -> FileDigest:
+    r"""Returns length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
 
     JSON and CSV files count with \n as line ends: one that was checked out by git with \r\n is the same.
 
     Raises:
-      OSError: it cannot be read, or is no regular file.
+      OSError: it cannot be read, or is not a regular file.
     """
     content = read_file(path)
     if path.suffix in _TEXT:
@@ -27,12 +36,12 @@ def file_digest(path: pathlib.Path, size: int | None = None) -> dict[str, int | 
     return bytes_digest(content[:size])
 
 
-def bytes_digest(content: bytes) -> dict[str, int | str]:
-    """Length and SHA-256, as of a file with this content."""
+def bytes_digest(content: bytes) -> FileDigest:
+    """Returns length and SHA-256, as of a file with this content."""
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(values: Mapping[str, object]) -> dict[str, object]:
     """Adds the SHA-256 of all values, under `SEAL`; the order of names does not matter.
 
     Args:
@@ -44,7 +53,7 @@ def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, SEAL: _digest(values)}
 
 
-def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
+def unsealed(values: Mapping[str, Value]) -> dict[str, Value]:
     """Returns the values that `sealed` was given.
 
     Raises:
@@ -56,5 +65,5 @@ def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def _digest(values: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

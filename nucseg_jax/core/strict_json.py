@@ -1,4 +1,4 @@
-"""JSON that is understood or refused: finite numbers that fit, each name once, bounded depth, text that can be written.
+"""A strict JSON parser: finite numbers that fit, each name once, bounded depth, text that can be written.
 
 Python's own parser takes NaN, 1e999, numbers of a thousand digits, a name twice (the last one counts) and half
 characters, and ends in RecursionError on deep nesting; whoever uses such a value fails later, in another way each.
@@ -7,15 +7,22 @@ characters, and ends in RecursionError on deep nesting; whoever uses such a valu
 import json
 import math
 import pathlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from nucseg_jax.core.files import read_file
 
 MAX_DEPTH = 64
 
+# What JSON can hold.
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+# An object whose names tell what each value is. Of one that was read nothing has been looked at yet: whoever takes a
+# value must expect that it is missing, or of another type.
+JsonObject: TypeAlias = dict[str, Any]
+
 
 def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file.
+    """Reads a JSON file; what comes is `Json`, but which of its kinds is for the caller to find out.
 
     Raises:
       OSError: it cannot be read.
@@ -25,7 +32,7 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def parse_json(content: bytes, *, allow_nan: bool = False) -> Any:
-    """Parses strict JSON in UTF-8.
+    """Parses strict JSON in UTF-8, to a `Json`; see `read_json`.
 
     Args:
       content: the file's bytes.
@@ -56,7 +63,7 @@ def parse_json(content: bytes, *, allow_nan: bool = False) -> Any:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _nan(_constant: str) -> float:
@@ -77,17 +84,17 @@ def _int64(text: str) -> int:
     return number
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _named_once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     named = dict(pairs)
     if len(named) < len(pairs):
         raise ValueError("an object has a name twice")
     return named
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: Json) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        # The containers that lie one level deeper.
+        # The containers one level deeper.
         containers = [inner for inner in level if isinstance(inner, dict | list)]
         if not containers:
             return

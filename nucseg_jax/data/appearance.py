@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import VOID_LABEL
 
 # Of the patches with nuclei; on real data it is none, and half where labels are those of other images.
@@ -75,3 +76,20 @@ def suspicion(bright: int, blue: int, patches: int) -> Literal["bgr", "mismatch"
     if blue > max(most, patches / 2) and bright <= most:
         return "bgr"
     return "mismatch" if max(bright, blue) > most else None
+
+
+def suspicion_note(bright: int, blue: int, patches: int, where: str = "") -> str:
+    """Returns a sentence on what `suspicion` finds, '' if nothing; `where` follows 'patches with nuclei'."""
+    of_patches = f"of {counted(patches, 'patch')} with nuclei{where}"
+    suspected = suspicion(bright, blue, patches)
+    if suspected == "bgr":
+        return (
+            f"In {blue:,} {of_patches} the nuclei are darker by more in blue than in red: the images seem to be BGR,"
+            " not RGB."
+        )
+    if suspected == "mismatch":
+        return (
+            f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
+            " than in red: labels seem to be shifted, turned or of other images, or the images are inverted."
+        )
+    return ""

@@ -1,14 +1,14 @@
 """The batch: what the data side gives and every step takes."""
 
-from typing import Any
+from typing import Generic, TypeVar
 
 from flax import struct
 
-# numpy on the host, jax.Array on the mesh.
-Array = Any
+# np.ndarray on the host, jax.Array on the mesh; or what stands for them, such as a sharding.
+Leaf = TypeVar("Leaf")
 
 
-class Batch(struct.PyTreeNode):
+class Batch(struct.PyTreeNode, Generic[Leaf]):
     """N examples.
 
     Attributes:
@@ -20,8 +20,8 @@ class Batch(struct.PyTreeNode):
       group: int32 [N], position in the data set's `groups`.
     """
 
-    image: Array
-    label: Array
-    valid: Array
-    index: Array
-    group: Array
+    image: Leaf
+    label: Leaf
+    valid: Leaf
+    index: Leaf
+    group: Leaf

@@ -21,7 +21,7 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
     held: np.ndarray | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[Batch[np.ndarray]]:
     """The batches of one epoch.
 
     Args:
@@ -45,7 +45,7 @@ def training_batches(
     if held is not None:
         order = order[:, held]
 
-    def read(step: int) -> Batch:
+    def read(step: int) -> Batch[np.ndarray]:
         positions, tops, lefts = tile_place(order[step], patch_px=patch_px, tile_px=tile_px)
         taken = patches.take(rows[positions])
         corners = list(zip(range(len(tops)), tops, lefts, strict=True))
@@ -62,7 +62,7 @@ def training_batches(
 
 def evaluation_batches(
     patches: PatchStore, rows: np.ndarray, *, batch_size: int, held: np.ndarray | None = None
-) -> Iterator[Batch]:
+) -> Iterator[Batch[np.ndarray]]:
     """Every patch of `rows` once, whole and in order; the last batch is filled up with repeats marked invalid.
 
     Repeats of real patches and not zeros, so that a forward pass with batch statistics stays meaningful.
@@ -75,7 +75,7 @@ def evaluation_batches(
     """
     wanted = np.arange(batch_size) if held is None else held
 
-    def read(number: int) -> Batch:
+    def read(number: int) -> Batch[np.ndarray]:
         positions: np.ndarray = number * batch_size + wanted
         taken = patches.take(rows[positions % len(rows)])
         return Batch(
@@ -89,6 +89,8 @@ def evaluation_batches(
     yield from _one_after_another(patches, read, range(-(-len(rows) // batch_size)))
 
 
-def _one_after_another(patches: PatchStore, read: Callable[[int], Batch], numbers: range) -> Iterator[Batch]:
+def _one_after_another(
+    patches: PatchStore, read: Callable[[int], Batch[np.ndarray]], numbers: range
+) -> Iterator[Batch[np.ndarray]]:
     # Threads only pay where there is something to wait for.
     yield from map(read, numbers) if isinstance(patches, Patches) else read_ahead(read, numbers)

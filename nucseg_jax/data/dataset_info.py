@@ -11,13 +11,12 @@ import dataclasses
 import pathlib
 import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import write_json
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.strict_json import Json, JsonObject, read_json
 
 FILE_NAME = "dataset.json"
 # The label of pixels that nobody annotated: they count nowhere, in training and in scores.
@@ -152,14 +151,14 @@ class DatasetInfo:
             advice=f"set --config.model.num_classes={len(self.classes) + 1}",
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """JSON values, the inverse of `from_json`."""
         values = dataclasses.asdict(self)
         values["classes"] = [{"name": each.name, "color": list(each.color)} for each in self.classes]
         return {"format": _FORMAT, **{name: _listed(value) for name, value in values.items()}}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "DatasetInfo":
+    def from_json(cls, values: JsonObject) -> "DatasetInfo":
         """Reads what `as_json` gives.
 
         Raises:
@@ -210,5 +209,5 @@ def read_info(folder: pathlib.Path) -> DatasetInfo | None:
         ) from error
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: Json) -> Json:
     return list(value) if isinstance(value, tuple) else value

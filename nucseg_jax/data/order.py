@@ -4,9 +4,12 @@ A training example is a number, patch * tiles + tile, with the patch's position 
 tile's position in the patch, row by row.
 """
 
-from typing import Any
+from typing import TypeVar
 
+import jax
 import numpy as np
+
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 def tiles_per_patch(patch_px: int, tile_px: int) -> int:
@@ -20,7 +23,7 @@ def tiles_per_patch(patch_px: int, tile_px: int) -> int:
     return (patch_px // tile_px) ** 2
 
 
-def tile_place(example: Any, *, patch_px: int, tile_px: int) -> tuple[Any, Any, Any]:
+def tile_place(example: Array, *, patch_px: int, tile_px: int) -> tuple[Array, Array, Array]:
     """Where an example is cut: the patch's position in the training list, top and left in px.
 
     Args:

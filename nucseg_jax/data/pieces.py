@@ -3,6 +3,8 @@
 import numpy as np
 import skimage.measure
 
+from nucseg_jax.core.counted import counted
+
 # A share of the nuclei, above which ids seem to mean something else; in PanNuke it is one in a thousand.
 MOST_DISCONNECTED = 0.2
 
@@ -21,3 +23,13 @@ def count_disconnected(ids: np.ndarray) -> int:
     owner[pieces] = ids
     _, pieces_of_id = np.unique(owner[1:], return_counts=True)
     return int(np.count_nonzero(pieces_of_id > 1))
+
+
+def pieces_note(broken: int, nuclei: int) -> str:
+    """Returns a sentence if so many of the nuclei lie in several pieces that their ids seem to mean something else."""
+    if broken <= MOST_DISCONNECTED * nuclei:
+        return ""
+    return (
+        f"{broken:,} of {counted(nuclei, 'nucleus')} lie in several pieces: the labels seem to hold classes, or one"
+        " number for many nuclei, so that fewer nuclei are counted than there are."
+    )

@@ -34,7 +34,8 @@ def group_names(index: PatchIndex, info: DatasetInfo) -> np.ndarray:
             expected=f"a data set that was prepared by this version, for a split by {info.group_noun}",
             advice="prepare it again with another --config.data.dir, or choose --config.split.protocol=official",
         )
-    return np.asarray(info.groups, dtype=object)[index.group].astype(str)
+    names: np.ndarray = np.asarray(info.groups, dtype=object)[index.group].astype(str)
+    return names
 
 
 def lists_of(index: PatchIndex, side: np.ndarray, notes: Sequence[str] = ()) -> Splits:

@@ -5,15 +5,12 @@ TCGA-18-5592-01Z-00-DX1.tif,1
 TCGA-A7-A13E,2
 """
 
-import csv
-import io
 import pathlib
-from collections.abc import Iterator
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.files import read_file
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean
+from nucseg_jax.data.csv_columns import read_columns
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.splits import SPLIT_NAMES
@@ -39,7 +36,7 @@ def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: Dataset
     names of groups.
 
     Args:
-      path: a CSV file in UTF-8 with a line of names first.
+      path: a table as `csv_columns` reads it.
       column: with the values: all of train, validation and test, or all others.
       index, info: of the data set.
 
@@ -53,7 +50,10 @@ def read_table(path: pathlib.Path, column: str, index: PatchIndex, info: Dataset
     units, unit_of = _units(index, info)
     names = _Names(units, index, info)
     value_of: dict[str, tuple[str, int]] = {}
-    faults, unknown, entries = [], [], list(_entries(path, column))
+    advice = "correct the file, or name another by --config.split.table and --config.split.column"
+    rows = read_columns(path, (IMAGE, column), advice=advice)
+    entries = [(line, cells[IMAGE], _fold_name(cells[column])) for line, cells in rows]
+    faults, unknown = [], []
     is_by_side = any(value in SPLIT_NAMES for _, _, value in entries)
     for line, entry, value in entries:
         is_right = value in SPLIT_NAMES if is_by_side else value and value.casefold() not in _LOOKALIKES
@@ -161,42 +161,6 @@ class _Names:
 
     def _begins(self, unit: str, entry: str) -> bool:
         return bool(entry) and unit.startswith(entry) and not unit[len(entry)].isalnum()
-
-
-def _entries(path: pathlib.Path, column: str) -> Iterator[tuple[int, str, str]]:
-    """Line, image and value of each row that is not empty."""
-    try:
-        text = read_file(path).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        for name in (IMAGE, column):
-            if header.count(name) != 1:
-                other = ""
-                if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-                    other = "; they are not parted by commas"
-                raise UserError(
-                    f"{path} has {'no' if name not in header else 'more than one'} column {name}: its columns are"
-                    f" {', '.join(header)}"[:300]
-                    + other,
-                    expected=f"a CSV file with the columns {IMAGE} and {column}",
-                    advice="correct the file, or name another column with --config.split.column",
-                )
-        at_image, at_value = header.index(IMAGE), header.index(column)
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(row) != len(header):
-                raise UserError(
-                    f"{path}, line {reader.line_num} has {len(row)} cells, and the first line {len(header)}",
-                    expected="as many",
-                )
-            yield reader.line_num, row[at_image].strip(), _fold_name(row[at_value].strip())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"the table {path} cannot be read: {reason_of(error)}",
-            expected=f"a CSV file in UTF-8 with the columns {IMAGE} and {column}",
-            advice="correct --config.split.table",
-        ) from None
 
 
 def _fold_name(text: str) -> str:

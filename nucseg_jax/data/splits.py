@@ -42,7 +42,8 @@ class Splits:
     @classmethod
     def from_json(cls, lists: dict[str, list[list[int]]]) -> "Splits":
         """The inverse of `as_json`."""
-        return cls(**{name: np.asarray(lists[name], np.int32).reshape(-1, 2) for name in SPLIT_NAMES})
+        train, validation, test = (np.asarray(lists[name], np.int32).reshape(-1, 2) for name in SPLIT_NAMES)
+        return cls(train, validation, test)
 
 
 def official_splits(fold_sizes: dict[int, int], *, number: int) -> Splits:

@@ -1,18 +1,17 @@
 """Scores of the baselines on a split, in the same conventions as a model's."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import jax
 import numpy as np
 
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.baselines import BASELINES
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.progress import with_bar
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
 
 _BATCH_SIZE = 8
@@ -21,7 +20,7 @@ _count_masks = jax.jit(count_masks)
 
 def score_baselines(
     data: PreparedData, split: str, names: Iterable[str] = tuple(BASELINES)
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Entry]]:
     """Scores baselines on a split.
 
     Args:
@@ -33,7 +32,7 @@ def score_baselines(
       {name: {split: {convention: {metric: value or None}}}}; equal for equal data.
     """
     return {
-        name: {split: scores(baseline_counts(BASELINES[name], data, split, bar=f"scoring {name}"), data.info)}
+        name: {split: baseline_counts(BASELINES[name], data, split, bar=f"scoring {name}").scores(data.info)}
         for name in names
     }
 

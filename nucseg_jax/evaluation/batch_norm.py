@@ -8,8 +8,8 @@ squares, so that no variance falls below 0, which E[x^2] - E[x]^2 does by roundi
 A batch's own moments are the model's, in float32: a variance below some 1e-6 of mean^2 is their rounding.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,19 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Array, Variables
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.batch import Batch
-from nucseg_jax.training.mesh import batch_sharded, replicated
-from nucseg_jax.training.placement import put
-from nucseg_jax.training.transfer import frozen_mask
+from nucseg_jax.data.batch import Batch, Leaf
+from nucseg_jax.models.frozen_stages import frozen_mask
+from nucseg_jax.runtime.mesh import batch_sharded, replicated
+from nucseg_jax.runtime.placement import put
 
 # Of a batch norm in the tree `batch_stats`, without its leaf 'mean' or 'var'.
 Path = tuple[str, ...]
 
 
-class BatchMoments(NamedTuple):
-    """One batch's moments at every batch norm that is estimated, on every device.
+class BatchMoments(NamedTuple, Generic[Leaf]):
+    """One batch's moments at every batch norm that is estimated, on every device or fetched.
 
     Attributes:
       valid: int32 [], examples that are no padding.
@@ -39,11 +40,11 @@ class BatchMoments(NamedTuple):
       variance: {path: float32 [C]}, their mean squared distance from it (divided by n).
     """
 
-    valid: jax.Array
-    examples: jax.Array
-    values: dict[Path, jax.Array]
-    mean: dict[Path, jax.Array]
-    variance: dict[Path, jax.Array]
+    valid: Leaf
+    examples: Leaf
+    values: dict[Path, Leaf]
+    mean: dict[Path, Leaf]
+    variance: dict[Path, Leaf]
 
 
 def compile_statistics_step(
@@ -65,7 +66,7 @@ def compile_statistics_step(
       frozen_stages: encoder stages whose statistics stay what they are; they have no entry in the result.
     """
 
-    def moments(variables: dict[str, Any], batch: Batch) -> BatchMoments:
+    def moments(variables: Variables, batch: Batch[jax.Array]) -> BatchMoments[jax.Array]:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         # A model without batch norms has none, and nothing is estimated.
         moving = variables.get("batch_stats", {})
@@ -77,7 +78,12 @@ def compile_statistics_step(
         }
         values: dict[Path, int] = {}
 
-        def count_values(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        def count_values(
+            call: Callable[..., object],
+            args: tuple[jax.Array, ...],
+            kwargs: dict[str, object],
+            context: nn.module.InterceptorContext,
+        ) -> object:
             if context.method_name == "__call__" and context.module.path in norms:
                 values[context.module.path] = args[0].size // args[0].shape[-1]
             return call(*args, **kwargs)
@@ -94,7 +100,8 @@ def compile_statistics_step(
         def variance(norm: Path) -> jax.Array:
             n = values[norm]
             bias = (n - 1) / n if unbiased_variance and n > 1 else 1.0
-            return updated[*norm, "var"] * (bias / (1.0 - momentum))
+            of_batch: jax.Array = updated[*norm, "var"] * (bias / (1.0 - momentum))
+            return of_batch
 
         return BatchMoments(
             valid=jnp.sum(batch.valid, dtype=jnp.int32),
@@ -137,11 +144,11 @@ class Pooled(NamedTuple):
 
 def reestimate_batch_statistics(
     statistics_step: jax.stages.Wrapped,
-    variables: dict[str, Any],
-    batches: Iterable[Batch],
+    variables: Variables,
+    batches: Iterable[Batch[jax.Array]],
     *,
     unbiased_variance: bool = False,
-) -> dict[str, Any]:
+) -> Variables:
     """Returns the same variables with the mean and variance of all values that the batches bring to each batch norm.
 
     A batch counts by how many values it has, so that a smaller last one may follow. Frozen statistics are those of
@@ -187,9 +194,9 @@ def reestimate_batch_statistics(
     return {**variables, "batch_stats": unflatten_dict(statistics)}
 
 
-def _fetched(running: Iterable[BatchMoments]) -> Iterator[BatchMoments]:
+def _fetched(running: Iterable[BatchMoments[jax.Array]]) -> Iterator[BatchMoments[np.ndarray]]:
     """Moments on the host; one batch is under way while the one before is fetched."""
-    waiting: BatchMoments | None = None
+    waiting: BatchMoments[jax.Array] | None = None
     for moments in running:
         if waiting is not None:
             yield jax.device_get(waiting)
@@ -198,7 +205,7 @@ def _fetched(running: Iterable[BatchMoments]) -> Iterator[BatchMoments]:
         yield jax.device_get(waiting)
 
 
-def _in_place_of(leaf: Any, value: np.ndarray) -> Any:
+def _in_place_of(leaf: Array, value: np.ndarray) -> Array:
     """`value` in the dtype of a leaf, where it lies."""
     value = value.astype(leaf.dtype)
     return put(value, leaf.sharding) if isinstance(leaf, jax.Array) else value

@@ -148,7 +148,8 @@ def mean_scores(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
                     for convention, metric in MEASURES
                 ]
             )
-    return np.mean(np.array(runs), axis=0)
+    scores: np.ndarray = np.mean(np.array(runs), axis=0)
+    return scores
 
 
 def pooled_dice(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -3,20 +3,34 @@
 Letters as in `ops/counts.py`: N images, K counted classes, 4 = (TP, FP, FN, TN).
 
     batches of 16, 16, 3 valid  --from_batch-->  three Counts  --merge-->  one Counts of 35 images
-                                --scores-->  {"micro": {"dice": ...}, "image_zero": ..., ...}
+                                .scores(info)  {"micro": {"dice": ...}, "image_zero": ..., ...}
 
 No ratio is taken before everything is merged, and merging sorts by `index`, so that neither batch size nor
 the order in which batches, devices or hosts report can change a digit of the result.
 """
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self, TypedDict, Unpack
 
 import flax.struct
 import numpy as np
 from clu import metrics
 
-from nucseg_jax.evaluation.scores import Scores, class_scores
+from nucseg_jax.core.arrays import Array
+from nucseg_jax.core.results import Entry, Scores
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.scores import class_scores, split_scores
+
+
+class BatchOutputs(TypedDict):
+    """The arguments of `Counts.from_batch`."""
+
+    counts: Array
+    index: Array
+    group: Array
+    losses: Mapping[str, Array]
+    valid: Array
 
 
 @flax.struct.dataclass
@@ -46,7 +60,9 @@ class Counts(metrics.Metric):
         )
 
     @classmethod
-    def from_batch(cls, *, counts: Any, index: Any, group: Any, losses: dict[str, Any], valid: Any) -> Self:
+    def from_batch(
+        cls, *, counts: Array, index: Array, group: Array, losses: Mapping[str, Array], valid: Array
+    ) -> Self:
         """Returns the counts of the valid rows of one batch, fetched to the host.
 
         Args:
@@ -80,7 +96,7 @@ class Counts(metrics.Metric):
         )
 
     @classmethod
-    def from_model_output(cls, **outputs: Any) -> Self:
+    def from_model_output(cls, **outputs: Unpack[BatchOutputs]) -> Self:
         """Does the same as `from_batch`, under the name that clu uses."""
         return cls.from_batch(**outputs)
 
@@ -105,8 +121,12 @@ class Counts(metrics.Metric):
             {name: np.concatenate([values, other.losses[name]]) for name, values in self.losses.items()},
         )
 
+    def scores(self, info: DatasetInfo) -> Entry:
+        """Computes all conventions of nucleus against background, and of each class; see `scores.split_scores`."""
+        return split_scores(self.counts, self.group, info)
+
     def compute(self) -> dict[str, Scores]:
-        """Computes nucleus against background in every convention; `scores.scores` adds the classes by name."""
+        """Computes nucleus against background in every convention, under the name that clu uses."""
         return class_scores(self.counts[:, 0].astype(np.int64), self.group, group_noun="group")
 
     def mean_losses(self) -> dict[str, float | None]:

@@ -1,25 +1,28 @@
-"""All that is looked at in a model: scores, scores with batch statistics, pictures."""
+"""Scores of a model, with the batch-norm statistics that the config asks for."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from nucseg_jax.config import Comparison
+from nucseg_jax.core.arrays import Variables
+from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
 from nucseg_jax.evaluation.progress import with_bar
-from nucseg_jax.evaluation.scorer import Scored, Scorer
-from nucseg_jax.reporting.predictions import ExamplePredictor
-from nucseg_jax.training.placement import held_examples, put_batch
+from nucseg_jax.evaluation.split_scores import SplitScores, score_split
+from nucseg_jax.evaluation.step import EvaluationStep
+from nucseg_jax.ops.objective import Objective
+from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Reestimation:
-    """How batch-norm statistics are estimated anew: one pass over the training tiles, shuffled, not augmented.
+    """How batch-norm statistics are estimated again: one pass over the training tiles, shuffled, not augmented.
 
     Attributes:
       statistics_step: from `compile_statistics_step`.
@@ -36,35 +39,43 @@ class Reestimation:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
-    """What evaluation is bound to; make one and keep it, it holds compiled programs.
+    """Scores a model; reuse it, it caches compiled functions.
 
     Attributes:
-      scorer: of the model as it is used, with the statistics that its variables hold.
-      batch_scorer: with the statistics of the batch at hand.
-      reestimation: how statistics are estimated anew.
+      step: from `compile_evaluation_step`, with the statistics that the variables hold.
+      batch_statistics_step: the same, with the statistics of the batch at hand.
+      objective: the one that both steps compute the terms of.
+      l2_penalty: jitted, the model's parameters to the L2 penalty, float32 [].
+      batch_size: whole patches a batch.
+      mesh: where it runs.
+      reestimation: how statistics are estimated again.
       reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
       compares: when scores with other statistics are computed too; see `EvalConfig.compare_statistics`.
-      example_predictor: predicts the patches that are drawn; None = no pictures.
     """
 
-    scorer: Scorer
-    batch_scorer: Scorer
+    step: EvaluationStep
+    batch_statistics_step: EvaluationStep
+    objective: Objective
+    l2_penalty: jax.stages.Wrapped
+    batch_size: int
+    mesh: Mesh
     reestimation: Reestimation
     reestimates: bool
     compares: Comparison
-    example_predictor: ExamplePredictor | None
 
-    def validate(self, variables: dict[str, Any], data: PreparedData) -> dict[str, Any]:
+    def validate(self, variables: Variables, data: PreparedData) -> Entry:
         """The validation split's entry at an epoch's end."""
         chosen = self._reestimate(variables, data, data.rows("train")) if self.reestimates else variables
-        result = self.scorer.score(chosen, data, "validation").result
+        result = self._score(self.step, chosen, data, "validation").result
         if self.compares == "epochs":
-            result["batch_statistics"] = self.batch_scorer.score(variables, data, "validation").result
+            result["batch_statistics"] = self._score(
+                self.batch_statistics_step, variables, data, "validation"
+            ).result
         return result
 
     def score(
-        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
-    ) -> tuple[dict[str, Any], dict[str, Scored]]:
+        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
+    ) -> tuple[Variables, dict[str, SplitScores]]:
         """Scores splits as at the end of training.
 
         Where the config asks for it a split's entry has, each an entry like itself, `batch_statistics` (those of the
@@ -87,20 +98,42 @@ class Evaluator:
             chosen, other = (reestimated, variables) if self.reestimates else (variables, reestimated)
         scored = {}
         for name in splits:
-            scored[name] = self.scorer.score(chosen, data, name, bar=f"scoring {name}")
+            scored[name] = self._score(self.step, chosen, data, name, bar=f"scoring {name}")
             if self.compares != "never":
+                with_batch = self._score(
+                    self.batch_statistics_step, variables, data, name, bar=f"{name}, batch statistics"
+                )
+                with_other = self._score(self.step, other, data, name, bar=f"{name}, {other_name}")
                 scored[name].result.update(
-                    batch_statistics=self.batch_scorer.score(
-                        variables, data, name, bar=f"{name}, batch statistics"
-                    ).result,
-                    **{other_name: self.scorer.score(other, data, name, bar=f"{name}, {other_name}").result},
+                    {"batch_statistics": with_batch.result, other_name: with_other.result}
                 )
         return chosen, scored
 
+    def _score(
+        self,
+        step: EvaluationStep,
+        variables: Variables,
+        data: PreparedData,
+        split: str,
+        *,
+        bar: str = "",
+    ) -> SplitScores:
+        return score_split(
+            step,
+            variables,
+            data,
+            split,
+            objective=self.objective,
+            l2_penalty=float(self.l2_penalty(variables["params"])),
+            batch_size=self.batch_size,
+            mesh=self.mesh,
+            bar=bar,
+        )
+
     def _reestimate(
-        self, variables: dict[str, Any], data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
-    ) -> dict[str, Any]:
-        how, mesh = self.reestimation, self.scorer.mesh
+        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
+    ) -> Variables:
+        how, mesh = self.reestimation, self.mesh
         batches = training_batches(
             data.patches,
             training_rows,

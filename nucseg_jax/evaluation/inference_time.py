@@ -1,16 +1,16 @@
 """Seconds an image of inference, from uint8 images on the device to masks on the device (the paper's Table 5)."""
 
 import time
-from typing import Any
 
 import jax
 import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.ops.probability import predicted_label
-from nucseg_jax.training.mesh import batch_sharded, examples_devices, replicated
-from nucseg_jax.training.placement import put
+from nucseg_jax.runtime.mesh import batch_sharded, examples_devices, replicated
+from nucseg_jax.runtime.placement import put
 
 BATCH_SIZES = (1, 8)
 _WARM_UP_CALLS = 2
@@ -19,7 +19,7 @@ _LEAST_S = 1.0
 
 
 def time_inference(
-    model: nn.Module, variables: dict[str, Any], image: np.ndarray, mesh: Mesh
+    model: nn.Module, variables: Variables, image: np.ndarray, mesh: Mesh
 ) -> list[dict[str, float | int]]:
     """Times calls one after the other, each waited for, after compilation and warm-up.
 
@@ -36,8 +36,9 @@ def time_inference(
     sharded = batch_sharded(mesh).image
     variables = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(variables)
 
-    def infer(variables: dict[str, Any], image: jax.Array) -> jax.Array:
+    def infer(variables: Variables, image: jax.Array) -> jax.Array:
         logits = model.apply(variables, image, train=False)
+        assert not isinstance(logits, tuple), "variables come with the logits only where some may change"
         return predicted_label(logits).astype(np.uint8)
 
     compiled = jax.jit(infer, in_shardings=(replicated(mesh), sharded), out_shardings=sharded)

@@ -11,12 +11,12 @@ their columns follow those of `nucleus`: `neoplastic_tp` and so on; with several
 
 import csv
 import pathlib
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
@@ -46,7 +46,7 @@ def write_per_image(
     """
     names = info.counted_names(counts.counts.shape[1])
     listed = patches[counts.index]
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Sequence[int | str]] = {
         "index": counts.index.tolist(),
         "fold": listed[:, 0].tolist(),
         "row": listed[:, 1].tolist(),
@@ -69,7 +69,7 @@ def write_per_image(
     # str of a float32 is the shortest text that reads back as the same float32.
     for loss, values in counts.losses.items():
         columns[loss] = [str(x) if np.isfinite(x) else "" for x in values]
-    with replaced_at_once(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))

@@ -25,28 +25,85 @@ Dice and IoU under `image_zero` and `image_one` have a value there, by their rul
 takes that IoU. Nothing is ever NaN.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from nucseg_jax.core.results import Entry, Scores
 from nucseg_jax.data.dataset_info import DatasetInfo
-
-if TYPE_CHECKING:  # Counts.compute is of this file, so counts.py imports it.
-    from nucseg_jax.evaluation.counts import Counts
-
-Scores = dict[str, float | None]
-
-METRICS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity", "iou_two_class_mean")
-# Of every data set; `conventions` adds the one over groups.
-UNGROUPED = ("micro", "image_zero", "image_skip", "image_one", "batch8")
-IMAGES_PER_GROUP = 8
 
 # False positives [N] of images whose truth is empty -> their Dice and IoU [N].
 EmptyTruthRule = Callable[[np.ndarray], np.ndarray]
+
+
+class Cells(NamedTuple):
+    """Counts by cell, int64 [...] each, and the rule for overlaps of sets whose truth is empty.
+
+    Attributes:
+      tp, fp, fn, tn: true positives, false positives, false negatives, true negatives.
+      empty_truth: gives Dice and IoU where `tp + fn` is 0; None = they follow from the formula.
+    """
+
+    tp: np.ndarray
+    fp: np.ndarray
+    fn: np.ndarray
+    tn: np.ndarray
+    empty_truth: EmptyTruthRule | None = None
+
+    def overlap(self, value: np.ndarray) -> np.ndarray:
+        """Returns an overlap, Dice or IoU, with the rule applied."""
+        if self.empty_truth is None:
+            return value
+        return np.where(self.tp + self.fn == 0, self.empty_truth(self.fp), value)
+
+
+class Metric(NamedTuple):
+    """A row of `METRICS`.
+
+    Attributes:
+      title: the metric in words.
+      ratio: of counts, float64 [...], NaN standing for 0/0.
+    """
+
+    title: str
+    ratio: Callable[[Cells], np.ndarray]
+
+
+def _dice(n: Cells) -> np.ndarray:
+    return n.overlap(_divide(2 * n.tp, 2 * n.tp + n.fp + n.fn))
+
+
+def _iou(n: Cells) -> np.ndarray:
+    return n.overlap(_divide(n.tp, n.tp + n.fp + n.fn))
+
+
+def _iou_two_class_mean(n: Cells) -> np.ndarray:
+    both = np.stack([_iou(n), _divide(n.tn, n.tn + n.fp + n.fn)])
+    return _divide(np.nansum(both, axis=0), np.isfinite(both).sum(axis=0))
+
+
+METRICS: Mapping[str, Metric] = {
+    "dice": Metric("Dice", _dice),
+    "iou": Metric("IoU", _iou),
+    "accuracy": Metric("accuracy", lambda n: _divide(n.tp + n.tn, n.tp + n.fp + n.fn + n.tn)),
+    "sensitivity": Metric("sensitivity", lambda n: _divide(n.tp, n.tp + n.fn)),
+    "precision": Metric("precision", lambda n: _divide(n.tp, n.tp + n.fp)),
+    "specificity": Metric("specificity", lambda n: _divide(n.tn, n.tn + n.fp)),
+    "iou_two_class_mean": Metric("IoU, mean of two classes", _iou_two_class_mean),
+}
+# Of every data set; `conventions` adds the one over groups.
+UNGROUPED = ("micro", "image_zero", "image_skip", "image_one", "batch8")
+IMAGES_PER_GROUP = 8
+# Titles of `baselines.BASELINES`.
+BASELINE_TITLES = {"otsu_hematoxylin": "Otsu's threshold", "all_foreground": "everything as nucleus"}
+# Keys of a split's entry whose value is an entry like it, computed with other batch-norm statistics.
+OTHER_STATISTICS = {
+    "moving_statistics": "moving statistics",
+    "reestimated_statistics": "re-estimated statistics",
+    "batch_statistics": "each batch's statistics",
+}
 
 
 def conventions(info: DatasetInfo) -> tuple[str, ...]:
@@ -54,11 +111,17 @@ def conventions(info: DatasetInfo) -> tuple[str, ...]:
     return (*UNGROUPED, info.group_noun)
 
 
-def scores(counts: Counts, info: DatasetInfo) -> dict[str, Any]:
+def is_loss(key: str) -> bool:
+    """Returns True if a key of a split's entry is the loss, a term of it, its mean with nuclei, or the L2 penalty."""
+    return key.endswith(("loss", "_with_nuclei")) or key == "l2_penalty"
+
+
+def split_scores(counts: np.ndarray, group: np.ndarray, info: DatasetInfo) -> Entry:
     """Computes all conventions of a split, from the counts of its images.
 
     Args:
-      counts: of the whole split, counted class 0 being nucleus against background.
+      counts: integer [N, K, 4], of the whole split; counted class 0 is nucleus against background.
+      group: integer [N], of each image.
       info: of the data set, which names classes and the convention over groups.
 
     Returns:
@@ -70,13 +133,13 @@ def scores(counts: Counts, info: DatasetInfo) -> dict[str, Any]:
     Raises:
       UserError: the counted classes are neither nucleus alone nor nucleus and every class of the data set.
     """
-    info.require_num_classes(counts.counts.shape[1])
-    cells: np.ndarray = counts.counts.astype(np.int64)
+    info.require_num_classes(counts.shape[1])
+    cells: np.ndarray = counts.astype(np.int64)
     noun = info.group_noun
-    result: dict[str, Any] = class_scores(cells[:, 0], counts.group, group_noun=noun)
+    result: Entry = {**class_scores(cells[:, 0], group, group_noun=noun)}
     if cells.shape[1] > 1:
         result["classes"] = {
-            name: class_scores(cells[:, number], counts.group, group_noun=noun)
+            name: class_scores(cells[:, number], group, group_noun=noun)
             for number, name in enumerate(info.class_names, start=1)
         }
     return result
@@ -111,21 +174,8 @@ def ratios(counts: np.ndarray, *, empty_truth: EmptyTruthRule | None = None) -> 
     `empty_truth` gives Dice and IoU to rows without a true pixel; without it they follow from the formula.
     """
     tp, fp, fn, tn = np.moveaxis(counts.astype(np.int64), -1, 0)
-    dice = _divide(2 * tp, 2 * tp + fp + fn)
-    iou = _divide(tp, tp + fp + fn)
-    if empty_truth is not None:
-        dice, iou = (np.where(tp + fn == 0, empty_truth(fp), value) for value in (dice, iou))
-    background_iou = _divide(tn, tn + fp + fn)
-    both = np.stack([iou, background_iou])
-    return {
-        "dice": dice,
-        "iou": iou,
-        "accuracy": _divide(tp + tn, tp + fp + fn + tn),
-        "sensitivity": _divide(tp, tp + fn),
-        "precision": _divide(tp, tp + fp),
-        "specificity": _divide(tn, tn + fp),
-        "iou_two_class_mean": _divide(np.nansum(both, axis=0), np.isfinite(both).sum(axis=0)),
-    }
+    cells = Cells(tp, fp, fn, tn, empty_truth)
+    return {name: metric.ratio(cells) for name, metric in METRICS.items()}
 
 
 def _image_skip(counts: np.ndarray) -> Scores:

@@ -1,11 +1,12 @@
 """OME-Zarr metadata (NGFF 0.1 to 0.5): levels, axes, scale and channels of an image."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.images.channels import Channel, is_any, text_of
 from nucseg_jax.images.resolution import Resolution, microns_of, plausible
 from nucseg_jax.images.source import RefusedImage
@@ -48,7 +49,7 @@ class NgffImage(NamedTuple):
     notes: tuple[str, ...]
 
 
-def ngff_image(attributes: Mapping[str, Any]) -> NgffImage:
+def ngff_image(attributes: JsonObject) -> NgffImage:
     """The image that a group's attributes describe.
 
     Raises:
@@ -62,7 +63,7 @@ def ngff_image(attributes: Mapping[str, Any]) -> NgffImage:
         raise RefusedImage(f"the OME metadata cannot be understood: {reason_of(error)}") from None
 
 
-def _image(attributes: Mapping[str, Any]) -> NgffImage:
+def _image(attributes: JsonObject) -> NgffImage:
     if "image-label" in attributes:
         raise RefusedImage("the Zarr group holds labels", expected="an image")
     images = attributes["multiscales"]
@@ -96,7 +97,7 @@ def _image(attributes: Mapping[str, Any]) -> NgffImage:
     )
 
 
-def _scale(transformations: Any, dimensions: int) -> list[float] | None:
+def _scale(transformations: Sequence[JsonObject] | None, dimensions: int) -> list[float] | None:
     """Product of the scales in a list of transformations, None if it holds none. Shifts move no size.
 
     Raises:
@@ -124,7 +125,7 @@ def _scale(transformations: Any, dimensions: int) -> list[float] | None:
 
 
 def _resolution(
-    own: list[float] | None, shared: list[float] | None, names: list[str], units: list[Any]
+    own: list[float] | None, shared: list[float] | None, names: list[str], units: list[object]
 ) -> Resolution | None:
     """Composes the transformations of a level: its own, then those of the image."""
     if (own is None and shared is None) or not {"x", "y"} <= set(names):
@@ -136,7 +137,7 @@ def _resolution(
     return plausible(x, y, "OME metadata")
 
 
-def _channel(channel: Mapping[str, Any]) -> Channel:
+def _channel(channel: JsonObject) -> Channel:
     return Channel(
         text_of(channel.get("label")),
         _colour(text_of(channel.get("color"))),
@@ -144,7 +145,7 @@ def _channel(channel: Mapping[str, Any]) -> Channel:
     )
 
 
-def _highest(channels: list[Mapping[str, Any]]) -> int | None:
+def _highest(channels: list[JsonObject]) -> int | None:
     """4,095 of windows 0 to 4,095; other numbers are statistics of the image."""
     ends = {(window.get("min"), window.get("max")) for each in channels if (window := each.get("window"))}
     if len(ends) != 1:

@@ -113,7 +113,8 @@ def _scaled(values: np.ndarray, highest: int, *, is_inverted: bool) -> np.ndarra
         values = values.astype(np.uint8)
     if highest == _WHITE and values.dtype == np.uint8:
         return np.invert(values) if is_inverted else values
-    return _table(highest, is_inverted)[values]
+    scaled: np.ndarray = _table(highest, is_inverted)[values]
+    return scaled
 
 
 @functools.lru_cache(maxsize=8)
@@ -129,5 +130,7 @@ def _over_white(color: np.ndarray, alpha: np.ndarray, *, is_premultiplied: bool)
         return color
     opaque: np.ndarray = alpha.astype(np.uint16)
     if is_premultiplied:
-        return np.minimum(color + (_WHITE - opaque), _WHITE).astype(np.uint8)
-    return ((color * opaque + _WHITE * (255 - opaque) + 127) // 255).astype(np.uint8)
+        blended: np.ndarray = np.minimum(color + (_WHITE - opaque), _WHITE)
+    else:
+        blended = (color * opaque + _WHITE * (255 - opaque) + 127) // 255
+    return blended.astype(np.uint8)

@@ -81,12 +81,11 @@ def pyramid_overview(
     return read_overview
 
 
-def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> Source:
+def array_source(pixels: np.ndarray) -> Source:
     """A source over an array, whose meaning is `meaning.meaning_of_array`.
 
     Args:
       pixels: [H, W], [H, W, 1 | 2 | 3 | 4]; uint8, uint16 or bool.
-      resolution: if it is known.
 
     Raises:
       UserError: another shape or dtype, or no pixel.
@@ -102,17 +101,16 @@ def array_source(pixels: np.ndarray, resolution: Resolution | None = None) -> So
     def read(top: int, left: int, rows: int, columns: int) -> np.ndarray:
         return as_rgb(pixels[top : top + rows, left : left + columns], meaning)
 
-    return Source(height, width, resolution, read)
+    return Source(height, width, None, read)
 
 
 def whole_source(
     height: int, width: int, resolution: Resolution | None, decode: Callable[[], np.ndarray]
 ) -> Source:
-    """A source over pixels that can only be had all at once, and are when the first region is asked for.
+    """A source over pixels that can only be decoded together, and are when the first region is asked for.
 
     Args:
       height, width: px.
-      resolution: if it is known.
       decode: gives uint8 [height, width, 3].
     """
     lock = threading.Lock()
@@ -132,7 +130,7 @@ def check_size(height: int, width: int, *, whole: bool = False) -> None:
 
     Args:
       height, width: px.
-      whole: the format can only be decoded at once.
+      whole: the format can only be decoded entirely.
     """
     if min(height, width) < 1:
         raise RefusedImage(f"the image is empty: {height} x {width} px")

@@ -1,7 +1,5 @@
 """The tags of a TIFF directory as `meaning.Header`; compressed data that contradict the tags have the last word."""
 
-from typing import Any
-
 import numpy as np
 import tifffile
 
@@ -208,7 +206,7 @@ def _palette(page: tifffile.TiffPage) -> np.ndarray:
     return (table >> 8 if table.max(initial=0) > 255 else table).T.astype(np.uint8)
 
 
-def _largest(tags: Any, names: tuple[str, ...]) -> int | None:
+def _largest(tags: tifffile.TiffTags, names: tuple[str, ...]) -> int | None:
     values = [value for name in names if (value := tags.valueof(name)) is not None]
     if not values:
         return None

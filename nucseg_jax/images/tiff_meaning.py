@@ -47,7 +47,7 @@ def picture_meaning(
     if ome is not None:
         header = _with_ome(header, ome, picture.pages[0], is_whole=picture.ome is ome)
     meaning = meaning_of(header)
-    gaps = sum(_fill_gaps(page, meaning) for page in picture.pages)
+    gaps: int = sum(_fill_gaps(page, meaning) for page in picture.pages)
     if gaps:
         notes = (*notes, f"{gaps:,} of its tiles or strips were not stored, and are white")
     return meaning, notes
@@ -102,7 +102,7 @@ def check_complete(page: tifffile.TiffPage, file_bytes: int) -> None:
 
 def _fill_gaps(page: tifffile.TiffPage, meaning: Meaning) -> int:
     """Has tiles that the file does not store decoded as white, and counts them."""
-    gaps = sum(size == 0 for size in page.databytecounts)
+    gaps: int = sum(size == 0 for size in page.databytecounts)
     if gaps and (gaps == len(page.databytecounts) or meaning.is_ycbcr or meaning.palette is not None):
         raise RefusedImage(f"{gaps:,} of {counted(len(page.databytecounts), 'tile')} hold no pixels")
     # Scanners leave out what is glass; tifffile would fill in black.

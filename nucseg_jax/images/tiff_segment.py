@@ -20,7 +20,8 @@ def first_segment(page: tifffile.TiffPage, most: int = _HEAD_BYTES) -> bytes | N
         if size:
             handle = page.parent.filehandle
             handle.seek(offset)
-            return handle.read(min(size, most))
+            head: bytes = handle.read(min(size, most))
+            return head
     return None
 
 

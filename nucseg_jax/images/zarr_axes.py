@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import zarr
 
@@ -70,7 +69,7 @@ def _other_sizes(array: zarr.Array, axes: str) -> tuple[int, ...]:
     return tuple(size for axis, size in zip(axes, array.shape, strict=True) if axis not in "yx")
 
 
-def _dimension_names(array: zarr.Array) -> Sequence[Any]:
+def _dimension_names(array: zarr.Array) -> list[str]:
     """Names that the array itself states (Zarr 3; xarray), '' for one without; empty = none."""
-    stated = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
-    return [name or "" for name in stated or ()]
+    stated: object = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    return [name or "" for name in stated] if isinstance(stated, Sequence) else []

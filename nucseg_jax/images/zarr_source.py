@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import zarr
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.images.channels import Channel
 from nucseg_jax.images.main_picture import Picture, main_picture
 from nucseg_jax.images.meaning import CHANNELS, RGB, Header, meaning_of
@@ -53,7 +53,7 @@ def open_zarr(path: pathlib.Path) -> Source:
     return _plain(arrays[0])
 
 
-def _attributes(node: zarr.Group) -> Mapping[str, Any]:
+def _attributes(node: zarr.Array | zarr.Group) -> JsonObject:
     """Version 0.5 keeps everything under 'ome', 0.4 at the top."""
     ome = node.attrs.get("ome", {})
     return {**node.attrs, **(ome if isinstance(ome, Mapping) else {})}
@@ -70,7 +70,7 @@ def _described(file: pathlib.Path) -> list[OmeImage]:
     return ome_images(file.read_text(encoding="utf-8"), file.name)
 
 
-def _of_images(nodes: list[zarr.Group], described: list[OmeImage]) -> Source:
+def _of_images(nodes: Sequence[zarr.Array | zarr.Group], described: list[OmeImage]) -> Source:
     """The main one of several images."""
     images = [ngff_image(_attributes(node)) for node in nodes]
     arrays = [
@@ -109,8 +109,8 @@ def _of_images(nodes: list[zarr.Group], described: list[OmeImage]) -> Source:
     )
 
 
-def _array(node: zarr.Group, path: str) -> zarr.Array:
-    found = node[path]
+def _array(node: zarr.Array | zarr.Group, path: str) -> zarr.Array:
+    found = node[path] if isinstance(node, zarr.Group) else None
     if not isinstance(found, zarr.Array):
         raise RefusedImage(f"the level {path[:200]} of the OME-Zarr is no array")
     return found

@@ -14,8 +14,8 @@ import numpy as np
 from flax import linen as nn
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.geojson import ANY_COLOR
-from nucseg_jax.inference.measure import ANY_CLASS
+from nucseg_jax.inference.nuclei.geojson import ANY_COLOR
+from nucseg_jax.inference.nuclei.measure import ANY_CLASS
 from nucseg_jax.ops.lowering import traced_for
 from nucseg_jax.ops.probability import FOREGROUND_RULE, foreground_probability
 

@@ -10,16 +10,16 @@ import shapely
 from nucseg_jax.core.files import write_text
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.bands import Bands, levels_and_classes
-from nucseg_jax.inference.geojson import class_colors, features
-from nucseg_jax.inference.job import Job
-from nucseg_jax.inference.measure import Table, measure_nuclei
-from nucseg_jax.inference.nuclei import NucleusRule
-from nucseg_jax.inference.nucleus_stream import NucleusStream
-from nucseg_jax.inference.outlines import outlines
-from nucseg_jax.inference.overlay import Overlay
-from nucseg_jax.inference.predictor import Predictor
-from nucseg_jax.inference.stream import Failed, RowEnd, Tile, infer, read_events
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.geojson import class_colors, features
+from nucseg_jax.inference.nuclei.measure import Table, measure_nuclei
+from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
+from nucseg_jax.inference.nuclei.outlines import outlines
+from nucseg_jax.inference.output.overlay import Overlay
+from nucseg_jax.inference.tiling.bands import bands_of, levels_and_classes
+from nucseg_jax.inference.tiling.job import Job
+from nucseg_jax.inference.tiling.predictor import Predictor
+from nucseg_jax.inference.tiling.stream import infer, read_events
 from nucseg_jax.ops.probability import any_nucleus
 
 
@@ -33,8 +33,8 @@ class Prediction:
       classes: uint8 [H, W], 1..C in the order of `info.classes`, the likeliest class whatever its
         probability; None for a model without classes.
       nuclei: uint32 [H, W], 0 background, else the number of a nucleus.
-      table: `inference.measure.COLUMNS`, arrays [K] of the K nuclei in the order of their numbers; `pandas.DataFrame`
-        takes it as it is.
+      table: `inference.nuclei.measure.COLUMNS`, arrays [K] of the K nuclei in the order of their numbers;
+        `pandas.DataFrame` takes it as it is.
       polygons: K outlines along the edges of pixels; x to the right, y down, px.
       microns_per_px: of the image.
       info: of the data set that the model was trained on: names and colours of classes.
@@ -84,15 +84,8 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: Dataset
       RefusedImage: the image cannot be read.
     """
     source, microns = job.view.source, job.resolution.microns_per_px
-    maker, bands = Bands(job, predictor.channels), []
-    for event in infer(read_events([job]), predictor):
-        if isinstance(event, Tile):
-            maker.add(event)
-        elif isinstance(event, RowEnd):
-            bands.append(maker.finish_row(event)[1])
-        elif isinstance(event, Failed):
-            raise event.error
-    band = np.concatenate(bands)
+    events = infer(read_events([job]), predictor)
+    band = np.concatenate([band for _, band in bands_of(events, job, predictor.channels)])
     level, classes = levels_and_classes(band, rule.threshold)
     image = source.read(0, 0, source.height, source.width)
     found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)

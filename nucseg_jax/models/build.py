@@ -6,7 +6,8 @@ implement the protocols of `interfaces.py`; nothing here asks for a module's typ
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+
+from jax.typing import DTypeLike
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.convnext import CONVNEXT_BASE, CONVNEXT_SMALL, CONVNEXT_TINY, ConvNeXt
@@ -96,10 +97,10 @@ class DecoderRow:
 
     title: str
     module: Callable[..., Decoder]
-    variant: Any
+    variant: object
     extent: Extent
     output_strides: tuple[int, ...]
-    variants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    variants: Mapping[str, object] = dataclasses.field(default_factory=dict)
     needs_output_stride: bool = False
 
 
@@ -145,7 +146,7 @@ def build_segmenter(
     width: float = 1.0,
     encoder_depths: tuple[int, ...] = (),
     moving: MovingStatistics = MovingStatistics(),
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
 ) -> Segmenter:
     """Builds a model by name.
 
@@ -216,7 +217,7 @@ def build_segmenter(
     return Segmenter(encoder=encoder_module, decoder=decoder_module, num_classes=num_classes)
 
 
-def build_decoder(name: str, encoder: str, *, output_stride: int, **options: Any) -> Decoder:
+def build_decoder(name: str, encoder: str, *, output_stride: int, **options: object) -> Decoder:
     """Builds a decoder by name with its sizes for an encoder.
 
     Args:
@@ -256,7 +257,7 @@ def build_encoder(
     width: float = 1.0,
     encoder_depths: tuple[int, ...] = (),
     moving: MovingStatistics = MovingStatistics(),
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
 ) -> Encoder:
     """Builds an encoder by name; arguments as in `build_segmenter`, `extent` as in `pyramid.Extent`.
 
@@ -268,7 +269,7 @@ def build_encoder(
     if not 0 < width <= 4:
         raise UserError(f"model.width is {width}", expected="a factor above 0 and at most 4")
     row = ENCODERS[name]
-    options: dict[str, Any] = dict(
+    options: dict[str, object] = dict(
         extent=extent,
         output_stride=output_stride,
         width=width,

@@ -7,17 +7,18 @@ classifier in both and is no part of the encoder: taps are what the stages give,
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.atrous import StageGeometry, stage_geometries
 from nucseg_jax.models.initializers import Normal
 from nucseg_jax.models.layers import Conv, DepthwiseConv, LayerNorm, LayerScale, MovingStatistics, scaled
 from nucseg_jax.models.preprocessing import IMAGENET, Preprocessing, preprocess
 from nucseg_jax.models.pyramid import Extent, Pyramid, taps_at
+from nucseg_jax.ops.conv_reference import Padding
 
 # The stem's kernel does not overlap: it cuts the image into patches of this side.
 PATCH_PX = 4
@@ -81,7 +82,7 @@ class ConvNeXt(nn.Module):
     drop_connect: float = 0.0
     moving: MovingStatistics = MovingStatistics()
     frozen_statistics: tuple[str, ...] = ()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -176,11 +177,30 @@ class ConvNeXt(nn.Module):
         features = nn.gelu(features, approximate=False)
         features = self.conv(f"{name}_mlp_fc2", width, 1)(features)
         features = LayerScale(dtype=self.dtype, name=f"{name}_layer_scale")(features)
-        return entry + nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)(features)
+        residual: jax.Array = nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)(features)
+        return entry + residual
 
-    def conv(self, name: str, features: int, kernel_px: int, **geometry: Any) -> Conv:
+    def conv(
+        self,
+        name: str,
+        features: int,
+        kernel_px: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: Padding = "SAME",
+    ) -> Conv:
         """A convolution of this network, with bias."""
-        return Conv(features, kernel_px, kernel_init=kernel_init, dtype=self.dtype, name=name, **geometry)
+        return Conv(
+            features,
+            kernel_px,
+            stride=stride,
+            dilation=dilation,
+            padding=padding,
+            kernel_init=kernel_init,
+            dtype=self.dtype,
+            name=name,
+        )
 
     def norm(self, name: str) -> LayerNorm:
         """Layer norm of this network."""

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from nucseg_jax.core.arrays import Variables
+from nucseg_jax.models.interfaces import HasVariables
 from nucseg_jax.models.layers import CONSTANTS, Conv, ConvTranspose, DepthwiseConv
 
 BYTES_PER_PARAMETER = 4
@@ -41,13 +44,14 @@ class ParameterCount:
         return self.total * BYTES_PER_PARAMETER / 2**20
 
 
-def abstract_variables(model: nn.Module, *, px: int = TABLE_1_PX) -> dict[str, Any]:
+def abstract_variables(model: HasVariables, *, px: int = TABLE_1_PX) -> Variables:
     """The model's variables as shapes and dtypes; computes nothing."""
     image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
-    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    shapes: Variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    return shapes
 
 
-def count_parameters(variables: dict[str, Any]) -> ParameterCount:
+def count_parameters(variables: Variables) -> ParameterCount:
     """Counts the collections 'params', 'batch_stats' and 'constants', real or abstract."""
 
     def size(collection: str) -> int:
@@ -64,7 +68,12 @@ def forward_flops(model: nn.Module, *, px: int = TABLE_1_PX) -> int:
     """
     total = 0
 
-    def count(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    def count(
+        call: Callable[..., Any],
+        args: tuple[jax.Array, ...],
+        kwargs: dict[str, object],
+        context: nn.module.InterceptorContext,
+    ) -> Any:
         nonlocal total
         result = call(*args, **kwargs)
         layer = context.module

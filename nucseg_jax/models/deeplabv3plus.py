@@ -1,11 +1,11 @@
 """The paper's DeepLabV3+ decoders (section 3.3; arXiv:1802.02611) as one module and rows of data."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.layers import ConvBatchNormRelu, MovingStatistics, scaled
 from nucseg_jax.models.pyramid import Pyramid
@@ -61,7 +61,7 @@ class DeepLabV3Plus(nn.Module):
     output_stride: int = 16
     width: float = 1.0
     moving: MovingStatistics = MovingStatistics()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def required_taps(self) -> tuple[str, ...]:
@@ -84,7 +84,8 @@ class DeepLabV3Plus(nn.Module):
         features = jnp.concatenate([features, low_level], axis=-1)
         for index in range(1, variant.decoder_convs + 1):
             features = self.conv(f"decoder_{index}", variant.aspp_features, 3)(features, train=train)
-        return nn.Dropout(self.dropout, deterministic=not train)(features)
+        dropped: jax.Array = nn.Dropout(self.dropout, deterministic=not train)(features)
+        return dropped
 
     def atrous_spatial_pyramid_pooling(self, features: jax.Array, train: bool) -> jax.Array:
         """Five branches on one map, concatenated and projected (arXiv:1706.05587, section 3.3)."""
@@ -99,7 +100,8 @@ class DeepLabV3Plus(nn.Module):
             branch = self.conv(f"aspp_rate_{rate}", width, 3, dilation=dilation)
             branches.append(branch(features, train=train))
         projected = self.conv("aspp_projection", width, 1)(jnp.concatenate(branches, axis=-1), train=train)
-        return nn.Dropout(self.dropout, deterministic=not train)(projected)
+        dropped: jax.Array = nn.Dropout(self.dropout, deterministic=not train)(projected)
+        return dropped
 
     def conv(self, name: str, features: int, kernel_px: int, dilation: int = 1) -> ConvBatchNormRelu:
         """A new convolution of this decoder: no bias, batch norm, ReLU."""

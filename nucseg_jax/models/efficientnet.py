@@ -3,11 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.atrous import stage_geometries
 from nucseg_jax.models.initializers import VarianceScaling
@@ -141,7 +141,7 @@ class EfficientNet(nn.Module):
     drop_connect: float = 0.2
     moving: MovingStatistics = MovingStatistics()
     frozen_statistics: tuple[str, ...] = ()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:

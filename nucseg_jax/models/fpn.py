@@ -4,10 +4,10 @@ Layers and widths are those of segmentation_models.pytorch's FPN; dropout is ele
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.layers import Conv, GroupNorm, MovingStatistics, scaled
 from nucseg_jax.models.pyramid import Pyramid
@@ -56,7 +56,7 @@ class FPN(nn.Module):
     dropout: float
     width: float = 1.0
     moving: MovingStatistics = MovingStatistics()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def required_taps(self) -> tuple[str, ...]:
@@ -79,7 +79,8 @@ class FPN(nn.Module):
             features = lateral if features is None else lateral + upsample_nearest(features, 2)
             branch = self.segmentation_branch(tap, features, doublings)
             branches = branch if branches is None else branches + branch
-        return nn.Dropout(self.dropout, deterministic=not train)(branches)
+        dropped: jax.Array = nn.Dropout(self.dropout, deterministic=not train)(branches)
+        return dropped
 
     def segmentation_branch(self, tap: str, features: jax.Array, doublings: int) -> jax.Array:
         """Repeats [3x3, group norm, ReLU, upsampling by 2] until stride 4; there once, without upsampling."""

@@ -1,17 +1,18 @@
 """A model's variables before training, drawn on the host: nothing is compiled and no forward pass runs."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.cost import TABLE_1_PX
 from nucseg_jax.models.initializers import Initializer
+from nucseg_jax.models.interfaces import HasVariables
 from nucseg_jax.models.layers import (
     CONSTANTS,
     LAYER_SCALE_START,
@@ -32,7 +33,7 @@ _FILLED = {
 }
 
 
-def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> dict[str, Any]:
+def initial_variables(model: HasVariables, seed: int, *, px: int = TABLE_1_PX) -> Variables:
     """What `model.init` gives, in structure, shapes and distributions, without compiling anything.
 
     Every kernel is drawn by its own name: what one layer starts from depends on no other, on no backend and on
@@ -50,9 +51,14 @@ def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> d
       ValueError: a layer whose start is not known here.
     """
     kernels: dict[str, Initializer] = {}
-    constants: dict[str, Any] = {}
+    constants: dict[str, float | Sequence[float] | np.ndarray] = {}
 
-    def look(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    def look(
+        call: Callable[..., object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        context: nn.module.InterceptorContext,
+    ) -> object:
         layer = context.module
         path = "/".join(layer.path)
         if isinstance(layer, Conv | DepthwiseConv):
@@ -61,15 +67,16 @@ def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> d
             kernels[f"params/{path}/kernel"] = glorot_uniform_transposed
         elif isinstance(layer, Normalization):
             deviation = np.asarray(layer.defaults.standard_deviation, np.float32)
-            start = {"mean": layer.defaults.mean, "variance": np.square(deviation), "count": 0.0}
-            constants.update({f"{CONSTANTS}/{path}/{name}": value for name, value in start.items()})
+            constants[f"{CONSTANTS}/{path}/mean"] = layer.defaults.mean
+            constants[f"{CONSTANTS}/{path}/variance"] = np.square(deviation)
+            constants[f"{CONSTANTS}/{path}/count"] = 0.0
         return call(*args, **kwargs)
 
     image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
     with nn.intercept_methods(look):
         shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
 
-    def drawn(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+    def drawn(path: tuple[object, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         name = leaf_name(path)
         kind = f"{name.partition('/')[0]}/{name.rpartition('/')[2]}"
         if name in kernels:
@@ -81,4 +88,5 @@ def initial_variables(model: nn.Module, seed: int, *, px: int = TABLE_1_PX) -> d
             return np.full(leaf.shape, _FILLED[kind], leaf.dtype)
         raise ValueError(f"{name} is of a layer whose start is not known")
 
-    return jax.tree_util.tree_map_with_path(drawn, shapes)
+    variables: Variables = jax.tree_util.tree_map_with_path(drawn, shapes)
+    return variables

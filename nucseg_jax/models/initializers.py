@@ -6,12 +6,13 @@ Three hundred random draws in one program take XLA longer to compile than the mo
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 # Standard deviation of a unit normal cut off at two of its own.
 _TRUNCATED_DEVIATION = 0.87962566103423978
@@ -20,7 +21,7 @@ _TRUNCATED_DEVIATION = 0.87962566103423978
 class Initializer(Protocol):
     """A distribution of kernels, drawn by JAX or, without a compiler, by NumPy."""
 
-    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """Draws a kernel by JAX's random numbers; a linen initializer."""
         ...
 
@@ -46,7 +47,7 @@ class Normal:
 
     deviation: float
 
-    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """Draws a kernel by JAX's random numbers; a linen initializer."""
         return nn.initializers.normal(self.deviation)(key, shape, dtype)
 
@@ -80,7 +81,7 @@ class VarianceScaling:
     in_axis: int = -2
     out_axis: int = -1
 
-    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
         """A kernel by JAX's random numbers; a linen initializer."""
         initializer = nn.initializers.variance_scaling(
             self.scale, self.mode, self.distribution, in_axis=self.in_axis, out_axis=self.out_axis

@@ -5,9 +5,10 @@ whatever is listed.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import jax
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.preprocessing import Preprocessing
@@ -15,6 +16,14 @@ from nucseg_jax.models.pyramid import Extent, Pyramid
 
 # Whose layers an encoder has, and so whose weights fit it.
 Framework = Literal["keras", "torch"]
+
+
+class HasVariables(Protocol):
+    """A linen module of images: `Encoder`, `Segmenter`."""
+
+    def init(self, key: jax.Array, image: jax.Array, /, *, train: bool) -> object:
+        """Returns new variables."""
+        ...
 
 
 class EncoderVariant(Protocol):
@@ -34,7 +43,6 @@ class Encoder(Protocol):
     """An image classifier without its classifier: `encoder(image, *, train) -> Pyramid`.
 
     Attributes:
-      variant: sizes of the network.
       extent: 'cut' at stride 16, where the paper cuts its encoders, or 'whole'.
       output_stride: of the last features; strides that would exceed it become dilations.
       width: factor on all channels, 1 = the published network.
@@ -43,13 +51,17 @@ class Encoder(Protocol):
       dtype: dtype of computation.
     """
 
-    variant: Any
     extent: Extent
     output_stride: int
     width: float
     moving: MovingStatistics
     frozen_statistics: tuple[str, ...]
-    dtype: Any
+    dtype: DTypeLike | None
+
+    @property
+    def variant(self) -> EncoderVariant:
+        """Sizes of the network."""
+        ...
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -80,8 +92,18 @@ class Encoder(Protocol):
         """Returns the same encoder with nothing dropped in training mode."""
         ...
 
-    def clone(self, **changes: Any) -> Self:
+    def clone(
+        self,
+        *,
+        variant: EncoderVariant = ...,
+        extent: Extent = ...,
+        frozen_statistics: tuple[str, ...] = ...,
+    ) -> Self:
         """Returns the same encoder with other attributes (linen's)."""
+        ...
+
+    def init(self, key: jax.Array, image: jax.Array, /, *, train: bool) -> object:
+        """Returns new variables (linen's)."""
         ...
 
     def __call__(self, image: jax.Array, *, train: bool) -> Pyramid:
@@ -93,18 +115,21 @@ class Decoder(Protocol):
     """Features at a fraction of the image's resolution: `decoder(pyramid, *, train) -> [N, H/k, W/k, D]`.
 
     Attributes:
-      variant: sizes of the decoder.
       dropout: rate, 0..1.
       width: factor on all channels.
       moving: how the moving statistics of batch norms follow the batches.
       dtype: dtype of computation.
     """
 
-    variant: Any
     dropout: float
     width: float
     moving: MovingStatistics
-    dtype: Any
+    dtype: DTypeLike | None
+
+    @property
+    def variant(self) -> object:
+        """Sizes of the decoder."""
+        ...
 
     @property
     def required_taps(self) -> tuple[str, ...]:
@@ -115,7 +140,7 @@ class Decoder(Protocol):
         """Returns the same decoder with rate 0."""
         ...
 
-    def clone(self, **changes: Any) -> Self:
+    def clone(self, *, dropout: float = ...) -> Self:
         """Returns the same decoder with other attributes (linen's)."""
         ...
 

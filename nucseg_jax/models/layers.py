@@ -5,18 +5,17 @@ Notation: [N, H, W, C]. `dtype` is the dtype of computation; parameters and stat
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.initializers import Initializer, VarianceScaling
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.ops import conv as conv_ops
 from nucseg_jax.ops.batch_norm import channel_moments, normalise
-from nucseg_jax.ops.conv_transpose import convolve_transpose
-from nucseg_jax.ops.depthwise import convolve_depthwise
+from nucseg_jax.ops.conv import convolve_depthwise, convolve_transpose
 from nucseg_jax.ops.group_norm import normalise_groups
 from nucseg_jax.ops.layer_norm import normalise_channels
 
@@ -52,7 +51,7 @@ class Conv(nn.Module):
     Attributes:
       features: D.
       kernel_px: k, the kernel is square.
-      stride, dilation, padding: as in `ops.conv.convolve_reference`.
+      stride, dilation, padding: as in `ops.conv_reference.convolve_reference`.
       use_bias: whether a bias is added.
       kernel_init: initializer of the kernel; Keras's default is Glorot's.
       dtype: dtype of computation.
@@ -65,7 +64,7 @@ class Conv(nn.Module):
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -85,7 +84,7 @@ class DepthwiseConv(nn.Module):
 
     Attributes:
       kernel_px: k.
-      stride, dilation: as in `ops.depthwise.convolve_depthwise_reference`.
+      stride, dilation: as in `ops.conv_reference.convolve_depthwise_reference`.
       use_bias: whether a `bias` [C] is added.
       kernel_init: initializer of the kernel; the default is that of Keras's EfficientNets.
       dtype: dtype of computation.
@@ -96,7 +95,7 @@ class DepthwiseConv(nn.Module):
     dilation: int = 1
     use_bias: bool = False
     kernel_init: Initializer = depthwise_fan_out
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -116,7 +115,7 @@ class ConvTranspose(nn.Module):
     kernel_px: int
     stride: int
     use_bias: bool = True
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -142,7 +141,7 @@ class BatchNorm(nn.Module):
 
     moving: MovingStatistics
     epsilon: float = KERAS_BATCH_NORM_EPSILON
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
@@ -176,7 +175,7 @@ class LayerNorm(nn.Module):
     """
 
     epsilon: float
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -199,7 +198,7 @@ class GroupNorm(nn.Module):
 
     most_groups: int = 32
     epsilon: float = 1e-5
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -219,7 +218,7 @@ class LayerScale(nn.Module):
       dtype: dtype of computation.
     """
 
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -227,7 +226,8 @@ class LayerScale(nn.Module):
         start = nn.initializers.constant(LAYER_SCALE_START)
         gamma = self.param("gamma", start, image.shape[-1:])
         image, gamma = nn.dtypes.promote_dtype(image, gamma, dtype=self.dtype)
-        return image * gamma.reshape(1, 1, 1, -1)
+        scaled_image: jax.Array = image * gamma.reshape(1, 1, 1, -1)
+        return scaled_image
 
 
 class Normalization(nn.Module):
@@ -263,7 +263,7 @@ class ConvBatchNormRelu(nn.Module):
     use_bias: bool
     moving: MovingStatistics
     dilation: int = 1
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -7,17 +7,18 @@ on the 3x3, no bias, another epsilon, other preprocessing. The two take each oth
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.atrous import StageGeometry, stage_geometries
 from nucseg_jax.models.initializers import VarianceScaling
 from nucseg_jax.models.layers import BatchNorm, Conv, MovingStatistics, glorot_uniform, scaled
 from nucseg_jax.models.preprocessing import CAFFE, IMAGENET, Preprocessing, preprocess
 from nucseg_jax.models.pyramid import Extent, Pyramid, taps_at
+from nucseg_jax.ops.conv_reference import Padding
 from nucseg_jax.ops.pool import max_pool_3x3_stride_2
 
 STEM_FEATURES = 64
@@ -106,7 +107,7 @@ class ResNet(nn.Module):
     width: float = 1.0
     moving: MovingStatistics = MovingStatistics()
     frozen_statistics: tuple[str, ...] = ()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -206,7 +207,16 @@ class ResNet(nn.Module):
         features = self.normalise(f"{name}_3_bn", features, train)
         return nn.relu(shortcut + features)
 
-    def conv(self, name: str, features: int, kernel_px: int, **geometry: Any) -> Conv:
+    def conv(
+        self,
+        name: str,
+        features: int,
+        kernel_px: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: Padding = "SAME",
+    ) -> Conv:
         """A convolution of this row."""
         variant = self.variant
         return Conv(
@@ -216,7 +226,9 @@ class ResNet(nn.Module):
             kernel_init=variant.kernel_init,
             dtype=self.dtype,
             name=name,
-            **geometry,
+            stride=stride,
+            dilation=dilation,
+            padding=padding,
         )
 
     def normalise(self, name: str, features: jax.Array, train: bool) -> jax.Array:

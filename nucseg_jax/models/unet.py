@@ -1,11 +1,12 @@
 """The paper's U-Net decoders (sections 3.1 and 3.2) as one module and rows of data."""
 
 import dataclasses
-from typing import Any
+import functools
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from nucseg_jax.models.layers import (
     BatchNorm,
@@ -94,7 +95,7 @@ class UNet(nn.Module):
     dropout: float
     width: float = 1.0
     moving: MovingStatistics = MovingStatistics()
-    dtype: Any = None
+    dtype: DTypeLike | None = None
 
     @property
     def required_taps(self) -> tuple[str, ...]:
@@ -128,11 +129,17 @@ class UNet(nn.Module):
         self, name: str, features: jax.Array, channels: int, dropout_share: float, train: bool
     ) -> jax.Array:
         """Twice [3x3, bias, batch norm, ReLU] with dropout between the two."""
-        block = dict(use_bias=True, moving=self.moving, dtype=self.dtype)
-        channels = scaled(channels, self.width)
-        features = ConvBatchNormRelu(channels, 3, name=f"{name}_1", **block)(features, train=train)
+        block = functools.partial(
+            ConvBatchNormRelu,
+            scaled(channels, self.width),
+            3,
+            use_bias=True,
+            moving=self.moving,
+            dtype=self.dtype,
+        )
+        features = block(name=f"{name}_1")(features, train=train)
         features = nn.Dropout(self.dropout * dropout_share, deterministic=not train)(features)
-        return ConvBatchNormRelu(channels, 3, name=f"{name}_2", **block)(features, train=train)
+        return block(name=f"{name}_2")(features, train=train)
 
     def upsample(self, name: str, features: jax.Array, channels: int, train: bool) -> jax.Array:
         """Transposed convolution of stride 2, with batch norm and ReLU where the variant has them."""

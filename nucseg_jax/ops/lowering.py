@@ -23,7 +23,7 @@ class Lowerings:
       winograd_from: 3x3 convolutions in float32 or wider take Winograd's form if H * W * C * D of an image reaches
         this; None = never.
       kernel_gradient_px: kernel gradients are summed over groups of images of at most this many pixels, a single
-        image being the smallest group; None = over all at once.
+        image being the smallest group; None = over all together.
       atrous: 'taps' is a matrix product a tap on the pixels that are not padding.
       transpose_kernel_gradient: of transposed convolutions; 'product' is one matrix product.
       depthwise: 'shifted' is a sum of shifted images.

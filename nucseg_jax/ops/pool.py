@@ -16,7 +16,8 @@ def max_pool_3x3_stride_2_reference(image: jax.Array) -> jax.Array:
       [N, (H + 1) // 2, (W + 1) // 2, C].
     """
     padded = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return lax.reduce_window(padded, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+    maxima: jax.Array = lax.reduce_window(padded, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+    return maxima
 
 
 def max_pool_3x3_stride_2(image: jax.Array) -> jax.Array:

@@ -78,9 +78,11 @@ def nucleus_level(logits: jax.Array) -> jax.Array:
 def any_nucleus(probability: Array) -> Array:
     """[..., F], the probability of each class, to [...], 0..1, that of any."""
     if probability.shape[-1] == 1:
-        return probability[..., 0]
+        of_one: Array = probability[..., 0]
+        return of_one
     # A sum of rounded shares may exceed 1 by their rounding.
-    return probability.sum(axis=-1).clip(0.0, 1.0)
+    total: Array = probability.sum(axis=-1).clip(0.0, 1.0)
+    return total
 
 
 def lowest_nucleus_level(threshold: float) -> int:
@@ -114,4 +116,5 @@ def levels(probability: Array, is_nucleus: Array, lowest: int) -> Array:
     nearest = xp.rint(_LEVELS * xp.fmin(xp.fmax(probability, 0.0), 1.0)).astype(np.uint8)
     least = is_nucleus * np.uint8(lowest)
     most = is_nucleus * np.uint8(_LEVELS + 1 - lowest) + np.uint8(lowest - 1)
-    return xp.minimum(xp.maximum(nearest, least), most)
+    level: Array = xp.minimum(xp.maximum(nearest, least), most)
+    return level

@@ -11,9 +11,10 @@ def resize_bilinear(image: jax.Array, height: int, width: int) -> jax.Array:
     Interpolation weights sum to one at every output pixel, so the operation commutes with a 1x1 convolution
     and keeps constants.
     """
-    return jax.image.resize(
+    resized: jax.Array = jax.image.resize(
         image, (image.shape[0], height, width, image.shape[3]), "bilinear", antialias=False
     )
+    return resized
 
 
 def upsample_nearest(image: jax.Array, factor: int) -> jax.Array:

@@ -5,12 +5,13 @@ one row of absorption in R, G, B per dye. Axes: [..., 3] red, green, blue; [...,
 arrays both work, and each gives its own kind back.
 """
 
-from typing import Any
+from typing import TypeVar
 
+import jax
 import numpy as np
 from skimage.color import rgb_from_hed
 
-Array = Any
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 # Rows: haematoxylin, eosin, DAB, each [R, G, B], as published; scikit-image carries the same figures.
 RUIFROK_VECTORS: np.ndarray = np.asarray(rgb_from_hed)
@@ -18,23 +19,24 @@ HEMATOXYLIN, EOSIN = 0, 1
 
 # One grey level of an 8-bit image: black is as dense as the darkest level that can be told from it.
 _DARKEST = 1.0
+_WHITE = 255.0
 
 
-def optical_density(rgb: Array, *, white: float = 255.0) -> Array:
+def optical_density(rgb: Array) -> Array:
     """Optical density of an image, eq. 1 of Ruifrok & Johnston 2001: -log10(I / I0).
 
     Args:
-      rgb: [..., 3], 0..white; below one grey level counts as one grey level.
-      white: intensity where nothing absorbs, I0.
+      rgb: [..., 3], 0..255 = I0, where nothing absorbs; below one grey level counts as one grey level.
 
     Returns:
-      float [..., 3]; 0 = white, 2.41 = black of an 8-bit image; negative where brighter than `white`.
+      float [..., 3]; 0 = white, 2.41 = black of an 8-bit image; negative where brighter than white.
     """
     xp = rgb.__array_namespace__()
-    return -xp.log10(xp.clip(rgb, min=_DARKEST) / white)
+    density: Array = -xp.log10(xp.clip(rgb, min=_DARKEST) / _WHITE)
+    return density
 
 
-def transmitted(density: Array, *, white: Array | float = 255.0) -> Array:
+def transmitted(density: Array, *, white: Array | float = _WHITE) -> Array:
     """Intensity behind a density, the inverse of `optical_density`: I0 * 10^-density, float [..., 3].
 
     >>> round(float(transmitted(np.float64(1.0))), 3)
@@ -43,12 +45,13 @@ def transmitted(density: Array, *, white: Array | float = 255.0) -> Array:
     return white * 10.0**-density
 
 
-def stained(amounts: Array, vectors: Array = RUIFROK_VECTORS) -> Array:
+def stained(amounts: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
     """Optical density of mixed dyes: amounts [..., S] times vectors [S, 3] gives [..., 3]."""
-    return amounts @ vectors
+    density: Array = amounts @ vectors
+    return density
 
 
-def stain_amounts(rgb: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
+def stain_amounts(rgb: Array) -> Array:
     """How much of each of three dyes a pixel holds: colour deconvolution of Ruifrok & Johnston 2001.
 
     Unlike scikit-image's `rgb2hed`, amounts below zero are kept: they say that a colour lies outside the
@@ -56,14 +59,14 @@ def stain_amounts(rgb: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
 
     Args:
       rgb: [..., 3], 0..255.
-      vectors: float [3, 3], one row per dye, of full rank.
 
     Returns:
-      float [..., 3]: amounts in the rows' order; in units of the row's length.
+      float [..., 3]: amounts in the order of `RUIFROK_VECTORS`' rows; in units of the row's length.
     """
-    return unmixed(optical_density(rgb), vectors)
+    return unmixed(optical_density(rgb))
 
 
-def unmixed(density: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
+def unmixed(density: Array) -> Array:
     """Amounts of dye [..., 3] by optical density [..., 3], the inverse of `stained`; linear, so means go through it."""
-    return density @ np.linalg.inv(vectors)
+    amounts: Array = density @ np.linalg.inv(RUIFROK_VECTORS)
+    return amounts

@@ -6,14 +6,14 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import is_full_disk, write_json
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.pretrained.report import REPORT, Report, read_report
 from nucseg_jax.pretrained.target import flatten
@@ -33,7 +33,7 @@ def digest_of(values: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report) -> None:
+def write_checkpoint(out: pathlib.Path, tree: Variables, report: Report) -> None:
     """Writes the folder under another name beside `out` and renames it.
 
     What a process that was killed left there is removed first.
@@ -52,14 +52,13 @@ def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_trouble_is_an_error_of(out))
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            stack.enter_context(held(out.with_name(f".{out.name}.lock")))
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another `convert` is writing {out}.",
-                expected="one at a time",
+        stack.enter_context(
+            file_lock(
+                out.with_name(f".{out.name}.lock"),
+                busy=f"another `convert` is writing {out}",
                 advice="wait until it has ended, or choose another --out",
-            ) from error
+            )
+        )
         shutil.rmtree(part, ignore_errors=True)
         stack.callback(shutil.rmtree, part, ignore_errors=True)
         part.mkdir()
@@ -69,7 +68,7 @@ def write_checkpoint(out: pathlib.Path, tree: Mapping[str, Any], report: Report)
         part.rename(out)
 
 
-def read_checkpoint(folder: pathlib.Path) -> tuple[dict[str, Any], Report]:
+def read_checkpoint(folder: pathlib.Path) -> tuple[Variables, Report]:
     """Reads a folder back and compares its digest.
 
     Args:

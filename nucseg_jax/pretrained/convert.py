@@ -113,7 +113,9 @@ def converted_before(
             advice="choose another --out",
         )
     report = read_report(out)
-    is_same_source = report.source.url == url if url else report.source.sha256 == sha256(source)  # type: ignore[arg-type]
+    is_same_source = (
+        report.source.url == url if source is None or url else report.source.sha256 == sha256(source)
+    )
     if report.encoder != encoder or not is_same_source:
         raise UserError(
             f"{out} holds another conversion: {report.encoder} from {report.source.name}"

@@ -12,7 +12,6 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import h5py
 import ml_dtypes
@@ -102,7 +101,7 @@ def _add(arrays: dict[str, StoredArray], key: str, array: StoredArray) -> None:
     arrays[key] = array
 
 
-def _stored(name: str, dataset: Any) -> StoredArray:
+def _stored(name: str, dataset: object) -> StoredArray:
     if not isinstance(dataset, h5py.Dataset):
         raise UserError(f"{name} is a group.", expected="an array", advice="save the file again with Keras")
     if dataset.external or dataset.is_virtual:
@@ -114,9 +113,9 @@ def _stored(name: str, dataset: Any) -> StoredArray:
     return StoredArray(name, dataset.shape or (), str(dataset.dtype), lambda: np.asarray(dataset[()]))
 
 
-def _member(group: h5py.Group, path: str) -> Any:
+def _member(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
     """`group[path]`, but never through a link that leaves the file."""
-    found: Any = group
+    found: h5py.Group | h5py.Dataset = group
     for part in filter(None, path.split("/")):
         link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
         if link is None:

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.pretrained.stored_array import StoredArray
 
 _OURS = {
@@ -50,7 +50,7 @@ def variable_name(layer_class: str, index: int) -> str | None:
     return names[index] if index < len(names) else None
 
 
-def names_by_group(config: Mapping[str, Any]) -> dict[str, str]:
+def names_by_group(config: JsonObject) -> dict[str, str]:
     """Layer name by counter ('conv2d_3'), from the configuration of a Keras model, which lists all in order."""
     counts: dict[str, int] = {}
     names = {}

@@ -2,8 +2,8 @@
 
 import dataclasses
 import pathlib
-from typing import Any
 
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.program import PROGRAM
@@ -25,7 +25,7 @@ class Loaded:
       report: of the conversion.
     """
 
-    variables: dict[str, Any]
+    variables: Variables
     summary: str
     report: Report
 
@@ -88,7 +88,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
     return Loaded(
         variables=variables,
         summary=f"{encoder_name}, {counted(count, 'value')} from {source.name}"
-        f" ({FRAMEWORK_TITLES[source.framework]}, SHA-256 {source.sha256[:12]});"  # type: ignore[index]
+        f" ({FRAMEWORK_TITLES[source.framework]}, SHA-256 {source.sha256[:12]});"
         f" {not_built}decoder and head from scratch",
         report=report,
     )

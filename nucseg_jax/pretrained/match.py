@@ -1,4 +1,4 @@
-"""Which array of a file is which value of an encoder: strictly, all faults told at once."""
+"""Which array of a file is which value of an encoder: strictly, all faults told together."""
 
 import dataclasses
 import pathlib

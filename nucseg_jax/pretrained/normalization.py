@@ -6,12 +6,10 @@ files alone, by a Rescaling layer of 1 / sqrt(standard deviation) behind. Here t
 one plain normalisation: variance / rescale^2.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.strict_json import JsonObject
 
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _TOLERANCE = 1e-3
@@ -22,7 +20,7 @@ _AS_IT_IS = (
 )
 
 
-def true_variance(stored: np.ndarray, config: Mapping[str, Any] | None) -> tuple[np.ndarray, str]:
+def true_variance(stored: np.ndarray, config: JsonObject | None) -> tuple[np.ndarray, str]:
     """The variance of one plain normalisation, and what was done to the stored one, in words ('' for nothing).
 
     Args:
@@ -48,7 +46,7 @@ def _is_deviation(stored: np.ndarray) -> bool:
     return np.allclose(stored, _IMAGENET_DEVIATION, rtol=0, atol=_TOLERANCE)
 
 
-def _rescale_behind(config: Mapping[str, Any]) -> np.ndarray | None:
+def _rescale_behind(config: JsonObject) -> np.ndarray | None:
     """The factors of the Rescaling layer behind the Normalization, None if there is none."""
     try:
         layers = [(layer["class_name"], layer["config"]) for layer in config["config"]["layers"]]
@@ -65,7 +63,7 @@ def _rescale_behind(config: Mapping[str, Any]) -> np.ndarray | None:
     return np.broadcast_to(behind[0][0], (3,)) if behind else None
 
 
-def _numbers(layer: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _numbers(layer: JsonObject) -> tuple[np.ndarray, np.ndarray]:
     """Scale and offset of a Rescaling layer."""
     return np.asarray(layer["scale"], np.float64), np.asarray(layer["offset"], np.float64)
 

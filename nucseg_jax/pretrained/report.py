@@ -4,10 +4,10 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import Extent
 
@@ -61,14 +61,14 @@ class Report:
     source: Source
     values: int
     digest: str
-    mapped: tuple[Mapping[str, Any], ...]
+    mapped: tuple[Mapping[str, object], ...]
     not_used: tuple[str, ...]
     stays_at_initialisation: tuple[str, ...]
     conversions: tuple[str, ...]
     notes: tuple[str, ...]
     format_version: int = FORMAT_VERSION
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON values; the version first."""
         fields = dataclasses.asdict(self)
         return {"format_version": fields.pop("format_version"), **fields}
@@ -92,7 +92,7 @@ def read_report(folder: pathlib.Path) -> Report:
                 f"{path} has format {version}, this program knows formats up to {FORMAT_VERSION}.",
                 advice="update nucseg_jax, or convert the source again with this version",
             )
-        preprocessing: dict[str, Any] = {
+        preprocessing: JsonObject = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in fields["preprocessing"].items()
         }

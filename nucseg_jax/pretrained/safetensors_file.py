@@ -1,14 +1,15 @@
 """`.safetensors`, as timm publishes weights; what network they are of stands in a `config.json` beside them."""
 
 import contextlib
+import functools
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import ml_dtypes  # noqa: F401 -- teaches NumPy, and so safetensors, the name bfloat16.
 import safetensors
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
@@ -27,12 +28,12 @@ def open_safetensors(source: pathlib.Path) -> Iterator[WeightsFile]:
                 name,
                 tuple(part.get_shape()),
                 _DTYPES.get(dtype, dtype),
-                lambda name=name: file.get_tensor(name),  # type: ignore[misc]
+                functools.partial(file.get_tensor, name),
             )
         yield WeightsFile("safetensors", arrays)
 
 
-def published_config(source: pathlib.Path) -> dict[str, Any]:
+def published_config(source: pathlib.Path) -> JsonObject:
     """The `config.json` beside a file as a Hugging Face repository has it; {} where there is none of that sort."""
     path = source.with_name("config.json")
     try:

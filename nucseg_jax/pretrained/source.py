@@ -6,7 +6,8 @@ import hashlib
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def sha256(source: pathlib.Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _opener(source: pathlib.Path):  # type: ignore[no-untyped-def]
+def _opener(source: pathlib.Path) -> Callable[[pathlib.Path], AbstractContextManager[WeightsFile]]:
     if not source.exists():
         raise UserError(f"{source} is not there.", expected=f"a file: {KINDS}; or `download`")
     if not source.is_file():

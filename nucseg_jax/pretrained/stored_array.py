@@ -5,9 +5,10 @@ Names and shapes are compared before any array is read, so a file that claims a 
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+
+from nucseg_jax.core.strict_json import JsonObject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,5 +58,5 @@ class WeightsFile:
 
     kind: str
     arrays: Mapping[str, StoredArray]
-    config: Mapping[str, Any] | None = None
+    config: JsonObject | None = None
     also: tuple[str, ...] = ()

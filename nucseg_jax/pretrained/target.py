@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 
+from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.build import ENCODERS, build_encoder
@@ -16,7 +16,7 @@ from nucseg_jax.models.interfaces import Encoder, Framework
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import EXTENTS, Extent
 
-FRAMEWORK_TITLES: Mapping[Framework, str] = {"keras": "Keras", "torch": "PyTorch"}
+FRAMEWORK_TITLES: Mapping[str, str] = {"keras": "Keras", "torch": "PyTorch"}
 # Shapes of weights do not depend on it.
 _ANY_PX = 64
 
@@ -96,16 +96,16 @@ def stages_of(layers: Iterable[str], encoder: Encoder) -> list[str]:
     )
 
 
-def as_tree(values: Mapping[str, np.ndarray], collections: Mapping[str, str]) -> dict[str, Any]:
+def as_tree(values: Mapping[str, np.ndarray], collections: Mapping[str, str]) -> Variables:
     """Values by name as a tree of variables: {'params': {'conv1_conv': {'kernel': ...}}, ...}."""
-    tree: dict[str, Any] = {}
+    tree: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for name, value in values.items():
         layer, leaf = name.split("/")
         tree.setdefault(collections[name], {}).setdefault(layer, {})[leaf] = value
-    return tree
+    return dict(tree)
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def flatten(tree: Tree) -> dict[str, np.ndarray]:
     """The inverse of `as_tree`: values by name, without their collections."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {leaf_name(path).partition("/")[2]: np.asarray(value) for path, value in leaves}

@@ -10,7 +10,9 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Protocol, Self
+
+import numpy as np
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.pretrained.stored_array import StoredArray, WeightsFile
@@ -21,6 +23,25 @@ _NESTS = ("state_dict", "model")
 _PARALLEL = "module."
 _STATE_DICT = "a state dict: tensors by name, alone or under 'state_dict' or 'model'"
 _SAVE_STATE_DICT = "save it with torch.save(model.state_dict(), 'NAME.pth')"
+
+
+class Tensor(Protocol):
+    """What is asked of a `torch.Tensor`."""
+
+    shape: tuple[int, ...]
+    dtype: object
+
+    def detach(self) -> Self:
+        """Returns it without its gradient."""
+        ...
+
+    def float(self) -> Self:
+        """Returns it as float32."""
+        ...
+
+    def numpy(self) -> np.ndarray:
+        """Returns it as an array."""
+        ...
 
 
 def require_torch(source: object) -> None:
@@ -83,7 +104,7 @@ def _is_program(source: pathlib.Path) -> bool:
         return any("/code/" in name for name in archive.namelist())
 
 
-def _state(source: pathlib.Path, loaded: Any) -> dict[str, Any]:
+def _state(source: pathlib.Path, loaded: object) -> dict[str, Tensor]:
     """The tensors by name, out of their nest and without the prefix of DataParallel."""
     for nest in _NESTS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(nest), Mapping):
@@ -104,16 +125,16 @@ def _state(source: pathlib.Path, loaded: Any) -> dict[str, Any]:
     return dict(loaded)
 
 
-def _in_words(loaded: Any) -> str:
+def _in_words(loaded: object) -> str:
     if isinstance(loaded, Mapping):
         return f"a dict with {', '.join(map(repr, list(loaded)[:6])) or 'nothing in it'}"
     return f"a {type(loaded).__name__}"
 
 
-def _stored(name: str, tensor: Any) -> StoredArray:
+def _stored(name: str, tensor: Tensor) -> StoredArray:
     import torch
 
-    def read() -> Any:
+    def read() -> np.ndarray:
         plain = tensor.detach()
         return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
 

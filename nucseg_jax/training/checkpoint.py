@@ -8,7 +8,6 @@ there whole or not at all. What happens to its files later is found out when it 
 import contextlib
 import pathlib
 import time
-from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -17,10 +16,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.seal import sealed
-from nucseg_jax.training.checksum import crc32s, weighted_sums
-from nucseg_jax.training.mesh import state_sharded
-from nucseg_jax.training.run_record import RunRecord
-from nucseg_jax.training.saved_checkpoints import (
+from nucseg_jax.core.strict_json import JsonObject
+from nucseg_jax.run_folder.record import RunRecord
+from nucseg_jax.run_folder.saved_checkpoints import (
     CRC32S,
     SCORE,
     WEIGHTED_SUMS,
@@ -29,6 +27,8 @@ from nucseg_jax.training.saved_checkpoints import (
     damage_without_arrays,
     read_saved,
 )
+from nucseg_jax.runtime.mesh import state_sharded
+from nucseg_jax.training.checksum import crc32s, weighted_sums
 from nucseg_jax.training.state import TrainState, with_sums_unknown, without_sums_with_nuclei
 
 NEWEST_KEPT = 2
@@ -68,7 +68,7 @@ def open_checkpoints(folder: pathlib.Path) -> ocp.CheckpointManager:
 
 
 def save_checkpoint(
-    checkpoints: ocp.CheckpointManager, state: TrainState, record: dict[str, Any], score: float | None = None
+    checkpoints: ocp.CheckpointManager, state: TrainState, record: JsonObject, score: float | None = None
 ) -> None:
     """Saves the state under its step, in the background.
 
@@ -127,7 +127,8 @@ def restore_checkpoint(path: pathlib.Path, like: TrainState) -> tuple[TrainState
 def _read_state(path: pathlib.Path, like: TrainState) -> TrainState:
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-        return reader.restore(path.absolute(), args=items).state
+        state: TrainState = reader.restore(path.absolute(), args=items).state
+        return state
 
 
 def restore_newest(
@@ -192,8 +193,9 @@ def best_score(checkpoints: ocp.CheckpointManager) -> float | None:
 
 def abstract_like(state: TrainState, mesh: Mesh) -> TrainState:
     """`state` (real or from `jax.eval_shape`) as shapes, dtypes and the shardings it has on a mesh."""
-    return jax.tree.map(
+    abstract: TrainState = jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         state,
         state_sharded(state, mesh),
     )
+    return abstract

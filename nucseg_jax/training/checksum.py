@@ -2,14 +2,13 @@
 
 import functools
 import zlib
-from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 
-def crc32s(state: Any) -> list[int]:
+def crc32s(state: object) -> list[int]:
     """CRC-32 of the bytes of each array in C order, in the order of `jax.tree.leaves`.
 
     No process needs a whole array. CRC-32 is affine over XOR: with zeros in the place of what others hold, each
@@ -37,7 +36,7 @@ def _share(array: jax.Array) -> int:
         for piece in pieces:
             known[piece.index] = np.asarray(piece.data)
     flat = np.ascontiguousarray(known).reshape(-1).view(np.uint8)
-    return zlib.crc32(flat) ^ _crc32_of_zeros(array.nbytes)
+    return zlib.crc32(flat.data) ^ _crc32_of_zeros(array.nbytes)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -45,7 +44,7 @@ def _crc32_of_zeros(size: int) -> int:
     return zlib.crc32(bytes(size))
 
 
-def weighted_sums(state: Any) -> list[int]:
+def weighted_sums(state: object) -> list[int]:
     """Checksums of earlier versions, to read their checkpoints by: errors in two places may cancel in them.
 
     The sum of the array's words, each times an odd number that only its place has, modulo 2^32.

@@ -1,12 +1,14 @@
 """The compiled programs of a run's training steps, and how long the first one took."""
 
-from typing import Any
-
 import jax
 
-from nucseg_jax.core.compilation_cache import Origin, cached_compile
-from nucseg_jax.core.stopwatch import Stopwatch
-from nucseg_jax.training.processes import wait_for_all
+from nucseg_jax.runtime.compilation_cache import Origin, cached_compile
+from nucseg_jax.runtime.processes import wait_for_all
+from nucseg_jax.runtime.stopwatch import Stopwatch
+from nucseg_jax.training.feed import Source, Ticket
+from nucseg_jax.training.state import TrainState
+
+StateAndLogs = tuple[TrainState, dict[str, jax.Array]]
 
 
 class CompiledSteps:
@@ -26,8 +28,8 @@ class CompiledSteps:
         return self._programs[steps]
 
     def run(
-        self, steps: jax.stages.Wrapped, watch: Stopwatch, state: Any, source: Any, tickets: Any
-    ) -> tuple[Any, dict[str, jax.Array]]:
+        self, steps: jax.stages.Wrapped, watch: Stopwatch, state: TrainState, source: Source, tickets: Ticket
+    ) -> StateAndLogs:
         """Returns `steps(state, source, tickets)`; the very first call waits for its outcome, to be timed.
 
         Args:
@@ -38,13 +40,20 @@ class CompiledSteps:
         size = jax.tree.leaves(tickets)[0].shape[0]
         program = self._programs.get(size)
         if program is not None:
-            return program(state, source, tickets)
+            return _ran(program, state, source, tickets)
         with watch.phase("program"):
             program, _, origin = cached_compile(steps, state, source, tickets)
             wait_for_all("the training program")
         self._programs[size] = program
         if self.origin is not None:
-            return program(state, source, tickets)
+            return _ran(program, state, source, tickets)
         self.origin = origin
         with watch.phase("first_step"):
-            return jax.block_until_ready(program(state, source, tickets))
+            first = _ran(program, state, source, tickets)
+            jax.block_until_ready(first)
+            return first
+
+
+def _ran(program: jax.stages.Compiled, state: TrainState, source: Source, tickets: Ticket) -> StateAndLogs:
+    outcome: StateAndLogs = program(state, source, tickets)
+    return outcome

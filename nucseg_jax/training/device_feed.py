@@ -8,12 +8,13 @@ from flax import struct
 from jax.sharding import Mesh
 
 from nucseg_jax.config import Store
+from nucseg_jax.core.arrays import Array
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.order import epoch_order, tile_place
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.runtime.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
+from nucseg_jax.runtime.placement import put
 from nucseg_jax.training.feed import TrainingFeed
-from nucseg_jax.training.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
-from nucseg_jax.training.placement import put
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 
@@ -26,9 +27,9 @@ class DevicePatches(struct.PyTreeNode):
       group: int32 [P].
     """
 
-    image: jax.Array
-    label: jax.Array
-    group: jax.Array
+    image: Array
+    label: Array
+    group: Array
 
 
 def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Store) -> DevicePatches:
@@ -49,15 +50,15 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
     return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
-def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch:
+def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch[jax.Array]:
     """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).
     """
 
-    def cut(pixels: jax.Array, patch: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
-        corner = (patch, top, left, *(0,) * (pixels.ndim - 3))
+    def cut(pixels: Array, patch: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
+        corner: tuple[jax.Array | int, ...] = (patch, top, left, *(0,) * (pixels.ndim - 3))
         return jax.lax.dynamic_slice(pixels, corner, (1, tile_px, tile_px, *pixels.shape[3:]))[0]
 
     patch, top, left = tile_place(example, patch_px=source.image.shape[1], tile_px=tile_px)
@@ -85,7 +86,7 @@ def device_feed(
     steps_per_dispatch: int,
     store: Store,
     mesh: Mesh,
-) -> TrainingFeed:
+) -> TrainingFeed[DevicePatches, jax.Array]:
     """Moves the training patches to the mesh; see `feed.TrainingFeed`.
 
     Args:
@@ -97,7 +98,7 @@ def device_feed(
       mesh: the devices.
     """
 
-    def fetch(source: DevicePatches, ticket: jax.Array) -> Batch:
+    def fetch(source: DevicePatches, ticket: jax.Array) -> Batch[jax.Array]:
         return cut_tiles(source, ticket, tile_px=tile_px)
 
     def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:

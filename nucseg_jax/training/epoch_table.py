@@ -1,7 +1,8 @@
 """The table that a person reads while a model trains: a header, then one line of at most 80 columns an epoch."""
 
 from collections.abc import Mapping
-from typing import Any
+
+from nucseg_jax.core.results import Entry
 
 # The key of validation's entry with each batch's own statistics.
 BATCH_STATISTICS = "batch_statistics"
@@ -33,7 +34,7 @@ def epoch_header(epochs: int, *, has_batch_statistics: bool) -> str:
 def epoch_line(
     epoch: int,
     epochs: int,
-    values: Mapping[str, Any],
+    values: Mapping[str, Entry],
     *,
     seconds: float,
     learning_rate: float | None = None,

@@ -11,12 +11,16 @@ and `tickets`, leaves [K, ...]. Inside the program, step k calls `fetch(source, 
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Generic, Literal, TypeVar
 
 import jax
 from jax.sharding import Mesh
 
 from nucseg_jax.data.batch import Batch
+
+# Pytrees of arrays on the mesh; the head of the file has those of each feed.
+Source = TypeVar("Source")
+Ticket = TypeVar("Ticket")
 
 FeedName = Literal["device", "host"]
 # Of a device's memory: what patches may take and leave enough for weights and activations.
@@ -25,7 +29,7 @@ ACCELERATOR_STEPS_PER_DISPATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingFeed:
+class TrainingFeed(Generic[Source, Ticket]):
     """A feed bound to its data, order and mesh.
 
     Attributes:
@@ -37,9 +41,9 @@ class TrainingFeed:
     """
 
     name: FeedName
-    source: Any
-    fetch: Callable[[Any, Any], Batch]
-    tickets: Callable[[int, int], Iterator[Any]]
+    source: Source
+    fetch: Callable[[Source, Ticket], Batch[jax.Array]]
+    tickets: Callable[[int, int], Iterator[Ticket]]
 
 
 def resolved_steps_per_dispatch(asked: int, mesh: Mesh) -> int:

@@ -10,9 +10,9 @@ from jax.sharding import Mesh
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.patch_store import PatchStore
+from nucseg_jax.runtime.mesh import dispatch_sharded
+from nucseg_jax.runtime.placement import held_examples, put_held
 from nucseg_jax.training.feed import TrainingFeed
-from nucseg_jax.training.mesh import dispatch_sharded
-from nucseg_jax.training.placement import held_examples, put_held
 from nucseg_jax.training.schedule import Schedule, dispatch_sizes
 
 
@@ -27,7 +27,7 @@ def host_feed(
     schedule: Schedule,
     steps_per_dispatch: int,
     mesh: Mesh,
-) -> TrainingFeed:
+) -> TrainingFeed[tuple[()], Batch[jax.Array]]:
     """Batches from patches that may be more than memory holds; see `feed.TrainingFeed`.
 
     Args:
@@ -39,11 +39,11 @@ def host_feed(
     """
     held = held_examples(mesh, batch_size)
 
-    def fetch(source: tuple[()], ticket: Batch) -> Batch:
+    def fetch(source: tuple[()], ticket: Batch[jax.Array]) -> Batch[jax.Array]:
         del source
         return ticket
 
-    def tickets(epoch: int, first_step: int) -> Iterator[Batch]:
+    def tickets(epoch: int, first_step: int) -> Iterator[Batch[jax.Array]]:
         batches = training_batches(
             patches,
             rows,

@@ -3,19 +3,18 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Generic
 
 import jax
 
 from nucseg_jax.core.errors import Preempted, UserError
+from nucseg_jax.training.feed import Ticket
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState
 
-Logs = dict[str, Any]
-
 
 @dataclasses.dataclass(frozen=True)
-class Hooks:
+class Hooks(Generic[Ticket]):
     """Functions that the loop calls; the caller binds each to its surroundings.
 
     Attributes:
@@ -30,8 +29,8 @@ class Hooks:
       undefined: names of logs that may be NaN in a step; such a log is left out of it.
     """
 
-    tickets: Callable[[int, int], Iterator[Any]]
-    steps: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
+    tickets: Callable[[int, int], Iterator[Ticket]]
+    steps: Callable[[TrainState, Ticket], tuple[TrainState, dict[str, jax.Array]]]
     end_epoch: Callable[[TrainState, int], tuple[TrainState, float]]
     save: Callable[[TrainState, float | None], None]
     on_step: Callable[[int], None]
@@ -53,7 +52,7 @@ class NonFiniteLossError(UserError):
         self.term = term
 
 
-def fit(state: TrainState, schedule: Schedule, hooks: Hooks) -> TrainState:
+def fit(state: TrainState, schedule: Schedule, hooks: Hooks[Ticket]) -> TrainState:
     """Trains from wherever `state` stands to the end of the schedule.
 
     Logs are fetched together every `log_every_steps` and before every checkpoint, so that no checkpoint holds

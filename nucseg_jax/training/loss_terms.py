@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nucseg_jax.config import LossConfig, Reduction
 from nucseg_jax.ops.losses import Loss, cross_entropy, focal, plain_dice, soft_dice, tversky
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.ops.objective import Objective, Term
 
 
 class LossRow(NamedTuple):

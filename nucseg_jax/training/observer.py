@@ -1,15 +1,16 @@
 """Records of a training run: the progress bar and lines a person reads, metrics.jsonl, TensorBoard."""
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
+from nucseg_jax.core.results import Entry
+from nucseg_jax.ops.objective import WITH_NUCLEI
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.metrics_log import MetricsLog, SummaryWriter
 from nucseg_jax.training.epoch_table import BATCH_STATISTICS, epoch_header, epoch_line
-from nucseg_jax.training.objective import WITH_NUCLEI
 from nucseg_jax.training.progress import Progress
-from nucseg_jax.training.record import MetricsLog, SummaryWriter
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
 
 
@@ -51,7 +52,7 @@ class RunObserver:
             total_steps=schedule.total_steps, done_steps=done_steps, batch_size=batch_size, silent=silent
         )
 
-    def on_start(self, config: dict[str, Any]) -> None:
+    def on_start(self, config: Mapping[str, object]) -> None:
         """Records the config of a new run."""
         self._summaries.write_hparams(config)
 
@@ -80,7 +81,9 @@ class RunObserver:
         self._log.write(kind="train", step=step, epoch=epoch, values={**logs, "images_per_second": rate})
         self._summaries.write_scalars(step, {f"train/{name}": value for name, value in logs.items()})
 
-    def on_epoch(self, step: int, values: dict[str, Any], *, learning_rate: float, is_best: bool) -> None:
+    def on_epoch(
+        self, step: int, values: Mapping[str, Entry], *, learning_rate: float, is_best: bool
+    ) -> None:
         """Records one epoch: `values` has 'train' and 'validation', each an entry like those of results.json."""
         epoch = step // self._schedule.steps_per_epoch
         self._log.write(
@@ -97,7 +100,9 @@ class RunObserver:
         self._summaries.write_scalars(step, scalars)
         self._show_epoch(epoch, values, learning_rate, is_best)
 
-    def _show_epoch(self, epoch: int, values: dict[str, Any], learning_rate: float, is_best: bool) -> None:
+    def _show_epoch(
+        self, epoch: int, values: Mapping[str, Entry], learning_rate: float, is_best: bool
+    ) -> None:
         epochs = self._schedule.epochs
         if not self._is_header_shown:
             has_statistics = BATCH_STATISTICS in values["validation"]

@@ -1,7 +1,6 @@
 """The paper's optimizer: L2 in the loss, Keras's Adam, and the learning rate lowered on a plateau."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,12 @@ import optax
 import optax.contrib
 
 from nucseg_jax.config import L2Scope
+from nucseg_jax.core.arrays import Tree
 from nucseg_jax.core.tree import mask_by_name
-from nucseg_jax.training.transfer import frozen_mask, is_frozen
+from nucseg_jax.models.frozen_stages import frozen_mask, is_frozen
 
 
-def l2_mask(params: Any, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> Any:
+def l2_mask(params: Tree, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> Tree:
     """True at the kernels that L2 acts on: of the new layers (`added`, head included) or of `all` layers.
 
     What is frozen has no part in it, as in Keras.
@@ -29,12 +29,12 @@ def l2_mask(params: Any, scope: L2Scope, frozen_stages: Sequence[str] = ()) -> A
     return mask_by_name(params, is_regularized)
 
 
-def l2_penalty(params: Any, mask: Any, l2: float) -> jax.Array:
+def l2_penalty(params: Tree, mask: Tree, l2: float) -> jax.Array:
     """l2 * sum(w^2) over the masked leaves, what Keras's kernel_regularizer=l2(l2) adds to the loss; float32 []."""
     squares = jax.tree.map(
         lambda leaf, chosen: jnp.sum(jnp.square(leaf)) if chosen else jnp.zeros(()), params, mask
     )
-    return l2 * sum(jax.tree.leaves(squares))
+    return jnp.asarray(l2 * sum(jax.tree.leaves(squares)))
 
 
 def scale_by_keras_adam(*, b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import threading
-from typing import Any
 
 import jax
 
+from nucseg_jax.training.feed import Ticket
 from nucseg_jax.training.loop import Hooks, fit
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.state import TrainState
@@ -18,7 +18,7 @@ class _StoppedError(Exception):
 class PacedFit:
     """`fit` in a thread of its own that stands still between two calls of `advance`, all its work done."""
 
-    def __init__(self, state: TrainState, schedule: Schedule, hooks: Hooks):
+    def __init__(self, state: TrainState, schedule: Schedule, hooks: Hooks[Ticket]):
         """Starts the loop, which waits before its first dispatch.
 
         Args:
@@ -31,7 +31,7 @@ class PacedFit:
         self._error: BaseException | None = None
         self._go, self._arrived = threading.Semaphore(0), threading.Semaphore(0)
 
-        def steps(state: TrainState, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        def steps(state: TrainState, tickets: Ticket) -> tuple[TrainState, dict[str, jax.Array]]:
             if not self._left:
                 jax.block_until_ready(state)
                 self._arrived.release()

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from nucseg_jax.core.compilation_cache import Origin
 from nucseg_jax.core.terminal_lines import labelled
+from nucseg_jax.runtime.compilation_cache import Origin
 
 # Phases of a run's stopwatch, in order, and what they are called.
 _PHASES = {

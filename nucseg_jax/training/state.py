@@ -1,6 +1,6 @@
 """The state of training as one pytree; a checkpoint holds it."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -8,44 +8,10 @@ import numpy as np
 import optax
 from flax import struct
 
+from nucseg_jax.core.arrays import Array, Tree, Variables
 from nucseg_jax.models.layers import CONSTANTS
-from nucseg_jax.training.objective import WITH_NUCLEI
-
-
-class EpochSums(struct.PyTreeNode):
-    """Running sums of the current epoch; in the state so that a resumed epoch reports what an unbroken one does.
-
-    Attributes:
-      steps: int32 [], steps taken in this epoch, without those in which no pixel is annotated.
-      terms: dict of float32 [], each loss term summed over steps, and what `Objective.sums_with_nuclei` gives, summed
-        over tiles.
-      counts: uint32 [K, 4], TP, FP, FN, TN of the training forward passes (batch statistics, dropout on).
-    """
-
-    steps: jax.Array
-    terms: dict[str, jax.Array]
-    counts: jax.Array
-
-    @classmethod
-    def zero(cls, term_names: tuple[str, ...], counted_classes: int) -> "EpochSums":
-        """The sums before an epoch's first step."""
-        return cls(
-            steps=np.zeros((), np.int32),
-            terms={name: np.zeros((), np.float32) for name in term_names},
-            counts=np.zeros((counted_classes, 4), np.uint32),
-        )
-
-    def add(
-        self, terms: dict[str, jax.Array], counts: jax.Array, *, counted: jax.Array | None = None
-    ) -> "EpochSums":
-        """Adds one step's terms and its counts [N, K, 4]; not where `counted`, bool [], is False; None = True."""
-        if counted is not None:
-            terms = {name: jnp.where(counted, value, 0.0) for name, value in terms.items()}
-        return EpochSums(
-            steps=self.steps + (1 if counted is None else counted.astype(jnp.int32)),
-            terms={name: total + terms[name] for name, total in self.terms.items()},
-            counts=self.counts + jnp.sum(counts, axis=0).astype(jnp.uint32),
-        )
+from nucseg_jax.ops.epoch_sums import EpochSums
+from nucseg_jax.ops.objective import WITH_NUCLEI
 
 
 class TrainState(struct.PyTreeNode):
@@ -60,22 +26,22 @@ class TrainState(struct.PyTreeNode):
       epoch_sums: see `EpochSums`.
     """
 
-    step: jax.Array
-    params: Any
-    batch_stats: Any
-    constants: Any
+    step: Array
+    params: Tree
+    batch_stats: Tree
+    constants: Tree
     opt_state: optax.OptState
     plateau: optax.OptState
     epoch_sums: EpochSums
 
     @property
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> Variables:
         """Variables for the model's `apply`."""
         return {"params": self.params, "batch_stats": self.batch_stats, CONSTANTS: self.constants}
 
 
 def init_state(
-    variables: dict[str, Any],
+    variables: Variables,
     optimizer: optax.GradientTransformation,
     plateau: optax.GradientTransformationExtraArgs,
     *,
@@ -102,7 +68,7 @@ def init_state(
     )
 
 
-def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> TrainState:
+def with_modules(state: TrainState, variables: Mapping[str, Tree]) -> TrainState:
     """Returns the same state with variables of some modules in place of its own; for a state before its first step.
 
     Args:
@@ -120,7 +86,7 @@ def with_modules(state: TrainState, variables: dict[str, dict[str, Any]]) -> Tra
     return state.replace(**replaced)
 
 
-def _require_like(new: Any, old: Any) -> None:
+def _require_like(new: Array | jax.ShapeDtypeStruct, old: Array | jax.ShapeDtypeStruct) -> None:
     if (new.shape, new.dtype) != (old.shape, old.dtype):
         raise ValueError(f"{new.shape} {new.dtype} in place of {old.shape} {old.dtype}")
 
@@ -150,9 +116,9 @@ def with_sums_unknown(state: TrainState, like: TrainState) -> TrainState:
     missing = like.epoch_sums.terms.keys() - sums.terms.keys()
     if not missing:
         return state
+    shardings: dict[str, jax.sharding.Sharding] = jax.tree.map(
+        lambda leaf: leaf.sharding, like.epoch_sums.terms
+    )
     value = np.float32(np.nan if int(sums.steps) else 0.0)
-    added = {
-        name: jax.make_array_from_callback((), like.epoch_sums.terms[name].sharding, lambda _: value)
-        for name in missing
-    }
+    added = {name: jax.make_array_from_callback((), shardings[name], lambda _: value) for name in missing}
     return state.replace(epoch_sums=sums.replace(terms={**sums.terms, **added}))

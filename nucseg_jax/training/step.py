@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +10,18 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.config import AugmentConfig, L2Scope
+from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.models.frozen_stages import frozen_mask
 from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
-from nucseg_jax.training.mesh import batch_sharded, keep_state_sharded, replicated
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI, Objective
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
+from nucseg_jax.runtime.mesh import batch_sharded, keep_state_sharded, replicated
+from nucseg_jax.training.feed import Source, Ticket
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
-from nucseg_jax.training.transfer import frozen_mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +71,9 @@ class StaticArguments:
 def train_step(
     static: StaticArguments,
     state: TrainState,
-    batch: Batch,
+    batch: Batch[jax.Array],
     *,
-    gather: Callable[[Any], Any] = lambda variables: variables,
+    gather: Callable[[Variables], Variables] = lambda variables: variables,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Forward, loss, gradient, update, logs.
 
@@ -99,7 +100,9 @@ def train_step(
     has_nucleus = jnp.any(nucleus_px(label, valid_px), axis=(1, 2))
     valid = batch.valid if valid_px is None else batch.valid & jnp.any(valid_px, axis=(1, 2))
 
-    def loss_of(params: Any) -> tuple[jax.Array, tuple[Any, ...]]:
+    def loss_of(
+        params: Tree,
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Tree]]:
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
@@ -141,7 +144,7 @@ def train_step(
 
 
 def compile_train_steps(
-    static: StaticArguments, mesh: Mesh, fetch: Callable[[Any, Any], Batch]
+    static: StaticArguments, mesh: Mesh, fetch: Callable[[Source, Ticket], Batch[jax.Array]]
 ) -> jax.stages.Wrapped:
     """K steps as one program over the mesh, batch and state laid out as `mesh` says, the state donated.
 
@@ -157,11 +160,14 @@ def compile_train_steps(
       leading axis of the tickets' leaves; one program is compiled for each K, and for K = 1 without a loop.
     """
 
-    def gather(variables: Any) -> Any:
-        return jax.lax.with_sharding_constraint(variables, replicated(mesh))
+    def gather(variables: Variables) -> Variables:
+        gathered: Variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
+        return gathered
 
-    def train_steps(state: TrainState, source: Any, tickets: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        def one_step(state: TrainState, ticket: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+    def train_steps(
+        state: TrainState, source: Source, tickets: Ticket
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        def one_step(state: TrainState, ticket: Ticket) -> tuple[TrainState, dict[str, jax.Array]]:
             # Keeps the step's arithmetic the same whatever the batch was fetched from; on CPU XLA drops it once it has
             # simplified and before it fuses, so that a feed must not make constants.
             batch = jax.lax.optimization_barrier(fetch(source, ticket))
@@ -170,7 +176,8 @@ def compile_train_steps(
             return keep_state_sharded(state, mesh), jax.lax.with_sharding_constraint(logs, replicated(mesh))
 
         if jax.tree.leaves(tickets)[0].shape[0] > 1:
-            return jax.lax.scan(one_step, state, tickets)
+            after: tuple[TrainState, dict[str, jax.Array]] = jax.lax.scan(one_step, state, tickets)
+            return after
         # XLA's convolutions are slower inside loops on CPU, so one step has none.
         state, logs = one_step(state, jax.tree.map(lambda leaf: leaf[0], tickets))
         return state, jax.tree.map(lambda leaf: leaf[None], logs)

@@ -24,7 +24,7 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
-        env={**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=0", **environment},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,

@@ -47,7 +47,7 @@ def test_real_weights_are_converted_accounted_for_and_found_the_second_time(weig
 def test_what_is_asked_for_wrongly_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(UserError, match=r"(?s)--encoder is 'resnet18'.*resnet50_v1_5"):
         convert("resnet18", "download", tmp_path / "out")
-    with pytest.raises(UserError, match=r"(?s)nowhere\.h5, which is not there.*`download`"):
+    with pytest.raises(UserError, match=r"(?s)nowhere\.h5, which does not exist.*`download`"):
         convert("resnet50", str(tmp_path / "nowhere.h5"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

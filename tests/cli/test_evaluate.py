@@ -22,10 +22,10 @@ from nucseg_jax.data.store.reader import StoredDataset, read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.training.run_check import best_checkpoint
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import AlteredRunError
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.run_folder.check import best_checkpoint
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import AlteredRunError
+from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
 
 
 def scores_of(run, split, *asked):
@@ -267,6 +267,7 @@ def test_a_run_is_scored_on_other_data_only_at_its_scale_and_with_its_classes(tm
         "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), ("x",), patch_px=128
     )
     toy.write(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     folder, nothing = RunFolder(tmp_path), np.zeros(0, np.int32)
     index = PatchIndex(nothing, nothing, None, (), nothing, nothing, ())
 

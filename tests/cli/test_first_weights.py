@@ -20,13 +20,13 @@ from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.splits import official_splits
 from nucseg_jax.experiment import Experiment, read_experiment, read_experiment_file
 from nucseg_jax.run import best_variables
+from nucseg_jax.run_folder.check import READ_WHEN_RESUMED
+from nucseg_jax.run_folder.claim import claim_run_folder
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord, digests_of
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.checkpoint import open_checkpoints, save_checkpoint
-from nucseg_jax.training.claim import claim_run_folder
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.placement import put_state
-from nucseg_jax.training.run_check import READ_WHEN_RESUMED
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord, digests_of
 from nucseg_jax.training.state import with_modules
 
 NAMES = ("tumour", "lymphocyte", "stroma", "debris", "other")

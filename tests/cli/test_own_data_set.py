@@ -115,7 +115,7 @@ def test_it_goes_from_images_to_a_report_by_commands_alone(lab, tmp_path):
         for each in found
     }
     assert colors.items() <= {"Big one": [1, 2, 3], "small": [200, 0, 0]}.items()
-    page = (report / "report.md").read_text()
+    page = (report / "report.html").read_text()
     assert "discs, patches of 128 px at 0.5 microns per pixel" in page
     assert "Big one" in page
     assert "Neoplastic" not in page

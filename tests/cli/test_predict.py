@@ -24,10 +24,11 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference import mask_file, tissue, write_images
-from nucseg_jax.inference.job import plan_job
-from nucseg_jax.inference.measure import COLUMNS
-from nucseg_jax.inference.nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.inference.nuclei.measure import COLUMNS
+from nucseg_jax.inference.output import mask_file, write_images
+from nucseg_jax.inference.tiling import tissue
+from nucseg_jax.inference.tiling.job import plan_job
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from tests.cli.predicted_files import contents
 from tests.images.test_regular_files import ome_tiff_with_a_plane_in
@@ -330,7 +331,7 @@ def test_what_was_predicted_under_other_names_or_at_another_scale_is_predicted_a
     assert "1 image finished before" in tells(dataclasses.replace(PANNUKE, classes=PANNUKE.classes[::-1]))
     out = tells(dataclasses.replace(PANNUKE, microns_per_px=0.5))
     assert "finished before" not in out
-    assert "taken as 0.5 microns per pixel" in out
+    assert "assumed to be 0.5 microns per pixel" in out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["model_microns_per_px"], summary["images"][0]["microns_per_px"]) == (0.5, 0.5)
 

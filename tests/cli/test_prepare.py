@@ -139,7 +139,7 @@ def test_a_release_removed_after_it_was_prepared_is_not_missed(release_dir, tmp_
     prepare(from_release(release_dir, tmp_path / "data"))
     shutil.rmtree(release_dir)
     prepare(from_release(release_dir, tmp_path / "data"))
-    assert "not there any more" in capsys.readouterr().out
+    assert "no longer exists" in capsys.readouterr().out
 
 
 def test_a_release_that_is_nowhere_makes_no_data_folder(tmp_path):
@@ -239,7 +239,7 @@ def test_a_source_without_its_folder_or_of_no_kind_is_refused(tmp_path):
 def test_two_at_once_are_refused_and_the_folder_is_free_afterwards(release_dir, tmp_path):
     with (
         scratch(tmp_path / "data"),
-        pytest.raises(UserError, match="Another `prepare` is at work"),
+        pytest.raises(UserError, match="another `prepare` is at work"),
     ):
         prepare(from_release(release_dir, tmp_path / "data"))
     prepare(from_release(release_dir, tmp_path / "data"))

@@ -109,9 +109,9 @@ def test_files_that_were_copied_are_compared_by_content_and_then_known(given, tm
     copied = origin(release_dir="/elsewhere", files=[["a.png", 10, 2], ["b.png", 10, 2]])
     given(open_drawn(4, origin=copied))
     prepare(a_source(tmp_path))
-    assert "Reading the source" in capfd.readouterr().out
+    assert "Comparing the source" in capfd.readouterr().out
     prepare(a_source(tmp_path))
-    assert "Reading the source" not in capfd.readouterr().out
+    assert "Comparing the source" not in capfd.readouterr().out
     reader.open_dataset(tmp_path)
     changed = with_patches(
         open_drawn(4, origin=origin()),
@@ -130,7 +130,7 @@ def test_a_folder_that_was_removed_after_it_was_prepared_is_not_missed(given, tm
     images.rmdir()
     given(None)
     prepare(a_source(tmp_path / "data", images))
-    assert "not there any more" in capsys.readouterr().out
+    assert "no longer exists" in capsys.readouterr().out
 
 
 def test_pannuke_and_a_folder_do_not_share_a_data_folder(given, painted, tmp_path):
@@ -197,7 +197,7 @@ def test_a_sheet_that_cannot_be_drawn_leaves_nothing(given, tmp_path, monkeypatc
 
 def test_two_at_once_are_refused_and_too_small_a_disk_is_named(given, tmp_path, monkeypatch):
     given(open_drawn(2))
-    with scratch(tmp_path), pytest.raises(UserError, match="Another `prepare` is at work"):
+    with scratch(tmp_path), pytest.raises(UserError, match="another `prepare` is at work"):
         prepare(a_source(tmp_path))
     monkeypatch.setattr(build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(UserError, match="need about 0 MB, and the disk"):

@@ -14,8 +14,8 @@ from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
 from nucseg_jax.run import best_variables
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.runtime.mesh import make_mesh
 
 KERAS_LEAVES = {"scale": "gamma", "mean": "moving_mean", "var": "moving_variance"}
 

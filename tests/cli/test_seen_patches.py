@@ -13,8 +13,8 @@ from nucseg_jax.core.files import write_json
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import images_by_side, lists_of
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.training.claim import claim_run_folder
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.claim import claim_run_folder
+from nucseg_jax.run_folder.folder import RunFolder
 from tests.data.indexes import make_index
 
 IMAGES = {"a.png": ("a", 2), "b.png": ("b", 2), "c.png": ("c", 2), "d.png": ("d", 2)}

@@ -14,12 +14,13 @@ import pytest
 
 from configs import quickstart
 from nucseg_jax.cli.sweep import SweepRun, list_rows, shown_test_dice
-from nucseg_jax.cli.sweep_local import devices_by_slot, last_error, run_locally
-from nucseg_jax.cli.sweep_slurm import claim_pickles, import_submitit, slurm_parameters, submit_to_slurm
+from nucseg_jax.cli.sweep_local import device_shares, last_error, run_locally
+from nucseg_jax.cli.sweep_slurm import claim_pickles, slurm_parameters, submit_to_slurm
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
+from nucseg_jax.run_folder.environment import StartedFrom
+from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.sweep import Row, read_sweep, row_experiments
-from nucseg_jax.training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE_EPOCH = (
@@ -68,7 +69,7 @@ def test_rows_run_locally_and_a_second_start_runs_only_what_is_missing(sweep, tm
 
     environment = json.loads((root / "fold2" / "environment.json").read_text())
     started = environment["started_from"]
-    assert started["sweep"] == {"file": str(tmp_path / "rows.py"), "label": "fold2"}
+    assert started["sweep"] == {"file": str(tmp_path / "rows.py"), "label": "fold2", "index": 1}
     assert started["config"].endswith("quickstart.py")
     assert (
         started["overrides"].items() >= {"split.number": 2, "train.epochs": 1, "augment.flips": True}.items()
@@ -121,7 +122,7 @@ def sweep_run(tmp_path):
     rows = (Row("finished", {}), TOO_MANY, FOLD_2)
     sweep = read_sweep(write_sweep(tmp_path / "rows.py", *rows))
     experiments = row_experiments(sweep, quickstart.get_config().to_dict(), {})
-    return SweepRun(sweep, experiments, tmp_path / "root", ("python", "launch.py"))
+    return SweepRun(sweep, experiments, tmp_path / "root", StartedFrom("c.py", {}), ("python", "launch.py"))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"test": {"micro": {"dice": "x"}}}', "[" * 100_000])
@@ -163,7 +164,7 @@ def test_a_run_folder_is_no_folder_of_a_sweep(sweep_run):
 
 def rows_that_run(sweep_run: SweepRun, code: str) -> SweepRun:
     """The same sweep whose rows are Python programs that end at once; their index is the last argument."""
-    return dataclasses.replace(sweep_run, command=(sys.executable, "-c", code))
+    return dataclasses.replace(sweep_run, program=(sys.executable, "-c", code))
 
 
 def test_local_rows_need_no_submitit_and_one_that_is_preempted_is_told_from_one_that_failed(
@@ -195,13 +196,41 @@ def test_no_more_rows_run_at_once_than_were_asked_for(sweep_run, jobs):
     spans = [
         [
             float(line.split()[1])
-            for line in sweep_run.log(index).read_text().splitlines()
+            for line in sweep_run.job(index).log.read_text().splitlines()
             if line[:3] == "at "
         ]
         for index in range(3)
     ]
     at_once = [sum(begin <= moment < end for begin, end in spans) for moment, _ in spans]
     assert max(at_once) == jobs
+
+
+def test_a_row_whose_log_is_a_link_fails_alone(sweep_run, capsys):
+    sweep_run.root.mkdir()
+    sweep_run.job(0).log.symlink_to("elsewhere")
+    assert not run_locally(rows_that_run(sweep_run, "print('error: ran')"), jobs=1)
+    ends = [line for line in capsys.readouterr().out.splitlines() if " min " in line]
+    assert "finished.log is a link" in ends[0]
+    assert [line.split()[-1] for line in ends[1:]] == ["ran", "ran"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_all_rows_that_run_end_in_order_and_starts_no_more(sweep_run, sent, capsys):
+    """The rows save at SIGTERM, SIGINT does not reach them, and a second signal changes nothing."""
+    code = (
+        "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: 0)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "if 'index=1' in sys.argv[-1]:\n"
+        f"    for _ in range(2): time.sleep(0.3); os.kill(os.getppid(), {int(sent)})\n"
+        "else: signal.pause()\n"
+        "time.sleep(0.5)\nprint('preempted (SIGTERM): saved')\nsys.exit(75)"
+    )
+    with pytest.raises(KeyboardInterrupt if sent == signal.SIGINT else SystemExit):
+        run_locally(rows_that_run(sweep_run, code), jobs=2)
+    logs = [sweep_run.job(index).log for index in range(3)]
+    assert [log.exists() for log in logs] == [True, True, False]
+    assert all(log.read_text().endswith("saved\n") for log in logs[:2])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM)])
@@ -223,7 +252,7 @@ def test_an_interrupted_sweep_takes_its_rows_along(command_line, tmp_path, sent,
     assert (tmp_path / "fold2.log").read_text().splitlines()[-1].startswith("preempted (SIGTERM)")
     assert not (tmp_path / "too_many.log").exists()
     # Nobody trains in it any more.
-    with held(tmp_path / "fold2" / ".lock"):
+    with file_lock(tmp_path / "fold2" / ".lock", busy="", advice=""):
         pass
 
 
@@ -277,19 +306,19 @@ def test_what_sbatch_does_not_take_is_shown_in_its_words(sweep_run, slurm, monke
     monkeypatch.setenv("PATH", str(slurm), prepend=os.pathsep)
     (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition specified: gpv' >&2; exit 1\n")
     with pytest.raises(UserError, match="invalid partition specified: gpv"):
-        submit_to_slurm(sweep_run, ["partition=gpv", "time=9"])
+        submit_to_slurm(sweep_run, "partition=gpv,time=9")
 
 
 def test_without_slurm_the_machine_is_named_as_the_fault(sweep_run, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="srun is not found"):
-        submit_to_slurm(sweep_run, ["time=9"])
+        submit_to_slurm(sweep_run, "time=9")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--sweep=x.py"], "nothing that says what to do"),
+        (["train", "--sweep=x.py"], "no flag that selects an action"),
         (["train", "--sweep=x.py", "--list", "--index=1"], "--list and --index"),
         (["train", "--index=1"], "--index goes with --sweep"),
         (["train", "--sweep=x.py", "--index=1", "--jobs=2"], "--jobs goes with --executor=local"),
@@ -323,10 +352,10 @@ def test_rows_are_checked_before_any_runs(command_line, tmp_path):
     assert not (tmp_path / "root").exists()
 
 
-def test_without_submitit_a_sweep_says_what_to_install(monkeypatch):
+def test_without_submitit_a_sweep_says_what_to_install(sweep_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match=r"nucseg_jax\[sweeps\]"):
-        import_submitit()
+        submit_to_slurm(sweep_run, "time=9")
 
 
 @pytest.mark.parametrize(
@@ -342,15 +371,15 @@ def test_without_submitit_a_sweep_says_what_to_install(monkeypatch):
     ],
 )
 def test_rows_that_run_at_once_share_the_devices_out(visible, jobs, expected):
-    assert devices_by_slot(visible, jobs) == expected
+    assert device_shares(visible, jobs) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("$ python\nerror: no data\nExpected: some.\nWhat to do: prepare.\n", "error: no data"),
-        ("Traceback (most recent call last):\n  File\nKeyError: 'a'\n\n", "KeyError: 'a'"),
-        ("", "it printed nothing"),
+        ("$ python\nTraceback (most recent call last):\n  File\nKeyError: 'a'\n\n", "KeyError: 'a'"),
+        ("$ python\n", "it printed nothing"),
     ],
 )
 def test_the_error_of_a_log_is_that_of_the_last_start(tmp_path, text, expected):
@@ -361,22 +390,24 @@ def test_the_error_of_a_log_is_that_of_the_last_start(tmp_path, text, expected):
 
 
 def test_options_go_to_sbatch_and_minutes_to_submitit():
-    parameters = slurm_parameters(
-        ["time=240", "cpus-per-task=8", "gres=gpu:1", "job_name=mine"], job_name="x"
-    )
+    options = 'time=240,"nodelist=a,b", cpus-per-task=8,gres=gpu:1,job_name=mine'
+    parameters = slurm_parameters(options, job_name="x")
     assert parameters["time"] == 240
-    assert parameters["additional_parameters"] == {"cpus_per_task": "8", "gres": "gpu:1", "job_name": "mine"}
+    assert parameters["additional_parameters"] == {
+        **{"cpus_per_task": "8", "gres": "gpu:1"},
+        **{"job_name": "mine", "nodelist": "a,b"},
+    }
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "no time"),
-        (["partition=gpu"], "no time"),
-        (["time=1-00:00"], "whole minutes"),
-        (["time=0"], "whole minutes"),
-        (["time=9", "exclusive"], "NAME=VALUE"),
-        (["time=9", "=gpu"], "NAME=VALUE"),
+        ("", "no time"),
+        ("partition=gpu", "no time"),
+        ("time=1-00:00", "whole minutes"),
+        ("time=0", "whole minutes"),
+        ("time=9,exclusive", "NAME=VALUE"),
+        ("time=9,=gpu", "NAME=VALUE"),
     ],
 )
 def test_slurm_options_of_another_form_are_refused(options, message):

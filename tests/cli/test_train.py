@@ -6,12 +6,11 @@ import pytest
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
+from nucseg_jax.evaluation.examples import examples_path, read_examples
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.counts import count_masks
-from nucseg_jax.reporting.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 CONVENTIONS = {"micro", "image_zero", "image_skip", "image_one", "batch8", "tissue"}
 STEPS_PER_EPOCH = 5 * 64 // 32
@@ -27,7 +26,7 @@ def test_a_run_leaves_everything_that_is_promised(finished_run):
         assert result["loss"] == pytest.approx(result["dice_loss"] + result["l2_penalty"])
         # The table can be computed again from the per-image counts.
         counts, patches = read_per_image(per_image_path(finished_run, name), PANNUKE)
-        assert scores(counts, PANNUKE) == {convention: result[convention] for convention in CONVENTIONS}
+        assert counts.scores(PANNUKE) == {convention: result[convention] for convention in CONVENTIONS}
         # One of the five patches has no nucleus.
         assert result["dice_loss_with_nuclei"] == counts.mean_losses_with_nuclei()["dice_loss"]
         assert result["dice_loss_with_nuclei"] < result["dice_loss"] - 0.05

@@ -8,8 +8,8 @@ import pytest
 from configs import quickstart
 from nucseg_jax.cli import training_run
 from nucseg_jax.experiment import read_experiment
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.placement import put_state
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.state import EpochSums, TrainState
 
 NAMESPACE = types.SimpleNamespace
@@ -21,7 +21,9 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
     values = {"train": {"loss": 0.75}, "validation": {"loss": 0.5, "micro": {"dice": 0.25}}}
     monkeypatch.setattr(training_run, "validate", lambda run, state: values)
     monkeypatch.setattr(training_run, "best_score", lambda checkpoints: best)
-    experiment = read_experiment(quickstart.get_config())
+    config = quickstart.get_config()
+    config.eval.overlays = 0
+    experiment = read_experiment(config)
     mesh = make_mesh(1)
     run = NAMESPACE(
         experiment=experiment,
@@ -30,7 +32,7 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
         static=NAMESPACE(undefined_logs=frozenset()),
         data=NAMESPACE(splits=NAMESPACE(digest="")),
         feed=NAMESPACE(fetch=None, tickets=None),
-        evaluator=NAMESPACE(example_predictor=None),
+        evaluator=NAMESPACE(step=None),
     )
     told = {}
     observer = NAMESPACE(

@@ -16,7 +16,7 @@ import pytest
 from nucseg_jax.core import download
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -181,7 +181,7 @@ def test_a_part_of_another_file_is_replaced(server, tmp_path, stale, published):
 
 
 @pytest.mark.parametrize("published", PUBLISHED)
-def test_a_wrong_digest_sets_the_file_aside_and_the_next_run_starts_anew(server, tmp_path, published):
+def test_a_wrong_digest_sets_the_file_aside_and_the_next_run_starts_again(server, tmp_path, published):
     algorithm, digest, expected = PUBLISHED[published]
     server.file = remote_file(server, algorithm, digest)
     server.content = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
@@ -205,7 +205,7 @@ def test_a_file_put_there_by_hand_is_checked_too(server, tmp_path):
 def test_it_gives_up_after_a_bounded_number_of_attempts_without_a_byte_and_keeps_what_came(server, tmp_path):
     server.faults = [1000] + [0] * 50
     with pytest.raises(
-        UserError, match=r"(?s)3 attempts without a new byte.*weights\.h5\.part and is resumed; or use a brow"
+        UserError, match=r"(?s)3 attempts without a new byte.*resumes from .*weights\.h5\.part; or use a brow"
     ):
         fetch(server, tmp_path, idle_attempts=3)
     assert len(server.requests) == 4
@@ -233,7 +233,7 @@ def test_a_file_larger_than_the_disk_is_refused_before_it_is_fetched(server, tmp
     with pytest.raises(
         UserError,
         match=r"(?s)disk .* is full: 1,000,000,000,000,000 bytes .*Expected: room for the archive.*"
-        r"free some space, or choose another --out, and run the same command again",
+        r"free some space, or choose another --out, and rerun the same command",
     ):
         fetch(server, tmp_path, noun="archive", elsewhere="choose another --out")
     assert names(tmp_path) == []
@@ -273,8 +273,8 @@ def test_a_part_that_cannot_be_written_is_not_taken_for_a_broken_connection(serv
 
 def test_two_at_once_are_refused_for_they_would_spoil_the_part(server, tmp_path):
     with (
-        held(tmp_path / ".weights.h5.lock"),
-        pytest.raises(UserError, match=r"(?s)Another process is fetching .*wait until it has ended"),
+        file_lock(tmp_path / ".weights.h5.lock", busy="", advice=""),
+        pytest.raises(UserError, match=r"(?s)another process is downloading .*wait until it has ended"),
     ):
         fetch(server, tmp_path)
     assert server.requests == []

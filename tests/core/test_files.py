@@ -10,14 +10,14 @@ import pytest
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import (
+    atomic_write,
     is_full_disk,
     open_to_append,
     own_files_explained,
-    replaced_at_once,
     write_json,
 )
-from nucseg_jax.core.lock import held
-from nucseg_jax.core.stopwatch import Stopwatch
+from nucseg_jax.core.lock import file_lock
+from nucseg_jax.runtime.stopwatch import Stopwatch
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -27,7 +27,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
         write_json(path, {"value": math.nan})
 
     def write_half():
-        with replaced_at_once(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError("stop")
 
@@ -42,8 +42,8 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     path.write_text("old")
     program = (
         "import os, pathlib, sys\n"
-        "from nucseg_jax.core.files import replaced_at_once\n"
-        "with replaced_at_once(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "from nucseg_jax.core.files import atomic_write\n"
+        "with atomic_write(pathlib.Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('new')\n"
         "    os.kill(os.getpid(), 9)\n"
     )
@@ -58,7 +58,7 @@ def append(path):
 
 
 def hold(path):
-    with held(path):
+    with file_lock(path, busy="", advice=""):
         pass
 
 

@@ -9,8 +9,8 @@ from nucseg_jax.core.strict_json import MAX_DEPTH, parse_json
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("NaN", "NaN is no JSON"),
-        ('{"a": -Infinity}', "-Infinity is no JSON"),
+        ("NaN", "NaN is not JSON"),
+        ('{"a": -Infinity}', "-Infinity is not JSON"),
         ('{"step": 1e999}', "1e999 is too large"),
         ("[-1e400]", "too large"),
         (str(2**63), "too large"),
@@ -48,7 +48,7 @@ def test_missing_numbers_of_other_programs_are_nan_if_allowed():
     value = parse_json(content, allow_nan=True)
     assert math.isnan(value["a"])
     assert [math.isnan(each) for each in value["b"]] == [True, True, False]
-    with pytest.raises(ValueError, match="NaN is no JSON"):
+    with pytest.raises(ValueError, match="NaN is not JSON"):
         parse_json(content)
     with pytest.raises(ValueError, match="too large"):
         parse_json(b"[1e999]", allow_nan=True)

@@ -79,6 +79,13 @@ def test_a_table_of_many_more_images_than_were_prepared_is_one_sentence(tmp_path
     ) in str(caught.value)
 
 
+def test_columns_may_be_separated_and_written_as_spreadsheets_do(tmp_path):
+    index, info = make_index(IMAGES)
+    lines = [f"{image};{fold}" for image, fold in FOLD.items()]
+    values = read_table(write(tmp_path, *lines, header="Image;Fold"), "fold", index, info)
+    assert values == [FOLD[image] for image in index.image]
+
+
 def test_missing_images_are_named(tmp_path):
     index, info = make_index(IMAGES)
     with pytest.raises(
@@ -114,7 +121,7 @@ def test_names_that_mean_two_things_are_ambiguous(tmp_path):
     [
         (None, "cannot be read"),
         (b"", "has no column image"),
-        (b"image;fold\na.png;1", r"not parted by commas"),
+        (b"image|fold\na.png|1", r"no column image: its columns are image\|fold"),
         (b"image,image,fold\na,a,1", "more than one column image"),
         (b"image,where\na,1", "has no column fold: its columns are image, where"),
         (b"image,fold\na,1,2", "line 2 has 3 cells"),

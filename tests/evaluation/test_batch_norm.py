@@ -18,8 +18,8 @@ from nucseg_jax.evaluation.batch_norm import (
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import BatchNorm, MovingStatistics
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.placement import put_batch
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_batch
 from nucseg_jax.training.step import train_step
 
 

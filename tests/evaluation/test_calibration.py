@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.evaluation.calibration import calibration_path, count_levels, read_levels, write_levels
+from nucseg_jax.evaluation.calibration import (
+    calibration_path,
+    count_levels,
+    expected_calibration_error,
+    read_levels,
+    reliability,
+    write_levels,
+)
 
 
 def test_levels_are_those_of_a_loop_and_survive_the_file(tmp_path):
@@ -35,3 +42,23 @@ def test_a_file_of_another_kind_is_named(tmp_path):
         path.write_text(text)
         with pytest.raises(UserError, match="no table of levels"):
             read_levels(path)
+
+
+def test_calibration_of_pixels_whose_answer_is_known():
+    level = np.arange(256)
+    honest = np.stack([255 - level, level], axis=-1)
+    assert expected_calibration_error(honest) == pytest.approx(0.0, abs=1e-12)
+    wrong = np.zeros((256, 2), int)
+    wrong[255, 0] = wrong[0, 1] = 50
+    assert expected_calibration_error(wrong) == pytest.approx(1.0)
+    # 3 of 4 pixels are nucleus where .2 was said; all 12 of another bin, as was said. .2 is the edge of two bins.
+    one = np.zeros((256, 2), int)
+    one[51] = 1, 3
+    one[255, 1] = 12
+    assert expected_calibration_error(one) == pytest.approx(0.25 * 0.55)
+    assert reliability(one).share.tolist() == [0, 0, 0.25, 0, 0, 0, 0, 0, 0, 0.75]
+    assert expected_calibration_error(np.zeros((256, 2), int)) is None
+    bins = reliability(honest)
+    assert bins.share.sum() == pytest.approx(1.0)
+    # Level 255 alone would be an eleventh bin.
+    assert len(bins.share) == 10

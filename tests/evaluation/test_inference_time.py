@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.evaluation import inference_time
-from nucseg_jax.training.mesh import make_mesh
+from nucseg_jax.runtime.mesh import make_mesh
 
 
 @pytest.mark.parametrize(("devices", "batch_sizes"), [(1, [1, 8]), (4, [8]), (3, [])])

@@ -12,7 +12,6 @@ from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image, write_per_image
-from nucseg_jax.evaluation.scores import scores
 
 
 def split_of(images: int, classes: int) -> tuple[Counts, np.ndarray]:
@@ -46,7 +45,7 @@ def test_round_trip(tmp_path: pathlib.Path, images: int, classes: int):
         assert np.array_equal(found, expected)
         assert found.dtype == expected.dtype
     assert np.array_equal(read_patches, patches)
-    assert scores(read, PANNUKE) == scores(counts, PANNUKE)
+    assert read.scores(PANNUKE) == counts.scores(PANNUKE)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -11,14 +11,13 @@ from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.scores import METRICS, conventions
-from nucseg_jax.evaluation.scores import scores as scores_of
 from nucseg_jax.ops.counts import count_masks
 
 CONVENTIONS = conventions(PANNUKE)
 
 
 def scores(counts: Counts, info: DatasetInfo = PANNUKE) -> dict:
-    return scores_of(counts, info)
+    return counts.scores(info)
 
 
 def split_of(cells: list, group: list[int] | None = None) -> Counts:

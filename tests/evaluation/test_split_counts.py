@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.evaluation.counts import Counts
-from nucseg_jax.evaluation.scores import scores
 
 INFO = DatasetInfo("one class", (NucleusClass("tumour", (1, 2, 3)),), ("a", "b", "c", "d"))
 
@@ -61,7 +60,7 @@ def test_batch_size_and_order_change_nothing(images: int, batch_size: int, seed:
         parts.append(left.merge(right))
     together = Counts.from_batch(**whole)
     assert equal(parts[0], together)
-    assert scores(parts[0], INFO) == scores(together, INFO)
+    assert parts[0].scores(INFO) == together.scores(INFO)
     assert parts[0].mean_losses() == together.mean_losses()
 
 
@@ -142,6 +141,6 @@ def test_works_in_a_collection_of_clu_with_arrays_of_jax():
     )
     collection = Evaluation.single_from_model_output(**first)
     collection = collection.merge(Evaluation.single_from_model_output(**second))
-    everything = scores(Counts.from_batch(**rows), INFO)
+    everything = Counts.from_batch(**rows).scores(INFO)
     del everything["classes"]
     assert collection.compute()["pixels"] == everything

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from nucseg_jax.training.saved_checkpoints import checkpoint_paths
+from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
 from tests.faults.watched import assert_same_end, logged_steps, wait_until
 
 

@@ -79,7 +79,7 @@ def test_scores_of_a_run_that_cannot_be_written_are_printed_and_then_what_is_not
     done = in_own_namespace(f"mount --bind {run} {run} && mount -o remount,ro,bind {run}; {command}")
     assert done.returncode == 2
     assert "image_skip" in done.stdout
-    assert f"the scores above are not kept: {run}" in done.stderr
+    assert f"the scores above were not saved: {run}" in done.stderr
     assert "Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(run.rglob("*")) == before

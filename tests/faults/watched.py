@@ -5,7 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 SAME = ("results.json", "per_image_test.csv", "per_image_train.csv", "per_image_validation.csv", "split.json")
 

@@ -20,7 +20,7 @@ import hypothesis
 import jax
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.peak_memory import forget_peak, peak_bytes
+from nucseg_jax.runtime.peak_memory import forget_peak, peak_bytes
 
 # What benchmarks/fuzz.py sets: cases a property are multiplied by it.
 FACTOR = float(os.environ.get("NUCSEG_FUZZ_FACTOR", "1"))

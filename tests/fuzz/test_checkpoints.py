@@ -14,10 +14,10 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.pretrained.checkpoint import read_checkpoint
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.checkpoint import abstract_like, open_checkpoints, restore_newest, save_checkpoint
-from nucseg_jax.training.mesh import make_mesh
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
-from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.state import TrainState, init_state
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import damaged

@@ -1,6 +1,5 @@
 """Damaged files of finished runs: each is named, what it holds is passed over, and the other runs are reported."""
 
-import io
 import json
 import pathlib
 import shutil
@@ -9,21 +8,19 @@ import tempfile
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
-from PIL import Image
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.reporting.page.document import Document, Gap
+from nucseg_jax.reporting.page.document import Document, Warn
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.training.run_check import finish
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.reporting.sections.compose import Wishes, compose, make_parts
+from nucseg_jax.run_folder.check import finish
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import JSON, altered, damaged
 from tests.reporting.conftest import MODELS, write_baselines, write_run
@@ -104,16 +101,11 @@ def replaced(draw: st.DrawFn, path: pathlib.Path) -> bytes:
     return b"".join([head, b"\n", new, b"\n"]) if path.suffix == ".jsonl" else new
 
 
-def small_picture(_: Figure, file: io.BytesIO, **options: object) -> None:
-    """What is drawn is laid out no more."""
-    del options
-    Image.new("L", (8, 8)).save(file, "png")
-
-
 def report(root: pathlib.Path) -> tuple[Found, Document]:
     """What `report` reads and writes."""
     found = find_runs(f"{root}/*", not_in=root / "out")
-    document = compose(found, make_cohorts(found.runs), MODELS)
+    wishes = Wishes(has_pictures=True)
+    document = compose(found, make_parts(make_cohorts(found.runs), wishes, {}), wishes, MODELS)
     write_report(document, root.parent / "report")
     return found, document
 
@@ -142,9 +134,7 @@ def test_what_a_damaged_file_holds_is_read_or_named(runs, data):
 @given(data=st.data())
 def test_a_run_with_any_damaged_file_is_named_and_the_others_are_reported(runs, data):
     """One file of each run but one, in one report."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        # Most of the time would go into compressing pictures.
-        patch.setattr(Figure, "savefig", small_picture)
+    with tempfile.TemporaryDirectory() as folder:
         root = shutil.copytree(runs, pathlib.Path(folder) / "runs")
         for seed in SEEDS:
             run = root / str(seed)
@@ -159,8 +149,8 @@ def test_a_run_with_any_damaged_file_is_named_and_the_others_are_reported(runs, 
         others = [pathlib.Path(folder).name for folder, _ in found.left_out]
         others += [pathlib.Path(copy.folder).name for copy in found.copies]
         assert sorted([*by_name, *others]) == sorted(path.name for path in root.iterdir())
-        gaps = {block.missing for block in document.blocks if isinstance(block, Gap)}
-        assert {f"{run.path}/{fault}" for run in found.runs for fault in run.faults} <= gaps
+        told = {block.text for block in document.all() if isinstance(block, Warn)}
+        assert {f"{run.path}/{fault}" for run in found.runs for fault in run.faults} <= told
 
 
 @fuzzed(cases=25)

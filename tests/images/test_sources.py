@@ -18,7 +18,7 @@ from nucseg_jax.images.pixels import as_rgb
 from nucseg_jax.images.resample import ModelView, ToSourceGrid
 from nucseg_jax.images.resolution import microns_of, model_size, plausible
 from nucseg_jax.images.source import RefusedImage, array_source, pyramid_overview
-from nucseg_jax.inference.journal import job_key
+from nucseg_jax.inference.output.journal import job_key
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,9 @@ def test_strides_beyond_the_output_stride_become_dilations():
 
 
 @pytest.mark.parametrize("output_stride", [16, 8])
-@pytest.mark.parametrize("name", ["resnet50", "resnet50_v1_5", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "resnet50_v1_5", pytest.param("efficientnet_b0", marks=pytest.mark.long)]
+)
 def test_the_dense_output_holds_that_of_the_strided_network(name, output_stride):
     """At the pixels where the strided network has output, equal; at the others, more of the same.
 

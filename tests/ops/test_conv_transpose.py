@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.ops import conv, conv_transpose
+from nucseg_jax.ops import conv
 from tests.ops.differentiation import assert_same
 
 
@@ -23,8 +23,8 @@ def _float64():
 def test_product_is_the_reference(stride, kernel, size):
     rng = np.random.default_rng(0)
     assert_same(
-        lambda image, weights: conv_transpose.convolve_transpose_product(image, weights, stride),
-        functools.partial(conv_transpose.convolve_transpose_reference, stride=stride),
+        lambda image, weights: conv.convolve_transpose_product(image, weights, stride),
+        functools.partial(conv.convolve_transpose_reference, stride=stride),
         jnp.asarray(rng.normal(size=(2, *size, 4))),
         jnp.asarray(rng.normal(size=(*kernel, 3, 4))),
     )
@@ -37,7 +37,7 @@ def test_it_is_the_transpose_of_the_convolution(kernel_px):
     small = jnp.asarray(rng.normal(size=(2, 5, 6, 4)))
     large = jnp.asarray(rng.normal(size=(2, 10, 12, 3)))
     kernel = jnp.asarray(rng.normal(size=(kernel_px, kernel_px, 3, 4)))
-    magnified = jax.jit(functools.partial(conv_transpose.convolve_transpose, stride=2))(small, kernel)
+    magnified = jax.jit(functools.partial(conv.convolve_transpose, stride=2))(small, kernel)
     assert magnified.shape == large.shape
     reduced = conv.convolve_reference(large, kernel, stride=2, padding="SAME")
     np.testing.assert_allclose(jnp.vdot(magnified, large), jnp.vdot(small, reduced), rtol=1e-12)

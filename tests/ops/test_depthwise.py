@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.ops import depthwise
+from nucseg_jax.ops import conv
 from tests.ops.differentiation import assert_same
 
 
@@ -21,8 +21,8 @@ def test_shifted_is_the_reference(kernel_px, stride, dilation, size):
         kernel = jnp.asarray(rng.normal(size=(kernel_px, kernel_px, 1, 6)))
         geometry = dict(stride=stride, dilation=dilation)
         assert_same(
-            functools.partial(depthwise.convolve_depthwise_shifted, **geometry),
-            functools.partial(depthwise.convolve_depthwise_reference, **geometry),
+            functools.partial(conv.convolve_depthwise_shifted, **geometry),
+            functools.partial(conv.convolve_depthwise_reference, **geometry),
             image,
             kernel,
         )
@@ -31,6 +31,6 @@ def test_shifted_is_the_reference(kernel_px, stride, dilation, size):
 def test_channels_do_not_mix():
     """A channel of zeros stays zero whatever the others hold."""
     image = jnp.ones((1, 6, 6, 3)).at[..., 1].set(0.0)
-    result = jax.jit(depthwise.convolve_depthwise)(image, jnp.ones((3, 3, 1, 3)))
+    result = jax.jit(conv.convolve_depthwise)(image, jnp.ones((3, 3, 1, 3)))
     assert not np.any(result[..., 1])
     np.testing.assert_array_equal(result[0, 2, 2], [9, 0, 9])

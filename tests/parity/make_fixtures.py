@@ -5,7 +5,7 @@ Needs the extra `parity`. Weights and images are not stored: whoever needs them 
 
 import numpy as np
 
-from nucseg_jax.core.files import replaced_at_once
+from nucseg_jax.core.files import atomic_write
 from tests.parity import keras_networks, torch_networks
 from tests.parity.fixture_samples import (
     FOLDER,
@@ -34,7 +34,7 @@ def write_fixture(network: str) -> None:
             keras_networks.observe(network, encoder, variables, image, train=train) for image, train in passes
         ]
     samples = sampled(*observed, variables)
-    with replaced_at_once(fixture_path(network)) as path, path.open("wb") as file:
+    with atomic_write(fixture_path(network)) as path, path.open("wb") as file:
         np.savez_compressed(file, reference=np.array(version), **samples)
 
 

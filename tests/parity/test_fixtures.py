@@ -10,7 +10,7 @@ from nucseg_jax.models import efficientnet
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.models.preprocessing import CAFFE
 from nucseg_jax.models.resnet import RESNET50, RESNET50_V1_5
-from nucseg_jax.ops import depthwise
+from nucseg_jax.ops.cpu import depthwise_shifts
 from tests.parity.difference import relative_differences
 from tests.parity.fixture_samples import INFERENCE_SIZE, NETWORKS, TRAINING_SIZE, fixture_path, sampled
 from tests.parity.frozen import frozen_images
@@ -67,12 +67,12 @@ def test_a_fault_in_a_resnet_is_seen(fault):
     assert worst > 2 * TOLERANCE
 
 
-def pad_the_other_side(extent, taps, stride, dilation, original=depthwise._same_padding):
+def pad_the_other_side(extent, taps, stride, dilation, original=depthwise_shifts._same_padding):
     return original(extent, taps, stride, dilation)[::-1]
 
 
 EFFICIENTNET_FAULTS = {
-    "padding on the other side": (depthwise, "_same_padding", pad_the_other_side),
+    "padding on the other side": (depthwise_shifts, "_same_padding", pad_the_other_side),
     "PyTorch's epsilon": (efficientnet, "KERAS_BATCH_NORM_EPSILON", 1e-5),
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 from nucseg_jax.models.preprocessing import IMAGENET
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.convert import convert, converted_before
@@ -146,7 +146,10 @@ def test_a_place_that_cannot_be_written_is_named(resnet, tmp_path):
     resnet.write_npz(tmp_path / "net.npz")
     with pytest.raises(UserError, match=r"(?s)cannot be written.*another --out"):
         convert(resnet.target, tmp_path / "net.npz", tmp_path / "net.npz" / "out")
-    with held(tmp_path / ".out.lock"), pytest.raises(UserError, match="Another `convert` is writing"):
+    with (
+        file_lock(tmp_path / ".out.lock", busy="", advice=""),
+        pytest.raises(UserError, match="another `convert` is writing"),
+    ):
         convert(resnet.target, tmp_path / "net.npz", tmp_path / "out")
 
 

@@ -12,20 +12,19 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES, Splits, official_splits
+from nucseg_jax.evaluation import examples as evaluation_examples
 from nucseg_jax.evaluation.calibration import write_levels
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.examples import Examples
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
-from nucseg_jax.evaluation.scores import scores
 from nucseg_jax.ops.probability import FOREGROUND_RULE
-from nucseg_jax.reporting import examples as reporting_examples
-from nucseg_jax.reporting.examples import Examples
 from nucseg_jax.reporting.page.document import Document
 from nucseg_jax.reporting.page.write import write_report
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.sections.compose import compose
-from nucseg_jax.training.record import MetricsLog
+from nucseg_jax.reporting.sections.compose import Wishes, compose, is_of_the_paper, make_parts
+from nucseg_jax.run_folder.metrics_log import MetricsLog
 
 FOLD_SIZES = {1: 20, 2: 14, 3: 24}
 PIXELS = 256 * 256
@@ -67,7 +66,7 @@ def class_cells(nuclei: np.ndarray, found: np.ndarray, *, truth: np.random.Gener
 
 def entry(counts: Counts, penalty: float, info: DatasetInfo = PANNUKE) -> dict:
     losses = counts.mean_losses()
-    return {**scores(counts, info), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
+    return {**counts.scores(info), "loss": losses["dice_loss"] + penalty, **losses, "l2_penalty": penalty}
 
 
 def write_calibration(path: pathlib.Path, *, seed: int) -> None:
@@ -121,7 +120,7 @@ def write_examples(
         probability=np.where(prediction, 225, 12).astype(np.uint8),
         void=np.zeros_like(truth),
     )
-    reporting_examples.write_examples(path, kept)
+    evaluation_examples.write_examples(path, kept)
 
 
 def write_run(
@@ -133,6 +132,8 @@ def write_run(
     complete: bool = True,
     split_number: int = 1,
     info: DatasetInfo | None = None,
+    label: str = "",
+    index: int | None = None,
 ) -> pathlib.Path:
     """A run folder.
 
@@ -142,6 +143,7 @@ def write_run(
       finished: with results.
       complete: with calibration, examples, inference times and other batch-norm statistics.
       info: of the data set; None = PanNuke's, without a dataset.json, as earlier versions left it.
+      label, index: of the sweep's row; '' = of no sweep, None = as earlier versions left it.
     """
     described = info or PANNUKE
     groups = len(described.groups)
@@ -167,6 +169,9 @@ def write_run(
         "git": {"commit": "a1b2c3d" + "0" * 33, "dirty": False},
         "command": f"launch.py train --config=configs/base.py {flags} --workdir={path}",
     }
+    if label:
+        row = {"file": "sweep.py", "label": label} | ({} if index is None else {"index": index})
+        environment["started_from"] = {"config": "configs/base.py", "overrides": fields, "sweep": row}
     write_json(path / "environment.json", environment)
     if config["pretrained"]["path"]:
         name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -256,7 +261,7 @@ def write_baselines(run: pathlib.Path) -> None:
     """What `evaluate --baselines` leaves."""
     record = json.loads((run / "split.json").read_text())
     results = json.loads((run / "results.json").read_text())
-    baseline = scores(split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6), PANNUKE)
+    baseline = split_counts("test", FOLD_SIZES[3], seed=99, quality=0.6).scores(PANNUKE)
     out = run / "evaluations" / "test-dddddddd-00000000"
     out.mkdir(parents=True)
     about = {
@@ -303,7 +308,6 @@ MODELS = [
     {
         "name": paper.name,
         "source": paper.config,
-        "config": json.loads(base.get_config().to_json()),
         "is_paper": True,
         "encoder": paper.encoder,
         "decoder": paper.decoder,
@@ -317,10 +321,14 @@ MODELS = [
 ]
 
 
-def compose_page(pattern: str, out: pathlib.Path) -> Document:
+def compose_page(pattern: str, out: pathlib.Path, **asked) -> Document:
     """What `report` does, but for counting the models' parameters, which takes JAX."""
+    wishes = Wishes(**asked)
     found = find_runs(pattern, not_in=out)
-    document = compose(found, make_cohorts(found.runs), MODELS)
+    cohorts = make_cohorts(found.runs)
+    models = MODELS if wishes.is_paper or any(map(is_of_the_paper, cohorts)) else []
+    configs = {row["name"]: json.loads(base.get_config().to_json()) for row in models}
+    document = compose(found, make_parts(cohorts, wishes, configs), wishes, models)
     write_report(document, out)
     return document
 
@@ -341,5 +349,5 @@ def make_run():
 def report_folder(run_folders, tmp_path_factory) -> pathlib.Path:
     """The report of all these runs."""
     out = tmp_path_factory.mktemp("page") / "report"
-    compose_page(str(run_folders / "*"), out)
+    compose_page(str(run_folders / "*"), out, has_pictures=True)
     return out

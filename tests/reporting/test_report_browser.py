@@ -31,9 +31,25 @@ def test_pictures_load_nothing_complains_and_nothing_overflows(report_folder, wi
         anchors = page.evaluate(
             "[...document.querySelectorAll('nav a')].every(a => document.querySelector(a.getAttribute('href')))"
         )
+        # Words of charts that leave their panel, and the size of the smallest in pixels.
+        outside = page.evaluate(
+            "[...document.querySelectorAll('svg text')].filter(text => {"
+            " const word = text.getBoundingClientRect(), panel = text.ownerSVGElement.getBoundingClientRect();"
+            " return word.left < panel.left - 1 || word.right > panel.right + 1 || word.bottom > panel.bottom + 2;"
+            "}).map(text => text.textContent)"
+        )
+        heights = page.evaluate(
+            "[...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)"
+        )
+        table_top = page.evaluate("document.querySelector('table').getBoundingClientRect().top")
         browser.close()
-    assert len(widths) > 15
+    assert len(widths) == 2
     assert min(widths) > 0
+    assert outside == []
+    assert len(heights) > 100
+    assert min(heights) > 8
+    # The answer is on the first screen.
+    assert table_top < 700
     assert overflow <= 0
     assert anchors
     assert complaints == []

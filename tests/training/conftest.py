@@ -13,10 +13,10 @@ from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.ops.objective import Objective, Term
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
-from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StaticArguments, compile_train_steps
 

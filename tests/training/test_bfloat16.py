@@ -11,10 +11,10 @@ from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import Objective, Term
+from nucseg_jax.ops.objective import Objective, Term
+from nucseg_jax.runtime.mesh import make_mesh
+from nucseg_jax.runtime.placement import put_batch
 from nucseg_jax.training.optimizer import paper_optimizer, plateau_schedule
-from nucseg_jax.training.placement import put_batch
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StaticArguments, train_step
 

@@ -7,6 +7,15 @@ import jax
 import numpy as np
 import pytest
 
+from nucseg_jax.run_folder.saved_checkpoints import (
+    NOTES,
+    DamagedCheckpointError,
+    all_saved,
+    best_saved,
+    checkpoint_paths,
+    mend_scores,
+)
+from nucseg_jax.runtime.mesh import make_mesh, replicated
 from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
@@ -16,15 +25,6 @@ from nucseg_jax.training.checkpoint import (
     save_checkpoint,
 )
 from nucseg_jax.training.checksum import weighted_sums
-from nucseg_jax.training.mesh import make_mesh, replicated
-from nucseg_jax.training.saved_checkpoints import (
-    NOTES,
-    DamagedCheckpointError,
-    all_saved,
-    best_saved,
-    checkpoint_paths,
-    mend_scores,
-)
 from nucseg_jax.training.state import without_sums_with_nuclei
 
 RECORD = {

@@ -9,8 +9,8 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.checksum import _share, crc32s, weighted_sums
-from nucseg_jax.training.mesh import make_mesh
 
 RNG = np.random.default_rng(0)
 STATE = {

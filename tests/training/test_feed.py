@@ -8,11 +8,11 @@ import pytest
 
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.store import reader
+from nucseg_jax.runtime.mesh import make_mesh, tickets_sharded
+from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.training.device_feed import cut_tiles, device_feed, put_patches
 from nucseg_jax.training.feed import fits_device
 from nucseg_jax.training.host_feed import host_feed
-from nucseg_jax.training.mesh import make_mesh, tickets_sharded
-from nucseg_jax.training.placement import put_state
 from nucseg_jax.training.schedule import Schedule
 from nucseg_jax.training.step import compile_train_steps
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.training.epoch_table import epoch_header, epoch_line
 from nucseg_jax.training.observer import RunObserver
-from nucseg_jax.training.run_folder import RunFolder
 from nucseg_jax.training.schedule import Schedule
 
 

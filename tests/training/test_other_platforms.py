@@ -11,8 +11,8 @@ from configs import paper, quickstart
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.lowering import traced_for
+from nucseg_jax.runtime.mesh import dispatch_sharded, make_mesh
 from nucseg_jax.training.checkpoint import abstract_like
-from nucseg_jax.training.mesh import dispatch_sharded, make_mesh
 from nucseg_jax.training.step import compile_train_steps
 
 PLATFORMS = ("cuda", "tpu")

@@ -5,10 +5,10 @@ import pytest
 
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.ops.losses import soft_dice
-from nucseg_jax.training.mesh import make_mesh, replicated
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI
+from nucseg_jax.runtime.mesh import make_mesh, replicated
+from nucseg_jax.runtime.placement import put_batch, put_state
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
-from nucseg_jax.training.placement import put_batch, put_state
 from nucseg_jax.training.state import close_epoch
 
 
@@ -208,7 +208,7 @@ def test_an_epoch_without_nuclei_and_one_begun_by_an_earlier_version_have_no_suc
     def scores(**terms):
         sums = state.epoch_sums.replace(steps=np.int32(4), counts=np.ones((1, 4), np.uint32))
         terms = {name: np.float32(terms.get(name, 2.0)) for name in sums.terms}
-        return training_scores(state.replace(epoch_sums=sums.replace(terms=terms)), objective)
+        return training_scores(sums.replace(terms=terms), objective)
 
     assert scores(tiles_with_nuclei=8.0)["dice_loss_with_nuclei"] == 0.25
     assert scores(tiles_with_nuclei=8.0)["dice_loss"] == 0.5

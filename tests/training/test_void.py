@@ -21,14 +21,14 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.splits import Splits
 from nucseg_jax.data.store.reader import StoredDataset
 from nucseg_jax.evaluation.baseline_scores import baseline_counts
-from nucseg_jax.evaluation.evaluate import compile_evaluation_step
-from nucseg_jax.evaluation.scorer import Scorer
+from nucseg_jax.evaluation.example_predictor import ExamplePredictor
+from nucseg_jax.evaluation.split_scores import score_split
+from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
-from nucseg_jax.reporting.predictions import ExamplePredictor
-from nucseg_jax.training.mesh import make_mesh
-from nucseg_jax.training.objective import TILES_WITH_NUCLEI
+from nucseg_jax.ops.objective import TILES_WITH_NUCLEI
+from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.optimizer import plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StaticArguments, train_step
@@ -163,7 +163,7 @@ def test_a_batch_without_an_annotated_pixel_pulls_at_nothing_and_is_no_step_of_t
     assert all(logs[name] == 0 for name in static.objective.terms)
     assert state.epoch_sums.steps == 0
     with pytest.raises(UserError, match="annotated"):
-        training_scores(state, static.objective)
+        training_scores(state.epoch_sums, static.objective)
     step = _step(static)
     index = np.arange(len(label), dtype=np.int32)
     batch = Batch(image=image, label=label, valid=index >= 0, index=index, group=index)
@@ -210,8 +210,8 @@ def scored(classes, image, label, *, has_void):
     objective, mesh, model = experiment_with(classes).evaluation_objective, make_mesh(2), Pointwise(classes)
     variables = model.init(jax.random.key(3), np.zeros((1, 1, 1, 3)), train=False)
     step = compile_evaluation_step(model, objective, mesh, has_void=has_void)
-    scorer = Scorer(step, objective, jax.jit(lambda params: jnp.float32(0)), batch_size=4, mesh=mesh)
-    of_split = scorer.score(variables, data, "test")
+    how = {"objective": objective, "l2_penalty": 0.0, "batch_size": 4, "mesh": mesh}
+    of_split = score_split(step, variables, data, "test", **how)
     drawn = ExamplePredictor(step, N, batch_size=4, mesh=mesh).spread(variables, data, "test")
     return of_split, drawn, baseline_counts(lambda image: image[..., 0] > 99, data, "test")
 

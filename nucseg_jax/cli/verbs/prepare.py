@@ -10,7 +10,7 @@ def command(start: Start, config: str | None) -> None:
     """Check images and labels, and write the data set that training reads.
 
     The source is PanNuke, CoNSeP, MoNuSeg or a folder of your own images and labels, by the fields of `data`. A data
-    set that is there already is reported, and nothing is written.
+    set that exists is reported, and nothing is written.
     """
     experiment = start.config(config).experiment()
 

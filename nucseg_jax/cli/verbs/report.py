@@ -10,13 +10,28 @@ from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 
 
-@verb("report --runs='runs/*' --out=report")
+@verb("report --runs='runs/*' --out=report\nreport --runs='runs/*' --out=report --sort=score --baseline=unet")
 @click.option(
     "--runs", metavar="PATTERN,...", help="Run folders, such as 'runs/*'; several patterns with commas."
 )
 @click.option("--out", metavar="DIR", type=click.Path(), help="The folder to write.")
-def command(runs: str | None, out: str | None) -> None:
-    """Write the paper's tables and figures from run folders, beside the paper's values."""
+@click.option(
+    "--sort",
+    type=click.Choice(["sweep", "score"]),
+    default="sweep",
+    show_default=True,
+    help="Order of the configurations: that of their sweep's rows, or best first.",
+)
+@click.option(
+    "--baseline",
+    metavar="LABEL",
+    default="",
+    help="Configuration that the others are compared with; the best without it.",
+)
+@click.option("--paper", is_flag=True, help="Set the paper's tables beside any runs, and tell all gaps.")
+@click.option("--pictures", is_flag=True, help="Draw test patches: errors, contours, best and worst.")
+def command(runs: str | None, out: str | None, sort: str, baseline: str, paper: bool, pictures: bool) -> None:
+    """Write a page that tells which configuration is best, from run folders."""
     if not (runs and out):
         raise UserError(
             "report needs --runs and --out", advice=f"{PROGRAM} report --runs='runs/*' --out=report"
@@ -25,5 +40,7 @@ def command(runs: str | None, out: str | None) -> None:
     start_jax()
 
     from nucseg_jax.cli.report import report
+    from nucseg_jax.reporting.sections.compose import Wishes
 
-    report(runs, user_path(out), paper_experiments())
+    wishes = Wishes(sort=sort, baseline=baseline, is_paper=paper, has_pictures=pictures)
+    report(runs, user_path(out), wishes, paper_experiments)

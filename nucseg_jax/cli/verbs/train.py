@@ -1,5 +1,6 @@
 """The verb `train`: its flags and its help."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -9,7 +10,6 @@ from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.given_config import sweep_file
 from nucseg_jax.cli.start import (
     Start,
-    comma_list,
     config_option,
     pass_start,
     process_options,
@@ -18,11 +18,22 @@ from nucseg_jax.cli.start import (
     verb,
     workdir_option,
 )
-from nucseg_jax.cli.sweep_flags import SweepFlags, check_sweep_flags
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.leaving import leave_when_told
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import restart_words
+from nucseg_jax.runtime.exit_when_preempted import leave_when_told
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepFlags:
+    """The flags of `train --sweep`; None = not given."""
+
+    sweep: str | None = None
+    list_rows: bool = False
+    index: int | None = None
+    executor: str | None = None
+    jobs: int | None = None
+    slurm: str | None = None
 
 
 @verb(
@@ -71,10 +82,10 @@ def command(
 
     The run folder holds the config, metrics, checkpoints and results.json. With --sweep many models are trained.
     """
-    flags = SweepFlags(sweep, list_rows, index, executor, jobs, None if slurm is None else comma_list(slurm))
+    flags = SweepFlags(sweep, list_rows, index, executor, jobs, slurm)
     check_sweep_flags(flags)
     is_alone = not (distributed or coordinator or processes or process_index is not None)
-    # Of several processes JAX tells all together; --executor ends its jobs itself.
+    # JAX notifies several processes itself; --executor ends its jobs itself.
     if executor is None and is_alone:
         leave_when_told()
     if sweep is not None:
@@ -103,30 +114,52 @@ def command(
     train(experiment, user_path(workdir), given.started_from(), verbose=verbose)
 
 
+def check_sweep_flags(flags: SweepFlags) -> None:
+    """Raises UserError for flags of a sweep that do not go together."""
+    actions = {"--list": flags.list_rows or None, "--index": flags.index, "--executor": flags.executor}
+    modes = [name for name, value in actions.items() if value is not None]
+    for name, value, owner in (("--jobs", flags.jobs, "local"), ("--slurm", flags.slurm, "slurm")):
+        if value is not None and flags.executor != owner:
+            raise UserError(f"{name} goes with --executor={owner}", advice=f"add that, or leave out {name}")
+    if flags.sweep is None and modes:
+        raise UserError(
+            f"{modes[0]} goes with --sweep", advice="add --sweep=FILE, such as configs/sweeps/seeds.py"
+        )
+    if flags.sweep is not None and len(modes) != 1:
+        raise UserError(
+            f"--sweep comes with {' and '.join(modes) or 'no flag that selects an action'}",
+            expected="one of --list (shows the rows), --index=NUMBER (trains one row), --executor=local or"
+            " --executor=slurm (trains all rows that are not finished)",
+        )
+
+
 def train_sweep(
     start: Start, config: str | None, workdir: str | None, file: pathlib.Path, flags: SweepFlags
 ) -> None:
     """Lists the rows of a sweep, trains one, or has all trained; exit status 1 if some failed."""
-    from nucseg_jax.cli.sweep import list_rows
-    from nucseg_jax.cli.train_sweep import train_sweep
+    from nucseg_jax.cli import sweep as sweeps
     from nucseg_jax.sweep import prepared_groups, read_sweep, row_experiments
 
-    given = None if config is None else start.config(config)
+    given = start.config(config) if config is not None or not flags.list_rows else None
     values = None if given is None else given.values.to_dict()
     sweep = read_sweep(file, None if values is None else lambda: prepared_groups(values))
-    if flags.list_rows:
-        if given is not None and values is not None:
-            row_experiments(sweep, values, given.overrides)
-        list_rows(sweep, user_path(workdir) if workdir else None)
+    experiments = () if given is None or values is None else row_experiments(sweep, values, given.overrides)
+    if flags.list_rows or given is None:
+        sweeps.list_rows(sweep, user_path(workdir) if workdir else None)
         return
-    given = start.config(config)
-    experiments = row_experiments(sweep, given.values.to_dict(), given.overrides)
     if not workdir:
         raise UserError(
             "--workdir is missing", advice="add --workdir=runs/SWEEP, the folder of its run folders"
         )
-    is_trained = train_sweep(
-        sweep, experiments, user_path(workdir), given.started_from(), flags, program=restart_words()
-    )
-    if not is_trained:
-        sys.exit(1)
+    run = sweeps.SweepRun(sweep, experiments, user_path(workdir), given.started_from(), restart_words())
+    if flags.index is not None:
+        run.train_row(flags.index)
+    elif flags.executor == "slurm":
+        from nucseg_jax.cli.sweep_slurm import submit_to_slurm
+
+        submit_to_slurm(run, flags.slurm or "")
+    else:
+        from nucseg_jax.cli.sweep_local import run_locally
+
+        if not run_locally(run, jobs=flags.jobs or 1):
+            sys.exit(1)

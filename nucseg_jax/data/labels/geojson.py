@@ -14,7 +14,6 @@ refused.
 
 import pathlib
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import shapely
@@ -74,10 +73,10 @@ def read_geojson(path: pathlib.Path, image_height: int, image_width: int) -> Ann
     )
 
 
-def _features(content: Any) -> list[Any]:
+def _features(content: object) -> list[object]:
     kind = content.get("type") if isinstance(content, dict) else None
     features = content
-    if kind == "FeatureCollection":
+    if isinstance(content, dict) and kind == "FeatureCollection":
         features = content.get("features")
     elif kind == "Feature":
         features = [content]
@@ -90,7 +89,7 @@ def _features(content: Any) -> list[Any]:
     return features
 
 
-def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outline | None:
+def _outline(feature: object, place: str, notes: Counter[tuple[str, str]]) -> Outline | None:
     """The outline of a feature's nucleus, None for one without an area."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         kind = feature.get("type") if isinstance(feature, dict) else feature
@@ -130,7 +129,7 @@ def _outline(feature: Any, place: str, notes: Counter[tuple[str, str]]) -> Outli
     return Outline(polygon, f"{place} ({name})" if name else place, name, is_detected=kind != _READ[0])
 
 
-def _object_type(feature: dict[str, Any], properties: dict[str, Any]) -> Any:
+def _object_type(feature: dict[str, object], properties: dict[str, object]) -> object:
     for key in ("objectType", "object_type"):
         if key in properties:
             return properties[key]
@@ -138,7 +137,7 @@ def _object_type(feature: dict[str, Any], properties: dict[str, Any]) -> Any:
     return _OLD_IDS.get(identity, _READ[0]) if isinstance(identity, str) else _READ[0]
 
 
-def _class_name(classification: Any, place: str) -> str | None:
+def _class_name(classification: object, place: str) -> str | None:
     """The class as QuPath writes it, None where there is none."""
     if isinstance(classification, dict):
         names = classification.get("names", classification.get("name"))
@@ -150,16 +149,16 @@ def _class_name(classification: Any, place: str) -> str | None:
     return classification
 
 
-def _joined(names: Any, place: str) -> str:
+def _joined(names: object, place: str) -> str:
     if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
         raise UserError(f"{place} has a classification with the name {_shown(names)}", expected="text")
     return ": ".join(names)
 
 
-def _polygons(geometry: Any, place: str) -> shapely.Geometry | None:
+def _polygons(geometry: object, place: str) -> shapely.Geometry | None:
     """A polygon or multipolygon, valid or not; None if no part has three vertices."""
     kind = geometry.get("type") if isinstance(geometry, dict) else geometry
-    if kind not in ("Polygon", "MultiPolygon"):
+    if not isinstance(geometry, dict) or kind not in ("Polygon", "MultiPolygon"):
         raise UserError(
             f"{place} has {_shown(kind) if kind is not None else 'no geometry'}",
             expected="a Polygon or a MultiPolygon",
@@ -176,7 +175,7 @@ def _polygons(geometry: Any, place: str) -> shapely.Geometry | None:
     return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
 
 
-def _points(ring: Any, place: str) -> np.ndarray:
+def _points(ring: object, place: str) -> np.ndarray:
     """float64 [n, 2]."""
     for point in _listed(ring, place):
         if not isinstance(point, list) or len(point) != 2 or {type(point[0]), type(point[1])} - {int, float}:
@@ -184,12 +183,12 @@ def _points(ring: Any, place: str) -> np.ndarray:
     return np.array(ring, np.float64).reshape(-1, 2)
 
 
-def _listed(value: Any, place: str) -> list[Any]:
+def _listed(value: object, place: str) -> list[object]:
     if not isinstance(value, list):
         raise UserError(f"{place} has the coordinates {_shown(value)}", expected="lists of lists of x and y")
     return value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

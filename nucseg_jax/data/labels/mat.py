@@ -149,7 +149,8 @@ def _most_frequent(number: np.ndarray, types: np.ndarray, count: int) -> np.ndar
     """int64 [count]: the type of most pixels of each number, the lowest of several."""
     most = int(types.max(initial=0)) + 1
     pairs = np.bincount(number.ravel().astype(np.int64) * most + types.ravel(), minlength=(count + 1) * most)
-    return pairs.reshape(count + 1, most)[1:].argmax(axis=1)
+    types_of: np.ndarray = pairs.reshape(count + 1, most)[1:].argmax(axis=1)
+    return types_of
 
 
 def _check_centroids(stated: np.ndarray, number: np.ndarray, ids: np.ndarray) -> list[str]:

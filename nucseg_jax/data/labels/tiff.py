@@ -47,7 +47,7 @@ def read_tiff(path: pathlib.Path, image_height: int, image_width: int) -> np.nda
                 "some tiles or strips hold no pixels", advice="save it again, with all its pixels"
             )
         check_segment_bytes(page)
-        values = page.asarray()
+        values: np.ndarray = page.asarray()
         if int(page.photometric) == _PALETTE:
             require_ordered_palette(values, np.asarray(page.colormap).T)
     if values.shape != (image_height, image_width):

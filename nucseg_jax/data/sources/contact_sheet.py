@@ -93,7 +93,8 @@ def _edge(instance: np.ndarray) -> np.ndarray:
     padded = np.pad(instance, 1, mode="edge")
     centre = padded[1:-1, 1:-1]
     neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return (centre > 0) & np.any([each != centre for each in neighbours], axis=0)
+    edge: np.ndarray = (centre > 0) & np.any([each != centre for each in neighbours], axis=0)
+    return edge
 
 
 def _colors(info: DatasetInfo) -> tuple[Color, ...]:

@@ -1,11 +1,11 @@
 """The seam of sources: what each gives to the builder, whatever files it reads."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import DatasetInfo
 
 
@@ -49,7 +49,7 @@ class OpenedSource:
     """
 
     info: DatasetInfo
-    origin: Mapping[str, Any]
+    origin: JsonObject
     patch_count: int
     patches: Callable[[], Iterator[Patch]]
     described: tuple[str, ...] = ()

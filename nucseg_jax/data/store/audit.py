@@ -11,14 +11,13 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.seal import sealed, unsealed
-from nucseg_jax.core.strict_json import read_json
+from nucseg_jax.core.strict_json import JsonObject, read_json
 from nucseg_jax.data.dataset_info import NUCLEUS, DatasetInfo
 from nucseg_jax.data.store.stored_files import damaged
 
@@ -81,7 +80,7 @@ class Audit:
     digest: str
     near_duplicates: Sequence[Sequence[int]]
     uncompared_patches: int
-    origin: Mapping[str, Any]
+    origin: JsonObject
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     label_offsets: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
@@ -141,17 +140,22 @@ class ContentDigest:
         image: np.ndarray,
         label: np.ndarray,
         instance: np.ndarray,
-        place: tuple[str, str, int, int, str],
+        place: bytes,
     ) -> None:
-        """Takes the next patch; `place` is the name of its group, its image, top, left and division."""
-        self._hash.update(np.ascontiguousarray(image, np.uint8))
-        self._hash.update(np.ascontiguousarray(label, np.uint8))
-        self._hash.update(np.ascontiguousarray(instance, "<u2"))
-        self._hash.update(json.dumps(place).encode() + b"\n")
+        """Takes the next patch; `place` is what is hashed of its origin, see `place_bytes`."""
+        self._hash.update(np.ascontiguousarray(image, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(label, np.uint8).data)
+        self._hash.update(np.ascontiguousarray(instance, "<u2").data)
+        self._hash.update(place)
 
     def hexdigest(self) -> str:
         """The digest of what was added so far."""
         return self._hash.hexdigest()
+
+
+def place_bytes(group: str, image: str, top: int, left: int, division: str) -> bytes:
+    """Returns the origin of a patch as its digest takes it: a line of JSON."""
+    return json.dumps([group, image, top, left, division]).encode() + b"\n"
 
 
 def combined_digest(part_digests: Iterable[str], info: DatasetInfo) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.data.appearance import suspicion
+from nucseg_jax.data.appearance import suspicion_note
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
-from nucseg_jax.data.pieces import MOST_DISCONNECTED
+from nucseg_jax.data.pieces import pieces_note
 from nucseg_jax.data.store.audit import Audit, counted_classes
 
 # More groups, such as patients, are counted and not listed.
@@ -76,29 +76,14 @@ def _warnings(audit: Audit, info: DatasetInfo) -> list[str]:
         warnings.append("No patch has a nucleus.")
     elif absent := [name for name in counted_classes(info) if not nuclei[name]]:
         warnings.append(f"No nucleus has the class {' or '.join(absent)}.")
-    if (broken := audit.total("disconnected_nuclei")) > MOST_DISCONNECTED * total:
-        warnings.append(
-            f"{broken:,} of {counted(total, 'nucleus')} lie in several pieces: the labels seem to hold classes, or one"
-            " number for many nuclei."
-        )
+    warnings.append(pieces_note(audit.total("disconnected_nuclei"), total))
     if mixed := audit.total("mixed_nuclei"):
         warnings.append(
             f"{mixed:,} of {counted(total, 'nucleus')} have pixels of several classes; they are counted by most of"
             " their pixels, and trained as they are."
         )
     bright, blue = audit.total("bright_nuclei_patches"), audit.total("blue_nuclei_patches")
-    of_patches = f"of {counted(patches, 'patch')} with nuclei"
-    suspected = suspicion(bright, blue, patches)
-    if suspected == "bgr":
-        warnings.append(
-            f"In {blue:,} {of_patches} the nuclei are darker by more in blue than in red: the images seem to be BGR,"
-            " not RGB."
-        )
-    elif suspected == "mismatch":
-        warnings.append(
-            f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
-            " than in red: labels seem to be shifted, turned or of other images, or the images are inverted."
-        )
+    warnings.append(suspicion_note(bright, blue, patches))
     if audit.label_offsets:
         warnings += [
             f"Labels of {counted(len(audit.label_offsets), 'image')} would fit the nuclei better if they were moved;"
@@ -110,7 +95,7 @@ def _warnings(audit: Audit, info: DatasetInfo) -> list[str]:
         ]
         if (more := len(audit.label_offsets) - _MOST_PAIRS) > 0:
             warnings.append(f"  and {more:,} more; audit.json has them all")
-    return warnings
+    return list(filter(None, warnings))
 
 
 def _way(rows: int, columns: int) -> str:

@@ -9,8 +9,9 @@ parts are read back (`benchmarks/prepare.py --sources store --patches 6000`).
 """
 
 import math
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import FILE_NAME as DESCRIPTION
 from nucseg_jax.data.sources.patch import OpenedSource, Patch
 from nucseg_jax.data.store import index_file, stored_files
+from nucseg_jax.data.store.layout import Example
 from nucseg_jax.data.store.tally import Tally
 
 FILE_FORMAT = "array_record"
@@ -44,25 +46,34 @@ def part_sizes(patch_count: int, patch_px: int) -> list[int]:
     return [patch_count * (part + 1) // parts - patch_count * part // parts for part in range(parts)]
 
 
-class AuditMetadata(tfds.core.Metadata):
-    """Carries what was seen from the generator of examples to the files beside the records."""
+class WrittenBeside(tfds.core.Metadata):
+    """Has files written beside the records; called by TensorFlow Datasets once every split is written."""
 
-    def __init__(self, opened: OpenedSource, folder: pathlib.Path):
+    def __init__(self, write: Callable[[pathlib.Path], None]):
         super().__init__()
-        self._origin = opened.origin
-        self.tally = Tally(opened.info, folder)
+        self._write = write
 
-    def save_metadata(self, data_dir: Any) -> None:
-        """Writes description, index and audit; called by TensorFlow Datasets once every split is written."""
-        folder = pathlib.Path(data_dir)
-        info = self.tally.info
-        info.write(folder)
-        index_file.write_index(folder, self.tally.index(), info)
-        beside = stored_files.digests_of(folder, (DESCRIPTION, index_file.FILE_NAME))
-        self.tally.audit(self._origin, {**stored_files.digests(folder), **beside}).save(folder)
+    def save_metadata(self, data_dir: str | os.PathLike[str]) -> None:
+        """Writes the files."""
+        self._write(pathlib.Path(data_dir))
 
-    def load_metadata(self, data_dir: Any) -> None:
-        """Nothing is restored: `load_audit` reads the file."""
+    def load_metadata(self, data_dir: str | os.PathLike[str]) -> None:
+        """Restores nothing: a `Layout` reads the files."""
+
+
+def patch_features(patch_px: int, **group: Any) -> tfds.features.FeaturesDict:
+    """Returns the features of a record; `group` is the one that differs by builder."""
+    shape, tensor = (patch_px, patch_px), tfds.features.Tensor
+    return tfds.features.FeaturesDict(
+        {
+            "image": tensor(shape=(*shape, 3), dtype=np.uint8, encoding="bytes"),
+            "label": tensor(shape=shape, dtype=np.uint8, encoding="zlib"),
+            "instance": tensor(shape=shape, dtype=np.uint16, encoding="zlib"),
+            **group,
+            "fold": tfds.features.Scalar(np.int32),
+            "index": tfds.features.Scalar(np.int32),
+        }
+    )
 
 
 class Nuclei(tfds.core.GeneratorBasedBuilder):
@@ -71,7 +82,7 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Image, class map, instance map, group, fold and index."}  # noqa: RUF012
 
-    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: Any):
+    def __init__(self, opened: OpenedSource, *, show_progress: bool = False, **options: object):
         """Makes the builder.
 
         Args:
@@ -88,30 +99,29 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
         info, px = self._opened.info, self._opened.info.patch_px
         folder = pathlib.Path(self._data_dir_root)
         folder.mkdir(parents=True, exist_ok=True)
+        self._tally = Tally(info, folder)
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"{info.name}: patches of {px} px at {info.microns_per_px} microns per px.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Tensor(shape=(px, px, 3), dtype=np.uint8, encoding="bytes"),
-                    "label": tfds.features.Tensor(shape=(px, px), dtype=np.uint8, encoding="zlib"),
-                    "instance": tfds.features.Tensor(shape=(px, px), dtype=np.uint16, encoding="zlib"),
-                    # A position; the names lie in dataset.json.
-                    "group": tfds.features.Scalar(np.int32),
-                    "fold": tfds.features.Scalar(np.int32),
-                    "index": tfds.features.Scalar(np.int32),
-                }
-            ),
+            # Of the group, its position; the names lie in dataset.json.
+            features=patch_features(px, group=tfds.features.Scalar(np.int32)),
             citation=info.citation,
             license=info.licence,
             # Rows stay in the source's order, and reading them back in order is one pass.
             disable_shuffling=True,
-            metadata=AuditMetadata(self._opened, folder),
+            metadata=WrittenBeside(self._write_beside),
         )
+
+    def _write_beside(self, folder: pathlib.Path) -> None:
+        info = self._tally.info
+        info.write(folder)
+        index_file.write_index(folder, self._tally.index(), info)
+        beside = stored_files.digests_of(folder, (DESCRIPTION, index_file.FILE_NAME))
+        self._tally.audit(self._opened.origin, {**stored_files.digests(folder), **beside}).save(folder)
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    ) -> dict[str, Iterator[tuple[int, Example]]]:
         del dl_manager
         opened = self._opened
         sizes = part_sizes(opened.patch_count, opened.info.patch_px)
@@ -129,10 +139,10 @@ class Nuclei(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, stream: Iterator[Patch], part: int, size: int
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    ) -> Iterator[tuple[int, Example]]:
         for row in range(size):
             patch = next(stream)
-            self.info.metadata.tally.add(part, row, patch)
+            self._tally.add(part, row, patch)
             yield (
                 row,
                 {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 
@@ -30,7 +31,7 @@ class StoredFacts:
     digest: str
     near_duplicates: np.ndarray
     files: Mapping[str, str]
-    origin: Mapping[str, Any]
+    origin: JsonObject
     described: str
 
 

@@ -155,7 +155,8 @@ def descriptors(thumbnails: np.ndarray) -> np.ndarray:
     cells = thumbnails.reshape(-1, half, 2, half, 2).astype(np.float32).mean(axis=(2, 4))
     contrast = _contrast(cells).reshape(len(cells), -1)
     contrast -= contrast.mean(axis=1, keepdims=True)
-    return contrast / np.maximum(np.linalg.norm(contrast, axis=1, keepdims=True), 1e-6)
+    unit: np.ndarray = contrast / np.maximum(np.linalg.norm(contrast, axis=1, keepdims=True), 1e-6)
+    return unit
 
 
 def is_distinctive(thumbnail: np.ndarray) -> bool:
@@ -195,11 +196,13 @@ def _blocks(thumbnails: np.ndarray) -> np.ndarray:
     contrast = _contrast(thumbnails.astype(np.float32))
     blocks = contrast.reshape(-1, _BLOCKS, side, _BLOCKS, side).transpose(0, 1, 3, 2, 4)
     blocks = blocks.reshape(-1, _BLOCKS**2, side**2)
-    return blocks - blocks.mean(axis=2, keepdims=True)
+    centred: np.ndarray = blocks - blocks.mean(axis=2, keepdims=True)
+    return centred
 
 
 def _contrast(cells: np.ndarray) -> np.ndarray:
     """Difference of each cell, float32 [N, H, W], from its neighbourhood, limited softly to -1..1."""
     around = scipy.ndimage.uniform_filter(cells, size=(0, _NEIGHBOURHOOD, _NEIGHBOURHOOD), mode="reflect")
     difference = cells - around
-    return difference / (np.abs(difference) + _HALF_CONTRAST)
+    limited: np.ndarray = difference / (np.abs(difference) + _HALF_CONTRAST)
+    return limited

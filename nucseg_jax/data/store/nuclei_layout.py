@@ -1,15 +1,15 @@
 """The files of the builder `Nuclei`."""
 
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import FILE_NAME as DESCRIPTION
 from nucseg_jax.data.dataset_info import read_info
 from nucseg_jax.data.store import index_file
-from nucseg_jax.data.store.audit import ContentDigest, combined_digest, load_audit
+from nucseg_jax.data.store.audit import ContentDigest, combined_digest, load_audit, place_bytes
 from nucseg_jax.data.store.layout import Example, Layout, StoredFacts
 from nucseg_jax.data.store.location import NUCLEI
 from nucseg_jax.data.store.stored_files import damaged, require_unaltered
@@ -42,7 +42,7 @@ def read_facts(folder: pathlib.Path) -> StoredFacts:
     )
 
 
-def describe_origin(origin: Mapping[str, Any]) -> str:
+def describe_origin(origin: JsonObject) -> str:
     """Describes an origin in a few words, for a person."""
     place = f" in {origin['release_dir']}" if origin.get("release_dir") else ""
     return f"{origin.get('kind', 'a source that was not recorded')}{place}"
@@ -56,10 +56,8 @@ def digest_of(parts: Iterable[Iterator[Example]], facts: StoredFacts) -> str:
         digest = ContentDigest()
         for example in examples:
             group = info.groups[int(example["group"])]
-            place = (
-                *(group, index.image[patch], int(index.top[patch])),
-                *(int(index.left[patch]), index.division[patch]),
-            )
+            top, left = int(index.top[patch]), int(index.left[patch])
+            place = place_bytes(group, index.image[patch], top, left, index.division[patch])
             digest.add(example["image"], example["label"], example["instance"], place)
             patch += 1
         digests.append(digest.hexdigest())

@@ -6,13 +6,13 @@ carries both numbers, and they are compared whenever one is read.
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.patch_store import Patches
+from nucseg_jax.data.store.layout import Example
 from nucseg_jax.data.store.stored_files import damaged
 
 # Records decoded at a time; what bounds the memory beside the arrays that are filled.
@@ -96,7 +96,7 @@ class FoldRecords:
         if found != size:
             raise damaged(folder, f"fold {fold} holds {found:,} of {counted(size, 'patch')}")
 
-    def read(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+    def read(self, rows: Sequence[int]) -> list[Example]:
         """The examples of some rows, as the builder describes them; `instance` is undecoded unless asked for.
 
         Raises:

@@ -3,18 +3,25 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo
 from nucseg_jax.data.label_offset import LabelOffset
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.data.pieces import count_disconnected
 from nucseg_jax.data.sources.patch import Patch
-from nucseg_jax.data.store.audit import Audit, ContentDigest, PartAudit, combined_digest, counted_classes
+from nucseg_jax.data.store.audit import (
+    Audit,
+    ContentDigest,
+    PartAudit,
+    combined_digest,
+    counted_classes,
+    place_bytes,
+)
 from nucseg_jax.data.store.near_duplicates import Comparison
 
 _COUNTS = (
@@ -81,12 +88,12 @@ class Tally:
 
     def index(self) -> PatchIndex:
         """Returns the origin of every patch that was added."""
-        fold, row, group, image, top, left, division = zip(*self._rows, strict=True)
-        numbers = (np.array(values, np.int32) for values in (fold, row, group, top, left))
+        folds, rows, groups, image, tops, lefts, division = zip(*self._rows, strict=True)
+        numbers = (np.array(values, np.int32) for values in (folds, rows, groups, tops, lefts))
         fold, row, group, top, left = numbers
         return PatchIndex(fold, row, group, image, top, left, division)
 
-    def audit(self, origin: Mapping[str, Any], digests: Mapping[str, str]) -> Audit:
+    def audit(self, origin: JsonObject, digests: Mapping[str, str]) -> Audit:
         """Compares all patches, and gives the audit of what was added; once.
 
         Args:
@@ -131,7 +138,7 @@ class _PartTally:
         return self._counts["void_px"] > 0
 
     def add(self, patch: Patch, counts: np.ndarray, place: tuple[str, str, int, int, str]) -> None:
-        self._digest.add(patch.image, patch.label, patch.instance, place)
+        self._digest.add(patch.image, patch.label, patch.instance, place_bytes(*place))
         of_nuclei = counts[1:, 1:]
         void_px = patch.label.size - int(counts.sum())
         look = appearance(patch.image, patch.label)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import is_full_disk
-from nucseg_jax.core.lock import held
+from nucseg_jax.core.lock import file_lock
 
 _SCRATCH = ".preparing"
 _LOCK = ".prepare.lock"
@@ -33,17 +33,17 @@ def scratch(data_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     with contextlib.ExitStack() as stack:
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(data_dir / _LOCK))
+            stack.enter_context(
+                file_lock(
+                    data_dir / _LOCK,
+                    busy=f"another `prepare` is at work in {data_dir}",
+                    advice="wait until it has ended, or choose another --config.data.dir",
+                )
+            )
             shutil.rmtree(folder, ignore_errors=True)
             if folder.is_symlink():
                 folder.unlink()
             folder.mkdir(exist_ok=True)
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another `prepare` is at work in {data_dir}.",
-                expected="one at a time",
-                advice="wait until it has ended, or choose another --config.data.dir",
-            ) from error
         except OSError as error:
             raise UserError(
                 f"The data folder {data_dir} cannot be written: {error.strerror or error}.",

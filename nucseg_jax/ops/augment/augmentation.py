@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from nucseg_jax.config import AugmentConfig
+from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.ops.augment.blur import random_blur
 from nucseg_jax.ops.augment.colour import colour_jitter
@@ -32,7 +33,7 @@ NO_AUGMENTATION = AugmentConfig(
 
 
 def augment(
-    image: jax.Array, label: jax.Array, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: jax.Array
+    image: jax.Array, label: jax.Array, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: Array
 ) -> tuple[jax.Array, jax.Array]:
     """Augments a batch; pure, and jit-able with `how` and `seed` static.
 

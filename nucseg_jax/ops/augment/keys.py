@@ -2,10 +2,11 @@
 
 import jax
 
+from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.keys import stream_key
 
 
-def example_keys(seed: int, stream: int, epoch: jax.Array, index: jax.Array) -> jax.Array:
+def example_keys(seed: int, stream: int, epoch: Array, index: jax.Array) -> jax.Array:
     """Returns a key for each example, [N], of (seed, stream, epoch, example) alone: no feed, batch or host changes it.
 
     Args:

@@ -1,154 +1,95 @@
-"""A document as one HTML file that needs nothing else: pictures inside, no script, no reference to anywhere."""
+"""A document as one HTML file that needs nothing else, and its charts as SVG files: templates of this folder, filled.
+
+The page has no script, its pictures are inside, and its Content-Security-Policy holds a browser to that.
+"""
 
 import base64
-import html
+import functools
 import io
 
+import jinja2
+from markupsafe import Markup, escape
 from PIL import Image
 
+from nucseg_jax.reporting.page.chart import WIDTH, Chart, Forest
 from nucseg_jax.reporting.page.document import (
-    ABSENT,
-    Block,
-    Bullets,
+    UNDEFINED,
+    Cell,
     Document,
-    Figure,
-    Gap,
-    Heading,
-    Paragraph,
-    Table,
-    Warn,
-    anchors,
+    Picture,
     is_number,
-    number_columns,
+    plain,
+    shown,
     spans,
 )
-from nucseg_jax.reporting.page.stylesheet import STYLESHEET
 
-_PHOTOGRAPH_QUALITY = 90
-_CHART_SCALE = 0.72
-# Holds the page to its promise: a browser that reads this loads nothing from elsewhere.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_PHOTOGRAPH_QUALITY = 85
+# Text longer than this is broken inside a cell.
+_LONG = 24
+_SVG_COLUMNS, _SVG_GAP = 2, 16
 
 
 def html_page(document: Document) -> str:
-    """The whole file."""
-    names = anchors(document)
-    remaining = iter(names)
-    body = "\n".join(
-        _heading(block, next(remaining)) if isinstance(block, Heading) else _block(block)
-        for block in document.blocks
+    """Renders the whole file."""
+    return _templates().get_template("report.html").render(document=document)
+
+
+def svg_file(chart: Chart | Forest) -> str:
+    """Renders a chart as a file that stands alone, its panels two in a row."""
+    drawings = chart.draw()
+    columns = min(_SVG_COLUMNS, len(drawings))
+    pitch = WIDTH + _SVG_GAP
+    places, top = [], 0.0
+    for start in range(0, len(drawings), columns):
+        row = drawings[start : start + columns]
+        places += [{"x": pitch * number, "y": top, "drawing": drawing} for number, drawing in enumerate(row)]
+        top += max(drawing.height for drawing in row) + _SVG_GAP
+    total = {"width": pitch * columns - _SVG_GAP, "height": round(top - _SVG_GAP, 2)}
+    return _templates().get_template("chart.svg").render(places=places, total=total)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nucseg_jax.reporting.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<link rel="icon" href="data:,">
-<title>{html.escape(document.title)}</title>
-<style>
-{STYLESHEET}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(document.title)}</h1>
-{_contents(document, names)}
-{body}
-</main>
-</body>
-</html>
-"""
+    filters = {
+        "text": _text,
+        "plain": plain,
+        "shown": shown,
+        "cell_class": _cell_class,
+        "photograph": _photograph,
+    }
+    environment.filters.update(filters)
+    environment.globals["width"] = WIDTH
+    return environment
 
 
-def _contents(document: Document, names: list[str]) -> str:
-    headings = [block for block in document.blocks if isinstance(block, Heading)]
-    items = "\n".join(
-        f'<li class="level-{heading.level}"><a href="#{name}">{_text(heading.text)}</a></li>'
-        for heading, name in zip(headings, names, strict=True)
+def _text(text: str) -> Markup:
+    """Escapes a text and marks up the code in it."""
+    parts = (
+        Markup("<code>{}</code>").format(part) if is_code else escape(part) for is_code, part in spans(text)
     )
-    return f'<nav aria-label="Contents">\n<ul>\n{items}\n</ul>\n</nav>'
+    return Markup("").join(parts)
 
 
-def _heading(heading: Heading, name: str) -> str:
-    return f'<h{heading.level} id="{name}">{_text(heading.text)}</h{heading.level}>'
+def _cell_class(cell: Cell, is_number_column: bool) -> str | None:
+    names = ["number"] if is_number_column else []
+    if shown(cell) == UNDEFINED or (is_number_column and not is_number(cell)):
+        names.append("absent")
+    elif len(shown(cell)) > _LONG and not is_number(cell):
+        names.append("long")
+    return " ".join(names) or None
 
 
-def _block(block: Block) -> str:
-    match block:
-        case Heading():
-            raise ValueError("a heading needs its anchor")
-        case Paragraph(text):
-            return f"<p>{_text(text)}</p>"
-        case Bullets(items):
-            return "<ul>\n" + "\n".join(f"<li>{_text(item)}</li>" for item in items) + "\n</ul>"
-        case Warn(text):
-            return f'<p class="warning"><strong>Warning.</strong> {_text(text)}</p>'
-        case Gap(missing, commands):
-            code = "".join(f"\n<pre><code>{_command(command)}</code></pre>" for command in commands)
-            return f'<div class="gap"><p><strong>Missing.</strong> {_text(missing)}</p>{code}</div>'
-        case Table():
-            return _table(block)
-        case Figure():
-            return _figure(block)
-
-
-def _command(command: str) -> str:
-    """A command that is broken between words alone: a browser would break behind the dashes of a flag too."""
-    return " ".join(f"<span>{html.escape(word)}</span>" for word in command.split(" "))
-
-
-def _table(table: Table) -> str:
-    classes = ["number" if numbers else "" for numbers in number_columns(table)]
-
-    def cell(tag: str, text: str, column_class: str) -> str:
-        names = [column_class] if column_class else []
-        if tag == "td" and text in ABSENT:
-            names.append("absent")
-        elif tag == "td" and not is_number(text) and len(text) > 24:
-            names.append("long")
-        attribute = f' class="{" ".join(names)}"' if names else ""
-        return f"<{tag}{attribute}>{_text(text)}</{tag}>"
-
-    head = "".join(cell("th", text, name) for text, name in zip(table.headers, classes, strict=True))
-    rows = "\n".join(
-        ('<tr class="reference">' if number in table.references else "<tr>")
-        + "".join(cell("td", text, name) for text, name in zip(row, classes, strict=True))
-        + "</tr>"
-        for number, row in enumerate(table.rows)
-    )
-    caption = f"{_text(table.caption)} <code>tables/{html.escape(table.name)}.csv</code>"
-    # A box that scrolls must be reachable by keyboard, and say what it is.
-    return (
-        f'<figure class="table" id="table-{html.escape(table.name)}">\n<figcaption>{caption}</figcaption>\n'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(table.name)}">\n'
-        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>\n</figure>"
-    )
-
-
-def _figure(figure: Figure) -> str:
-    source = _data_uri(figure)
-    with Image.open(io.BytesIO(figure.png)) as picture:
-        # Charts are drawn finer than they are shown; a pixel of tissue is shown as one.
-        scale = 1.0 if figure.is_photograph else _CHART_SCALE
-        width, height = (round(scale * side) for side in picture.size)
-    caption = f"{_text(figure.caption)} <code>figures/{html.escape(figure.name)}.csv</code>"
-    return (
-        f'<figure id="figure-{html.escape(figure.name)}">\n<img src="{source}" width="{width}" height="{height}"'
-        f' alt="{html.escape(figure.alt)}">\n<figcaption>{caption}</figcaption>\n</figure>'
-    )
-
-
-def _data_uri(figure: Figure) -> str:
-    data, kind = figure.png, "png"
-    if figure.is_photograph:
-        buffer = io.BytesIO()
-        with Image.open(io.BytesIO(figure.png)) as picture:
-            # Full colour resolution: outlines are one pixel wide.
-            picture.convert("RGB").save(buffer, format="JPEG", quality=_PHOTOGRAPH_QUALITY, subsampling=0)
-        data, kind = buffer.getvalue(), "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _text(text: str) -> str:
-    escaped = ((is_code, html.escape(part, quote=False)) for is_code, part in spans(text))
-    return "".join(f"<code>{part}</code>" if is_code else part for is_code, part in escaped)
+def _photograph(picture: Picture) -> dict[str, str | int]:
+    """Encodes tissue as JPEG, a third of the size, in full colour resolution: outlines are one pixel wide."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(picture.png)) as opened:
+        opened.convert("RGB").save(buffer, format="JPEG", quality=_PHOTOGRAPH_QUALITY, subsampling=0)
+        width, height = opened.size
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"data": data, "width": width, "height": height}

@@ -1,26 +1,22 @@
-"""A report folder: report.md, report.html, figures/ and tables/, there whole or not at all."""
+"""A report folder: report.html, scores.csv, figures/ and tables/, there whole or not at all."""
 
-import contextlib
-import os
 import pathlib
-import shutil
-from collections.abc import Iterator
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.reporting.page.document import Document, Figure, Table
-from nucseg_jax.reporting.page.html_page import html_page
-from nucseg_jax.reporting.page.markdown_page import markdown_page
+from nucseg_jax.core.files import atomic_folder
+from nucseg_jax.reporting.page.document import Csv, Document, Figure, Picture, Table
+from nucseg_jax.reporting.page.html_page import html_page, svg_file
 
-ENTRIES = ("report.md", "report.html", "figures", "tables")
+# report.md is of earlier versions.
+ENTRIES = ("report.html", "report.md", "scores.csv", "figures", "tables")
 
 
 def require_report_folder(out: pathlib.Path) -> None:
     """Raises UserError unless `out` is absent, empty, or holds a report and nothing else."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file", expected="a folder, or a path that does not exist yet")
-    others = (
-        sorted(entry.name for entry in out.iterdir() if entry.name not in ENTRIES) if out.exists() else []
-    )
+    entries = out.iterdir() if out.exists() else ()
+    others = sorted(entry.name for entry in entries if entry.name not in ENTRIES)
     if others:
         raise UserError(
             f"{out} holds other things than a report: {', '.join(others[:5])}",
@@ -37,16 +33,19 @@ def write_report(document: Document, out: pathlib.Path) -> None:
     """
     require_report_folder(out)
     try:
-        with _folder_replaced_at_once(out) as folder:
-            for name in ("figures", "tables"):
-                (folder / name).mkdir()
-            for block in document.blocks:
+        with atomic_folder(out) as folder:
+            figures, tables = folder / "figures", folder / "tables"
+            figures.mkdir()
+            tables.mkdir()
+            for block in document.all():
                 if isinstance(block, Figure):
-                    (folder / "figures" / f"{block.name}.png").write_bytes(block.png)
-                    _write(folder / "figures" / f"{block.name}.csv", block.numbers.csv())
-                elif isinstance(block, Table):
-                    _write(folder / "tables" / f"{block.name}.csv", block.numbers.csv())
-            _write(folder / "report.md", markdown_page(document))
+                    _write(figures / f"{block.name}.svg", svg_file(block.chart))
+                    _write(figures / f"{block.name}.csv", Csv(*block.chart.csv()).text())
+                elif isinstance(block, Picture):
+                    (figures / f"{block.name}.png").write_bytes(block.png)
+                elif isinstance(block, Table) and not block.source:
+                    _write(tables / f"{block.name}.csv", block.file.text())
+            _write(folder / "scores.csv", document.scores.text())
             _write(folder / "report.html", html_page(document))
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}", advice="choose another --out") from None
@@ -54,25 +53,3 @@ def write_report(document: Document, out: pathlib.Path) -> None:
 
 def _write(path: pathlib.Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextlib.contextmanager
-def _folder_replaced_at_once(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives an empty folder beside `path` that takes its place once the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    new.mkdir()
-    try:
-        yield new
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)

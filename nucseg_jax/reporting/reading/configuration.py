@@ -11,6 +11,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.models.build import DECODERS, ENCODERS
 from nucseg_jax.pretrained.official import OFFICIAL_FILES
+from nucseg_jax.reporting.reading.labels import distinct_labels, sweep_order
 from nucseg_jax.reporting.reading.paper import DATA_SET, PAPER_MODELS, PaperModel
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.reading.same_data import data_set_keys
@@ -25,6 +26,7 @@ class Configuration:
 
     Attributes:
       name: model and whatever tells it from the other configurations of the report.
+      label: the label that a sweep gave its runs; the name where there is none.
       model: the model's name alone.
       paper: the paper's row it stands beside; None for other networks, narrow ones included, and on other data.
       runs: by seed.
@@ -32,6 +34,7 @@ class Configuration:
     """
 
     name: str
+    label: str
     model: str
     paper: PaperModel | None
     runs: tuple[Run, ...]
@@ -47,9 +50,8 @@ class Configuration:
 class Cohort:
     """Configurations on one data set, split alike: the only ones that are compared.
 
-    Attributes:
-      split_digest, data_digest: what they share.
-      configurations: in the order of the paper's models; within a model that with most finished runs first.
+    In the order of their sweep, then those of none in the order of the paper's models, within a model that with most
+    finished runs first.
     """
 
     split_digest: str
@@ -65,11 +67,6 @@ class Cohort:
     def runs(self) -> tuple[Run, ...]:
         """Of all configurations."""
         return tuple(run for configuration in self.configurations for run in configuration.runs)
-
-    @property
-    def scored(self) -> tuple[Configuration, ...]:
-        """The configurations with a finished run."""
-        return tuple(configuration for configuration in self.configurations if configuration.finished)
 
 
 def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
@@ -92,6 +89,7 @@ def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
         model = model_name(members[0])
         configuration = Configuration(
             name=", ".join([model, *(phrase(name, fields.get(name)) for name in told[_network(fields)])]),
+            label="",
             model=model,
             paper=paper_model(members[0]),
             runs=tuple(sorted(members, key=lambda run: (str(run.seed), str(run.path)))),
@@ -101,7 +99,11 @@ def make_cohorts(runs: Sequence[Run]) -> tuple[Cohort, ...]:
     made = []
     for configurations in cohorts.values():
         run = configurations[0].runs[0]
-        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(configurations, key=_order))))
+        labels = distinct_labels([(each.name, each.runs) for each in configurations])
+        labelled = [
+            dataclasses.replace(each, label=label) for each, label in zip(configurations, labels, strict=True)
+        ]
+        made.append(Cohort(run.split_digest, run.data_digest, tuple(sorted(labelled, key=_order))))
     return tuple(sorted(made, key=lambda cohort: -len(cohort.runs)))
 
 
@@ -126,18 +128,17 @@ def _affects(name: str) -> str:
 
 
 def weights_names(runs: Sequence[Run]) -> list[str]:
-    """Names of what each run started from, with a digest where one name stands for several contents."""
+    """Returns what each run started from, with a digest where one name stands for several contents."""
+    keys = [(run.config["model"]["encoder"], weights_name(run)) for run in runs]
+    digests = [at(run.weights, "digest") for run in runs]
     contents: dict[tuple[str, str], set[str]] = {}
-    for run in runs:
-        digest = at(run.weights, "digest")
+    for key, digest in zip(keys, digests, strict=True):
         if isinstance(digest, str):
-            contents.setdefault((run.config["model"]["encoder"], weights_name(run)), set()).add(digest)
-    names = []
-    for run in runs:
-        name, digest = weights_name(run), at(run.weights, "digest")
-        several = len(contents.get((run.config["model"]["encoder"], name), ())) > 1
-        names.append(f"{name} {digest[:8]}" if several and isinstance(digest, str) else name)
-    return names
+            contents.setdefault(key, set()).add(digest)
+    return [
+        f"{key[1]} {digest[:8]}" if isinstance(digest, str) and len(contents[key]) > 1 else key[1]
+        for key, digest in zip(keys, digests, strict=True)
+    ]
 
 
 def weights_name(run: Run) -> str:
@@ -164,8 +165,10 @@ def _last_part(path: Any) -> str:
 def model_name(run: Run) -> str:
     """Names the network, such as 'DeepLabV3+ ResNet-50', and what makes it another than the published one."""
     model = run.config["model"]
-    decoder = DECODERS.get(model["decoder"])
-    parts = [f"{decoder.title if decoder else model['decoder']} {encoder_name(model['encoder'])}"]
+    decoder, encoder = DECODERS.get(model["decoder"]), ENCODERS.get(model["encoder"])
+    # Of another version's its name.
+    titles = (decoder.title if decoder else model["decoder"], encoder.title if encoder else model["encoder"])
+    parts = [" ".join(titles)]
     if model.get("width", 1) != 1:
         parts.append(f"width {model['width']:g}")
     if model.get("encoder_depths"):
@@ -179,20 +182,12 @@ def model_name(run: Run) -> str:
     return ", ".join(parts)
 
 
-def encoder_name(encoder: str) -> str:
-    """Returns an encoder's usual spelling; its name where this version does not know it.
-
-    >>> encoder_name("resnet50_v1_5"), encoder_name("efficientnet_b4"), encoder_name("vgg")
-    ('ResNet-50 v1.5', 'EfficientNet-B4', 'vgg')
-    """
-    return ENCODERS[encoder].title if encoder in ENCODERS else encoder
-
-
 def paper_model(run: Run) -> PaperModel | None:
-    """The paper's model with this network, layer for layer; None on other data than the paper's."""
+    """Returns the paper's model with this network, layer for layer; None on other data than the paper's."""
     model = run.config["model"]
     if (
         run.info.name != DATA_SET
+        or at(run.config, "data", "source") == "synthetic"
         or model.get("width", 1) != 1
         or model.get("encoder_depths")
         or model.get("num_classes", 1) != 1
@@ -213,22 +208,23 @@ def phrase(field: str, value: Any) -> str:
     return declared.phrased(value) if declared else f"{field} {value}"
 
 
-def differing_fields(configurations: Sequence[Configuration]) -> list[str]:
-    """Fields that do not have the same value everywhere, the network's own left out."""
-    return _differing([configuration.fields for configuration in configurations])
+def differing_fields(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the fields that do not have the same value everywhere, the network's own left out."""
+    names = sorted({name for fields in all_fields for name in fields if _affects(name) != "model"})
+    return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
 
 
 def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[str]]:
-    """By network, the fields that its names tell, weights first.
+    """Returns by network the fields that its names tell, weights first.
 
-    Fields that differ within the network, and those that differ between networks and do not have here what most
-    configurations have. Fields of which each model of the paper has its own, such as dropout and L2, only
-    where they differ within.
+    Those that differ within the network, and those that differ between networks and do not have here what most
+    configurations have; a field of which each model of the paper has its own only where it differs within.
     """
     networks: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for fields in all_fields:
         networks.setdefault(_network(fields), []).append(fields)
-    differing = [name for name in _differing(all_fields) if not _is_per_model(name)]
+    per_model = {name for name, item in config_fields().items() if item.is_per_model}
+    differing = [name for name in differing_fields(all_fields) if name not in per_model]
     usual = {name: _usual(name, all_fields) for name in differing}
 
     def told(members: list[Mapping[str, Any]]) -> list[str]:
@@ -237,24 +233,17 @@ def _told_fields(all_fields: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...
             for name in differing
             if name == WEIGHTS or any(json.dumps(fields.get(name)) != usual[name] for fields in members)
         }
-        return sorted({*unusual, *_differing(members)}, key=lambda name: (name != WEIGHTS, name))
+        return sorted({*unusual, *differing_fields(members)}, key=lambda name: (name != WEIGHTS, name))
 
     return {network: told(members) for network, members in networks.items()}
 
 
 def _usual(name: str, all_fields: Sequence[Mapping[str, Any]]) -> str | None:
-    """What more than half of the configurations have in a field, as JSON."""
-    value, number = collections.Counter(json.dumps(fields.get(name)) for fields in all_fields).most_common(1)[
-        0
-    ]
+    """Returns what more than half of the configurations have in a field, as JSON."""
+    ((value, number),) = collections.Counter(
+        json.dumps(fields.get(name)) for fields in all_fields
+    ).most_common(1)
     return value if 2 * number > len(all_fields) else None
-
-
-def _differing(all_fields: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = sorted(
-        name for name in {name for fields in all_fields for name in fields} if _affects(name) != "model"
-    )
-    return [name for name in names if len({json.dumps(fields.get(name)) for fields in all_fields}) > 1]
 
 
 def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -262,12 +251,8 @@ def _network(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(json.dumps(fields.get(name)) for name in names)
 
 
-def _is_per_model(name: str) -> bool:
-    declared = config_fields().get(name)
-    return declared is not None and declared.is_per_model
-
-
-def _order(configuration: Configuration) -> tuple[int, str, int]:
+def _order(configuration: Configuration) -> tuple[Any, ...]:
     paper = configuration.paper
     place = PAPER_MODELS.index(paper) if paper else len(PAPER_MODELS)
-    return place, "" if paper else configuration.model, -len(configuration.finished)
+    model = "" if paper else configuration.model
+    return *sweep_order(configuration.runs), place, model, -len(configuration.finished)

@@ -12,18 +12,13 @@ from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.reading.read_run import read_run
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.reading.same_data import data_set_keys
-from nucseg_jax.training.run_folder import RunFolder
+from nucseg_jax.run_folder.folder import RunFolder
 
 RESULTS, METRICS = "results.json", "metrics.jsonl"
 
 
 class Copy(NamedTuple):
-    """A folder that tells of the same run as another one.
-
-    Attributes:
-      folder, original: the two; the original is whole, or has the least wrong with it.
-      damage: what is wrong with the copy's files, in words.
-    """
+    """A copy of a run, the original, which is whole or has the least wrong with it, and what is wrong with the copy."""
 
     folder: str
     original: str
@@ -31,13 +26,7 @@ class Copy(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a pattern matched.
-
-    Attributes:
-      runs: in the order of their paths.
-      left_out: (folder, reason) of folders that are no run, or whose config or split is damaged.
-      copies: folders that tell of a run that is there already, which are left out too.
-    """
+    """Matches of a pattern: runs by path, folders that are no usable run with the reason, and copies of runs."""
 
     runs: tuple[Run, ...]
     left_out: tuple[tuple[str, str], ...]
@@ -49,19 +38,14 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
 
     Args:
       pattern: of the shell's kind, `**` for any depth; several with commas between them.
-      not_in: a folder that is passed over in silence: where the report goes.
+      not_in: a folder that is passed over: where the report goes.
 
     Raises:
       UserError: nothing matches, or nothing of it is a run.
     """
-    matches = {
-        match for part in pattern.split(",") for match in glob.glob(expand_user(part.strip()), recursive=True)
-    }
-    folders = sorted(
-        pathlib.Path(match)
-        for match in matches
-        if pathlib.Path(match).is_dir() and pathlib.Path(match).resolve() != not_in.resolve()
-    )
+    patterns = [expand_user(part.strip()) for part in pattern.split(",")]
+    matches = {pathlib.Path(match) for each in patterns for match in glob.glob(each, recursive=True)}
+    folders = sorted(match for match in matches if match.is_dir() and match.resolve() != not_in.resolve())
     # A pattern with ** also matches what lies inside a run, which is no run of its own.
     run_folders = {folder for folder in folders if RunFolder(folder).config.exists()}
     folders = [folder for folder in folders if run_folders.isdisjoint(folder.parents)]

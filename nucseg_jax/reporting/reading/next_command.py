@@ -19,12 +19,9 @@ _OVERRIDE = "--config."
 def train_missing(
     paper: PaperModel, like: Sequence[Run], paper_config: Mapping[str, Mapping[str, Any]] | None
 ) -> tuple[str, ...]:
-    """Commands that train a model of the paper as the first of the runs at hand was trained.
+    """Returns the commands that train a model of the paper as the first of the runs at hand was trained.
 
-    Args:
-      paper: the model.
-      like: runs to compare with.
-      paper_config: what the model's config file holds; None if unknown: then nothing is changed in it.
+    `paper_config` is what the model's config file holds; None if unknown: then nothing is changed in it.
     """
     name = pathlib.PurePath(paper.config).stem
     weights = f"weights/{paper.encoder}"
@@ -56,19 +53,19 @@ def _is_of_the_model(name: str) -> bool:
 
 
 def resume(run: Run) -> tuple[str, ...]:
-    """The command that goes on with an unfinished run; none if it is unknown."""
+    """Returns the command that resumes an unfinished run; none if it is unknown."""
     return (run.command,) if run.command else ()
 
 
 def train_again(run: Run, *more: str) -> tuple[str, ...]:
-    """The command that repeats a run in another folder: a finished one is not trained again in its own."""
+    """Returns the command that repeats a run in another folder: a finished one is not trained again in its own."""
     config = config_flags(run)
     words = [*PROGRAM_WORDS, "train", *config, *more, f"{_WORKDIR}{run.path}_again"]
     return (shlex.join(words),) if config else ()
 
 
 def evaluate(run: Run, *more: str) -> tuple[str, ...]:
-    """The command that scores a run's best checkpoint again on its own patches."""
+    """Returns the command that scores a run's best checkpoint again on its own patches."""
     # Overrides need the config that they change, and that has to be the run's.
     needs_config = any(flag.startswith(_OVERRIDE) for flag in more)
     config = config_flags(run) if needs_config else ()
@@ -78,7 +75,7 @@ def evaluate(run: Run, *more: str) -> tuple[str, ...]:
 
 
 def config_flags(run: Run) -> tuple[str, ...]:
-    """--config and all its overrides, from the record of the run or else from its command; () if unknown."""
+    """Returns --config and all its overrides, from the record of the run or else from its command; () if unknown."""
     started_from = at(run.environment, "started_from")
     config, changes = at(started_from, "config"), at(started_from, "overrides")
     if isinstance(config, str) and isinstance(changes, Mapping):

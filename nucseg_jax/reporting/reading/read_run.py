@@ -20,9 +20,8 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.examples import examples_path
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.evaluation.scores import scores as compute_scores
-from nucseg_jax.reporting.examples import examples_path
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
@@ -33,20 +32,16 @@ from nucseg_jax.reporting.reading.run_files import (
     read_object,
     read_timing,
 )
-from nucseg_jax.training.run_check import READ_WHEN_RESUMED, final_record
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.run_folder.check import READ_WHEN_RESUMED, final_record
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord
 
 T = TypeVar("T")
 RECORD, RESULTS = "record.json", "results.json"
 
 
 def read_run(path: pathlib.Path) -> Run:
-    """Reads a run folder.
-
-    Raises:
-      UserError: it is none, or its config or split cannot be read.
-    """
+    """Reads a run folder; UserError if it is none, or its config or split cannot be read."""
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError("no config.json: not the folder of a run")
@@ -65,22 +60,19 @@ def read_run(path: pathlib.Path) -> Run:
         files.record = final
     elif not folder.results.exists():
         files.record = newest
-    counts = {
-        split: files.read(
-            per_image_path(path, split),
-            _counts_of(getattr(splits, split), info, at(config, "model", "num_classes")),
-            None,
-        )
-        for split in SPLIT_NAMES
-    }
-    calibration = {
-        split: files.read(calibration_path(path, split), read_levels, None) for split in SPLIT_NAMES
-    }
-    nothing: tuple[Evaluation, ...] = ()
+    classes = at(config, "model", "num_classes")
     scores = {} if files.record is None else files.record.scores
+    counts, calibration = {}, {}
+    for split in SPLIT_NAMES:
+        read_counts = _counts_of(getattr(splits, split), info, classes)
+        counts[split] = files.read(per_image_path(path, split), read_counts, None)
+        calibration[split] = files.read(calibration_path(path, split), read_levels, None)
+        # Read when they are drawn.
+        files.read(examples_path(path, split), lambda _: None, None)
+    nothing: tuple[Evaluation, ...] = ()
 
     def own_evaluations(file: pathlib.Path) -> tuple[Evaluation, ...]:
-        found = read_evaluations(file, path, info)
+        found = read_evaluations(file, info)
         for evaluation in found:
             require_own(evaluation, scores)
         return found
@@ -89,11 +81,9 @@ def read_run(path: pathlib.Path) -> Run:
         evaluation
         for file in sorted(path.glob("evaluations/*/results.json"))
         for evaluation in files.read(file, own_evaluations, nothing)
+        if evaluation.about.get("split_digest") == splits.digest
+        and evaluation.about.get("data_digest") == record["data_digest"]
     ]
-    results = files.read(folder.results, lambda file: checked_results(read_json(file), info), None)
-    for split in SPLIT_NAMES:
-        # Read when they are drawn.
-        files.read(examples_path(path, split), lambda _: None, None)
     run = Run(
         path=path,
         config=config,
@@ -104,16 +94,11 @@ def read_run(path: pathlib.Path) -> Run:
         environment=files.read(folder.environment, read_environment, {}),
         weights=files.read(folder.pretrained, read_object, None),
         epochs=files.read(folder.metrics, lambda file: read_epochs(file, info), ()),
-        results=results,
+        results=files.read(folder.results, lambda file: checked_results(read_json(file), info), None),
         timing=files.read(folder.timing, read_timing, {}),
         counts={split: found for split, found in counts.items() if found is not None},
         calibration={split: found for split, found in calibration.items() if found is not None},
-        evaluations=tuple(
-            evaluation
-            for evaluation in evaluations
-            if evaluation.about.get("split_digest") == splits.digest
-            and evaluation.about.get("data_digest") == record["data_digest"]
-        ),
+        evaluations=tuple(evaluations),
         faults=tuple(files.faults),
         is_checked=files.record is not None and files.record.is_sealed,
     )
@@ -121,12 +106,7 @@ def read_run(path: pathlib.Path) -> Run:
 
 
 class _Files:
-    """Reads files that may be absent, damaged or altered, and keeps what was wrong with them.
-
-    Attributes:
-      record: what files of the run are checked against, where it has one.
-      faults: one sentence each.
-    """
+    """Reads files that may be absent, damaged or altered, by the run's record, and keeps a sentence for each fault."""
 
     def __init__(self, run: pathlib.Path):
         self._run = run
@@ -178,11 +158,9 @@ def _counts_of(
 
 
 def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
-    """Raises ValueError if an evaluation is of another run's checkpoint; those of earlier versions do not tell.
+    """Raises ValueError if an evaluation is of another run's checkpoint, by the run's validation scores by step.
 
-    Args:
-      evaluation: in the folder of a run.
-      scores: of the run's validations by step.
+    Those of earlier versions do not tell.
     """
     step, score = evaluation.about.get("checkpoint_step"), evaluation.about.get("checkpoint_score")
     if score is not None and type(step) is int and scores and scores.get(step) != score:
@@ -190,12 +168,12 @@ def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
 
 
 def contradictions(run: Run) -> list[str]:
-    """Splits whose table of counts does not give the scores of results.json."""
+    """Names the splits whose table of counts does not give the scores of results.json."""
     if run.results is None:
         return []
     faults = []
     for split, counts in run.counts.items():
-        computed = {**compute_scores(counts, run.info), **counts.mean_losses()}
+        computed = {**counts.scores(run.info), **counts.mean_losses()}
         if _differ(computed, run.results[split]):
             faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
     return faults

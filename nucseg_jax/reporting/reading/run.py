@@ -16,17 +16,8 @@ Entry = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` left in a run folder.
+    """Scores that `evaluate` left: of a split as in results.json, of baselines by name, and what was scored, how."""
 
-    Attributes:
-      file: inside the run folder.
-      split: which one.
-      entry: scores, as in results.json.
-      baselines: {name: {convention: {metric: value}}}.
-      about: what was scored, and how.
-    """
-
-    file: str
     split: str
     entry: Entry
     baselines: Mapping[str, Entry]
@@ -78,11 +69,6 @@ class Run:
         return at(self.config, "train", "seed")
 
     @property
-    def planned_epochs(self) -> Any:
-        """How long it was meant to be."""
-        return at(self.config, "train", "epochs")
-
-    @property
     def state(self) -> str:
         """In words."""
         if self.results is not None:
@@ -90,7 +76,7 @@ class Run:
         if self.is_damaged("results.json"):
             return "without usable results"
         if self.epochs:
-            return f"unfinished, epoch {self.epochs[-1]['epoch']} of {self.planned_epochs}"
+            return f"unfinished, epoch {self.epochs[-1]['epoch']} of {at(self.config, 'train', 'epochs')}"
         return "unfinished, before the end of epoch 1"
 
     @property

@@ -1,4 +1,4 @@
-"""The files of a run folder, one by one: what each holds, if it is shaped as it should be."""
+"""The files of a run folder, one by one: the content of each, if it is shaped as it should be; else an error."""
 
 import pathlib
 import re
@@ -12,10 +12,9 @@ from nucseg_jax.core.seal import SEAL, file_digest, unsealed
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
-from nucseg_jax.evaluation.scores import conventions
+from nucseg_jax.evaluation.scores import OTHER_STATISTICS, conventions, is_loss
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, at
-from nucseg_jax.reporting.table import OTHER_STATISTICS
-from nucseg_jax.training.record import read_metrics
+from nucseg_jax.run_folder.metrics_log import read_metrics
 
 # The largest float32: no loss exceeds it.
 _LARGEST_LOSS = 3.5e38
@@ -32,6 +31,8 @@ _ENVIRONMENT: Mapping[tuple[str, ...], type] = {
     ("started_from", "config"): str,
     ("started_from", "overrides"): dict,
     ("started_from", "sweep", "label"): str,
+    ("started_from", "sweep", "file"): str,
+    ("started_from", "sweep", "index"): int,
 }
 # What the name of a model is made of.
 _MODEL: Mapping[str, tuple[type, ...]] = {
@@ -43,11 +44,7 @@ _MODEL: Mapping[str, tuple[type, ...]] = {
 
 
 def read_object(file: pathlib.Path) -> Entry:
-    """A JSON object.
-
-    Raises:
-      ValueError: it is something else.
-    """
+    """Reads a JSON object; ValueError if it is something else."""
     value = read_json(file)
     if not isinstance(value, Mapping):
         raise ValueError(f"a JSON {type(value).__name__} where an object was expected")
@@ -55,11 +52,7 @@ def read_object(file: pathlib.Path) -> Entry:
 
 
 def read_environment(file: pathlib.Path) -> Entry:
-    """Content of environment.json.
-
-    Raises:
-      ValueError: a value that is used is of another type.
-    """
+    """Reads environment.json; ValueError if a value that is used is of another type."""
     environment = read_object(file)
     for names, kind in _ENVIRONMENT.items():
         value = at(environment, *names)
@@ -71,11 +64,7 @@ def read_environment(file: pathlib.Path) -> Entry:
 
 
 def checked_results(value: Any, info: DatasetInfo) -> Entry:
-    """The value, if it is shaped as results.json is.
-
-    Raises:
-      ValueError: it is not.
-    """
+    """Returns the value; ValueError unless it is shaped as results.json is."""
     if not isinstance(value, Mapping) or not value.keys() >= set(SPLIT_NAMES):
         raise ValueError(f"not the scores of {', '.join(SPLIT_NAMES)}")
     for split in SPLIT_NAMES:
@@ -84,11 +73,7 @@ def checked_results(value: Any, info: DatasetInfo) -> Entry:
 
 
 def read_epochs(file: pathlib.Path, info: DatasetInfo) -> tuple[Entry, ...]:
-    """The epoch lines of metrics.jsonl, by epoch.
-
-    Raises:
-      UserError, ValueError: a line is damaged.
-    """
+    """Reads the epoch lines of metrics.jsonl, by epoch; UserError or ValueError if one is damaged."""
     lines = [line for line in read_metrics(file) if line.get("kind") == "epoch"]
     for line in lines:
         epoch = line.get("epoch")
@@ -102,11 +87,7 @@ def read_epochs(file: pathlib.Path, info: DatasetInfo) -> tuple[Entry, ...]:
 
 
 def read_timing(file: pathlib.Path) -> Entry:
-    """Content of timing.json.
-
-    Raises:
-      ValueError, KeyError, TypeError, AttributeError: not shaped so.
-    """
+    """Reads timing.json; an error of some kind if it is shaped otherwise."""
     timing = read_object(file)
     starts, rows = timing["starts"], timing.get("inference") or []
     if not isinstance(starts, list) or not isinstance(rows, list):
@@ -114,18 +95,13 @@ def read_timing(file: pathlib.Path) -> Entry:
     seconds = [value for start in starts for value in start.values() if not isinstance(value, str)]
     if not all(map(_is_time, seconds)):
         raise ValueError("a phase without its seconds")
-    for row in rows:
-        if type(row["batch_size"]) is not int or not _is_time(row["ms_per_image"]):
-            raise ValueError("an inference time that is no number")
+    if not all(type(row["batch_size"]) is int and _is_time(row["ms_per_image"]) for row in rows):
+        raise ValueError("an inference time that is no number")
     return timing
 
 
-def read_evaluations(file: pathlib.Path, run: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation, ...]:
-    """What one results.json below evaluations/ says of each split.
-
-    Raises:
-      ValueError: it is damaged, or was altered.
-    """
+def read_evaluations(file: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation, ...]:
+    """Reads the splits of a results.json below evaluations/; ValueError if it is damaged or was altered."""
     value = read_object(file)
     # Those of earlier versions hold no digest.
     if SEAL in value:
@@ -135,34 +111,29 @@ def read_evaluations(file: pathlib.Path, run: pathlib.Path, info: DatasetInfo) -
             raise ValueError(f"{table.name} beside it was altered")
     about = value.get("about")
     if not isinstance(about, Mapping):
-        raise ValueError("it does not say what was scored")
+        raise ValueError("it does not name what was scored")
     found = []
-    for split in SPLIT_NAMES:
-        if split not in value:
-            continue
+    for split in (name for name in SPLIT_NAMES if name in value):
         _check_entry(value[split], split, info)
         baselines = value.get("baselines") or {}
         of_split = {name: at(scores, split) for name, scores in baselines.items() if at(scores, split)}
         for name, entry in of_split.items():
             _check_entry(entry, name, info)
-        found.append(Evaluation(str(file.relative_to(run)), split, value[split], of_split, about))
+        found.append(Evaluation(split, value[split], of_split, about))
     return tuple(found)
 
 
 def read_config(file: pathlib.Path) -> Mapping[str, Mapping[str, Any]]:
-    """Content of config.json.
-
-    Raises:
-      UserError: it cannot be read, or is no config.
-    """
+    """Reads config.json; UserError if it cannot be read, or is no config."""
     try:
         config = read_object(file)
         if not all(isinstance(fields, Mapping) for fields in config.values()):
             raise ValueError("its sections are no objects")
         model = config.get("model", {})
-        for name in ("encoder", "decoder"):
-            if not re.fullmatch(r"[\w.+-]{1,80}", str(model.get(name, ""))):
-                raise ValueError("it names no model")
+        if not all(
+            re.fullmatch(r"[\w.+-]{1,80}", str(model.get(name, ""))) for name in ("encoder", "decoder")
+        ):
+            raise ValueError("it names no model")
         for name, kinds in _MODEL.items():
             if name in model and type(model[name]) not in kinds:
                 raise ValueError(f"model.{name} is {str(model[name])[:40]!r}")
@@ -179,9 +150,7 @@ def _check_entry(entry: Any, name: str, info: DatasetInfo) -> None:
         if key in conventions(info):
             if not isinstance(value, Mapping) or not all(_is_number(score, 0, 1) for score in value.values()):
                 raise ValueError(f"{name}, {key}: not a table of scores from 0 to 1")
-        elif (key == "l2_penalty" or key.endswith(("loss", "_with_nuclei"))) and not _is_number(
-            value, -_LARGEST_LOSS, _LARGEST_LOSS
-        ):
+        elif is_loss(key) and not _is_number(value, -_LARGEST_LOSS, _LARGEST_LOSS):
             raise ValueError(f"{name}, {key}: {str(value)[:40]!r} is no number")
         elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}", info)
@@ -195,7 +164,7 @@ def _check_entry(entry: Any, name: str, info: DatasetInfo) -> None:
 
 
 def _is_number(value: Any, lowest: float, highest: float) -> bool:
-    """A finite number within limits, or None: undefined."""
+    """Returns True for a number within limits, and for None: undefined."""
     return value is None or (type(value) in (int, float) and lowest <= value <= highest)
 
 

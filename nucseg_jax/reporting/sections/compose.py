@@ -1,95 +1,137 @@
-"""The whole page: the paper's tables and figures in its order, then what the paper lacks."""
+"""The whole page: the answer, what each run was, then a part of sections for each comparison."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.reporting.page.document import (
-    Block,
-    Bullets,
-    Document,
-    Gap,
-    Heading,
-    Paragraph,
-)
-from nucseg_jax.reporting.reading.configuration import Cohort
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.nearest import did_you_mean
+from nucseg_jax.reporting.page.document import Block, Document, Gap, Section
+from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
 from nucseg_jax.reporting.reading.find import Found
-from nucseg_jax.reporting.sections.bars import bars_blocks
+from nucseg_jax.reporting.sections.answer import answer_blocks
 from nucseg_jax.reporting.sections.batch_norm import batch_norm_blocks
+from nucseg_jax.reporting.sections.breakdown import classes_blocks, density_blocks, groups_blocks
 from nucseg_jax.reporting.sections.calibration import calibration_blocks
-from nucseg_jax.reporting.sections.classes import classes_blocks
+from nucseg_jax.reporting.sections.cells import mean
+from nucseg_jax.reporting.sections.comparison import SPLIT, compare
 from nucseg_jax.reporting.sections.curves import curves_blocks
-from nucseg_jax.reporting.sections.density import density_blocks
-from nucseg_jax.reporting.sections.groups import groups_blocks
-from nucseg_jax.reporting.sections.head import describe_cohort, head_blocks
-from nucseg_jax.reporting.sections.intervals import intervals_blocks
+from nucseg_jax.reporting.sections.paper import paper_blocks, table_1
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.pictures import pictures_blocks
-from nucseg_jax.reporting.sections.scores import scores_blocks
-from nucseg_jax.reporting.sections.table_1 import table_1_blocks
+from nucseg_jax.reporting.sections.runs import runs_section
+from nucseg_jax.reporting.sections.scores import scores_blocks, scores_csv
 from nucseg_jax.reporting.sections.times import times_blocks
 
-TITLE = "Nuclei segmentation with U-Net and DeepLabV3+: report"
-_OF_THE_PAPER = (scores_blocks, times_blocks, curves_blocks, pictures_blocks, bars_blocks)
-_BEYOND = (
-    intervals_blocks,
-    classes_blocks,
-    groups_blocks,
-    density_blocks,
-    calibration_blocks,
-    batch_norm_blocks,
-)
+# In the order of the page; a section without a block is left out.
+SECTIONS: Mapping[str, Callable[[Part], list[Block]]] = {
+    "Scores by convention": scores_blocks,
+    "Scores by class": classes_blocks,
+    "Scores by group": groups_blocks,
+    "Score against nucleus density": density_blocks,
+    "Calibration": calibration_blocks,
+    "Batch-norm statistics": batch_norm_blocks,
+    "Times": times_blocks,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What the reader asks for.
+
+    Attributes:
+      sort: 'sweep' (the order of its rows) or 'score' (best first).
+      baseline: label of the configuration that the others are compared with; '' = the best.
+      is_paper: whether the paper's tables and all gaps are told, whatever was run.
+      has_pictures: whether tissue is drawn.
+    """
+
+    sort: str = "sweep"
+    baseline: str = ""
+    is_paper: bool = False
+    has_pictures: bool = False
+
+
+def make_parts(
+    cohorts: Sequence[Cohort], wishes: Wishes, paper_configs: Mapping[str, Mapping[str, Any]]
+) -> list[Part]:
+    """Compares the configurations of each cohort; UserError if none has the baseline that the reader asks for."""
+    labels = {each.label for cohort in cohorts for each in cohort.configurations if each.finished}
+    if wishes.baseline and wishes.baseline not in labels:
+        raise UserError(
+            f"no configuration with a finished run has the label {wishes.baseline!r}"
+            + did_you_mean(wishes.baseline, labels),
+            expected=f"one of {', '.join(sorted(labels))}" if labels else "a finished run",
+        )
+    parts = []
+    for number, cohort in enumerate(cohorts, 1):
+        rows = cohort.configurations
+        if wishes.sort == "score":
+            rows = tuple(sorted(rows, key=_dice, reverse=True))
+        compared = compare([each for each in rows if each.finished], wishes.baseline)
+        prefix = f"comparison_{number}_" if len(cohorts) > 1 else ""
+        is_paper = wishes.is_paper or is_of_the_paper(cohort)
+        parts.append(Part(cohort, rows, compared, prefix, is_paper, paper_configs))
+    return parts
+
+
+def is_of_the_paper(cohort: Cohort) -> bool:
+    """Returns True if a run is one of the paper's models on the paper's data."""
+    return any(each.paper is not None for each in cohort.configurations)
 
 
 def compose(
     found: Found,
-    cohorts: Sequence[Cohort],
-    models: Sequence[Mapping[str, Any]],
-    gaps_of_models: Iterable[Gap] = (),
+    parts: Sequence[Part],
+    wishes: Wishes,
+    models: Sequence[Mapping[str, Any]] = (),
+    gaps_of_models: Sequence[Gap] = (),
 ) -> Document:
-    """The page.
-
-    Args:
-      found: what was read.
-      cohorts: its runs, sorted.
-      models: rows of Table 1; see `table_1_blocks`.
-      gaps_of_models: rows of Table 1 that could not be computed.
-    """
-    blocks: list[Block] = head_blocks(found, cohorts)
-    paper_configs = {row["name"]: row["config"] for row in models if row["is_paper"]}
-    body: list[Block] = [*table_1_blocks(models), *gaps_of_models]
-    for number, cohort in enumerate(cohorts, start=1):
-        several = len(cohorts) > 1
-        part = Part(cohort, f"comparison_{number}_" if several else "", paper_configs)
-        body += [
-            Heading(f"Comparison {number}" if several else "The comparison"),
-            Paragraph(describe_cohort(cohort)),
-        ]
-        if not cohort.scored:
-            body.append(Gap("No run of this comparison is finished: there are curves, and no scores."))
-            body += curves_blocks(part)
-            continue
-        for section in (*_OF_THE_PAPER, *_BEYOND):
-            body += section(part)
-    blocks += [*_missing([*blocks, *body]), *body]
-    return Document(TITLE, tuple(blocks))
+    """Returns the page of what was found; `models` are rows of Table 1, `gaps_of_models` those that have none."""
+    cohorts = [part.cohort for part in parts]
+    names = [f"Comparison {number}" for number in range(1, len(parts) + 1)]
+    several = len(parts) > 1
+    answer: list[Block] = []
+    body: list[Block] = [runs_section(found, cohorts)]
+    if models:
+        body.append(Section("The paper's models", (table_1(models), *gaps_of_models)))
+    for part, name in zip(parts, names, strict=True):
+        blocks = answer_blocks(part)
+        answer += [Section(name, tuple(blocks))] if several else blocks
+        sections = _sections(part, wishes)
+        body += [Section(name, tuple(sections))] if several else sections
+    if not any(part.is_paper for part in parts):
+        body = _without_gaps(body)
+    finished = sum(run.results is not None for run in found.runs)
+    title = f"Report of {counted(len(found.runs), 'run')}, {finished} finished"
+    return Document(title, tuple(answer), tuple(body), scores_csv(cohorts))
 
 
-def _missing(blocks: Sequence[Block]) -> list[Block]:
-    """A list of all gaps of the page, so that nobody has to look for them."""
-    items = []
-    place = ""
-    for block in blocks:
-        if isinstance(block, Heading):
-            place = block.text
-        elif isinstance(block, Gap) and not block.repeats:
-            items.append(f"{place}: {block.missing}")
-    if not items:
-        return []
-    return [
-        Heading("What is missing", 3),
-        Paragraph(
-            f"{counted(len(items), 'gap')}; each stands in its place below, with the command that fills it."
-        ),
-        Bullets(tuple(items)),
+def _sections(part: Part, wishes: Wishes) -> list[Block]:
+    chosen: dict[str, Callable[[Part], list[Block]]] = {}
+    if part.configurations:
+        chosen |= SECTIONS
+        if part.is_paper:
+            chosen = {"Tables 2 to 4 of the paper": paper_blocks, **chosen}
+        if wishes.has_pictures:
+            chosen["Pictures"] = pictures_blocks
+    chosen["Curves"] = curves_blocks
+    sections = [Section(title, tuple(blocks_of(part))) for title, blocks_of in chosen.items()]
+    told: list[Block] = [section for section in sections if section.blocks]
+    return told if part.is_paper else _without_gaps(told)
+
+
+def _without_gaps(blocks: Sequence[Block]) -> list[Block]:
+    """Leaves out gaps, and sections that held nothing else."""
+    kept = [
+        Section(block.title, tuple(_without_gaps(block.blocks))) if isinstance(block, Section) else block
+        for block in blocks
+        if not isinstance(block, Gap)
     ]
+    return [block for block in kept if not isinstance(block, Section) or block.blocks]
+
+
+def _dice(configuration: Configuration) -> float:
+    value = mean([run.score(SPLIT, "micro", "dice") for run in configuration.finished])
+    return -1.0 if value is None else value

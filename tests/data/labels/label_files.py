@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 
 from nucseg_jax.data.labels.annotation import Annotation, read_annotation
-from nucseg_jax.inference.outlines import outlines
+from nucseg_jax.inference.nuclei.outlines import outlines
 
 
 def write_geojson(path: pathlib.Path, features: list[dict]) -> pathlib.Path:

@@ -9,7 +9,7 @@ import shapely
 from PIL import Image
 
 from nucseg_jax.config import DataConfig
-from nucseg_jax.inference.outlines import outlines
+from nucseg_jax.inference.nuclei.outlines import outlines
 
 
 def folder_config(release_dir: pathlib.Path, *, patch_px: int = 64, **more: Any) -> DataConfig:

@@ -10,16 +10,16 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
-from nucseg_jax.reporting.examples import examples_path, read_examples
+from nucseg_jax.evaluation.examples import examples_path, read_examples
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
 from nucseg_jax.reporting.reading.read_run import read_run
-from nucseg_jax.reporting.sections.head import unchecked, warnings
-from nucseg_jax.training.run_check import finish
-from nucseg_jax.training.run_folder import RunFolder
-from nucseg_jax.training.run_record import RunRecord
+from nucseg_jax.reporting.sections.runs import unchecked, warnings
+from nucseg_jax.run_folder.check import finish
+from nucseg_jax.run_folder.folder import RunFolder
+from nucseg_jax.run_folder.record import RunRecord
 
 
 @pytest.fixture

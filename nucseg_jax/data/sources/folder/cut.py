@@ -117,4 +117,5 @@ def _renumbered(number: np.ndarray, name: str) -> np.ndarray:
             f"{name} has {counted(int(new[-1]), 'nucleus')} in one patch",
             expected=f"at most {_MOST_NUCLEI:,}",
         )
-    return np.where(is_there, new, 0).astype(np.uint16)[number]
+    numbered: np.ndarray = np.where(is_there, new, 0).astype(np.uint16)[number]
+    return numbered

@@ -14,7 +14,7 @@ import dataclasses
 import math
 import pathlib
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, get_args
 
 import yaml
@@ -67,7 +67,7 @@ def read_description(folder: pathlib.Path) -> Description:
         return Description()
     values = _read(path)
     fields = [field.name for field in dataclasses.fields(Description)]
-    readers = {
+    readers: dict[str, Callable[[object], object]] = {
         "microns_per_px": _microns,
         "classes": _classes,
         "labels": _kind,
@@ -75,7 +75,7 @@ def read_description(folder: pathlib.Path) -> Description:
     }
     read: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in fields:
+        if not isinstance(key, str) or key not in fields:
             raise UserError(
                 f"{path}: {_shown(key)} is no key of it{did_you_mean(str(key), fields)}",
                 expected="one of " + ", ".join(fields),
@@ -98,7 +98,7 @@ def read_description(folder: pathlib.Path) -> Description:
 class _TextLoader(yaml.BaseLoader):
     """Leaves every scalar as it is written: a class may be called `no`, an image `007`."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         """Refuses a key that stands there twice, of which YAML would keep the last."""
         seen = set()
         for key, _ in node.value:
@@ -109,10 +109,11 @@ class _TextLoader(yaml.BaseLoader):
                     None, None, f"{_shown(key.value)} stands there twice", key.start_mark
                 )
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
+        return mapping
 
 
-def _read(path: pathlib.Path) -> dict[Any, Any]:
+def _read(path: pathlib.Path) -> dict[object, object]:
     try:
         content = read_file(path)
         if len(content) > _LARGEST_BYTES:
@@ -133,13 +134,13 @@ def _read(path: pathlib.Path) -> dict[Any, Any]:
     return values
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise UserError(f"it is {_kind_of(value)}", expected="text")
     return value.strip()
 
 
-def _microns(value: Any) -> float:
+def _microns(value: object) -> float:
     try:
         number = float(_text(value))
     except ValueError:
@@ -151,17 +152,18 @@ def _microns(value: Any) -> float:
     return number
 
 
-def _kind(value: Any) -> LabelKind:
-    kinds = get_args(LabelKind)
-    if value not in kinds:
-        raise UserError(
-            f"it is {_shown(value)}{did_you_mean(str(value)[:_LONGEST_SHOWN], kinds)}",
-            expected="one of " + ", ".join(kinds),
-        )
-    return value
+def _kind(value: object) -> LabelKind:
+    kinds: tuple[LabelKind, ...] = get_args(LabelKind)
+    for kind in kinds:
+        if value == kind:
+            return kind
+    raise UserError(
+        f"it is {_shown(value)}{did_you_mean(str(value)[:_LONGEST_SHOWN], kinds)}",
+        expected="one of " + ", ".join(kinds),
+    )
 
 
-def _classes(value: Any) -> tuple[NucleusClass, ...]:
+def _classes(value: object) -> tuple[NucleusClass, ...]:
     if isinstance(value, list):
         value = dict.fromkeys(_listed_once(value), "")
     if not isinstance(value, dict):
@@ -176,7 +178,7 @@ def _classes(value: Any) -> tuple[NucleusClass, ...]:
     return tuple(classes)
 
 
-def _listed_once(values: list[Any]) -> list[str]:
+def _listed_once(values: list[object]) -> list[str]:
     names = [_text(value) for value in values]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -184,7 +186,7 @@ def _listed_once(values: list[Any]) -> list[str]:
     return names
 
 
-def _colour(name: str, value: Any, index: int) -> tuple[int, int, int]:
+def _colour(name: str, value: object, index: int) -> tuple[int, int, int]:
     if value == "":
         return PALETTE[index % len(PALETTE)]
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
@@ -192,7 +194,7 @@ def _colour(name: str, value: Any, index: int) -> tuple[int, int, int]:
     return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
 
 
-def _groups(value: Any) -> dict[str, str]:
+def _groups(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise UserError(
             f"it is {_kind_of(value)}", expected="a mapping of images to groups, such as {a: patient1}"
@@ -204,11 +206,11 @@ def _groups(value: Any) -> dict[str, str]:
     return groups
 
 
-def _kind_of(value: Any) -> str:
+def _kind_of(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, list) else _shown(value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:_LONGEST_SHOWN] if isinstance(value, str) else _kind_of(value)

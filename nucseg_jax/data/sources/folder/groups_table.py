@@ -5,17 +5,15 @@ a.png,patient1,train
 b,patient2,test
 """
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.files import read_file
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean
+from nucseg_jax.data.csv_columns import read_columns
 from nucseg_jax.data.sources.folder.layout import (
     DESCRIPTION,
     ImageFiles,
@@ -27,7 +25,6 @@ from nucseg_jax.data.sources.folder.layout import (
 from nucseg_jax.data.sources.folder.layout import GROUPS as FILE_NAME
 
 _IMAGE, _GROUP, _DIVISION = "image", "group", "division"
-_DELIMITERS = (",", ";", "\t")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,37 +96,19 @@ def _described(group: Mapping[str, str], division: Mapping[str, str], told: str)
 
 
 def _read_columns(path: pathlib.Path) -> dict[str, list[str]]:
-    """Columns that count, as text, by their names in lower case; others are for whoever reads the table next."""
-    try:
-        text = read_file(path).decode("utf-8-sig")
-        first = text.lstrip("\r\n").splitlines()[:1] or [""]
-        # Spreadsheets of half of Europe separate by ';'.
-        delimiter = max(_DELIMITERS, key=first[0].count)
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if any(row)]
-    except (OSError, ValueError, csv.Error) as error:
+    """Columns that count, by their names."""
+    rows = read_columns(path, [_IMAGE], [_GROUP, _DIVISION])
+    names = list(rows[0][1]) if rows else [_IMAGE]
+    if names == [_IMAGE]:
         raise UserError(
-            f"{path} cannot be read: {reason_of(error)}", expected="a table, CSV in UTF-8"
-        ) from error
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    known = [name for name in (_IMAGE, _GROUP, _DIVISION) if name in header]
-    if _IMAGE not in known or len(known) < 2:
-        raise UserError(
-            f"{path} has the columns {listed(header) or 'of no table'}",
-            expected=f"{_IMAGE}, with {_GROUP}, {_DIVISION} or both",
+            f"{path} gives no group and no division",
+            expected=f"{_IMAGE}, with {_GROUP}, {_DIVISION} or both, and a row for each image",
         )
-    for name in known:
-        if header.count(name) > 1:
-            raise UserError(f"{path} has the column {name} twice", expected="each column once")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}: row {number} has {counted(len(row), 'cell')}",
-                expected=f"{len(header)}, as the first row",
-            )
-        empty = [name for name in known if not row[header.index(name)].strip()]
+    for line, cells in rows:
+        empty = [name for name in names if not cells[name]]
         if empty:
-            raise UserError(f"{path}: row {number} has no {empty[0]}", expected="a value in every row")
-    return {name: [row[header.index(name)].strip() for row in rows[1:]] for name in known}
+            raise UserError(f"{path}, line {line} has no {empty[0]}", expected="a value in every row")
+    return {name: [cells[name] for _, cells in rows] for name in names}
 
 
 def _of_images(

@@ -154,7 +154,9 @@ def _is_inside(
     regions: Annotation, place: tuple[int, int, int, int], scale_y: float, scale_x: float
 ) -> np.ndarray:
     label = _label(regions, place, scale_y, scale_x)
+    annotated: np.ndarray = label != VOID_LABEL
     if regions.height is None and not regions.nucleus_count:
         # Nothing but QuPath's `Region*` and `Ignore*`.
-        return label != VOID_LABEL
-    return (label > 0) & (label != VOID_LABEL)
+        return annotated
+    inside: np.ndarray = (label > 0) & annotated
+    return inside

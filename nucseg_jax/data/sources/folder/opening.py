@@ -2,11 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.sources.folder.class_names import ClassTable
 from nucseg_jax.data.sources.folder.cut import patches_of
@@ -122,7 +122,7 @@ def _origin(
     settings: DataConfig,
     about: About,
     more_files: Sequence[pathlib.Path],
-) -> Mapping[str, Any]:
+) -> JsonObject:
     files = [*more_files, *(path for image in surveyed for path in _files_of(image.files))]
     return {
         "kind": about.kind,

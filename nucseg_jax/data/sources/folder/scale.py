@@ -33,7 +33,7 @@ def image_resolution(
     Raises:
       UserError: nothing states it, or two that do differ by 3 % or more.
     """
-    found = [
+    found: list[Resolution] = [
         *([stated] if stated is not None else ()),
         *([Resolution(setting, "data.image_microns_per_px")] if setting else ()),
     ]

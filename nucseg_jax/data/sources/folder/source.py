@@ -4,8 +4,7 @@ import pathlib
 
 from nucseg_jax.config import DataConfig
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.data.sources.folder import description as description_file
-from nucseg_jax.data.sources.folder import groups_table
+from nucseg_jax.data.sources.folder import groups_table, layout
 from nucseg_jax.data.sources.folder.class_names import class_table
 from nucseg_jax.data.sources.folder.description import read_description
 from nucseg_jax.data.sources.folder.layout import find_files
@@ -30,10 +29,10 @@ def open_folder(settings: DataConfig) -> OpenedSource:
     grouping = groups_table.read_grouping(folder, images, description.groups)
     stated = None
     if description.microns_per_px is not None:
-        stated = Resolution(description.microns_per_px, description_file.FILE_NAME)
+        stated = Resolution(description.microns_per_px, layout.DESCRIPTION)
     surveyed = survey_images(images, settings, kind=description.labels, stated=stated)
     classes = class_table(surveyed, description.classes, description.unclassified)
-    texts = [folder / name for name in (description_file.FILE_NAME, groups_table.FILE_NAME)]
+    texts = [folder / name for name in (layout.DESCRIPTION, layout.GROUPS)]
     return open_surveyed(
         folder,
         surveyed,

@@ -10,16 +10,17 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from nucseg_jax.core import files
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.appearance import appearance
 from nucseg_jax.data.sources.pannuke import vocabulary
 from nucseg_jax.data.sources.pannuke.patches import Patch
 from nucseg_jax.data.sources.pannuke.repeats import NAMED, Place
+from nucseg_jax.data.store.audit import ContentDigest
 
 FILE_NAME = "audit.json"
 # Stands for the names of the classes where the nuclei have none: all lie in the first channel.
@@ -84,7 +85,7 @@ class Audit:
     """
 
     folds: Mapping[int, FoldAudit]
-    origin: Mapping[str, Any]
+    origin: JsonObject
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -164,22 +165,9 @@ def without_class_names(folds: Mapping[int, FoldAudit]) -> dict[int, FoldAudit]:
     }
 
 
-class ContentDigest:
-    """The digest of a fold, fed patch by patch in the order of the index; see the module."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def add(self, image: np.ndarray, label: np.ndarray, instance: np.ndarray, tissue: int) -> None:
-        """Takes the arrays of the next patch."""
-        self._hash.update(np.ascontiguousarray(image, np.uint8))
-        self._hash.update(np.ascontiguousarray(label, np.uint8))
-        self._hash.update(np.ascontiguousarray(instance, "<u2"))
-        self._hash.update(int(tissue).to_bytes(4, "little"))
-
-    def hexdigest(self) -> str:
-        """The digest of what was added so far."""
-        return self._hash.hexdigest()
+def tissue_bytes(tissue: int) -> bytes:
+    """Returns the tissue of a patch as the digest of its fold takes it."""
+    return int(tissue).to_bytes(4, "little")
 
 
 class FoldTally:
@@ -229,7 +217,7 @@ class FoldTally:
             pairs = self.repeated if is_repeated else self.shared
             if len(pairs) < NAMED:
                 pairs.append((first, Place(patch.fold, patch.index)))
-        self._digest.add(patch.image, patch.label, patch.instance, patch.tissue)
+        self._digest.add(patch.image, patch.label, patch.instance, tissue_bytes(patch.tissue))
         self._nuclei += seen.nuclei
         self._tissues[patch.tissue] += 1
         self.tissue_of_rows.append(patch.tissue)

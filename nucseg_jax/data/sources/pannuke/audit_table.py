@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nucseg_jax.core.counted import counted
-from nucseg_jax.data.appearance import suspicion
-from nucseg_jax.data.pieces import MOST_DISCONNECTED
+from nucseg_jax.data.appearance import suspicion_note
+from nucseg_jax.data.pieces import pieces_note
 from nucseg_jax.data.sources.pannuke import facts, repeats, vocabulary
 from nucseg_jax.data.sources.pannuke.audit import NO_CLASSES, Audit, FoldAudit
 
@@ -107,38 +107,16 @@ def _notes(audit: Audit) -> list[str]:
         )
     nuclei = sum(sum(fold.nuclei.values()) for fold in audit.folds.values())
     broken = sum(fold.disconnected_nuclei for fold in audit.folds.values())
-    if broken > MOST_DISCONNECTED * nuclei:
-        notes.append(
-            f"{broken:,} of {counted(nuclei, 'nucleus')} lie in several pieces: the masks seem to hold classes, not a"
-            " number for each nucleus, so that the nuclei counted here are fewer than there are."
-        )
+    notes.append(pieces_note(broken, nuclei))
     for number, fold in sorted(audit.folds.items()):
         if fold.empty_patches == fold.patches:
             notes.append(f"Fold {number} has no nucleus.")
-        notes += _notes_on_looks(number, fold)
+        bright, blue = fold.bright_nuclei_patches or 0, fold.blue_nuclei_patches or 0
+        where = f" of fold {number}"
+        notes.append(suspicion_note(bright, blue, fold.patches - fold.empty_patches, where))
     if not audit.has_classes:
         notes.append("All nuclei lie in the first channel of the masks: they have no classes.")
-    return notes
-
-
-def _notes_on_looks(number: int, fold: FoldAudit) -> list[str]:
-    """Sentences on nuclei that do not look as haematoxylin makes them."""
-    patches = fold.patches - fold.empty_patches
-    bright, blue = fold.bright_nuclei_patches or 0, fold.blue_nuclei_patches or 0
-    of_patches = f"of the {counted(patches, 'patch')} with nuclei of fold {number}"
-    suspected = suspicion(bright, blue, patches)
-    if suspected == "bgr":
-        return [
-            f"In {blue:,} {of_patches} the nuclei are darker by more in blue than in red: the images seem to be BGR,"
-            " not RGB."
-        ]
-    if suspected == "mismatch":
-        return [
-            f"In {bright:,} {of_patches} the nuclei are not darker than the rest, in {blue:,} darker by more in blue"
-            " than in red: images and masks seem not to belong together (other rows, turned), or the images are"
-            " inverted."
-        ]
-    return []
+    return list(filter(None, notes))
 
 
 def _line(name: str, cells: Sequence[str], published: str) -> str:

@@ -4,8 +4,7 @@ import contextlib
 import functools
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 import tqdm
@@ -14,6 +13,7 @@ from tensorflow_datasets.core import shuffle
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.memory import available_host_bytes
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import patches, release, vocabulary
 from nucseg_jax.data.sources.pannuke.builder import Pannuke
@@ -28,7 +28,7 @@ _BYTES_PER_PATCH = vocabulary.PATCH_PX**2 * 3
 def build(
     release_dir: pathlib.Path,
     data_dir: pathlib.Path,
-    origin: Mapping[str, Any],
+    origin: JsonObject,
     scratch: pathlib.Path,
     *,
     allow_duplicates: bool = False,
@@ -66,7 +66,7 @@ def build(
     return audit
 
 
-def audit_of_release(release_dir: pathlib.Path, origin: Mapping[str, Any]) -> audits.Audit:
+def audit_of_release(release_dir: pathlib.Path, origin: JsonObject) -> audits.Audit:
     """Reads a whole release and says what a data set built from it would hold; writes nothing.
 
     Args:

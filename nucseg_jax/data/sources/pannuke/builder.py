@@ -11,39 +11,18 @@ takes about 530 MiB so, and 1,020 MiB with maps stored as they are. `build` lift
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import facts, patches, release, vocabulary
 from nucseg_jax.data.sources.pannuke.intake import Intake
 from nucseg_jax.data.sources.pannuke.layout import write_beside
 from nucseg_jax.data.store import stored_files
-
-FILE_FORMAT = "array_record"
-_PX = vocabulary.PATCH_PX
-
-
-class AuditMetadata(tfds.core.Metadata):
-    """Carries the audit from the generator of examples to `audit.json` in the data set's folder."""
-
-    def __init__(self, origin: Mapping[str, Any], intake: Intake):
-        super().__init__()
-        self.origin = origin
-        self.intake = intake
-
-    def save_metadata(self, data_dir: Any) -> None:
-        """Writes audit, description and index; called by TensorFlow Datasets once every split is written."""
-        folder = pathlib.Path(data_dir)
-        audit = audits.Audit(self.intake.audits(), self.origin, stored_files.digests(folder))
-        audit.save(folder)
-        write_beside(folder, audit, self.intake.tissues())
-
-    def load_metadata(self, data_dir: Any) -> None:
-        """Nothing is restored: `audit.load` reads the file."""
+from nucseg_jax.data.store.builder import FILE_FORMAT, WrittenBeside, patch_features
+from nucseg_jax.data.store.layout import Example
 
 
 class Pannuke(tfds.core.GeneratorBasedBuilder):
@@ -59,10 +38,10 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
     def __init__(
         self,
         *,
-        origin: Mapping[str, Any] | None = None,
+        origin: JsonObject | None = None,
         allow_duplicates: bool = False,
         show_progress: bool = False,
-        **options: Any,
+        **options: object,
     ):
         """Makes the builder.
 
@@ -73,7 +52,7 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
           **options: those of `tfds.core.GeneratorBasedBuilder`: data_dir, file_format.
         """
         self._origin = dict(origin or {"kind": "release"})
-        self._allow_duplicates = allow_duplicates
+        self._intake = Intake(allow_duplicates=allow_duplicates)
         self._show_progress = show_progress
         options.setdefault("file_format", FILE_FORMAT)
         super().__init__(**options)
@@ -82,35 +61,33 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description=facts.DESCRIPTION,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Tensor(shape=(_PX, _PX, 3), dtype=np.uint8, encoding="bytes"),
-                    "label": tfds.features.Tensor(shape=(_PX, _PX), dtype=np.uint8, encoding="zlib"),
-                    "instance": tfds.features.Tensor(shape=(_PX, _PX), dtype=np.uint16, encoding="zlib"),
-                    "tissue": tfds.features.ClassLabel(names=list(vocabulary.TISSUES)),
-                    "fold": tfds.features.Scalar(np.int32),
-                    "index": tfds.features.Scalar(np.int32),
-                }
+            features=patch_features(
+                vocabulary.PATCH_PX, tissue=tfds.features.ClassLabel(names=list(vocabulary.TISSUES))
             ),
             homepage=facts.HOMEPAGE,
             citation=facts.CITATION,
             license=facts.LICENSE,
             # Rows stay in the release's order, and reading them back in order is one pass.
             disable_shuffling=True,
-            metadata=AuditMetadata(self._origin, Intake(allow_duplicates=self._allow_duplicates)),
+            metadata=WrittenBeside(self._write_beside),
         )
+
+    def _write_beside(self, folder: pathlib.Path) -> None:
+        audit = audits.Audit(self._intake.audits(), self._origin, stored_files.digests(folder))
+        audit.save(folder)
+        write_beside(folder, audit, self._intake.tissues())
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    ) -> dict[str, Iterator[tuple[int, Example]]]:
         found = release.find(pathlib.Path(dl_manager.manual_dir))
         # All headers first: a fault in fold 3 must not show only after folds 1 and 2 were written.
         folds = [patches.check_fold(files) for files in found]
         return {f"fold{fold.files.fold}": self._generate_examples(fold) for fold in folds}
 
-    def _generate_examples(self, fold: patches.CheckedFold) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, fold: patches.CheckedFold) -> Iterator[tuple[int, Example]]:
         wrap = functools.partial(_with_bar, fold=fold) if self._show_progress else iter
-        for patch in self.info.metadata.intake.read(fold, wrap):
+        for patch in self._intake.read(fold, wrap):
             yield (
                 patch.index,
                 {
@@ -125,6 +102,7 @@ class Pannuke(tfds.core.GeneratorBasedBuilder):
 
 
 def _with_bar(checked: Iterator[patches.Patch], fold: patches.CheckedFold) -> Iterator[patches.Patch]:
-    return tqdm.tqdm(
+    with_bar: Iterator[patches.Patch] = tqdm.tqdm(
         checked, desc=f"fold {fold.files.fold}", total=fold.num_patches, unit=" patches", disable=None
     )
+    return with_bar

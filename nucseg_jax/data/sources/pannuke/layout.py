@@ -22,6 +22,7 @@ from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import origin
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.store import index_file, location, stored_files
+from nucseg_jax.data.store.audit import ContentDigest
 from nucseg_jax.data.store.layout import Example, Layout, StoredFacts
 from nucseg_jax.data.store.stored_files import damaged, require_unaltered
 
@@ -83,9 +84,10 @@ def digest_of(parts: Iterable[Iterator[Example]], facts: StoredFacts) -> str:
     del facts
     fold_digests = []
     for examples in parts:
-        digest = audits.ContentDigest()
+        digest = ContentDigest()
         for example in examples:
-            digest.add(example["image"], example["label"], example["instance"], int(example["tissue"]))
+            tissue = audits.tissue_bytes(example["tissue"])
+            digest.add(example["image"], example["label"], example["instance"], tissue)
         fold_digests.append(digest.hexdigest())
     return audits.combined_digest(fold_digests)
 

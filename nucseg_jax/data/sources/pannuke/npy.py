@@ -198,7 +198,7 @@ def rows(member: Member) -> Generator[np.ndarray, None, None]:
     """
     header = read_header(member)
     row = np.empty(header.row_shape, header.dtype)
-    row_bytes = memoryview(row.reshape(-1).view(np.uint8))
+    row_bytes = row.reshape(-1).view(np.uint8).data
     # Only what is read is guarded, not what the caller does with a row between two reads.
     with contextlib.ExitStack() as stack:
         with _damage_is_an_error_of(member):
@@ -211,7 +211,7 @@ def rows(member: Member) -> Generator[np.ndarray, None, None]:
 
 
 def read_whole(member: Member, limit_bytes: int) -> np.ndarray:
-    """Reads a small array at once.
+    """Reads a small array entirely.
 
     Args:
       member: where the array lies.
@@ -234,7 +234,7 @@ def read_whole(member: Member, limit_bytes: int) -> np.ndarray:
     array = np.empty(header.shape, header.dtype)
     with _damage_is_an_error_of(member), _opened(member) as (stream, _):
         _parse_header(stream, member)
-        _fill(memoryview(array.reshape(-1).view(np.uint8)), stream)
+        _fill(array.reshape(-1).view(np.uint8).data, stream)
     return array
 
 

@@ -7,14 +7,13 @@ that draws it, a download by its checksums. Where they differ, content decides.
 
 import hashlib
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 from nucseg_jax.config import DataConfig
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.sources.pannuke import facts, release
 
 
-def of_source(source: DataConfig) -> dict[str, Any]:
+def of_source(source: DataConfig) -> JsonObject:
     """The origin that a data set prepared from this source has.
 
     Args:
@@ -47,7 +46,7 @@ def of_source(source: DataConfig) -> dict[str, Any]:
     }
 
 
-def describe(origin: Mapping[str, Any]) -> str:
+def describe(origin: JsonObject) -> str:
     """An origin in a few words, for a person."""
     if origin["kind"] == "synthetic":
         return f"synthetic, {origin['patches_per_fold']} patches a fold, seed {origin['seed']}"
@@ -65,9 +64,9 @@ def describe_source(source: DataConfig) -> str:
     return "download of the official archives"
 
 
-def is_gone(origin: Mapping[str, Any], source: DataConfig) -> bool:
+def is_gone(origin: JsonObject, source: DataConfig) -> bool:
     """Whether the data set came from this very release folder, and the folder has been removed since."""
-    return (
+    return bool(
         source.source == origin["kind"] == "release"
         and source.release_folder is not None
         and not source.release_folder.exists()
@@ -75,16 +74,16 @@ def is_gone(origin: Mapping[str, Any], source: DataConfig) -> bool:
     )
 
 
-def may_be_equal(origin: Mapping[str, Any], source: DataConfig) -> bool:
+def may_be_equal(origin: JsonObject, source: DataConfig) -> bool:
     """Whether reading what the source gives could show a data set of another origin to be equal."""
     if source.source == "synthetic":
-        return (
+        return bool(
             origin["kind"] == "synthetic"
             and origin["patches_per_fold"] == source.synthetic_patches_per_fold
             and origin["seed"] == source.synthetic_seed
         )
     # A release folder may hold the downloaded archives. The reverse would need a download to find out.
-    return source.source == "release" and origin["kind"] != "synthetic"
+    return source.source == "release" and bool(origin["kind"] != "synthetic")
 
 
 def _synthetic_program_sha256() -> str:

@@ -109,7 +109,7 @@ def write_release(out: pathlib.Path, *, patches_per_fold: int, seed: int) -> Non
                 append_image(patch.image)
                 append_masks(patch.masks)
                 tissues.append(patch.tissue)
-        with files.replaced_at_once(images / "types.npy") as part, part.open("wb") as stream:
+        with files.atomic_write(images / "types.npy") as part, part.open("wb") as stream:
             np.save(stream, np.array(tissues), allow_pickle=False)
 
 
@@ -119,7 +119,7 @@ def _rows_of(path: pathlib.Path, shape: tuple[int, ...]) -> Iterator[Callable[[n
 
     Plain writes, not a memory map: on a full disk these raise OSError, where a map kills the process.
     """
-    with files.replaced_at_once(path) as part, part.open("wb") as stream:
+    with files.atomic_write(path) as part, part.open("wb") as stream:
         header = {"descr": "<f8", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
 

@@ -23,7 +23,8 @@ def smooth_noise(rng: np.random.Generator, scale_px: float) -> np.ndarray:
     # thread on a machine whose cores are busy, and whose sums come out differently on another machine.
     weights = _interpolation(scale_px)
     grid = rng.standard_normal((weights.shape[1], weights.shape[1]), np.float32)
-    return (weights @ (weights @ grid).T).T
+    noise: np.ndarray = (weights @ (weights @ grid).T).T
+    return noise
 
 
 def highest(field: np.ndarray, share: float, softness: float) -> np.ndarray:
@@ -35,7 +36,8 @@ def highest(field: np.ndarray, share: float, softness: float) -> np.ndarray:
       softness: > 0, width of the edge in units of the field.
     """
     level = np.quantile(field[::4, ::4], 1.0 - share)
-    return 1.0 / (1.0 + np.exp(-np.clip((field - level) / softness, -30, 30)))
+    share_of_each: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip((field - level) / softness, -30, 30)))
+    return share_of_each
 
 
 def fibres(rng: np.random.Generator, angle: float) -> np.ndarray:
@@ -46,4 +48,7 @@ def fibres(rng: np.random.Generator, angle: float) -> np.ndarray:
     knots = np.arange(-500.0, 500.0, 2.5)
     strands = np.interp(across, knots, rng.standard_normal(knots.size))
     # Strands end: without this they run through the whole patch like contour lines of a map.
-    return (strands * np.abs(smooth_noise(rng, 22.0)) + 0.35 * smooth_noise(rng, 3.0)).astype(np.float32)
+    strands_and_noise: np.ndarray = (
+        strands * np.abs(smooth_noise(rng, 22.0)) + 0.35 * smooth_noise(rng, 3.0)
+    ).astype(np.float32)
+    return strands_and_noise

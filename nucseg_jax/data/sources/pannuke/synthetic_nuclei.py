@@ -114,7 +114,8 @@ def radial(nucleus: Nucleus, place: tuple[slice, slice]) -> np.ndarray:
     outline = np.ones_like(theta)
     for amplitude, waves, phase in nucleus.bumps:
         outline += amplitude * np.cos(waves * theta + phase)
-    return (np.hypot(along, across) / outline).astype(np.float32)
+    rho: np.ndarray = (np.hypot(along, across) / outline).astype(np.float32)
+    return rho
 
 
 def paint_nucleus(

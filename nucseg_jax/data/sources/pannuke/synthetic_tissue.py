@@ -155,4 +155,5 @@ def _develop(rng: np.random.Generator, hematoxylin: np.ndarray, eosin: np.ndarra
     focus_px = rng.uniform(0.5, 1.1) + (rng.random() < 0.15) * rng.uniform(0.3, 0.7)
     light = ndimage.gaussian_filter(light, (focus_px, focus_px, 0.0), truncate=3.0)
     light += rng.uniform(1.0, 2.5) * rng.standard_normal(light.shape, np.float32)
-    return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    image: np.ndarray = np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    return image

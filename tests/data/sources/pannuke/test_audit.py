@@ -168,8 +168,8 @@ def test_another_size_is_shown_beside_the_figures_without_a_verdict(release_dir)
         (0, 0, ""),
         (2, 2, ""),
         (0, 12, "fold 2 the nuclei are darker by more in blue than in red: the images seem to be BGR"),
-        (0, 5, "images and masks seem not to belong together"),
-        (5, 0, "In 5 of the 12 patches with nuclei of fold 2 the nuclei are not darker"),
+        (0, 5, "labels seem to be shifted, turned or of other images"),
+        (5, 0, "In 5 of 12 patches with nuclei of fold 2 the nuclei are not darker"),
         (12, 12, "or the images are inverted"),
     ],
 )

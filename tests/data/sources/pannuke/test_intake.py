@@ -111,5 +111,5 @@ def test_masks_without_numbers_and_folds_without_nuclei_are_named(release_dir, c
     masks[..., 5] = 1
     change_fold(3, masks=masks)
     shown = render(audit_of(release_dir))
-    assert "nuclei lie in several pieces: the masks seem to hold classes" in shown
+    assert "nuclei lie in several pieces: the labels seem to hold classes" in shown
     assert "Fold 3 has no nucleus." in shown

@@ -1,0 +1,147 @@
+"""A model over a whole split: every patch once, exact counts, and the entry of results.json that follows from them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nucseg_jax.core.arrays import Variables
+from nucseg_jax.core.counted import counted
+from nucseg_jax.core.results import Entry
+from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.prepared import PreparedData
+from nucseg_jax.evaluation.calibration import count_levels, no_levels
+from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.progress import with_bar
+from nucseg_jax.evaluation.step import EvaluatedBatch, EvaluationStep, placed_batches
+from nucseg_jax.ops.objective import WITH_NUCLEI, Objective
+from nucseg_jax.ops.probability import FOREGROUND_RULE
+
+
+class SplitScores(NamedTuple):
+    """A split as a model sees it.
+
+    Attributes:
+      counts: of every patch.
+      levels: int64 [256, 2], pixels by predicted probability; see `evaluation.calibration`.
+      result: the split's entry of results.json: {convention: {metric: value}}, every term of the objective (mean
+        over patches, without its weight; of ratios such as Dice the mean over patches with nuclei too),
+        `l2_penalty`, and `loss`, the objective with the penalty (what Keras reports as the loss), None where a
+        patch's loss is not finite; and `foreground_rule`, in words, what the mask is that was scored (scores before
+        this entry took the largest logit of several classes).
+    """
+
+    counts: Counts
+    levels: np.ndarray
+    result: Entry
+
+
+def score_split(
+    step: EvaluationStep,
+    variables: Variables,
+    data: PreparedData,
+    split: str,
+    *,
+    objective: Objective,
+    l2_penalty: float,
+    batch_size: int,
+    mesh: Mesh,
+    bar: str = "",
+) -> SplitScores:
+    """Evaluates every patch of a split once.
+
+    Args:
+      step: from `compile_evaluation_step`, with the same objective and mesh.
+      variables: of the model.
+      data: has the patches of the split.
+      split: 'train', 'validation' or 'test'.
+      objective: its terms are averaged over the patches.
+      l2_penalty: of the variables; part of the loss.
+      batch_size: whole patches a batch; no score depends on it (but with batch statistics).
+      mesh: where it runs.
+      bar: text of a progress bar; '' for none.
+    """
+    rows = data.rows(split)
+    batches = placed_batches(data.patches, rows, batch_size=batch_size, mesh=mesh)
+    counts, levels = count_batches(step, variables, with_bar(batches, bar, -(-len(rows) // batch_size)))
+    if undefined := undefined_images(counts):
+        print(
+            f"{undefined:,} of the {counted(len(counts.index), 'patch')} of {split}: what the model gives is not a"
+            " number. They are scored as background, and the loss is undefined.",
+            flush=True,
+        )
+    result = {
+        **counts.scores(data.info),
+        **loss_entries(counts, objective, l2_penalty),
+        "foreground_rule": FOREGROUND_RULE,
+    }
+    return SplitScores(counts, levels, result)
+
+
+def count_batches(
+    step: EvaluationStep, variables: Variables, batches: Iterable[Batch[jax.Array]]
+) -> tuple[Counts, np.ndarray]:
+    """Runs the step over batches and gathers on the host what it counts in their valid patches.
+
+    One batch is always under way while the one before is fetched.
+
+    Args:
+      step: from `compile_evaluation_step`.
+      variables: of the model.
+      batches: on the mesh, such as those of `placed_batches`.
+
+    Returns:
+      The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
+    """
+    counts, levels = Counts.empty(), no_levels()
+    waiting: EvaluatedBatch[jax.Array] | None = None
+    parts = []
+    for batch in batches:
+        running = step(variables, batch)
+        if waiting is not None:
+            parts.append(_fetch(waiting))
+        waiting = running
+    if waiting is not None:
+        parts.append(_fetch(waiting))
+    for of_batch, levels_of_batch in parts:
+        counts = counts.merge(of_batch)
+        levels = levels + levels_of_batch
+    return counts, levels
+
+
+def _fetch(batch: EvaluatedBatch[jax.Array]) -> tuple[Counts, np.ndarray]:
+    seen: EvaluatedBatch[np.ndarray] = jax.device_get(batch.replace(nucleus=None))
+    gathered = Counts.from_batch(
+        counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
+    )
+    is_counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
+    return gathered, count_levels(seen.level[is_counted], seen.truth[is_counted])
+
+
+def loss_entries(counts: Counts, objective: Objective, l2_penalty: float) -> dict[str, float | None]:
+    """Returns the losses of a split's entry of results.json; see `SplitScores.result`."""
+    # A split without patches has no losses, one without nuclei no mean over patches with nuclei.
+    losses = dict.fromkeys(objective.terms) | counts.mean_losses()
+    with_nuclei = dict.fromkeys(objective.terms) | counts.mean_losses_with_nuclei()
+    loss = None
+    finite = {name: value for name, value in losses.items() if value is not None}
+    if len(finite) == len(losses):
+        minimised = {
+            name: with_nuclei[name] or 0.0 if term.skips_empty else finite[name]
+            for name, term in objective.terms.items()
+        }
+        loss = objective.total(minimised) + l2_penalty
+    return {
+        "loss": loss,
+        **losses,
+        "l2_penalty": l2_penalty,
+        **{f"{name}{WITH_NUCLEI}": with_nuclei[name] for name in objective.ratios},
+    }
+
+
+def undefined_images(counts: Counts) -> int:
+    """Counts the images with a loss that is NaN, as it is where a logit is; such a pixel counts as background."""
+    losses = np.array(list(counts.losses.values())).reshape(-1, len(counts.index))
+    return int(np.isnan(losses).any(axis=0).sum())

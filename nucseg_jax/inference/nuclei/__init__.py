@@ -1,0 +1,1 @@
+"""Bands of probability to nuclei: found, measured, outlined."""

@@ -1,0 +1,1 @@
+"""The files of images, written band by band."""

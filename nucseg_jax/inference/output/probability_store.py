@@ -1,0 +1,152 @@
+"""The maps of an image as a Zarr group: probability, nuclei, classes; written band by band.
+
+Probability is kept in 255ths, the nearest one on the threshold's own side (`ops.probability`): at the threshold t that
+the maps were made with, `probability` >= `lowest_nucleus_level` = floor(255 t) + 1 exactly where the model's > t. At
+another threshold pixels within 1 / 255 of it may fall on either side.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import numpy as np
+import zarr
+
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+
+PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
+# A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.
+_CHUNKS = (256, 2048)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbabilityStore:
+    """A group of arrays [H, W] at full resolution.
+
+    Attributes:
+      path: the folder.
+      group: holds `probability` uint8 in 255ths, `nucleus` uint32 numbers as in the tables with 0 for background, and
+        for models with classes `class` uint8, the likeliest of 1..C whatever its probability: a pixel's class where
+        it is nucleus. Its attributes tell the resolution, the threshold, the lowest level that is nucleus and the
+        names of classes.
+    """
+
+    path: pathlib.Path
+    group: zarr.Group
+
+    @classmethod
+    def create(
+        cls,
+        path: pathlib.Path,
+        height: int,
+        width: int,
+        *,
+        microns_per_px: float,
+        class_names: Sequence[str],
+        rule: NucleusRule,
+    ) -> "ProbabilityStore":
+        """Makes a new one in place of what is there; without names of classes there is no `class`."""
+        _remove(path)
+        group = zarr.create_group(path)
+        group.attrs.update(
+            {
+                "microns_per_px": microns_per_px,
+                PROBABILITY: "255ths",
+                "threshold": rule.threshold,
+                "lowest_nucleus_level": rule.threshold_level,
+                **({"classes": list(class_names)} if class_names else {}),
+            }
+        )
+        dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if class_names else {})
+        chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
+        for name, dtype in dtypes.items():
+            group.create_array(name, shape=(height, width), chunks=chunks, dtype=dtype, fill_value=0)
+        return cls(path, group)
+
+    @classmethod
+    def reopen(cls, path: pathlib.Path) -> "ProbabilityStore":
+        """One that is there, to be written further."""
+        if path.is_symlink():
+            raise OSError(f"{path} is a link, which is not written through")
+        return cls(path, zarr.open_group(path, mode="r+"))
+
+    @property
+    def nucleus(self) -> zarr.Array:
+        """The numbers of nuclei, uint32 [H, W]."""
+        return self._array(NUCLEUS)
+
+    def _array(self, name: str) -> zarr.Array:
+        array = self.group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def write(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
+        """Writes rows of probability, and of classes if there are any; they are on the disk when this returns."""
+        rows = slice(top, top + len(level))
+        self._array(PROBABILITY)[rows] = level
+        if classes is not None:
+            self._array(CLASS)[rows] = classes
+        for name in (PROBABILITY, CLASS) if classes is not None else (PROBABILITY,):
+            height = self._array(name).chunks[0]
+            for row in range(rows.start // height, (rows.stop - 1) // height + 1):
+                _sync(self.path / name / "c" / str(row))
+
+    def read(self, top: int, end: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows as they were written."""
+        classes = np.asarray(self._array(CLASS)[top:end]) if CLASS in self.group else None
+        return np.asarray(self._array(PROBABILITY)[top:end]), classes
+
+    def publish(self, path: pathlib.Path) -> None:
+        """Gives the folder its final name, all of it on the disk; what had it before goes away."""
+        _sync(self.path)
+        _remove(path)
+        self.path.replace(path)
+
+
+def band_digest(level: np.ndarray, classes: np.ndarray | None) -> str:
+    """Computes a SHA-256 of rows as they are written and read: in a store, a chunk that is gone reads as zeros."""
+    digest = hashlib.sha256(repr(level.shape).encode())
+    for rows in (level, classes):
+        if rows is not None:
+            digest.update(np.ascontiguousarray(rows).data)
+    return digest.hexdigest()
+
+
+def intact_bands(path: pathlib.Path, ends: Sequence[int], digests: Sequence[str]) -> tuple[int, ...]:
+    """Returns the ends of the first bands of a store, as many as read as they were written.
+
+    Args:
+      path: the folder of an unfinished image; anything may have happened to it.
+      ends: rows at which its bands end.
+      digests: of each band; see `band_digest`.
+    """
+    intact: list[int] = []
+    try:
+        store = ProbabilityStore.reopen(path)
+        for (top, end), digest in zip(itertools.pairwise((0, *ends)), digests, strict=True):
+            if band_digest(*store.read(top, end)) != digest:
+                break
+            intact.append(end)
+    except Exception:  # Zarr meets damage with errors of every kind; the rest is computed again.
+        pass
+    return tuple(intact)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Takes away a folder, or a file or link in its place, if there is one; nothing behind a link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def _sync(folder: pathlib.Path) -> None:
+    """Sees every file below a folder to the disk, if there is one: a loss of power could take what was promised."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(root, name), "rb") as file:
+                os.fsync(file.fileno())

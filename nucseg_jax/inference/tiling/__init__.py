@@ -1,0 +1,1 @@
+"""Images to tiles, tiles to probabilities, and these to bands of rows."""

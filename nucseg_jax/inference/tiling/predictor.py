@@ -1,0 +1,77 @@
+"""A model as a compiled function from tiles to probabilities."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nucseg_jax.core.errors import UserError
+from nucseg_jax.ops.probability import foreground_probability
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """Tiles to probabilities, one compiled program; make one and keep it.
+
+    Attributes:
+      step: from `compile_predictor`.
+      variables: of the model, on every device.
+      tile_px: T.
+      batch_size: N, a multiple of the devices.
+      channels: F, the foreground classes.
+    """
+
+    step: jax.stages.Wrapped
+    variables: Any
+    tile_px: int
+    batch_size: int
+    channels: int
+
+    def start(self, tiles: Sequence[np.ndarray]) -> jax.Array:
+        """Starts on up to N tiles, uint8 [T, T, 3] each; returns immediately.
+
+        Returns:
+          float32 [N, T, T, F], 0..1, on the devices: the probability of each foreground class; what follows the last
+          tile is of no meaning.
+        """
+        batch: np.ndarray = np.zeros((self.batch_size, self.tile_px, self.tile_px, 3), np.uint8)
+        for index, tile in enumerate(tiles):
+            batch[index] = tile
+        return self.step(self.variables, batch)
+
+
+def make_predictor(
+    model: nn.Module, variables: Any, mesh: Mesh, *, num_classes: int, tile_px: int, batch_size: int
+) -> Predictor:
+    """A predictor whose batches are split over all devices of a mesh.
+
+    Args:
+      model: a linen module, `apply(variables, image, train=False)` to logits [N, T, T, C].
+      variables: of the model.
+      mesh: the devices.
+      num_classes: C; F = 1 for 1, else C - 1.
+      tile_px: T.
+      batch_size: wanted; rounded up to a multiple of the devices.
+
+    Raises:
+      UserError: a batch size below 1.
+    """
+    if batch_size < 1:
+        raise UserError(f"the batch size is {batch_size}", expected="1 or more")
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    examples = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+
+    def step(variables: Any, image: jax.Array) -> jax.Array:
+        return foreground_probability(model.apply(variables, image, train=False))
+
+    return Predictor(
+        step=jax.jit(step, in_shardings=(everywhere, examples), out_shardings=examples),
+        variables=jax.device_put(variables, everywhere),
+        tile_px=tile_px,
+        batch_size=-(-batch_size // mesh.size) * mesh.size,
+        channels=max(1, num_classes - 1),
+    )
