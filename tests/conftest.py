@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
 GIVEN_XLA_FLAGS = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in UNOPTIMISED]
 os.environ["XLA_FLAGS"] = " ".join([*UNOPTIMISED, *GIVEN_XLA_FLAGS])
 
+import filelock
 import pytest
 
 # The folders whose files take longest.
@@ -110,19 +112,36 @@ class CommandLine:
 
 
 @pytest.fixture(scope="session")
-def command_line(tmp_path_factory) -> CommandLine:
-    line = CommandLine(tmp_path_factory.mktemp("data"))
-    status, _, err = line.run("prepare", *line.config)
-    assert status == 0, err
+def of_all_workers(tmp_path_factory) -> pathlib.Path:
+    """A folder that the workers of one run of the tests share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def command_line(of_all_workers) -> CommandLine:
+    line = CommandLine(of_all_workers / "data")
+    with filelock.FileLock(of_all_workers / "data.lock"):
+        if not line.data_dir.exists():
+            status, _, err = line.run("prepare", *line.config)
+            assert status == 0, err
     return line
 
 
 @pytest.fixture(scope="session")
-def finished_run(command_line, tmp_path_factory) -> pathlib.Path:
-    """A run that was never interrupted; what it printed lies beside it, in whole.txt."""
+def finished_run(command_line, of_all_workers, tmp_path_factory) -> pathlib.Path:
+    """A run that was never interrupted; what it printed lies beside it, in whole.txt.
+
+    One worker trains it, and each has a copy of its own.
+    """
+    trained = of_all_workers / "whole"
+    with filelock.FileLock(of_all_workers / "whole.lock"):
+        if not trained.with_suffix(".txt").exists():
+            status, out, err = command_line.train(trained)
+            assert status == 0, err
+            assert "run folder" in out
+            trained.with_suffix(".txt").write_text(out)
     workdir = tmp_path_factory.mktemp("runs") / "whole"
-    status, out, err = command_line.train(workdir)
-    assert status == 0, err
-    assert "run folder" in out
-    workdir.with_suffix(".txt").write_text(out)
+    shutil.copytree(trained, workdir)
+    shutil.copy(trained.with_suffix(".txt"), workdir.with_suffix(".txt"))
     return workdir

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pathlib
+import re
 
 import pytest
 
@@ -21,3 +22,12 @@ def test_the_examples_of_a_module_are_all_run_and_true(name):
     outcome = doctest.testmod(importlib.import_module(name))
     assert outcome.attempted == EXAMPLES[name]
     assert outcome.failed == 0
+
+
+def test_the_files_that_pages_name_are_there():
+    """Pages outlive moves of what they point to."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|html|ipynb))`", text):
+            assert (ROOT / name).exists() or (ROOT / "nucseg_jax" / name).exists(), f"{page.name}: {name}"

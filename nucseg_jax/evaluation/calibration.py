@@ -84,7 +84,7 @@ def read_levels(path: pathlib.Path) -> np.ndarray:
 
 
 class Reliability(NamedTuple):
-    """Of B bins: float64 [B] each, NaN where a bin is empty but for `share`.
+    """Calibration of B bins: float64 [B] each, NaN where a bin is empty but for `share`.
 
     Attributes:
       predicted: mean predicted probability of nucleus.

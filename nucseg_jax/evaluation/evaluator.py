@@ -22,7 +22,7 @@ from nucseg_jax.runtime.placement import held_examples, put_batch
 
 @dataclasses.dataclass(frozen=True)
 class Reestimation:
-    """How batch-norm statistics are estimated again: one pass over the training tiles, shuffled, not augmented.
+    """Parameters of re-estimating batch-norm statistics: one pass over the training tiles, shuffled, not augmented.
 
     Attributes:
       statistics_step: from `compile_statistics_step`.

@@ -49,9 +49,9 @@ class ExamplePredictor:
         return self._predict(variables, data, split, {SPREAD: spread, BEST: best, WORST: worst})
 
     def _predict(
-        self, variables: Variables, data: PreparedData, split: str, wanted: dict[str, np.ndarray]
+        self, variables: Variables, data: PreparedData, split: str, chosen: dict[str, np.ndarray]
     ) -> Examples:
-        positions = np.concatenate(list(wanted.values()))
+        positions = np.concatenate(list(chosen.values()))
         rows = data.rows(split)[positions]
         seen = []
         for batch in placed_batches(data.patches, rows, batch_size=self.batch_size, mesh=self.mesh):
@@ -68,7 +68,7 @@ class ExamplePredictor:
             fold=patches.fold.astype(np.int32),
             row=patches.index.astype(np.int32),
             group=patches.group.astype(np.int32),
-            chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in wanted.items()]),
+            chosen=np.concatenate([np.repeat(name, len(of_name)) for name, of_name in chosen.items()]),
             source=np.array([index.image[position] for position in at], np.str_),
             top=index.top[at].astype(np.int32),
             left=index.left[at].astype(np.int32),

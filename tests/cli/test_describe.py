@@ -49,13 +49,12 @@ def test_the_table_shows_the_row_the_cut_and_the_rules_and_the_layers_on_request
     status, out, err = command_line.run(
         "describe",
         *command_line.config,
-        "--config.model.decoder=unet",
         "--config.pretrained.run=runs/first",
         "--layers",
     )
     assert status == 0, err
     assert "encoder/conv1_conv/kernel" in out
     lines = [line.split() for line in out.splitlines()]
-    assert ["unet", "resnet50", "conv4_block1_out,", "stride", "16"] in [line[:5] for line in lines]
+    assert ["deeplabv3plus", "resnet50", "conv4_block1_out,", "stride", "16"] in [line[:5] for line in lines]
     assert "count_params" in out
     assert "First weights: the whole model of the run runs/first;" in out

@@ -47,6 +47,7 @@ def test_two_epochs_compile_every_named_program_once(tmp_path, capsys):
     assert compiled.total() <= 4, compiled
 
 
+@pytest.mark.long
 def test_a_second_start_loads_its_step_and_prints_where_the_time_went(command_line, tmp_path):
     environment = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     origins, results = [], []

@@ -168,7 +168,7 @@ class Table:
 
     @property
     def number_columns(self) -> list[bool]:
-        """Says of each column whether it holds a number anywhere."""
+        """Returns, for each column, whether it holds a number anywhere."""
         columns: Sequence[Sequence[Cell]] = list(zip(*self.rows, strict=True)) or [()] * len(self.headers)
         return [any(map(is_number, column)) for column in columns]
 

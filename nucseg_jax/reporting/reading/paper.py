@@ -1,4 +1,4 @@
-"""What the paper says: Koishiyeva et al. (2024), the numbers of our copy and no others.
+"""Numbers of the paper: Koishiyeva et al. (2024), the numbers of our copy and no others.
 
 Of Tables 2 and 3 our copy has two numbers, both rounded to two digits. Table 5 repeats Table 4's numbers; the times
 stand in the text, and what the seconds of inference are counted for (an image, a batch, the test set) is not said.

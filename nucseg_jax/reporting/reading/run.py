@@ -97,7 +97,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What started it; '' if unknown."""
+        """The command that started it; '' if unknown."""
         command = at(self.environment, "command")
         return f"python {command}" if isinstance(command, str) and command else ""
 

@@ -33,7 +33,7 @@ class Factor(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What the values of a field do: [levels] mean micro Dice, and its differences to the value at `best`."""
+    """Main effect of a field: [levels] mean micro Dice, and its differences to the value at `best`."""
 
     factor: Factor
     best: int

@@ -38,7 +38,7 @@ SECTIONS: Mapping[str, Callable[[Part], list[Block]]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What the reader asks for.
+    """Requests of the reader.
 
     Attributes:
       sort: 'sweep' (the order of its rows) or 'score' (best first).

@@ -1,4 +1,4 @@
-"""What every section of a comparison is given."""
+"""The argument of every section: the runs of one comparison."""
 
 import dataclasses
 from collections.abc import Mapping

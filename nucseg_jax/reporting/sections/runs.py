@@ -1,4 +1,4 @@
-"""What each run was, and what is wrong with any of them: folders, config differences, warnings, damaged files."""
+"""The runs and their faults: folders, config differences, warnings, damaged files."""
 
 from collections.abc import Sequence
 

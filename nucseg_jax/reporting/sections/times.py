@@ -1,4 +1,4 @@
-"""How long training took, and one image."""
+"""Times of training, and of one image."""
 
 from collections.abc import Mapping
 from typing import Any
