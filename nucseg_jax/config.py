@@ -39,6 +39,7 @@ EncoderName = Literal[
     "convnext_small",
     "convnext_base",
 ]
+HeadName = Literal["none", "hover", "distance"]
 DecoderName = Literal["unet", "deeplabv3plus", "unet_five_levels", "deeplabv3plus_dilated", "fpn"]
 L2Scope = Literal["added", "all"]
 Reduction = Literal["image", "batch"]
@@ -196,6 +197,14 @@ class ModelConfig:
         at_most=255,
         affects="model",
     )
+    head: HeadName = field(
+        "none",
+        "Instance head: maps beside the logits from which touching nuclei are parted. none = their shape alone parts"
+        " them (the paper); hover: HoVer-Net's horizontal and vertical distances to a nucleus's centre; distance:"
+        " distance to its edge. With a head nuclei have a logit of their own beside those of the classes.",
+        affects="model",
+        was_added=True,
+    )
     dropout: float = field(
         0.7,
         "Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.",
@@ -309,6 +318,41 @@ class LossConfig:
     tversky: float = field(
         0.0, "Weight of the Tversky loss; 0 = without it.", at_least=0, loss_term="tversky_loss"
     )
+    class_cross_entropy: float = field(
+        0.5,
+        "With an instance head and classes: weight of the cross-entropy of background and classes.",
+        at_least=0,
+        loss_term="class_cross_entropy_loss",
+        was_added=True,
+    )
+    class_dice: float = field(
+        0.2,
+        "With an instance head and classes: weight of soft Dice without squares of the classes.",
+        at_least=0,
+        loss_term="class_dice_loss",
+        was_added=True,
+    )
+    hover_mse: float = field(
+        2.5,
+        "With model.head=hover: weight of the squared error of its maps; 2.5 and 8 are those of CellViT.",
+        at_least=0,
+        loss_term="hover_mse_loss",
+        was_added=True,
+    )
+    hover_gradient: float = field(
+        8.0,
+        "With model.head=hover: weight of the squared error of the maps' derivatives inside nuclei.",
+        at_least=0,
+        loss_term="hover_gradient_loss",
+        was_added=True,
+    )
+    distance_mse: float = field(
+        2.5,
+        "With model.head=distance: weight of the squared error of its map.",
+        at_least=0,
+        loss_term="distance_mse_loss",
+        was_added=True,
+    )
     reduce: Reduction = field(
         "image", "Ratios of Dice and Tversky: one for each image, or one for the whole batch."
     )
@@ -340,13 +384,18 @@ class LossConfig:
     )
     tversky_beta: float = field(0.7, "Weight of false negatives in the Tversky loss.", at_least=0)
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """The weight of every loss by the name of its term: {'dice_loss': 1.0, 'plain_dice_loss': 0.0, ...}."""
+    def weights(self, model: ModelConfig) -> dict[str, float]:
+        """Returns the weight of every loss that a model can have: {'dice_loss': 1.0, 'plain_dice_loss': 0.0, ...}.
+
+        A loss whose name begins with that of an instance head is of that head alone; one that begins with `class` is
+        of models with a head and classes.
+        """
+        prefixes = {"class"} if model.head != "none" and model.num_classes > 1 else set()
+        absent = {"class", *typing.get_args(HeadName)} - {model.head} - prefixes
         return {
             declared.loss_term: getattr(self, declared.key)
             for declared in declared_fields("loss", LossConfig)
-            if declared.loss_term
+            if declared.loss_term and declared.loss_term.partition("_")[0] not in absent
         }
 
 
@@ -613,8 +662,9 @@ def read_config(values: Mapping[str, object]) -> Config:
 def _require_fields_together(config: Config) -> None:
     """Raises UserError for fields that do not go with each other."""
     loss, split, pretrained = config.loss, config.split, config.pretrained
-    if not any(loss.weights.values()):
-        terms = [item.name for item in config_fields().values() if item.loss_term]
+    weights = loss.weights(config.model)
+    if not any(weights.values()):
+        terms = [item.name for item in config_fields().values() if item.loss_term in weights]
         raise UserError("every weight of a loss is 0", expected=f"at least one of {', '.join(terms)} above 0")
     if not loss.tversky_alpha + loss.tversky_beta > 0:
         raise UserError("loss.tversky_alpha and loss.tversky_beta are both 0", expected="one above 0")

@@ -29,6 +29,8 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.step import compile_evaluation_step
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import initial_variables
@@ -64,6 +66,11 @@ class Experiment:
     def data(self) -> DataConfig:
         """Section `data` of the config."""
         return self.config.data
+
+    @property
+    def head(self) -> Head:
+        """The model's instance head."""
+        return HEADS[self.config.model.head]
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
@@ -106,6 +113,7 @@ class Experiment:
             num_classes=self.config.model.num_classes,
             used=used,
             allow_duplicates=data.allow_duplicates or data.source == "download",
+            with_instances=bool(self.head.maps),
         )
 
     def make_mesh(self, patch_px: int) -> Mesh:
@@ -130,7 +138,7 @@ class Experiment:
         loss, train = self.config.loss, self.config.train
         return StaticArguments(
             model=self.model,
-            objective=make_objective(loss, reduce=loss.reduce),
+            objective=make_objective(loss, self.config.model, reduce=loss.reduce),
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
@@ -138,6 +146,7 @@ class Experiment:
             augmentation=self.config.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
+            head=self.head,
             has_void=has_void,
         )
 
@@ -147,7 +156,7 @@ class Experiment:
         if asked != "auto":
             return asked
         devices = list(mesh.local_devices)
-        size = len(plan.splits.train) * plan.info.bytes_per_patch
+        size = len(plan.splits.train) * plan.bytes_per_patch
         on_each = size // examples_devices(mesh) if self.config.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
@@ -224,9 +233,14 @@ class Experiment:
 
         objective = self.evaluation_objective
         return Evaluator(
-            step=compile_evaluation_step(self.model, objective, mesh, has_void=has_void),
+            step=compile_evaluation_step(self.model, objective, mesh, head=self.head, has_void=has_void),
             batch_statistics_step=compile_evaluation_step(
-                without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+                without_dropout,
+                objective,
+                mesh,
+                head=self.head,
+                batch_statistics=True,
+                has_void=has_void,
             ),
             objective=objective,
             l2_penalty=penalty,
@@ -259,7 +273,7 @@ class Experiment:
     @property
     def evaluation_objective(self) -> Objective:
         """The objective of each image by itself, so that it depends on no batch; with eq. 4's Dice always."""
-        return make_objective(self.config.loss, reduce="image", always=("dice_loss",))
+        return make_objective(self.config.loss, self.config.model, reduce="image", always=("dice_loss",))
 
 
 def read_experiment(values: Mapping[str, object]) -> Experiment:

@@ -18,6 +18,8 @@ class Batch(struct.PyTreeNode, Generic[Leaf]):
       index: int32 [N]. In training the example's number (patch and tile); in evaluation the position in the
         split's index list.
       group: int32 [N], position in the data set's `groups`.
+      instance: uint16 [N, H, W], ids of the nuclei of each patch, 0 = background or not annotated; None where the
+        model has no instance head.
     """
 
     image: Leaf
@@ -25,3 +27,4 @@ class Batch(struct.PyTreeNode, Generic[Leaf]):
     valid: Leaf
     index: Leaf
     group: Leaf
+    instance: Leaf | None = None

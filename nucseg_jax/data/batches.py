@@ -49,12 +49,17 @@ def training_batches(
         positions, tops, lefts = tile_place(order[step], patch_px=patch_px, tile_px=tile_px)
         taken = patches.take(rows[positions])
         corners = list(zip(range(len(tops)), tops, lefts, strict=True))
+
+        def cut(pixels: np.ndarray) -> np.ndarray:
+            return np.stack([pixels[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners])
+
         return Batch(
-            image=np.stack([taken.image[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
-            label=np.stack([taken.label[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
+            image=cut(taken.image),
+            label=cut(taken.label),
             valid=np.ones(len(tops), bool),
             index=order[step],
             group=taken.group,
+            instance=None if taken.instance is None else cut(taken.instance),
         )
 
     yield from _one_after_another(patches, read, range(first_step, len(order)))
@@ -84,6 +89,7 @@ def evaluation_batches(
             valid=positions < len(rows),
             index=positions.astype(np.int32),
             group=taken.group,
+            instance=taken.instance,
         )
 
     yield from _one_after_another(patches, read, range(-(-len(rows) // batch_size)))

@@ -14,6 +14,8 @@ from nucseg_jax.data.batch import Batch, Leaf
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.ops.probability import nucleus_level, predicted_label
@@ -53,6 +55,7 @@ def compile_evaluation_step(
     objective: Objective,
     mesh: Mesh,
     *,
+    head: Head = HEADS["none"],
     batch_statistics: bool = False,
     has_void: bool = False,
 ) -> jax.stages.Wrapped:
@@ -62,6 +65,7 @@ def compile_evaluation_step(
       model: a linen module, `apply(variables, image, train=...)` to logits.
       objective: whose terms are computed for each image.
       mesh: the batch is split over it.
+      head: the model's; with maps, batches must have instance ids.
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
@@ -70,9 +74,12 @@ def compile_evaluation_step(
     def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
-            logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
+            outputs, _ = model.apply(
+                variables, batch.image, train=True, mutable=["batch_stats"], method="outputs"
+            )
         else:
-            logits = model.apply(variables, batch.image, train=False)
+            outputs = model.apply(variables, batch.image, train=False, method="outputs")
+        logits = outputs.logits
         valid_px = annotated_px(batch.label, has_void=has_void)
         return EvaluatedBatch(
             valid=batch.valid,
@@ -81,7 +88,7 @@ def compile_evaluation_step(
             truth=nucleus_px(batch.label, valid_px),
             valid_px=valid_px,
             counts=count_pixels(logits, batch.label, valid_px),
-            losses=objective.values(logits, batch.label, valid_px),
+            losses=objective.values(outputs, batch.label, valid_px, head.target_maps(batch.instance)),
             level=nucleus_level(logits),
             nucleus=predicted_label(logits) > 0,
         )

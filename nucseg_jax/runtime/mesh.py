@@ -124,7 +124,7 @@ def dispatch_sharded(mesh: Mesh) -> Batch[NamedSharding]:
 def _batch_sharded(mesh: Mesh, *leading: None) -> Batch[NamedSharding]:
     pixels = NamedSharding(mesh, P(*leading, EXAMPLES, "space"))
     examples = NamedSharding(mesh, P(*leading, EXAMPLES))
-    return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples)
+    return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples, instance=pixels)
 
 
 def state_sharded(state: State, mesh: Mesh) -> State:

@@ -25,11 +25,13 @@ class DevicePatches(struct.PyTreeNode):
       image: uint8 [P, S, S, 3]; S = the data set's `patch_px`.
       label: uint8 [P, S, S].
       group: int32 [P].
+      instance: uint16 [P, S, S]; None where the model has no instance head.
     """
 
     image: Array
     label: Array
     group: Array
+    instance: Array | None = None
 
 
 def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Store) -> DevicePatches:
@@ -46,7 +48,7 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
         parts = examples_devices(mesh)
         rows = np.resize(rows, -(-len(rows) // parts) * parts)
     taken = patches.take(rows)
-    on_host = DevicePatches(image=taken.image, label=taken.label, group=taken.group)
+    on_host = DevicePatches(image=taken.image, label=taken.label, group=taken.group, instance=taken.instance)
     return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
@@ -71,6 +73,7 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         valid=example >= 0,
         index=example,
         group=source.group[patch],
+        instance=None if source.instance is None else cut_each(source.instance, patch, top, left),
     )
 
 

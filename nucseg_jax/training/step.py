@@ -14,6 +14,8 @@ from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.frozen_stages import frozen_mask
 from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
@@ -37,6 +39,7 @@ class StaticArguments:
       augmentation: how examples are changed.
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
+      head: of the model, whose target maps are computed from the batch's instance ids.
       has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
         without another pixel is as padding.
     """
@@ -50,6 +53,7 @@ class StaticArguments:
     augmentation: AugmentConfig
     seed: int
     steps_per_epoch: int
+    head: Head = HEADS["none"]
     has_void: bool = False
 
     @property
@@ -89,9 +93,15 @@ def train_step(
       there is none; each float32 [].
     """
     epoch = state.step // static.steps_per_epoch
-    image, label = augment(
-        batch.image, batch.label, batch.index, how=static.augmentation, seed=static.seed, epoch=epoch
+    image, (label, instance) = augment(
+        batch.image,
+        (batch.label, batch.instance),
+        batch.index,
+        how=static.augmentation,
+        seed=static.seed,
+        epoch=epoch,
     )
+    target_maps = static.head.target_maps(instance)
     dropout_key = jax.random.fold_in(stream_key(static.seed, Stream.DROPOUT), state.step)
 
     frozen = frozen_mask(state.params, static.frozen_stages)
@@ -106,16 +116,17 @@ def train_step(
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
-        logits, updated = static.model.apply(
+        outputs, updated = static.model.apply(
             gather({**state.variables, "params": params}),
             image,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
+            method="outputs",
         )
-        values = static.objective.values(logits, label, valid_px)
+        values = static.objective.values(outputs, label, valid_px, target_maps)
         terms = static.objective.means(values, valid, has_nucleus, can_be_none=static.has_void)
-        return static.objective.total(terms), (terms, values, logits, updated.get("batch_stats", {}))
+        return static.objective.total(terms), (terms, values, outputs.logits, updated.get("batch_stats", {}))
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = static.optimizer.update(gradient, state.opt_state, state.params)
