@@ -78,10 +78,8 @@ def flatten_channels(channels: np.ndarray) -> FlattenedChannels:
     """
     ids = _checked(channels)
     key: np.ndarray = np.zeros(ids.shape[:2], np.int64)
-    claims = 0
     for channel in range(ids.shape[-1]):
         is_nucleus = ids[..., channel] > 0
-        claims += int(np.count_nonzero(is_nucleus))
         key[is_nucleus] = (channel + 1) << _ID_BITS | ids[..., channel][is_nucleus]
     nuclei = sum(len(np.unique(ids[..., c][ids[..., c] > 0])) for c in range(ids.shape[-1]))
     known, number = np.unique(np.append(0, key), return_inverse=True)
@@ -89,7 +87,7 @@ def flatten_channels(channels: np.ndarray) -> FlattenedChannels:
         instance=number[1:].reshape(key.shape).astype(np.uint32),
         class_of=(known >> _ID_BITS).astype(np.uint8),
         hidden=nuclei - (len(known) - 1),
-        overlap_px=int(claims - np.count_nonzero(key)),
+        overlap_px=int(np.count_nonzero(np.count_nonzero(ids, axis=-1) > 1)),
     )
 
 
