@@ -170,15 +170,15 @@ CLASS_METRICS: Mapping[str, InstanceMetric] = {
     "pq": InstanceMetric("PQ", "DQ x SQ of nuclei of the class", lambda n, column: quality(n).pq[:, column]),
     "dq": _DQ,
     "sq": _SQ,
-    "class_f1": InstanceMetric(
-        "class F1",
+    "class_f1_plain": InstanceMetric(
+        "class F1, as printed",
         "2(TP + TN) / (2(TP + TN) + 2FP + 2FN + FP_d + FN_d) of detections, TN being pairs of other classes",
         lambda n, column: detection_f1(n.detection[:, column]),
         (POOLED,),
     ),
     "class_f1_parity": InstanceMetric(
         "class F1, as HoVer-Net's code",
-        "as class F1 without TN, a side of an image without a nucleus having one without a class at (0, 0)",
+        "as printed but without TN, a side of an image without a nucleus having one without a class at (0, 0)",
         lambda n, column: detection_f1(n.detection_parity[:, column]),
         (POOLED,),
     ),

@@ -4,7 +4,7 @@
       "tissue":  {"bpq": 0.66, "dq": ..., "sq": ..., "mpq": ..., "aji": ..., "images": 2609, "groups": 19},
       "image":   {"bpq": 0.65, ..., "images": 2609},
       "pooled":  {"bpq": 0.67, ..., "mpq_plus": ..., "detection_f1": ..., "count_r2": ..., "images": 2722},
-      "classes": {"Neoplastic": {"tissue": {"pq": ...}, "image": {"pq": ...}, "pooled": {"pq": ..., "class_f1": ...}}},
+      "classes": {"Neoplastic": {"tissue": {"pq": ...}, "image": {"pq": ...}, "pooled": {"pq": ..., "count_r2": ...}}},
       "patches": {"total": 2722, "annotated": 2722, "empty_truth": 113, "empty_prediction": 90, "both_empty": 80},
       "nuclei": {"truth": 66654, "predicted": 65020}}}
 

@@ -206,7 +206,7 @@ def test_empty_images_by_hand():
     # One more pair, at the origin; and one more unpaired nucleus on each side.
     assert found["pooled"]["detection_f1_parity"] == 4 / (4 + 2 + 2)
     assert found["classes"]["Dead"]["image"] == {"pq": None, "dq": None, "sq": None, "images": 0}
-    assert found["classes"]["Dead"]["pooled"]["class_f1"] is None
+    assert found["classes"]["Dead"]["pooled"]["class_f1_plain"] is None
 
 
 def test_no_image_has_no_score():
