@@ -183,3 +183,7 @@ def test_masks_in_place_of_ids_are_refused_at_the_end(tmp_path, nuclei):
     else:
         with pytest.raises(UserError, match="these are masks"):
             list(given)
+        # A nucleus in two pieces is one where another image has two of its class.
+        stack[2, 4, :2, 0] = 2
+        np.save(tmp_path / "masks.npy", stack)
+        assert len(list(open_predictions(tmp_path / "masks.npy", PATCHES, INFO))) == 3

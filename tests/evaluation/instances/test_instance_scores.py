@@ -13,7 +13,7 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.instances.detection import RADIUS_MICRONS
 from nucseg_jax.evaluation.instances.image_counts import count_image
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
-from nucseg_jax.evaluation.instances.instance_metrics import CLASS_METRICS, METRICS
+from nucseg_jax.evaluation.instances.instance_metrics import CLASS_METRICS, METRICS, total
 from nucseg_jax.evaluation.instances.instance_scores import averages
 from nucseg_jax.evaluation.instances.pannuke_channels import channels_of, score_channels
 from tests.evaluation.instances import slow_reference as slow
@@ -167,6 +167,12 @@ def test_neither_batches_nor_their_order_change_a_digit():
             )
             merged = batch.merge(merged) if start % 2 else merged.merge(batch)
         assert json.dumps(scores(merged)) == whole
+
+
+def test_sums_of_iou_are_rounded_once():
+    """Adding one after another would lose the small ones."""
+    images = [COUNTED[1]._replace(iou_sum=np.full(6, value)) for value in (1.0, 2.0**-53, 2.0**-53)]
+    assert total(counts_of(images).images).iou_sum.tolist() == [[1 + 2.0**-52] * 6]
 
 
 def test_empty_images_by_hand():

@@ -79,9 +79,9 @@ def test_ties_go_to_the_first_pixel_whatever_the_ids():
     """Both predictions have half of the nucleus; the second serves another nucleus too, if it is chosen."""
     truth, first, second = np.array([[1, 1, 2, 0]]), np.array([[5, 6, 6, 0]]), np.array([[6, 5, 5, 0]])
     assert aggregated_jaccard(pairs_of(truth, first)) == aggregated_jaccard(pairs_of(truth, second))
-    # 1/2 by one pixel of two, and by two pixels of four: the larger intersection is taken.
-    even = pairs_of([[1, 1, 1, 0, 0, 0]], [[3, 4, 4, 4, 0, 0]])
-    assert aggregated_jaccard(even) == (2, 4 + 1)
+    # 1/6 by one pixel of 6, and by two of 12: the larger intersection comes before the first pixel.
+    even = pairs_of([[1] * 6 + [0] * 6], [[3] + [0] * 3 + [4] * 8])
+    assert aggregated_jaccard(even) == (2, 12 + 1)
 
 
 def test_classes_split_the_counts():
