@@ -8,10 +8,12 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, part, place
+from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
 from nucseg_jax.inference.nuclei.measure import COLUMNS, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
+from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
+from nucseg_jax.inference.nuclei.part_by_shape import part_by_shape as part
 from nucseg_jax.ops.stain import stain_amounts
 
 MICRONS = 0.25
@@ -19,13 +21,14 @@ MICRONS = 0.25
 
 def find_nuclei(foreground: np.ndarray, *, neck_px: float, smallest_px: float) -> np.ndarray:
     """All nuclei of a whole foreground, uint32 [H, W], numbered 1, 2, ... without gaps."""
+    rule = NucleusRule(smallest_um2=smallest_px, parting=ShapeParting(neck_um=neck_px))
     pieces, _ = ndimage.label(foreground)
     nuclei = np.zeros(foreground.shape, np.uint32)
+    maps = np.zeros((*foreground.shape, 0), np.int8)
     found = 0
     for number, where in enumerate(ndimage.find_objects(pieces), start=1):
-        found += place(
-            nuclei[where], pieces[where] == number, found, neck_px=neck_px, smallest_px=smallest_px
-        )
+        piece = pieces[where] == number
+        found += place(nuclei[where], piece, maps[where], found, rule=rule, microns_per_px=1.0)
     return nuclei
 
 
@@ -63,7 +66,7 @@ def test_nuclei_found_strip_by_strip_are_those_of_the_whole_image(seed, cuts):
     rule, level = NucleusRule(), blobs(seed)
     whole = find_nuclei(
         level >= rule.threshold_level,
-        neck_px=rule.neck_um / MICRONS,
+        neck_px=rule.parting.neck_um / MICRONS,
         smallest_px=rule.smallest_um2 / MICRONS**2,
     )
     strips, found = streamed(level, cuts, rule)
