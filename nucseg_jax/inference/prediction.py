@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import shapely
@@ -89,7 +90,7 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: Dataset
     level, classes = levels_and_classes(band, rule.threshold)
     image = source.read(0, 0, source.height, source.width)
     found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)
-    where = dict(first=found.first, count=found.new, top=0)
+    where: dict[str, Any] = dict(first=found.first, count=found.new, top=0)
     table = measure_nuclei(
         found.nuclei,
         level=level,

@@ -1,30 +1,20 @@
-"""Foreground to nuclei: touching ones are parted by a watershed on the distance to the background.
+"""Foreground to nuclei, piece by piece.
 
 Each connected piece of foreground (4-connected) is looked at by itself, so that the result does not depend on what is
-around it, nor on the window through which it is seen.
+around it, nor on the window through which it is seen. How a piece is parted is up to the rule's `Parting`.
 """
 
 import dataclasses
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import label
-from skimage.morphology import local_maxima
-from skimage.segmentation import watershed
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.inference.nuclei.parameter_range import require_between
+from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
+from nucseg_jax.inference.nuclei.parting import Parting
+from nucseg_jax.inference.nuclei.quantize import maps_of_levels
 from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
-
-# An ellipse has the ratio of its axes; two equal disks that touch have 2.
-_COMPACT = 1.5
-Index = slice | tuple[slice, slice]
-# Of an image, each pixel and its neighbour: to the right, below, below and to the right, below and to the left.
-NEIGHBOURS: tuple[tuple[Index, Index], ...] = (
-    (np.s_[:, :-1], np.s_[:, 1:]),
-    (np.s_[:-1], np.s_[1:]),
-    (np.s_[:-1, :-1], np.s_[1:, 1:]),
-    (np.s_[:-1, 1:], np.s_[1:, :-1]),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,24 +23,25 @@ class NucleusRule:
 
     Attributes:
       threshold: a pixel is foreground where the probability of any nucleus > threshold; 0 <= threshold < 1.
-      neck_um: two nuclei are parted where the piece is narrower than at both of their centres by this much on each
-        side of its middle line.
       smallest_um2: smaller ones are dropped. A lymphocyte, the smallest whole nucleus, has some 25.
       tallest_um: a connected piece that is taller than this may be cut where a strip of the image ends; a bound on
         memory, not a size of nuclei.
+      parting: the decoder of a piece, that of the model's instance head, with its parameters.
     """
 
     threshold: float = THRESHOLD
-    neck_um: float = 0.3
     smallest_um2: float = 5.0
     tallest_um: float = 256.0
+    parting: Parting = dataclasses.field(default_factory=ShapeParting)
 
     def __post_init__(self) -> None:
-        """Raises UserError for a threshold that is no probability."""
+        """Raises UserError for a threshold that is no probability, or a size that is negative or no number."""
         if not 0 <= self.threshold < 1:
             raise UserError(
                 f"the threshold is {self.threshold}", expected="a probability, 0 <= threshold < 1"
             )
+        require_between("smallest_um2", self.smallest_um2, 0.0, np.inf)
+        require_between("tallest_um", self.tallest_um, 0.0, np.inf)
 
     @property
     def threshold_level(self) -> int:
@@ -61,85 +52,90 @@ class NucleusRule:
         """
         return lowest_nucleus_level(self.threshold)
 
+    def require_maps(self, shape: tuple[int, ...], maps: np.ndarray | None) -> np.ndarray:
+        """Returns the maps of an image or a band of it, int8 [h, w, M]; without columns where the rule needs none.
 
-def part(piece: np.ndarray, neck_px: float) -> np.ndarray:
-    """Parts one connected piece of foreground into nuclei.
+        Args:
+          shape: (h, w).
+          maps: int8 [h, w, M] from `quantize.map_levels`, or None if M is 0.
 
-    A piece of at most 1.5 times the area of the largest disk inside it is one. Else the watershed floods the distance
-    to the background down from all of its maxima, and regions that no neck parts are joined, the highest pass first:
-    the pass between two is the highest pair of neighbours across their border, and no neck if it lies at most `neck_px`
-    below the lower of both tops (dynamics of maxima: Grimaud, SPIE 1769, 1992). These are but for a few in a thousand
-    the h-maxima, in half the time of a reconstruction. Maxima and passes are 8-connected, regions 4-connected.
-
-    Args:
-      piece: bool [h, w], 4-connected; what lies outside counts as background.
-      neck_px: depth of a neck, in px of distance to the background.
-
-    Returns:
-      int [h, w]: 0 outside, else 1, 2, ...; each 4-connected.
-    """
-    padded = np.pad(piece, 1)
-    distance = ndimage.distance_transform_edt(padded)
-    if np.count_nonzero(piece) <= _COMPACT * np.pi * distance.max() ** 2:
-        return piece.astype(np.int32)
-    is_top = local_maxima(distance)
-    tops, found = label(is_top, connectivity=2, return_num=True)
-    if found == 1:
-        return piece.astype(np.int32)
-    heights = np.zeros(found + 1)
-    heights[tops[is_top]] = distance[is_top]
-    regions = watershed(-distance, tops, mask=padded, connectivity=1)
-    parted = _joined(regions, heights.tolist(), distance, neck_px)
-    # Regions that were joined across a corner only are two again.
-    return label(parted[1:-1, 1:-1], connectivity=1)
+        Raises:
+          UserError: the rule needs other maps than there are.
+        """
+        count = self.parting.maps
+        if maps is None:
+            maps = np.zeros((*shape, 0), np.int8)
+        if maps.shape != (*shape, count) or maps.dtype != np.int8:
+            raise UserError(
+                f"the maps are {maps.dtype} {list(maps.shape)}",
+                expected=f"int8 {[*shape, count]}, of the instance head {self.parting.head!r}",
+                advice="give the rule the `parting` of the model's head, and the maps through `map_levels`",
+            )
+        return maps
 
 
-def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: float) -> np.ndarray:
-    """Gives regions, int [h, w], that are not parted by a pass deeper than `depth` the same number.
+def place(
+    nuclei: np.ndarray,
+    piece: np.ndarray,
+    maps: np.ndarray,
+    taken: int,
+    *,
+    rule: NucleusRule,
+    microns_per_px: float,
+) -> int:
+    """Parts a piece and writes its nuclei, numbered from `taken` + 1, into `nuclei`, unsigned or int [h, w].
 
     Args:
-      regions: 0, or the number of a region.
-      tops: height of each region's top, by its number.
-      height: [h, w].
-      depth: of a pass below the lower of two tops.
-    """
-    borders = []
-    for one, other in NEIGHBOURS:
-        is_border = (regions[one] != regions[other]) & (regions[one] > 0) & (regions[other] > 0)
-        pair = regions[one][is_border], regions[other][is_border]
-        borders.append((*pair, np.minimum(height[one][is_border], height[other][is_border])))
-    ones, others, heights = (np.concatenate(parts) for parts in zip(*borders, strict=True))
-    pairs = np.sort(np.stack([ones, others], axis=1).astype(np.int64), axis=1)
-    downward = np.argsort(-heights, kind="stable")
-    _, first = np.unique((pairs[:, 0] * len(tops) + pairs[:, 1])[downward], return_index=True)
-    downward = downward[np.sort(first)]
-    joined_to = list(range(len(tops)))
-
-    def root(region: int) -> int:
-        while joined_to[region] != region:
-            joined_to[region] = joined_to[joined_to[region]]
-            region = joined_to[region]
-        return region
-
-    for (one, other), level in zip(pairs[downward].tolist(), heights[downward].tolist(), strict=True):
-        low, high = sorted((root(one), root(other)), key=tops.__getitem__)
-        if low != high and tops[low] - level <= depth:
-            joined_to[low] = high
-    return np.array([root(region) for region in range(len(tops))])[regions]
-
-
-def place(nuclei: np.ndarray, piece: np.ndarray, taken: int, *, neck_px: float, smallest_px: float) -> int:
-    """Parts a piece and writes its nuclei, numbered from `taken` + 1, into `nuclei`, uint32 [h, w].
+      nuclei: written where the piece is.
+      piece: bool [h, w], 4-connected.
+      maps: int8 [h, w, M]; see `quantize.map_levels`.
+      taken: the last number that is taken.
+      rule: what counts as a nucleus.
+      microns_per_px: of the piece.
 
     Returns:
       How many there are.
     """
+    smallest_px = rule.smallest_um2 / microns_per_px**2
     if np.count_nonzero(piece) < smallest_px:
         return 0
-    parts = part(piece, neck_px)
+    parts = rule.parting.part(piece, maps_of_levels(maps), microns_per_px)
     sizes = np.bincount(parts.ravel())
     keeps = sizes >= smallest_px
     keeps[0] = False
-    numbers = np.where(keeps, taken + np.cumsum(keeps), 0).astype(np.uint32)
+    numbers = np.where(keeps, taken + np.cumsum(keeps), 0).astype(nuclei.dtype)
     np.copyto(nuclei, numbers[parts], where=piece)
     return int(keeps.sum())
+
+
+def find_nuclei(
+    level: np.ndarray, maps: np.ndarray | None, rule: NucleusRule, *, microns_per_px: float
+) -> np.ndarray:
+    """Finds the nuclei of a patch or image that is there as a whole; those of `NucleusStream`, in another order.
+
+    Args:
+      level: uint8 [h, w], probability of any nucleus in 255ths; see `ops.probability.levels`.
+      maps: int8 [h, w, M] from `quantize.map_levels`, or None for a rule whose `parting` needs none.
+      rule: what counts as a nucleus.
+      microns_per_px: of the image.
+
+    Returns:
+      int32 [h, w]: 0 background, else the number of a nucleus, 1, 2, ... without gaps.
+
+    Raises:
+      UserError: the rule needs other maps.
+    """
+    maps = rule.require_maps(level.shape, maps)
+    pieces, _ = ndimage.label(level >= rule.threshold_level)
+    nuclei = np.zeros(level.shape, np.int32)
+    found = 0
+    for number, where in enumerate(ndimage.find_objects(pieces), start=1):
+        found += place(
+            nuclei[where],
+            pieces[where] == number,
+            maps[where],
+            found,
+            rule=rule,
+            microns_per_px=microns_per_px,
+        )
+    return nuclei

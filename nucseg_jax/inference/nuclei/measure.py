@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.inference.nuclei.find_nuclei import NEIGHBOURS
+from nucseg_jax.inference.nuclei.neighbours import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the
@@ -24,6 +24,9 @@ COLUMNS: dict[str, Any] = {
     "mean_haematoxylin": np.float64,
     "mean_eosin": np.float64,
 }
+# Of nuclei that were measured with the probabilities of their classes.
+CLASS_PROBABILITY = "class_probability"
+COLUMNS_WITH_CLASS_PROBABILITY: dict[str, Any] = COLUMNS | {CLASS_PROBABILITY: np.float64}
 # What a nucleus is called where a model knows no classes.
 ANY_CLASS = "Nucleus"
 
@@ -41,11 +44,13 @@ def measure_nuclei(
     class_names: Sequence[str],
     image: np.ndarray,
     microns_per_px: float,
+    class_levels: np.ndarray | None = None,
 ) -> Table:
     """Measures nuclei that lie whole in a window of the image.
 
     The perimeter is that of Crofton's formula in four directions; the eccentricity that of the ellipse with the same
-    second moments, 0 = round, below 1; the class that of most pixels, the first of equals.
+    second moments, 0 = round, below 1; the class that of most pixels, or with `class_levels` that of the largest
+    probability summed over the nucleus, background left out; the first of equals.
 
     Args:
       nuclei: uint32 [h, W]: 0, or numbers from `first` to `first` + `count` - 1.
@@ -53,12 +58,14 @@ def measure_nuclei(
       top: row of the image at which the window begins.
       level: uint8 [h, W], probability in 255ths.
       classes: uint8 [h, W], 1..C, or None.
-      class_names: C names; not looked at without `classes`.
+      class_names: C names; not looked at without `classes` and `class_levels`.
       image: uint8 [h, W, 3].
       microns_per_px: of the image.
+      class_levels: uint8 [h, W, C], probability of each class in 255ths (see `quantize.class_levels`), or None.
 
     Returns:
-      `COLUMNS`, each [count], in the order of the numbers.
+      `COLUMNS`, each [count], in the order of the numbers. With `class_levels` also `class_probability`, 0..1: the
+      share of the nucleus's class in the summed probability of all C; 0 where none of its pixels has any.
     """
     rows, columns = np.nonzero(nuclei)
     index = nuclei[rows, columns].astype(np.int64) - first
@@ -75,12 +82,12 @@ def measure_nuclei(
     pixels = image[rows, columns]
     amounts = unmixed(np.stack([total(densities[pixels[:, channel]]) for channel in range(3)], axis=-1))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
-    if classes is not None:
+    if class_levels is None and classes is not None:
         votes: np.ndarray = np.zeros((count, len(class_names)), np.int64)
         seen = classes[rows, columns].astype(np.int64)
         np.add.at(votes, (index[seen > 0], seen[seen > 0] - 1), 1)
         named = np.array(class_names, object)[votes.argmax(axis=1)]
-    return {
+    table = {
         "nucleus": np.arange(first, first + count, dtype=np.uint32),
         "class": named,
         "x_px": mean_x,
@@ -96,6 +103,12 @@ def measure_nuclei(
         "mean_haematoxylin": amounts[:, HEMATOXYLIN] / area,
         "mean_eosin": amounts[:, EOSIN] / area,
     }
+    if class_levels is not None:
+        seen_levels = class_levels[rows, columns]
+        sums = np.stack([total(seen_levels[:, number]) for number in range(len(class_names))], axis=-1)
+        table["class"] = np.array(class_names, object)[sums.argmax(axis=1)]
+        table[CLASS_PROBABILITY] = sums.max(axis=1) / np.maximum(sums.sum(axis=1), 1.0)
+    return table
 
 
 def _eccentricity(yy: np.ndarray, xx: np.ndarray, yx: np.ndarray) -> np.ndarray:
