@@ -1,7 +1,7 @@
 """Maps a function over items on several processes, in order and with bounded memory.
 
-Decoding holds the interpreter's lock most of the time: two threads were no faster than one (figures in
-`decode_patches`), so that there is no form with threads.
+Processes, not threads: decoding holds the interpreter's lock, and two threads were as fast as one (2026-11-29, two busy
+cores). Processes add 6 to 21 % of CPU time a patch of 256 px; the start of two costs 2.3 s of it.
 """
 
 import collections
@@ -34,7 +34,7 @@ def map_in_processes(
       Exception: what the function raises, at its item's turn.
     """
     if workers < 1:
-        raise UserError(f"there are {workers} processes to decode with", expected="1 or more")
+        raise UserError(f"workers is {workers}", expected="a number of processes, 1 or more")
     return map(function, items) if workers == 1 else _mapped(function, items, workers)
 
 

@@ -42,5 +42,5 @@ def test_processes_give_what_one_gives_in_its_order():
 
 
 def test_no_worker_is_refused():
-    with pytest.raises(UserError, match="processes"):
+    with pytest.raises(UserError, match="workers is 0"):
         map_in_processes(abs, [1], workers=0)

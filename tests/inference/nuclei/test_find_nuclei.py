@@ -9,12 +9,11 @@ from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
-from nucseg_jax.inference.nuclei.measure import COLUMNS, COLUMNS_WITH_CLASS_PROBABILITY, measure_nuclei
+from nucseg_jax.inference.nuclei.measure import COLUMNS, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
 from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
 from nucseg_jax.inference.nuclei.part_by_shape import part_by_shape as part
-from nucseg_jax.inference.nuclei.quantize import class_levels
 from nucseg_jax.ops.stain import stain_amounts
 
 MICRONS = 0.25
@@ -227,43 +226,6 @@ def test_stains_and_classes_are_means_and_majorities_over_the_pixels(measured):
         assert table["mean_eosin"][number - 1] == pytest.approx(amounts[1], rel=1e-4)
         votes = np.bincount(classes[nuclei == number], minlength=6)[1:]
         assert table["class"][number - 1] == NAMES[votes.argmax()]
-
-
-def test_a_nucleus_has_the_class_of_the_largest_summed_probability(measured):
-    """Background left out; its share is `class_probability`, and nothing else changes."""
-    nuclei, level, image, classes, table = measured
-    probability = np.random.default_rng(2).dirichlet(np.full(6, 0.3), level.shape)[..., 1:]
-    # A nucleus in which no class has any probability.
-    probability[nuclei == 3] = 0.0
-    levels = class_levels(probability)
-    arguments = dict(first=1, count=int(nuclei.max()), top=0, level=level, classes=classes, class_names=NAMES)
-    other = measure_nuclei(nuclei, **arguments, image=image, microns_per_px=MICRONS, class_levels=levels)
-    assert list(other) == list(COLUMNS_WITH_CLASS_PROBABILITY)
-    for number in range(1, nuclei.max() + 1):
-        sums = probability[nuclei == number].sum(axis=0)
-        share = sums.max() / sums.sum() if sums.any() else 0.0
-        # Levels are half a 255th off.
-        assert other["class_probability"][number - 1] == pytest.approx(share, abs=0.02)
-        if np.diff(np.sort(sums))[-1] > 0.004 * np.count_nonzero(nuclei == number):
-            assert other["class"][number - 1] == NAMES[sums.argmax()]
-    assert other["class_probability"][2] == 0.0
-    for name in set(COLUMNS) - {"class", "nucleus", "y_px", "y_um"}:
-        np.testing.assert_array_equal(other[name], table[name])
-
-
-def test_probabilities_of_classes_wait_with_their_rows():
-    """The window of a nucleus that ends later holds those of its first band."""
-    level, rng = blobs(11), np.random.default_rng(0)
-    levels = rng.integers(0, 256, (*level.shape, 2), np.uint8)
-    stream = NucleusStream(NucleusRule(), microns_per_px=MICRONS, height=len(level))
-    image = np.zeros((*level.shape, 3), np.uint8)
-    seen = 0
-    for top, end in ((0, 40), (40, 41), (41, 100), (100, 160)):
-        rows = slice(top, end)
-        found = stream.push(level[rows], None, image[rows], class_levels=levels[rows])
-        np.testing.assert_array_equal(found.class_levels, levels[found.top : end])
-        seen += found.new
-    assert seen > 5
 
 
 def test_no_nucleus_is_a_table_without_rows():
