@@ -17,14 +17,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from nucseg_jax.inference.nuclei.decode_patches import decode_patches
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.official import official_hover
-from nucseg_jax.inference.nuclei.part_by_distance import DistanceParting
-from nucseg_jax.inference.nuclei.part_by_hover import HoverParting
-from nucseg_jax.inference.nuclei.quantize import map_levels
-from tests.inference.nuclei.binary_pq import binary_pq
-from tests.inference.nuclei.perfect_maps import PERFECT
+from nucseg_jax.heads.decoding.decode_patches import decode_patches
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.official import official_hover
+from nucseg_jax.heads.decoding.part_by_distance import DistanceParting
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting
+from nucseg_jax.heads.decoding.quantize import map_levels
+from tests.heads.decoding.binary_pq import binary_pq
+from tests.heads.decoding.perfect_maps import PERFECT
 
 MICRONS = 0.25
 BLURS = (0, 1, 2)

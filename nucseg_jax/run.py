@@ -15,8 +15,8 @@ from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.tiling.job import plan_job
 from nucseg_jax.inference.tiling.predictor import Predictor, make_predictor

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import of_objective
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import altered_outputs, job_key, read_journal
 from nucseg_jax.inference.output.mask_file import is_small
 from nucseg_jax.inference.output.output_files import OutputFiles, output_stem

@@ -11,7 +11,7 @@ import shapely
 from nucseg_jax.core.files import write_text
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.geojson import class_colors, features
 from nucseg_jax.inference.nuclei.measure import Table, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream

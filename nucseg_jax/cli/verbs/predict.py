@@ -74,7 +74,7 @@ def command(
 
     from nucseg_jax.cli.predict import PredictSettings, predict
     from nucseg_jax.cli.predict_inputs import split_inputs
-    from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+    from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 
     failures = predict(
         user_path(workdir),

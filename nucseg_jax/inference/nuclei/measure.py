@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.inference.nuclei.neighbours import NEIGHBOURS
+from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the

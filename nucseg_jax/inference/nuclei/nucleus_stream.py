@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
 
 
 class FoundNuclei(NamedTuple):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import zarr
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 
 PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
 # A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.

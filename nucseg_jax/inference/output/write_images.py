@@ -13,10 +13,10 @@ import zarr
 
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.geojson import class_colors
 from nucseg_jax.inference.nuclei.measure import measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.quantize import class_levels
 from nucseg_jax.inference.nuclei.measure import COLUMNS, COLUMNS_WITH_CLASS_PROBABILITY, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
-from nucseg_jax.inference.nuclei.quantize import class_levels
 from nucseg_jax.inference.output.nuclei_files import open_nuclei_files
-from tests.inference.nuclei.perfect_maps import level_of, touching_discs
+from tests.heads.decoding.perfect_maps import level_of, touching_discs
 
 MICRONS = 0.25
 NAMES = ("one", "two", "three", "four", "five")

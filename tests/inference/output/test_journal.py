@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import (
     Journal,
     altered_outputs,

@@ -12,8 +12,8 @@ from PIL import Image
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import read_journal
 from nucseg_jax.inference.output.output_files import OutputFiles
 from nucseg_jax.inference.output.write_images import write_images

@@ -9,8 +9,8 @@ import pytest
 from flax import linen as nn
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import RefusedImage, Source, array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import plan_job, resumed

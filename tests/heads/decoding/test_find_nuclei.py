@@ -8,12 +8,12 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
+from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
+from nucseg_jax.heads.decoding.part_by_shape import part_by_shape as part
 from nucseg_jax.inference.nuclei.measure import COLUMNS, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
-from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
-from nucseg_jax.inference.nuclei.part_by_shape import part_by_shape as part
 from nucseg_jax.ops.stain import stain_amounts
 
 MICRONS = 0.25

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
-from nucseg_jax.inference.nuclei.parting import PARTINGS
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.parting import PARTINGS
 
 
 def rule_to_json(rule: NucleusRule) -> dict[str, Any]:
@@ -32,7 +32,8 @@ def rule_from_json(values: Mapping[str, Any]) -> NucleusRule:
         )
     parameters = {name: value for name, value in parting.items() if name != "head"}
     made = _made(PARTINGS[parting["head"]], parameters)
-    return _made(NucleusRule, numbers, parting=made)
+    rule: NucleusRule = _made(NucleusRule, numbers, parting=made)
+    return rule
 
 
 def _made(kind: type, numbers: Mapping[str, Any], **others: Any) -> Any:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.part_by_distance import DistanceParting, part_by_distance
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting, edge_strength, part_by_hover
+from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
+from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.decoding.quantize import map_levels
+from nucseg_jax.heads.decoding.sobel import sobel_kernels
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
-from nucseg_jax.inference.nuclei.part_by_distance import DistanceParting, part_by_distance
-from nucseg_jax.inference.nuclei.part_by_hover import HoverParting, edge_strength, part_by_hover
-from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
-from nucseg_jax.inference.nuclei.parting import PARTINGS
-from nucseg_jax.inference.nuclei.quantize import map_levels
-from nucseg_jax.inference.nuclei.sobel import sobel_kernels
 
 MICRONS = 0.25
 HEADS = list(PARTINGS)

@@ -12,9 +12,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import label
 
-from nucseg_jax.inference.nuclei.flood_seeds import flood_seeds
-from nucseg_jax.inference.nuclei.parameter_range import require_between
-from nucseg_jax.inference.nuclei.sobel import sobel_kernels
+from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
+from nucseg_jax.heads.decoding.parameter_range import require_between
+from nucseg_jax.heads.decoding.sobel import sobel_kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def edge_strength(maps: np.ndarray, sobel_px: int) -> np.ndarray:
     for axis, each in ((1, maps[..., 0]), (0, maps[..., 1])):
         slope = ndimage.correlate1d(each, derivative, axis=axis, output=np.float64, mode="constant")
         falls.append(-ndimage.correlate1d(slope, smoothing, axis=1 - axis, mode="constant"))
-    return np.maximum(*falls).astype(np.float32)
+    return np.asarray(np.maximum(*falls), np.float32)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from nucseg_jax.inference.nuclei.sobel import sobel_kernels
+from nucseg_jax.heads.decoding.sobel import sobel_kernels
 
 _SOBEL_PX = 21
 _EDGE = 0.4
@@ -46,21 +46,21 @@ def official_hover(probability: np.ndarray, maps: np.ndarray) -> np.ndarray:
     seeds = ndimage.binary_erosion(seeds, _ELLIPSE, border_value=1)
     seeds = ndimage.binary_dilation(seeds, _ELLIPSE)
     numbers = _without_small(ndimage.label(seeds)[0])
-    return watershed(-landscape, numbers, mask=nucleus).astype(np.int32)
+    return np.asarray(watershed(-landscape, numbers, mask=nucleus), np.int32)
 
 
 def _to_unit(values: np.ndarray) -> np.ndarray:
     """Scales to 0..1 by the extremes, float32; 0 where all values are equal."""
     values = values.astype(np.float64)
     low, high = values.min(), values.max()
-    return ((values - low) / (high - low if high > low else 1.0)).astype(np.float32)
+    return np.asarray((values - low) / (high - low if high > low else 1.0), np.float32)
 
 
 def _slope(values: np.ndarray, *, axis: int) -> np.ndarray:
     """Sobel derivative along an axis, float64."""
     derivative, smoothing = sobel_kernels(_SOBEL_PX)
     slope = ndimage.correlate1d(values, derivative, axis=axis, output=np.float64, mode="mirror")
-    return ndimage.correlate1d(slope, smoothing, axis=1 - axis, mode="mirror")
+    return np.asarray(ndimage.correlate1d(slope, smoothing, axis=1 - axis, mode="mirror"))
 
 
 def _without_small(labels: np.ndarray) -> np.ndarray:

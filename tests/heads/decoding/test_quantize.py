@@ -3,11 +3,11 @@ import pytest
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.parting import PARTINGS
-from nucseg_jax.inference.nuclei.quantize import LEVELS, class_levels, map_levels, maps_of_levels
-from tests.inference.nuclei.binary_pq import binary_pq
-from tests.inference.nuclei.perfect_maps import PERFECT, level_of, touching_discs
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.decoding.quantize import LEVELS, class_levels, map_levels, maps_of_levels
+from tests.heads.decoding.binary_pq import binary_pq
+from tests.heads.decoding.perfect_maps import PERFECT, level_of, touching_discs
 
 
 def test_levels_are_the_nearest_and_come_back_as_they_are():

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.in_processes import map_in_processes
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.in_processes import map_in_processes
 
 LevelAndMaps = tuple[np.ndarray, np.ndarray | None]
 

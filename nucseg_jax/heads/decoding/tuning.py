@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.in_processes import map_in_processes
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.in_processes import map_in_processes
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 # (truth, prediction), instance maps int [h, w], to a score, higher is better; NaN or None where it is undefined.

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
-from nucseg_jax.inference.nuclei.parting import PARTINGS
-from nucseg_jax.inference.nuclei.stored_rule import rule_from_json, rule_to_json
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.decoding.stored_rule import rule_from_json, rule_to_json
 
 
 @pytest.mark.parametrize("head", list(PARTINGS))

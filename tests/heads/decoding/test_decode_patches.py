@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.decode_patches import decode_patches
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.in_processes import map_in_processes
-from nucseg_jax.inference.nuclei.part_by_hover import HoverParting
-from nucseg_jax.inference.nuclei.quantize import map_levels
-from tests.inference.nuclei.perfect_maps import hover, level_of, touching_discs
+from nucseg_jax.heads.decoding.decode_patches import decode_patches
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.in_processes import map_in_processes
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting
+from nucseg_jax.heads.decoding.quantize import map_levels
+from tests.heads.decoding.perfect_maps import hover, level_of, touching_discs
 
 RULE = NucleusRule(parting=HoverParting())
 

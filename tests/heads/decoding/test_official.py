@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from nucseg_jax.inference.nuclei.official import official_hover
-from tests.inference.nuclei.binary_pq import binary_pq
-from tests.inference.nuclei.perfect_maps import hover, touching_discs
+from nucseg_jax.heads.decoding.official import official_hover
+from tests.heads.decoding.binary_pq import binary_pq
+from tests.heads.decoding.perfect_maps import hover, touching_discs
 
 
 def reflected(index: int, size: int) -> int:

@@ -22,4 +22,4 @@ def flood_seeds(piece: np.ndarray, seeds: np.ndarray, landscape: np.ndarray) -> 
         return piece.astype(np.int32)
     regions = watershed(landscape, seeds, mask=piece, connectivity=1)
     # A seed of pixels that meet at corners only may have grown into two regions.
-    return label(regions, connectivity=1).astype(np.int32)
+    return np.asarray(label(regions, connectivity=1), np.int32)

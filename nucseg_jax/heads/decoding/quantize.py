@@ -32,7 +32,7 @@ def map_levels(maps: np.ndarray) -> np.ndarray:
             expected="-1 to 1",
             advice="train the model again, in float32 if it was bfloat16: its weights or activations overflow",
         )
-    return np.rint(np.clip(maps, -1.0, 1.0) * LEVELS).astype(np.int8)
+    return np.asarray(np.rint(np.clip(maps, -1.0, 1.0) * LEVELS), np.int8)
 
 
 def maps_of_levels(levels: np.ndarray) -> np.ndarray:
@@ -57,4 +57,4 @@ def class_levels(probability: np.ndarray) -> np.ndarray:
     """
     if not ((probability >= 0) & (probability <= 1 + 1e-5)).all():
         raise UserError("the probabilities of classes are not between 0 and 1", expected="0 to 1")
-    return np.rint(np.minimum(probability, 1.0) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.minimum(probability, 1.0) * 255), np.uint8)

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from nucseg_jax.inference.nuclei.part_by_distance import DistanceParting
-from nucseg_jax.inference.nuclei.part_by_hover import HoverParting
-from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
+from nucseg_jax.heads.decoding.part_by_distance import DistanceParting
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting
+from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
 
 
 class Parting(Protocol):

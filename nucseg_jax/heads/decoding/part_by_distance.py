@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from skimage.measure import label
 
-from nucseg_jax.inference.nuclei.flood_seeds import flood_seeds
-from nucseg_jax.inference.nuclei.parameter_range import require_between
+from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
+from nucseg_jax.heads.decoding.parameter_range import require_between
 
 
 @dataclasses.dataclass(frozen=True)

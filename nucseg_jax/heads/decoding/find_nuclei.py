@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.parameter_range import require_between
-from nucseg_jax.inference.nuclei.part_by_shape import ShapeParting
-from nucseg_jax.inference.nuclei.parting import Parting
-from nucseg_jax.inference.nuclei.quantize import maps_of_levels
+from nucseg_jax.heads.decoding.parameter_range import require_between
+from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
+from nucseg_jax.heads.decoding.parting import Parting
+from nucseg_jax.heads.decoding.quantize import maps_of_levels
 from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
 
 

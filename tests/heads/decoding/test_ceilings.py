@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.parting import PARTINGS
-from nucseg_jax.inference.nuclei.quantize import map_levels
-from tests.inference.nuclei.binary_pq import binary_pq
-from tests.inference.nuclei.perfect_maps import PERFECT, level_of, touching_discs
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.decoding.quantize import map_levels
+from tests.heads.decoding.binary_pq import binary_pq
+from tests.heads.decoding.perfect_maps import PERFECT, level_of, touching_discs
 
 CEILING = 0.98
 

@@ -5,12 +5,12 @@ import pytest
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.inference.nuclei.part_by_distance import DistanceParting
-from nucseg_jax.inference.nuclei.quantize import map_levels
-from nucseg_jax.inference.nuclei.tuning import tune
-from tests.inference.nuclei.binary_pq import binary_pq
-from tests.inference.nuclei.perfect_maps import distance, touching_discs
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.part_by_distance import DistanceParting
+from nucseg_jax.heads.decoding.quantize import map_levels
+from nucseg_jax.heads.decoding.tuning import tune
+from tests.heads.decoding.binary_pq import binary_pq
+from tests.heads.decoding.perfect_maps import distance, touching_discs
 
 RULE = NucleusRule(smallest_um2=0.0, parting=DistanceParting())
 THRESHOLDS = (0.3, 0.5, 0.7)

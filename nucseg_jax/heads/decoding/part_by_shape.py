@@ -9,8 +9,8 @@ from skimage.measure import label
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
-from nucseg_jax.inference.nuclei.neighbours import NEIGHBOURS
-from nucseg_jax.inference.nuclei.parameter_range import require_between
+from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
+from nucseg_jax.heads.decoding.parameter_range import require_between
 
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
@@ -71,7 +71,7 @@ def part_by_shape(piece: np.ndarray, neck_px: float) -> np.ndarray:
     regions = watershed(-distance, tops, mask=padded, connectivity=1)
     parted = _joined(regions, heights.tolist(), distance, neck_px)
     # Regions that were joined across a corner only are two again.
-    return label(parted[1:-1, 1:-1], connectivity=1)
+    return np.asarray(label(parted[1:-1, 1:-1], connectivity=1))
 
 
 def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: float) -> np.ndarray:
@@ -105,4 +105,4 @@ def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: f
         low, high = sorted((root(one), root(other)), key=tops.__getitem__)
         if low != high and tops[low] - level <= depth:
             joined_to[low] = high
-    return np.array([root(region) for region in range(len(tops))])[regions]
+    return np.asarray(np.array([root(region) for region in range(len(tops))])[regions])
