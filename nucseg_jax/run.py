@@ -16,6 +16,7 @@ from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.parting import PARTINGS
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.tiling.job import plan_job
@@ -52,6 +53,11 @@ class Run:
     mesh: Mesh
     _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
 
+    @property
+    def rule(self) -> NucleusRule:
+        """What counts as a nucleus where nothing else is asked for: with the decoder of the model's instance head."""
+        return NucleusRule(parting=PARTINGS[self.experiment.config.model.head]())
+
     def predict(
         self,
         image: np.ndarray,
@@ -69,7 +75,7 @@ class Run:
         Args:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
           microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
-          rule: what counts as a nucleus; None = the defaults.
+          rule: what counts as a nucleus; None = the run's own, `rule`.
           tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
           batch_size: tiles that the devices take together; no result depends on it beyond rounding.
 
@@ -89,7 +95,7 @@ class Run:
             overlap_px=overlap_px,
         )
         predictor = self.predictor(tile_px=tile_px, batch_size=batch_size)
-        return predict_job(job, predictor, rule or NucleusRule(), self.info)
+        return predict_job(job, predictor, rule or self.rule, self.info)
 
     def tiles(self, tile_px: int | None = None, overlap_px: int | None = None) -> tuple[int, int]:
         """Size and overlap of tiles, px on the model's grid.

@@ -28,14 +28,14 @@ class PredictSettings:
       microns_per_px: of all images; None = as each file states.
       tile_px: on the model's grid; None = the side of the patches that the run was trained on.
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
-      rule: the definition of a nucleus.
+      rule: the definition of a nucleus; None = the run's own.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
     """
 
     microns_per_px: float | None
     tile_px: int | None
     overlap_px: int | None
-    rule: NucleusRule
+    rule: NucleusRule | None
     mpp_from_objective: bool = False
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.class_votes import class_votes
 from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
@@ -39,12 +41,10 @@ def measure_nuclei(
     first: int,
     count: int,
     top: int,
-    level: np.ndarray,
-    classes: np.ndarray | None,
+    band: Band,
     class_names: Sequence[str],
     image: np.ndarray,
     microns_per_px: float,
-    class_levels: np.ndarray | None = None,
 ) -> Table:
     """Measures nuclei that lie whole in a window of the image.
 
@@ -56,12 +56,10 @@ def measure_nuclei(
       nuclei: uint32 [h, W]: 0, or numbers from `first` to `first` + `count` - 1.
       first, count: see `nuclei`.
       top: row of the image at which the window begins.
-      level: uint8 [h, W], probability in 255ths.
-      classes: uint8 [h, W], 1..C, or None.
-      class_names: C names; not looked at without `classes` and `class_levels`.
+      band: the model's outputs in the window.
+      class_names: C names; not looked at without classes.
       image: uint8 [h, W, 3].
       microns_per_px: of the image.
-      class_levels: uint8 [h, W, C], probability of each class in 255ths (see `quantize.class_levels`), or None.
 
     Returns:
       `COLUMNS`, each [count], in the order of the numbers. With `class_levels` also `class_probability`, 0..1: the
@@ -82,10 +80,8 @@ def measure_nuclei(
     pixels = image[rows, columns]
     amounts = unmixed(np.stack([total(densities[pixels[:, channel]]) for channel in range(3)], axis=-1))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
-    if class_levels is None and classes is not None:
-        votes: np.ndarray = np.zeros((count, len(class_names)), np.int64)
-        seen = classes[rows, columns].astype(np.int64)
-        np.add.at(votes, (index[seen > 0], seen[seen > 0] - 1), 1)
+    votes = class_votes(nuclei, band, first=first, count=count)
+    if votes is not None:
         named = np.array(class_names, object)[votes.argmax(axis=1)]
     table = {
         "nucleus": np.arange(first, first + count, dtype=np.uint32),
@@ -99,15 +95,12 @@ def measure_nuclei(
         "eccentricity": _eccentricity(
             total(off_y * off_y) / area, total(off_x * off_x) / area, total(off_y * off_x) / area
         ),
-        "mean_probability": total(level[rows, columns] / 255.0) / area,
+        "mean_probability": total(band.level[rows, columns] / 255.0) / area,
         "mean_haematoxylin": amounts[:, HEMATOXYLIN] / area,
         "mean_eosin": amounts[:, EOSIN] / area,
     }
-    if class_levels is not None:
-        seen_levels = class_levels[rows, columns]
-        sums = np.stack([total(seen_levels[:, number]) for number in range(len(class_names))], axis=-1)
-        table["class"] = np.array(class_names, object)[sums.argmax(axis=1)]
-        table[CLASS_PROBABILITY] = sums.max(axis=1) / np.maximum(sums.sum(axis=1), 1.0)
+    if votes is not None and band.class_levels is not None:
+        table[CLASS_PROBABILITY] = votes.max(axis=1) / np.maximum(votes.sum(axis=1), 1.0)
     return table
 
 

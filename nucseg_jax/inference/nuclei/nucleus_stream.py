@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
 
 
@@ -22,20 +23,18 @@ class FoundNuclei(NamedTuple):
       nuclei: uint32 [h, W] of the window, only the nuclei that are new: 0, or their numbers from `first` on.
       first: number of the first new nucleus.
       new: how many are new.
-      level, classes, image: the window's probability uint8 [h, W], class uint8 [h, W] or None, RGB uint8 [h, W, 3].
+      band: the window's outputs.
+      image: of the window, RGB uint8 [h, W, 3].
       settled: uint32 [h', W], all nuclei in the first rows of the window, which will not be seen again.
-      class_levels: the window's probability of each class uint8 [h, W, C], or None; see `measure_nuclei`.
     """
 
     top: int
     nuclei: np.ndarray
     first: int
     new: int
-    level: np.ndarray
-    classes: np.ndarray | None
+    band: Band
     image: np.ndarray
     settled: np.ndarray
-    class_levels: np.ndarray | None = None
 
 
 class NucleusStream:
@@ -54,59 +53,43 @@ class NucleusStream:
         self._height = height
         self._found = 0
         self._top = 0
-        self._held: tuple[np.ndarray, ...] | None = None
+        self._held: dict[str, np.ndarray] = {}
 
-    def push(
-        self,
-        level: np.ndarray,
-        classes: np.ndarray | None,
-        image: np.ndarray,
-        maps: np.ndarray | None = None,
-        class_levels: np.ndarray | None = None,
-    ) -> FoundNuclei:
+    def push(self, band: Band, image: np.ndarray) -> FoundNuclei:
         """Takes the next band.
 
         Args:
-          level: uint8 [h, W], probability of any nucleus in 255ths.
-          classes: uint8 [h, W], 1..C, if there are classes.
+          band: outputs on its rows; every band has the same ones, and maps as the rule's `parting` needs them.
           image: uint8 [h, W, 3], RGB.
-          maps: int8 [h, W, M] from `quantize.map_levels`, as the rule's `parting` needs them; None if it needs none.
-          class_levels: uint8 [h, W, C] from `quantize.class_levels`, if the table of nuclei shall have
-            `class_probability`. Every band has them or none.
 
         Raises:
           UserError: the rule needs other maps.
         """
-        rows = len(level)
-        arrivals: tuple[np.ndarray, ...] = (
-            level >= self._rule.threshold_level,
-            np.zeros(level.shape, np.uint32),
-            self._rule.require_maps(level.shape, maps),
-            level,
-            np.zeros((rows, 0), np.uint8) if classes is None else classes,
-            image,
-            np.zeros((rows, 0), np.uint8) if class_levels is None else class_levels,
-        )
-        if self._held is not None:
-            arrivals = tuple(np.concatenate(pair) for pair in zip(self._held, arrivals, strict=True))
-        unfinished, placed, all_maps, level, all_classes, image, all_class_levels = arrivals
-        new = np.zeros(unfinished.shape, np.uint32)
+        level = band.level
+        arrived: dict[str, np.ndarray] = {
+            **dict(band.present()),
+            "maps": self._rule.require_maps(level.shape, band.maps),
+            "image": image,
+            "unfinished": level >= self._rule.threshold_level,
+            "placed": np.zeros(level.shape, np.uint32),
+        }
+        if self._held:
+            arrived = {name: np.concatenate([self._held[name], rows]) for name, rows in arrived.items()}
+        new = np.zeros(arrived["level"].shape, np.uint32)
         first = self._found + 1
-        kept_from = self._part_finished(unfinished, all_maps, new)
-        placed += new
+        kept_from = self._part_finished(arrived["unfinished"], arrived["maps"], new)
+        arrived["placed"] += new
         found = FoundNuclei(
             top=self._top,
             nuclei=new,
             first=first,
             new=self._found + 1 - first,
-            level=level,
-            classes=None if classes is None else all_classes,
-            image=image,
-            settled=placed[:kept_from],
-            class_levels=None if class_levels is None else all_class_levels,
+            band=Band(**{name: arrived[name] for name, _ in band.present()}),
+            image=arrived["image"],
+            settled=arrived["placed"][:kept_from],
         )
         # Copies, so that a few rows do not keep a whole window in memory.
-        self._held = tuple(rows[kept_from:].copy() for rows in arrivals)
+        self._held = {name: rows[kept_from:].copy() for name, rows in arrived.items()}
         self._top += kept_from
         return found
 

@@ -8,6 +8,7 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
 from nucseg_jax.heads.decoding.part_by_shape import part_by_shape as part
@@ -43,7 +44,7 @@ def streamed(level: np.ndarray, cuts: list[int], rule: NucleusRule) -> tuple[np.
     found = []
     for band in np.split(level, cuts):
         if len(band):
-            found.append(stream.push(band, None, np.zeros((*band.shape, 3), np.uint8)))
+            found.append(stream.push(Band(band), np.zeros((*band.shape, 3), np.uint8)))
     return np.concatenate([each.settled for each in found]), found
 
 
@@ -189,8 +190,7 @@ def measured():
         first=41,
         count=int(nuclei.max()),
         top=1000,
-        level=level,
-        classes=classes,
+        band=Band(level, classes),
         class_names=NAMES,
         image=image,
         microns_per_px=MICRONS,
@@ -235,8 +235,7 @@ def test_no_nucleus_is_a_table_without_rows():
         first=1,
         count=0,
         top=0,
-        level=nothing.astype(np.uint8),
-        classes=None,
+        band=Band(nothing.astype(np.uint8)),
         class_names=(),
         image=np.zeros((4, 4, 3), np.uint8),
         microns_per_px=MICRONS,

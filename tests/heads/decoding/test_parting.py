@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.part_by_distance import DistanceParting, part_by_distance
 from nucseg_jax.heads.decoding.part_by_hover import HoverParting, edge_strength, part_by_hover
@@ -62,9 +63,9 @@ def test_nuclei_found_band_by_band_are_those_of_the_whole_image(head, seed, cuts
     whole = find_nuclei(level, maps, rule, microns_per_px=MICRONS)
     stream = NucleusStream(rule, microns_per_px=MICRONS, height=len(level))
     found = [
-        stream.push(*band, maps=band_maps)
-        for *band, band_maps in (
-            (level[top:end], None, np.zeros((end - top, 160, 3), np.uint8), maps[top:end])
+        stream.push(Band(band, maps=band_maps), image)
+        for band, image, band_maps in (
+            (level[top:end], np.zeros((end - top, 160, 3), np.uint8), maps[top:end])
             for top, end in zip([0, *cuts], [*cuts, 160], strict=True)
             if end > top
         )

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.quantize import class_levels
 from nucseg_jax.inference.nuclei.measure import COLUMNS, COLUMNS_WITH_CLASS_PROBABILITY, measure_nuclei
@@ -36,7 +37,12 @@ def measured(scene, **arguments):
     nuclei, level, image, _ = scene
     where = dict(first=1, count=int(nuclei.max()), top=0)
     return measure_nuclei(
-        nuclei, **where, level=level, class_names=NAMES, image=image, microns_per_px=MICRONS, **arguments
+        nuclei,
+        **where,
+        band=Band(level, **arguments),
+        class_names=NAMES,
+        image=image,
+        microns_per_px=MICRONS,
     )
 
 
@@ -79,8 +85,8 @@ def test_they_wait_with_their_rows(scene):
     seen = 0
     for top, end in ((0, 40), (40, 41), (41, 100), (100, 128)):
         rows = slice(top, end)
-        found = stream.push(level[rows], None, image[rows], class_levels=levels[rows])
-        np.testing.assert_array_equal(found.class_levels, levels[found.top : end])
+        found = stream.push(Band(level[rows], class_levels=levels[rows]), image[rows])
+        np.testing.assert_array_equal(found.band.class_levels, levels[found.top : end])
         seen += found.new
     assert seen == nuclei.max()
 
