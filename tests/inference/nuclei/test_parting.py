@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.measure import label
+from skimage.segmentation import watershed
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.inference.nuclei.flood_seeds import flood_seeds
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.part_by_distance import DistanceParting, part_by_distance
 from nucseg_jax.inference.nuclei.part_by_hover import HoverParting, edge_strength, part_by_hover
@@ -156,7 +159,35 @@ def test_kernels_are_those_of_opencv():
             sobel_kernels(width)
 
 
-def test_seeds_below_the_smallest_are_dropped_and_holes_in_seeds_filled():
+def slow_part_by_hover(piece, maps, tau, sobel_px, smallest_seed_px):
+    strength = slow_edge_strength(np.where(piece[..., None], np.clip(maps, -1, 1), 0), sobel_px)
+    strength = strength.astype(np.float32)
+    seeds, count = ndimage.label(ndimage.binary_fill_holes(piece & (strength < tau)) & piece)
+    for number in range(1, count + 1):
+        if np.count_nonzero(seeds == number) < smallest_seed_px:
+            seeds[seeds == number] = 0
+    if len(np.unique(seeds)) < 3:
+        return piece.astype(np.int32)
+    return label(watershed(np.maximum(strength, 0), seeds, mask=piece), connectivity=1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hover_is_its_definition(seed):
+    piece, maps = piece_of(seed), noise(seed + 9, (*piece_of(seed).shape, 2), 1.2)
+    strength = edge_strength(np.where(piece[..., None], np.clip(maps, -1, 1), 0), 5)
+    seeds, _ = ndimage.label(piece & (strength < 0.1))
+    # Bounds that some seeds meet exactly.
+    for smallest in (0, *np.unique(np.bincount(seeds.ravel())[1:])[:5]):
+        parted = part_by_hover(piece, maps, tau=0.1, sobel_px=5, smallest_seed_px=smallest)
+        assert_same_up_to_numbers(parted, slow_part_by_hover(piece, maps, 0.1, 5, smallest))
+
+
+def test_a_seed_that_meets_itself_at_a_corner_only_makes_two_nuclei():
+    seeds = np.array([[1, 2], [2, 1]])
+    assert len(np.unique(flood_seeds(np.ones((2, 2), bool), seeds, np.zeros((2, 2))))) == 4
+
+
+def test_seeds_below_the_smallest_are_dropped():
     piece = np.ones((20, 60), bool)
     maps = np.zeros((20, 60, 2), np.float32)
     # Two columns of a fall: seeds to the left, 20 x ~27, and to the right.
