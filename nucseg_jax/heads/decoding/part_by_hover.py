@@ -14,7 +14,7 @@ from skimage.measure import label
 
 from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
 from nucseg_jax.heads.decoding.parameter_range import require_between
-from nucseg_jax.heads.decoding.sobel import sobel_kernels
+from nucseg_jax.heads.decoding.sobel import WIDEST_PX, sobel_kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +57,12 @@ class HoverParting:
 
 
 def odd_px(width_px: float) -> int:
-    """Returns the odd number of pixels nearest to a width, 3 or more.
+    """Returns the odd number of pixels nearest to a width, from 3 to the widest kernel.
 
-    >>> [odd_px(2 * 1.375 / microns_per_px) for microns_per_px in (0.2, 0.25, 0.5, 1.0)]
-    [13, 11, 5, 3]
+    >>> [odd_px(2 * 1.375 / microns_per_px) for microns_per_px in (0.01, 0.2, 0.25, 0.5, 1.0)]
+    [61, 13, 11, 5, 3]
     """
-    return max(3, 2 * round((width_px - 1) / 2) + 1)
+    return min(max(3, 2 * round((width_px - 1) / 2) + 1), WIDEST_PX)
 
 
 def part_by_hover(

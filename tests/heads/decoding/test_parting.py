@@ -11,47 +11,17 @@ from scipy import ndimage
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
 from nucseg_jax.heads.decoding.part_by_distance import DistanceParting, part_by_distance
-from nucseg_jax.heads.decoding.part_by_hover import HoverParting, edge_strength, part_by_hover
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
 from nucseg_jax.heads.decoding.parting import PARTINGS
-from nucseg_jax.heads.decoding.quantize import map_levels
-from nucseg_jax.heads.decoding.sobel import sobel_kernels
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
+from tests.heads.decoding.scenes import assert_same_up_to_numbers, noise, piece_of, scene
 
 MICRONS = 0.25
 HEADS = list(PARTINGS)
 WITH_MAPS = [head for head in HEADS if PARTINGS[head].maps]
-
-
-def noise(seed: int, shape: tuple[int, ...], sigma: float) -> np.ndarray:
-    """Smooth noise in both axes, standard deviation .6: maps with plateaus, steps and values beyond 1."""
-    smooth = ndimage.gaussian_filter(
-        np.random.default_rng(seed).standard_normal(shape), (sigma, sigma, *(0,) * (len(shape) - 2))
-    )
-    return (0.6 * smooth / smooth.std()).astype(np.float32)
-
-
-def scene(seed: int, head: str, size: int = 160) -> tuple[np.ndarray, np.ndarray]:
-    """Levels of touching, holed, edge-cut random shapes, and maps that part them."""
-    level = np.clip(128 + 100 * (noise(seed, (size, size), 3.0) - 0.2), 0, 255).astype(np.uint8)
-    return level, map_levels(noise(seed + 1, (size, size, PARTINGS[head].maps), 2.0)) if head != "none" else (
-        np.zeros((size, size, 0), np.int8)
-    )
-
-
-def piece_of(seed: int) -> np.ndarray:
-    """The largest connected piece of a scene, cropped."""
-    pieces, _ = ndimage.label(scene(seed, "none")[0] >= 128)
-    number = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
-    where = ndimage.find_objects(pieces)[number - 1]
-    return pieces[where] == number
-
-
-def assert_same_up_to_numbers(one: np.ndarray, other: np.ndarray):
-    pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
-    assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
-    np.testing.assert_array_equal(one > 0, other > 0)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -124,48 +94,9 @@ def test_a_piece_without_a_seed_is_one_nucleus(parting, without_seeds):
     np.testing.assert_array_equal(without_seeds.part(piece, maps, MICRONS), piece.astype(np.int32))
 
 
-def slow_edge_strength(maps: np.ndarray, width: int) -> np.ndarray:
-    derivative, smoothing = sobel_kernels(width)
-    falls = []
-    for channel, kernel in enumerate((np.outer(smoothing, derivative), np.outer(derivative, smoothing))):
-        padded = np.pad(maps[..., channel].astype(np.float64), width // 2)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (width, width))
-        falls.append(-(windows * kernel).sum(axis=(2, 3)) / kernel[kernel > 0].sum())
-    return np.maximum(*falls)
-
-
-@pytest.mark.parametrize("width", [3, 5, 11])
-def test_edge_strength_is_the_sobel_slope_over_its_positive_weights(width):
-    maps = noise(3, (40, 30, 2), 1.0)
-    np.testing.assert_allclose(edge_strength(maps, width), slow_edge_strength(maps, width), atol=1e-5)
-    # From 1 to -1 is a step of 2, from 1 to the background one of 1.
-    step = np.zeros((60, 60, 2), np.float32)
-    step[:, :30, 0], step[:, 30:, 0] = 1.0, -1.0
-    strength = edge_strength(step, width)
-    assert strength[30, 29] == pytest.approx(2.0, rel=1 / width)
-    step[:, 30:, 0] = 0.0
-    assert edge_strength(step, width)[30, 29] == pytest.approx(1.0, rel=1 / width)
-
-
-def test_kernels_are_those_of_opencv():
-    """`cv2.getDerivKernels(1, 0, 5)` and the row of 7 px."""
-    for one, other in zip(sobel_kernels(5), ([-1, -2, 0, 2, 1], [1, 4, 6, 4, 1]), strict=True):
-        assert one.tolist() == other
-    assert sobel_kernels(7)[0].tolist() == [-1, -4, -5, 0, 5, 4, 1]
-    for width in (1, 4, 33):
-        with pytest.raises(ValueError, match="odd"):
-            sobel_kernels(width)
-
-
-def test_seeds_below_the_smallest_are_dropped_and_holes_in_seeds_filled():
-    piece = np.ones((20, 60), bool)
-    maps = np.zeros((20, 60, 2), np.float32)
-    # Two columns of a fall: seeds to the left, 20 x ~27, and to the right.
-    maps[:, 26:30, 0], maps[:, 30:34, 0] = 1.0, -1.0
-    parted = part_by_hover(piece, maps, tau=0.2, sobel_px=5, smallest_seed_px=10)
-    assert parted[10, 5] != parted[10, 55]
-    assert parted.max() == 2
-    assert part_by_hover(piece, maps, tau=0.2, sobel_px=5, smallest_seed_px=1000).max() == 1
+def test_a_seed_that_meets_itself_at_a_corner_only_makes_two_nuclei():
+    seeds = np.array([[1, 2], [2, 1]])
+    assert len(np.unique(flood_seeds(np.ones((2, 2), bool), seeds, np.zeros((2, 2))))) == 4
 
 
 def test_seeds_of_the_distance_are_above_the_bound_and_meet_at_corners():
