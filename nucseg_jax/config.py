@@ -550,6 +550,13 @@ class EvalConfig:
         at_least=0,
         affects="nothing",
     )
+    instances: bool = field(
+        False,
+        "Finds and scores nuclei (PQ, AJI, F1) of a run without an instance head too when training ends, and in"
+        " `evaluate`; one with a head always does.",
+        affects="nothing",
+        was_added=True,
+    )
     time_inference: bool = field(
         True,
         "Measures seconds per image at batch 1 and 8 when training ends (Table 5).",

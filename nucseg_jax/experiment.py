@@ -28,7 +28,10 @@ from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.step import compile_evaluation_step
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.parting import PARTINGS
 from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.cost import abstract_variables
@@ -72,6 +75,27 @@ class Experiment:
         """The model's instance head."""
         return HEADS[self.config.model.head]
 
+    @property
+    def scores_instances(self) -> bool:
+        """Whether nuclei are found and scored, so that patches need their ids."""
+        return bool(self.head.maps) or self.config.eval.instances
+
+    @property
+    def default_rule(self) -> NucleusRule:
+        """The definition of a nucleus before it is tuned.
+
+        Nuclei from maps are kept from 10 px at .25 microns a pixel on, as HoVer-Net does: smaller ones are annotated.
+        """
+        parting = PARTINGS[self.config.model.head]()
+        return NucleusRule(parting=parting, smallest_um2=0.625) if parting.maps else NucleusRule()
+
+    def nucleus_scorer(self, info: DatasetInfo, rule: NucleusRule) -> NucleusScorer | None:
+        """Returns what finds and counts nuclei; None where they are not scored."""
+        if not self.scores_instances:
+            return None
+        classes = self.config.model.num_classes
+        return NucleusScorer(rule, classes - 1, info.microns_per_px)
+
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
         split = self.config.split
@@ -113,7 +137,7 @@ class Experiment:
             num_classes=self.config.model.num_classes,
             used=used,
             allow_duplicates=data.allow_duplicates or data.source == "download",
-            with_instances=bool(self.head.maps),
+            with_instances=self.scores_instances,
         )
 
     def make_mesh(self, patch_px: int) -> Mesh:

@@ -11,12 +11,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.arrays import Variables
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
-from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.tiling.job import plan_job
@@ -55,8 +56,8 @@ class Run:
 
     @property
     def rule(self) -> NucleusRule:
-        """What counts as a nucleus where nothing else is asked for: with the decoder of the model's instance head."""
-        return NucleusRule(parting=PARTINGS[self.experiment.config.model.head]())
+        """The definition of a nucleus where no other is asked for; with an instance head as it was tuned."""
+        return rule_of(RunFolder(self.path), self.experiment)
 
     def predict(
         self,
@@ -165,6 +166,23 @@ def load_run(path: str | pathlib.Path) -> Run:
             stacklevel=2,
         )
     return Run(folder.path, experiment, info, step, variables, mesh)
+
+
+def rule_of(folder: RunFolder, experiment: Experiment) -> NucleusRule:
+    """Returns what counts as a nucleus to a run: as it was tuned, or the default where it was not.
+
+    Raises:
+      UserError: the stored rule is damaged, or was altered since the run ended.
+    """
+    stored = folder.read_nucleus_rule()
+    if stored is None:
+        return experiment.default_rule
+    try:
+        return rule_from_json(stored["rule"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder.nucleus_rule} is damaged: {reason_of(error)}", expected="the file that train wrote"
+        ) from None
 
 
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:

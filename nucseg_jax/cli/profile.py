@@ -168,7 +168,7 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
             num_classes=experiment.config.model.num_classes,
             used=["train"],
             allow_duplicates=True,
-            with_instances=bool(experiment.head.maps),
+            with_instances=experiment.scores_instances,
         )
         check_patches(experiment.config, found.info)
         plan = found

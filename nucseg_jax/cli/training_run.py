@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.first_weights import FirstWeights
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.files import sync_file, write_json
 from nucseg_jax.data.prepared import PreparedData
@@ -21,10 +22,13 @@ from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
 from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
     best_checkpoint,
@@ -255,7 +259,10 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
     )
     path = run.folder.path
     example_predictor = run.experiment.example_predictor(run.evaluator)
-    variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
+    scorer = run.experiment.nucleus_scorer(run.data.info, nucleus_rule(run, trained))
+    variables, scored = run.evaluator.score(
+        trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer
+    )
     for name, of_split in scored.items():
         patches, dataset = getattr(run.data.splits, name), run.data.dataset
         write_per_image(
@@ -272,6 +279,27 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
             images = run.data.patches.take(run.data.rows("test")[:8]).image
             run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
     return {name: of_split.result for name, of_split in scored.items()}
+
+
+def nucleus_rule(run: TrainingRun, variables: Variables) -> NucleusRule:
+    """Returns what counts as a nucleus; with an instance head it is tuned on the validation split, and kept."""
+    experiment = run.experiment
+    if not experiment.head.maps:
+        return experiment.default_rule
+    print("tuning what counts as a nucleus on the validation split", flush=True)
+    tuned = tune_rule(
+        run.evaluator.step,
+        variables,
+        run.data,
+        experiment.default_rule,
+        batch_size=experiment.config.eval.batch_size,
+        mesh=run.mesh,
+    )
+    write_json(
+        run.folder.nucleus_rule,
+        {"rule": rule_to_json(tuned.rule), "score": "mean binary panoptic quality", "grid": tuned.rows()},
+    )
+    return tuned.rule
 
 
 def record_baseline(run: TrainingRun) -> None:

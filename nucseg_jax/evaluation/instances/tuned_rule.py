@@ -71,7 +71,7 @@ def binary_panoptic_quality(truth: np.ndarray, prediction: np.ndarray) -> float 
     true_map, predicted_map = instance_map(truth, "truth"), instance_map(prediction, "prediction")
     if not true_map.nucleus_count:
         return None
-    ones = [np.ones(each.nucleus_count, np.int64) for each in (true_map, predicted_map)]
-    counts = count_matches(overlap(true_map, predicted_map), *ones, 0)
+    of_truth, of_prediction = (np.ones(each.nucleus_count, np.int64) for each in (true_map, predicted_map))
+    counts = count_matches(overlap(true_map, predicted_map), of_truth, of_prediction, 0)
     _, _, quality = panoptic_quality(counts.tp, counts.fp, counts.fn, counts.iou_sum)
     return float(quality[0])
