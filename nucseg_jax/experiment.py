@@ -29,9 +29,8 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.step import compile_evaluation_step
-from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.frozen_stages import stages_through
-from nucseg_jax.models.initial import initial_variables
+from nucseg_jax.models.initial import abstract_variables, initial_variables
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder
