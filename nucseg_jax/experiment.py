@@ -34,9 +34,8 @@ from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.parting import PARTINGS
 from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.heads.table import HEADS
-from nucseg_jax.models.cost import abstract_variables
 from nucseg_jax.models.frozen_stages import stages_through
-from nucseg_jax.models.initial import initial_variables
+from nucseg_jax.models.initial import abstract_variables, initial_variables
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder

@@ -12,7 +12,8 @@ from clu import parameter_overview
 from nucseg_jax.cli.table import render
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.models.cost import TABLE_1_PX, abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.cost import count_parameters, forward_flops
+from nucseg_jax.models.initial import TABLE_1_PX, abstract_variables
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.step import compile_train_steps
 

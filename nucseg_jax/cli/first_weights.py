@@ -18,7 +18,7 @@ from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
 from nucseg_jax.run import best_variables

@@ -15,6 +15,8 @@ from nucseg_jax.runtime.mesh import dispatch_sharded, make_mesh
 from nucseg_jax.training.checkpoint import abstract_like
 from nucseg_jax.training.step import compile_train_steps
 
+# Lowered in `make test-long`: what differs by platform shows in the other three.
+LONG = ("tpu", "efficientnet_b4")
 PLATFORMS = ("cuda", "tpu")
 BATCH = 8
 
@@ -76,8 +78,14 @@ def check_full_precision(text):
         assert len(re.findall(r"HIGHEST", line)) == 2, line
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_b4"])
+@pytest.mark.parametrize(
+    ("platform", "encoder"),
+    [
+        pytest.param(platform, encoder, marks=pytest.mark.long if (platform, encoder) == LONG else ())
+        for platform in PLATFORMS
+        for encoder in ("resnet50", "efficientnet_b4")
+    ],
+)
 def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     config = quickstart.get_config()
     config.model.width, config.model.encoder = 0.125, encoder
