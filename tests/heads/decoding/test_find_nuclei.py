@@ -85,7 +85,7 @@ def test_a_piece_taller_than_the_bound_is_cut_and_not_lost():
     level[5:190, 5:15] = 255
     nuclei, found = streamed(level, [50, 100, 150], rule)
     np.testing.assert_array_equal(nuclei > 0, level > 0)
-    assert max(len(each.level) for each in found) <= 100
+    assert max(len(each.band.level) for each in found) <= 100
     # 40 px at .25 microns: of two pieces across the end of a band, the one that is taller before it is cut.
     for first, pieces in ((10, 1), (9, 2)):
         level[:] = 0

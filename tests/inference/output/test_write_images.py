@@ -27,6 +27,7 @@ class ByColour:
     """Dark is nucleus; its class is 1 + the green level modulo the number of classes."""
 
     channels: int
+    map_channels = 0
     batch_size: int = 4
 
     def start(self, tiles):
@@ -139,6 +140,7 @@ class Shaded:
     """Probabilities at and around a threshold by the red level, shared by the classes."""
 
     channels: int
+    map_channels = 0
     threshold: float
     batch_size: int = 4
 

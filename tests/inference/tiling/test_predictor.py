@@ -20,11 +20,12 @@ from nucseg_jax.inference.tiling.tiles import reflected
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.runtime.mesh import make_mesh
+from tests.toy_model import LogitsModel
 
 TILE_PX, OVERLAP_PX = 64, 32
 
 
-class Local(nn.Module):
+class Local(LogitsModel):
     """Looks 7 px far, less than a quarter of the overlap, through a map of stride 2."""
 
     num_classes: int = 1
@@ -97,7 +98,7 @@ def test_tiles_give_what_the_whole_image_gives(size, num_classes, variables):
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
-class Undefined(nn.Module):
+class Undefined(LogitsModel):
     """Logits that are no number where a pixel is black."""
 
     @nn.compact
