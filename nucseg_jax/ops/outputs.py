@@ -12,6 +12,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nucseg_jax.ops.probability import foreground_probability
+
 
 class Outputs(NamedTuple):
     """What a model computes for N images; C as in `models.segmenter.Segmenter`.
@@ -70,3 +72,13 @@ def nucleus_and_class_logits(nucleus: jax.Array, classes: jax.Array) -> jax.Arra
     """
     shares = jax.nn.log_softmax(classes[..., 1:], axis=-1)
     return jnp.concatenate([jnp.zeros_like(nucleus), nucleus + shares], axis=-1)
+
+
+def predicted_channels(outputs: Outputs) -> jax.Array:
+    """Computes what an image is predicted by: the probability of each foreground class, then the maps.
+
+    Returns:
+      float32 [N, H, W, F + M]; F as in `ops.probability`, M = 0 without an instance head.
+    """
+    probability = foreground_probability(outputs.logits)
+    return probability if outputs.maps is None else jnp.concatenate([probability, outputs.maps], axis=-1)

@@ -9,9 +9,8 @@ from scipy import ndimage
 from nucseg_jax.heads.hover import hover_gradient
 from nucseg_jax.heads.instances import squared_distance_to_others
 from nucseg_jax.heads.table import HEADS
-from tests.heads.perfect_maps import distance_map, hover_maps
+from tests.heads.decoding.perfect_maps import PERFECT
 
-REFERENCES = {"hover": hover_maps, "distance": distance_map}
 WITH_MAPS = [name for name, head in HEADS.items() if head.maps]
 
 
@@ -34,7 +33,7 @@ def test_targets_are_those_of_a_slow_reference(name):
     found = np.asarray(jax.jit(HEADS[name].target_maps)(ids))
     np.testing.assert_array_equal(found[..., -1], ids > 0)
     for image, maps in zip(ids, found, strict=True):
-        np.testing.assert_allclose(maps[..., :-1], REFERENCES[name](image), atol=1e-5)
+        np.testing.assert_allclose(maps[..., :-1], PERFECT[name](image), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", WITH_MAPS)

@@ -108,7 +108,9 @@ def _step(static):
 
         def apply(self, variables, image, *, mutable=(), **options):
             del mutable, options
-            return static.model.apply({"params": variables["params"]}, image, train=True), {"batch_stats": {}}
+            params = {"params": variables["params"]}
+            outputs = static.model.apply(params, image, train=True, method="outputs")
+            return outputs, {"batch_stats": {}}
 
     bound = dataclasses.replace(static, model=WithStatistics())
     return jax.jit(lambda state, batch: train_step(bound, state, batch))

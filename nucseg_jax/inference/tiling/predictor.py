@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.ops.probability import foreground_probability
+from nucseg_jax.ops.outputs import predicted_channels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +69,7 @@ def make_predictor(
 
     def step(variables: Any, image: jax.Array) -> jax.Array:
         outputs: Any = model.apply(variables, image, train=False, method="outputs")
-        probability = foreground_probability(outputs.logits)
-        return probability if outputs.maps is None else jnp.concatenate([probability, outputs.maps], axis=-1)
+        return predicted_channels(outputs)
 
     return Predictor(
         step=jax.jit(step, in_shardings=(everywhere, examples), out_shardings=examples),

@@ -39,5 +39,6 @@ def flips_and_quarter_turns(
         pixels = jnp.where(chosen(columns), pixels[:, :, ::-1], pixels)
         return jnp.where(chosen(transposed), jnp.swapaxes(pixels, 1, 2), pixels)
 
+    image = move(image)
     moved: Labels = jax.tree.map(move, label)
-    return move(image), moved
+    return image, moved

@@ -246,7 +246,7 @@ def test_a_prediction_is_all_of_one_piece(variables):
 def test_a_model_whose_output_is_not_a_number_is_refused(variables):
     """As background it would be an image without nuclei."""
     broken = jax.tree.map(lambda leaf: leaf * np.nan, variables)
-    with pytest.raises(RefusedImage, match="an image: the model's probabilities are not numbers"):
+    with pytest.raises(RefusedImage, match="an image: the model's outputs are not numbers"):
         predict_job(job(noise(40, 40)), predictor(broken), NucleusRule(), PANNUKE)
 
 
