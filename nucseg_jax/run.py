@@ -1,6 +1,7 @@
 """A trained run, opened: its best model, and what it sees in an image."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import sys
@@ -54,7 +55,7 @@ class Run:
     mesh: Mesh
     _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
 
-    @property
+    @functools.cached_property
     def rule(self) -> NucleusRule:
         """The definition of a nucleus where no other is asked for; with an instance head as it was tuned."""
         return rule_of(RunFolder(self.path), self.experiment)

@@ -127,6 +127,7 @@ def train_step_flops(experiment: Experiment) -> float:
         valid=abstract((), bool),
         index=abstract((), jnp.int32),
         group=abstract((), jnp.int32),
+        instance=abstract((TABLE_1_PX, TABLE_1_PX), jnp.uint16) if experiment.scores_instances else None,
     )
     steps = compile_train_steps(static, make_mesh(1), fetch=lambda source, ticket: ticket)
     compiled = steps.lower(state, (), batch).compile()

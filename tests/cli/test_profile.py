@@ -21,7 +21,12 @@ QUICK = ("--config.train.checkpoint_every_steps=0", "--config.train.batch_size=4
 
 def test_json_has_the_feeds_and_all_that_is_measured(command_line):
     status, out, err = command_line.run(
-        "profile", *command_line.config, *QUICK, "--feeds=synthetic,host", "--json"
+        "profile",
+        *command_line.config,
+        *QUICK,
+        "--config.model.head=distance",
+        "--feeds=synthetic,host",
+        "--json",
     )
     assert status == 0, err
     found = json.loads(out)

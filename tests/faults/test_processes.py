@@ -122,9 +122,9 @@ def test_a_run_of_one_process_with_three_devices_is_taken_up_by_two_with_four_ea
     ((status, out, err),) = ends([process])
     assert status == STATUS_TO_REQUEUE, err
     assert "devices   2 x cpu: fsdp 2; 1 idle" in out
-    (status, out, err), (other, _, other_err) = ends(several(workdir, "--config.mesh.space=2"))
+    (status, out, err), (other, _, other_err) = ends(several(workdir, "--config.mesh.fsdp=2"))
     assert (status, other) == (0, 0), err + other_err
-    assert "devices   8 x cpu: data 4 x space 2; 2 processes" in out
+    assert "devices   8 x cpu: data 4 x fsdp 2; 2 processes" in out
     assert "resuming from the checkpoint of step" in out
 
 

@@ -194,6 +194,9 @@ def test_a_mesh_that_cannot_be_is_an_error_that_says_which_could(asked, batch_si
 
 def test_rows_that_cannot_be_split_are_an_error():
     mesh = make_mesh(2, 1, 4)
-    check_rows(64, 16, mesh)
+    check_rows(128, 16, mesh)
+    # A single kernel may reach over all of 4 rows.
+    with pytest.raises(UserError, match=r"(?s)px has 4 rows at output stride 16.*8 rows or more, 128 px"):
+        check_rows(64, 16, mesh)
     with pytest.raises(UserError, match=r"mesh.space is 4; an image of 32 px has 2 rows at output stride 16"):
         check_rows(32, 16, mesh)
