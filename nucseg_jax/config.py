@@ -21,6 +21,7 @@ from nucseg_jax.core.strict_json import Json
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
 Remainder = Literal["reflect", "drop"]
+Sampling = Literal["uniform", "balanced"]
 Protocol = Literal["official", "paper", "k_fold", "table"]
 EncoderName = Literal[
     "resnet50",
@@ -107,6 +108,21 @@ class DataConfig:
         "reflect",
         "Treatment of an image's edge that fills no patch: reflect (filled up with its reflection) or drop (left out).",
         affects="data",
+        was_added=True,
+    )
+    sampling: Sampling = field(
+        "uniform",
+        "Tiles of an epoch. uniform: every training tile once. balanced: as many, drawn with replacement; tiles of rare"
+        " groups (tissues) and of patches with rare classes come more often (CellViT, arXiv:2306.15350). The data set's"
+        " classes count even if model.num_classes is 1.",
+        was_added=True,
+        phrase="{} sampling",
+    )
+    sampling_gamma: float = field(
+        0.85,
+        "balanced: 0 = no patch more often than another, 1 = in full inverse proportion to counts.",
+        at_least=0,
+        at_most=1,
         was_added=True,
     )
 

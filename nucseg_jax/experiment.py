@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -16,6 +17,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.create import build_model
+from nucseg_jax.data.balanced_sampling import training_probability
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
@@ -206,6 +208,16 @@ class Experiment:
             schedule=schedule,
             steps_per_dispatch=steps_per_dispatch,
             mesh=mesh,
+            probability=self._patch_probability(data),
+        )
+
+    def _patch_probability(self, data: PreparedData) -> np.ndarray | None:
+        """The probability of each training patch where they are drawn with replacement, else None."""
+        settings = self.config.data
+        if settings.sampling == "uniform":
+            return None
+        return training_probability(
+            data.patches, data.rows("train"), data.info, gamma=settings.sampling_gamma
         )
 
     def init_state(self, static: StaticArguments) -> TrainState:
