@@ -159,7 +159,8 @@ def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observe
             raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
         score = values["validation"]["micro"]["dice"] or 0.0
         best = best_score(checkpoints)
-        rate = settings.lr * float(state.plateau.scale)
+        # Of the epoch's last step.
+        rate = settings.lr * float(run.static.update_scale(state, int(state.step) - 1))
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
         example_predictor = run.experiment.example_predictor(run.evaluator)

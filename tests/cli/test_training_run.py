@@ -15,21 +15,35 @@ from nucseg_jax.training.state import EpochSums, TrainState
 NAMESPACE = types.SimpleNamespace
 
 
-@pytest.mark.parametrize(("best", "is_best"), [(None, True), (0.2, True), (0.25, True), (0.3, False)])
-def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(best, is_best, monkeypatch):
+@pytest.mark.parametrize(
+    ("best", "is_best", "schedule", "factor"),
+    [
+        (None, True, "plateau", 0.5),
+        (0.2, True, "plateau", 0.5),
+        (0.25, True, "plateau", 0.5),
+        (0.3, False, "plateau", 0.5),
+        # Of the fourth of ten steps of warm-up.
+        (None, True, "cosine", 0.4),
+    ],
+)
+def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(
+    best, is_best, schedule, factor, monkeypatch
+):
     """The plateau sees the loss of validation; equal scores count as best, as in the checkpoints that are kept."""
     values = {"train": {"loss": 0.75}, "validation": {"loss": 0.5, "micro": {"dice": 0.25}}}
     monkeypatch.setattr(training_run, "validate", lambda run, state: values)
     monkeypatch.setattr(training_run, "best_score", lambda checkpoints: best)
     config = quickstart.get_config()
     config.eval.overlays = 0
+    config.train.schedule = schedule
+    config.train.warmup_epochs = 2.5 if schedule == "cosine" else 0.0
     experiment = read_experiment(config)
     mesh = make_mesh(1)
     run = NAMESPACE(
         experiment=experiment,
         mesh=mesh,
         watch=None,
-        static=NAMESPACE(undefined_logs=frozenset()),
+        static=experiment.static_arguments(steps_per_epoch=4),
         data=NAMESPACE(splits=NAMESPACE(digest="")),
         feed=NAMESPACE(fetch=None, tickets=None),
         evaluator=NAMESPACE(step=None),
@@ -55,6 +69,6 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(b
     closed, score = end_epoch(put_state(state, mesh), 0)
     assert score == 0.25
     assert told["is_best"] == is_best
-    assert told["learning_rate"] == pytest.approx(0.5 * experiment.config.train.lr)
+    assert told["learning_rate"] == pytest.approx(factor * experiment.config.train.lr)
     assert float(closed.plateau.best_value) == 0.5
     assert int(closed.epoch_sums.steps) == 0
