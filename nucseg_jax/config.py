@@ -513,6 +513,16 @@ class TrainConfig:
     plateau_min_scale: float = field(
         1e-3, "Floor of the learning rate, as a factor on train.lr.", at_least=0, at_most=1
     )
+    ema_decay: float = field(
+        0.0,
+        "Decay of an average of the weights and of batch norm's moving statistics, taken after each step; 0 = none."
+        " Validation, the plateau schedule, the best checkpoint, scores and predictions are then of the average."
+        " After t steps the decay is at most (1 + t) / (10 + t).",
+        at_least=0,
+        below=1,
+        was_added=True,
+        phrase="EMA {:g}",
+    )
     log_every_steps: int = field(
         20, "Steps between two lines of metrics.jsonl.", at_least=1, affects="nothing"
     )

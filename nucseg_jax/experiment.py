@@ -177,6 +177,7 @@ class Experiment:
             has_void=has_void,
             lr_factor=self._lr_factor(steps_per_epoch),
             encoder_held_steps=self.config.transfer.unfreeze_after_epochs * steps_per_epoch,
+            ema_decay=train.ema_decay,
         )
 
     def _lr_factor(self, steps_per_epoch: int) -> optax.Schedule | None:
@@ -253,6 +254,7 @@ class Experiment:
             self.plateau,
             term_names=static.summed_names,
             counted_classes=self.config.model.num_classes,
+            with_ema=static.ema_decay > 0,
         )
 
     def pretrained_encoder(self) -> Loaded | None:

@@ -21,6 +21,7 @@ from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.runtime.mesh import batch_sharded, keep_state_sharded, replicated
+from nucseg_jax.training.ema import updated_ema
 from nucseg_jax.training.feed import Source, Ticket
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
@@ -43,6 +44,7 @@ class StaticArguments:
       head: of the model, whose target maps are computed from the batch's instance ids.
       lr_factor: factor on the learning rate at a step, instead of the plateau schedule's; None = the latter.
       encoder_held_steps: first steps that leave the encoder's parameters alone.
+      ema_decay: of the averages in the state; 0 = it has none.
       has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
         without another pixel is as padding.
     """
@@ -60,6 +62,7 @@ class StaticArguments:
     has_void: bool = False
     lr_factor: optax.Schedule | None = None
     encoder_held_steps: int = 0
+    ema_decay: float = 0.0
 
     def update_scale(self, state: TrainState, step: Array | int) -> jax.Array:
         """Factor on every update at a step, float32 []; `state` has that of the plateau schedule."""
@@ -165,6 +168,9 @@ def train_step(
             terms | sums, counts, counted=jnp.any(valid) if static.has_void else None
         ),
     )
+    if state.ema is not None:
+        ema = updated_ema(state.ema, new_state.variables, state.step, decay=static.ema_decay)
+        new_state = new_state.replace(ema=ema)
     return new_state, logs
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from configs import quickstart
+from nucseg_jax import run as trained_run
 from nucseg_jax.cli import training_run
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.runtime.placement import put_state
+from nucseg_jax.runtime.stopwatch import Stopwatch
 from nucseg_jax.training.state import EpochSums, TrainState
 
 NAMESPACE = types.SimpleNamespace
@@ -72,3 +74,48 @@ def test_an_epoch_ends_by_its_validation_and_tells_the_rate_that_it_trained_at(
     assert told["learning_rate"] == pytest.approx(factor * experiment.config.train.lr)
     assert float(closed.plateau.best_value) == 0.5
     assert int(closed.epoch_sums.steps) == 0
+
+
+def test_validation_predictions_and_scores_are_of_averaged_weights(monkeypatch):
+    experiment = read_experiment(quickstart.get_config())
+    averages = {"params": {"kernel": np.float32(2)}, "batch_stats": {}}
+    state = TrainState(
+        step=np.int32(4),
+        params={"kernel": np.float32(1)},
+        batch_stats={},
+        constants={"mean": np.float32(3)},
+        opt_state=(),
+        plateau=(),
+        epoch_sums=None,
+        ema=averages,
+    )
+    expected = {**averages, "constants": state.constants}
+    best = NAMESPACE(path=None, record=NAMESPACE(step=4))
+    for module in (training_run, trained_run):
+        monkeypatch.setattr(module, "best_checkpoint", lambda folder: (best, []))
+        monkeypatch.setattr(module, "restore_checkpoint", lambda path, like: (state, None))
+    monkeypatch.setattr(training_run, "training_scores", lambda sums, objective: {})
+    monkeypatch.setattr(trained_run, "require_config", lambda folder: None)
+
+    class ScoredError(Exception):
+        """Ends the scoring at its first call."""
+
+    def score(variables, *others, **more):
+        assert variables == expected
+        raise ScoredError
+
+    run = NAMESPACE(
+        experiment=experiment,
+        mesh=make_mesh(1),
+        folder=NAMESPACE(read_splits=lambda: None, path=None),
+        static=experiment.static_arguments(4),
+        watch=Stopwatch(),
+        data=NAMESPACE(info=None, rows=lambda split: None),
+        evaluator=NAMESPACE(
+            validate=lambda variables, data: variables, score=score, step=None, batch_size=8, mesh=None
+        ),
+    )
+    assert training_run.validate(run, state)["validation"] == expected
+    assert trained_run.best_variables(experiment, run.folder, run.mesh) == (4, expected)
+    with pytest.raises(ScoredError):
+        training_run.score_best(run)

@@ -1,4 +1,4 @@
-"""The training step with a schedule by steps and an encoder that begins late."""
+"""The training step with a schedule by steps, an encoder that begins late, and averaged weights."""
 
 import dataclasses
 
@@ -16,13 +16,14 @@ from tests.training.conftest import Small
 
 @pytest.fixture(scope="module")
 def recipe(small):
-    """AdamW, three steps of warm-up, and an encoder that the first two steps leave alone."""
+    """AdamW, three steps of warm-up, an encoder that the first two steps leave alone, and averages."""
     parts = small(l2=0.0)
     static = dataclasses.replace(
         parts.static,
         optimizer=adamw_optimizer(lr=1e-3, weight_decay=0.05),
         lr_factor=cosine_schedule(total_steps=6, warmup_steps=3, final_factor=0.1),
         encoder_held_steps=2,
+        ema_decay=0.25,
     )
     return Small(static, parts.plateau)
 
@@ -74,3 +75,33 @@ def test_the_schedule_multiplies_updates_by_the_step_and_not_by_the_plateau(reci
         moved.append(flat(state.params)["head/kernel"] - start)
     np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-3, atol=1e-7)
     np.testing.assert_array_equal(moved[1], moved[2])
+
+
+def test_the_average_follows_parameters_and_statistics_and_is_what_is_evaluated(recipe):
+    """The decay is .1, 2 / 11 and then .25."""
+    state = recipe.state()
+    batch = put_batch(recipe.batch(), make_mesh(1))
+    params, statistics = flat(state.params), flat(state.batch_stats)
+    expected = {**params, **{f"moving/{name}": value for name, value in statistics.items()}}
+    for decay in (0.1, 2 / 11, 0.25, 0.25):
+        state, _ = recipe.step(1)(state, batch)
+        moving = {f"moving/{name}": value for name, value in flat(state.batch_stats).items()}
+        for name, value in {**flat(state.params), **moving}.items():
+            expected[name] = decay * np.float64(expected[name]) + (1 - decay) * value
+    found = state.evaluated_variables
+    assert found.keys() == state.variables.keys()
+    statistics = {f"moving/{name}": value for name, value in flat(found["batch_stats"]).items()}
+    for name, value in {**flat(found["params"]), **statistics}.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    assert changed(flat(state.params), flat(found["params"]))
+
+
+def test_averages_do_not_change_what_is_trained(recipe):
+    """Of two programs, so up to rounding, after one step."""
+    batch = put_batch(recipe.batch(), make_mesh(1))
+    without = Small(dataclasses.replace(recipe.static, ema_decay=0.0), recipe.plateau)
+    states = [parts.step(1)(parts.state(), batch)[0] for parts in (recipe, without)]
+    assert states[1].ema is None
+    assert states[1].evaluated_variables is not None
+    for name, value in flat(states[0].params).items():
+        np.testing.assert_allclose(value, flat(states[1].params)[name], rtol=0, atol=1e-5, err_msg=name)
