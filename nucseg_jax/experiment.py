@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -16,6 +17,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.create import build_model
+from nucseg_jax.data.balanced_sampling import training_probability
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
@@ -41,6 +43,8 @@ from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
 from nucseg_jax.runtime.processes import all_agree
+from nucseg_jax.training.adamw import adamw_optimizer
+from nucseg_jax.training.cosine_schedule import cosine_schedule
 from nucseg_jax.training.device_feed import DevicePatches, device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
@@ -171,6 +175,20 @@ class Experiment:
             steps_per_epoch=steps_per_epoch,
             head=self.head,
             has_void=has_void,
+            lr_factor=self._lr_factor(steps_per_epoch),
+            encoder_held_steps=self.config.transfer.unfreeze_after_epochs * steps_per_epoch,
+            ema_decay=train.ema_decay,
+        )
+
+    def _lr_factor(self, steps_per_epoch: int) -> optax.Schedule | None:
+        """Factor on the learning rate at a step; None where the plateau schedule has it."""
+        train = self.config.train
+        if train.schedule == "plateau":
+            return None
+        return cosine_schedule(
+            total_steps=train.epochs * steps_per_epoch,
+            warmup_steps=int(train.warmup_epochs * steps_per_epoch),
+            final_factor=train.final_lr_factor,
         )
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
@@ -206,6 +224,16 @@ class Experiment:
             schedule=schedule,
             steps_per_dispatch=steps_per_dispatch,
             mesh=mesh,
+            probability=self._patch_probability(data),
+        )
+
+    def _patch_probability(self, data: PreparedData) -> np.ndarray | None:
+        """The probability of each training patch where they are drawn with replacement, else None."""
+        settings = self.config.data
+        if settings.sampling == "uniform":
+            return None
+        return training_probability(
+            data.patches, data.rows("train"), data.info, gamma=settings.sampling_gamma
         )
 
     def init_state(self, static: StaticArguments) -> TrainState:
@@ -226,6 +254,7 @@ class Experiment:
             self.plateau,
             term_names=static.summed_names,
             counted_classes=self.config.model.num_classes,
+            with_ema=static.ema_decay > 0,
         )
 
     def pretrained_encoder(self) -> Loaded | None:
@@ -310,7 +339,7 @@ def read_experiment(values: Mapping[str, object]) -> Experiment:
     """
     config = read_config(values)
     check_source(config.data)
-    loss, train, transfer = config.loss, config.train, config.transfer
+    train, transfer = config.train, config.transfer
     model = build_model(config.model, train.dtype)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
@@ -319,22 +348,32 @@ def read_experiment(values: Mapping[str, object]) -> Experiment:
         config=config,
         model=model,
         frozen_stages=frozen_stages,
-        optimizer=paper_optimizer(
-            lr=train.lr,
-            l2=loss.l2,
-            l2_scope=loss.l2_scope,
-            encoder_lr_factor=transfer.encoder_lr_factor,
-            frozen_stages=frozen_stages,
-            b1=train.adam_b1,
-            b2=train.adam_b2,
-            epsilon=train.adam_epsilon,
-        ),
+        optimizer=_make_optimizer(config, frozen_stages),
         plateau=plateau_schedule(
             factor=train.plateau_factor,
             patience_epochs=train.plateau_patience_epochs,
             min_delta=train.plateau_min_delta,
             min_scale=train.plateau_min_scale,
         ),
+    )
+
+
+def _make_optimizer(config: Config, frozen_stages: tuple[str, ...]) -> optax.GradientTransformation:
+    loss, train = config.loss, config.train
+    match train.optimizer:
+        case "paper":
+            make = functools.partial(paper_optimizer, l2=loss.l2, l2_scope=loss.l2_scope)
+        case "adamw":
+            make = functools.partial(adamw_optimizer, weight_decay=train.weight_decay)
+        case _:
+            assert_never(train.optimizer)
+    return make(
+        lr=train.lr,
+        encoder_lr_factor=config.transfer.encoder_lr_factor,
+        frozen_stages=frozen_stages,
+        b1=train.adam_b1,
+        b2=train.adam_b2,
+        epsilon=train.adam_epsilon,
     )
 
 

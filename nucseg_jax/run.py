@@ -43,7 +43,7 @@ class Run:
       experiment: its config and parts.
       info: description of the data set that it was trained on: classes, size and scale of patches.
       checkpoint_step: step of the best checkpoint.
-      variables: variables of the model, on the devices.
+      variables: variables of the model, on the devices; averaged ones where the run has train.ema_decay.
       mesh: all devices.
     """
 
@@ -187,7 +187,9 @@ def rule_of(folder: RunFolder, experiment: Experiment) -> NucleusRule:
 
 
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
-    """Step and variables of a run's best checkpoint; what is altered and changes nothing is named on standard error.
+    """Step and variables of a run's best checkpoint: those that it was validated with, averages where it has them.
+
+    What is altered and changes nothing is named on standard error.
 
     Args:
       experiment: of the run, with its own model.
@@ -205,4 +207,4 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
         print(f"note: {note}", file=sys.stderr)
     like = experiment.abstract_state(experiment.static_arguments(steps_per_epoch=1))
     state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
-    return best.record.step, state.variables
+    return best.record.step, state.evaluated_variables

@@ -159,13 +159,14 @@ def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observe
             raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
         score = values["validation"]["micro"]["dice"] or 0.0
         best = best_score(checkpoints)
-        rate = settings.lr * float(state.plateau.scale)
+        # Of the epoch's last step.
+        rate = settings.lr * float(run.static.update_scale(state, int(state.step) - 1))
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
         example_predictor = run.experiment.example_predictor(run.evaluator)
         if example_predictor is not None:
             with watch.phase("pictures"):
-                examples = example_predictor.spread(state.variables, run.data, "validation")
+                examples = example_predictor.spread(state.evaluated_variables, run.data, "validation")
                 observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
@@ -240,7 +241,7 @@ def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
     with run.watch.phase("validation"):
         return {
             "train": training_scores(state.epoch_sums, run.static.objective),
-            "validation": run.evaluator.validate(state.variables, run.data),
+            "validation": run.evaluator.validate(state.evaluated_variables, run.data),
         }
 
 
@@ -252,7 +253,7 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
     best, _ = best_checkpoint(run.folder)
     like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
     state, _ = restore_checkpoint(best.path, like)
-    trained = state.variables
+    trained = state.evaluated_variables
     print(
         f"\nscoring train, validation and test with the best checkpoint, step {best.record.step:,}",
         flush=True,

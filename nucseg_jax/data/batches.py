@@ -21,6 +21,7 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
     held: np.ndarray | None = None,
+    probability: np.ndarray | None = None,
 ) -> Iterator[Batch[np.ndarray]]:
     """The batches of one epoch.
 
@@ -30,23 +31,32 @@ def training_batches(
       patch_px: side of a patch.
       tile_px: side of a tile, divides `patch_px`.
       batch_size: examples a batch.
-      seed, epoch: what the order depends on, and all it depends on.
+      seed, epoch: what the order depends on, beside `probability`.
       first_step: number of batches of this epoch to skip.
       held: int [N], which of a batch's examples are wanted here, where several processes share one; None = all.
+      probability: float64 [P] of each row where patches are drawn with replacement; see `order.epoch_order`.
 
     Yields:
       `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
-      patch position * tiles + tile.
+      patch position * tiles + tile, see `data.order`.
     """
     order = epoch_order(
-        len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+        len(rows),
+        patch_px=patch_px,
+        tile_px=tile_px,
+        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
+        probability=probability,
     )
 
     if held is not None:
         order = order[:, held]
 
     def read(step: int) -> Batch[np.ndarray]:
-        positions, tops, lefts = tile_place(order[step], patch_px=patch_px, tile_px=tile_px)
+        positions, tops, lefts = tile_place(
+            order[step], patch_px=patch_px, tile_px=tile_px, patch_count=len(rows)
+        )
         taken = patches.take(rows[positions])
         corners = list(zip(range(len(tops)), tops, lefts, strict=True))
 

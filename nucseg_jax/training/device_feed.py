@@ -52,8 +52,12 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
     return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
-def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch[jax.Array]:
+def cut_tiles(
+    source: DevicePatches, example: jax.Array, *, tile_px: int, patch_count: int | None = None
+) -> Batch[jax.Array]:
     """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
+
+    `patch_count` is the length of the training list, needed where tiles are drawn with replacement.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).
@@ -63,7 +67,9 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         corner: tuple[jax.Array | int, ...] = (patch, top, left, *(0,) * (pixels.ndim - 3))
         return jax.lax.dynamic_slice(pixels, corner, (1, tile_px, tile_px, *pixels.shape[3:]))[0]
 
-    patch, top, left = tile_place(example, patch_px=source.image.shape[1], tile_px=tile_px)
+    patch, top, left = tile_place(
+        example, patch_px=source.image.shape[1], tile_px=tile_px, patch_count=patch_count
+    )
     cut_each = jax.vmap(cut, in_axes=(None, 0, 0, 0))
     return Batch(
         image=cut_each(source.image, patch, top, left),
@@ -89,6 +95,7 @@ def device_feed(
     steps_per_dispatch: int,
     store: Store,
     mesh: Mesh,
+    probability: np.ndarray | None = None,
 ) -> TrainingFeed[DevicePatches, jax.Array]:
     """Moves the training patches to the mesh; see `feed.TrainingFeed`.
 
@@ -99,14 +106,23 @@ def device_feed(
       schedule, steps_per_dispatch: how steps are grouped.
       store: 'replicated' or 'sharded', see `put_patches`.
       mesh: the devices.
+      probability: of the order of examples too.
     """
+    # Without replacement no number needs the remainder, and the program stays without it.
+    patch_count = None if probability is None else len(rows)
 
     def fetch(source: DevicePatches, ticket: jax.Array) -> Batch[jax.Array]:
-        return cut_tiles(source, ticket, tile_px=tile_px)
+        return cut_tiles(source, ticket, tile_px=tile_px, patch_count=patch_count)
 
     def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:
         order = epoch_order(
-            len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+            len(rows),
+            patch_px=patch_px,
+            tile_px=tile_px,
+            batch_size=batch_size,
+            seed=seed,
+            epoch=epoch,
+            probability=probability,
         )
         step = first_step
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.config import AugmentConfig, L2Scope
-from nucseg_jax.core.arrays import Tree, Variables
+from nucseg_jax.core.arrays import Array, Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
@@ -21,9 +21,11 @@ from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.runtime.mesh import batch_sharded, keep_state_sharded, replicated
+from nucseg_jax.training.ema import updated_ema
 from nucseg_jax.training.feed import Source, Ticket
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
+from nucseg_jax.training.unfreezing import hold_encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,9 @@ class StaticArguments:
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
       head: of the model, whose target maps are computed from the batch's instance ids.
+      lr_factor: factor on the learning rate at a step, instead of the plateau schedule's; None = the latter.
+      encoder_held_steps: first steps that leave the encoder's parameters alone.
+      ema_decay: of the averages in the state; 0 = it has none.
       has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
         without another pixel is as padding.
     """
@@ -55,6 +60,16 @@ class StaticArguments:
     steps_per_epoch: int
     head: Head = HEADS["none"]
     has_void: bool = False
+    lr_factor: optax.Schedule | None = None
+    encoder_held_steps: int = 0
+    ema_decay: float = 0.0
+
+    def update_scale(self, state: TrainState, step: Array | int) -> jax.Array:
+        """Factor on every update at a step, float32 []; `state` has that of the plateau schedule."""
+        if self.lr_factor is None:
+            scale: jax.Array = state.plateau.scale
+            return scale
+        return jnp.asarray(self.lr_factor(step))
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -130,7 +145,9 @@ def train_step(
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = static.optimizer.update(gradient, state.opt_state, state.params)
-    updates = optax.tree.scale(state.plateau.scale, updates)
+    updates = optax.tree.scale(static.update_scale(state, state.step), updates)
+    if static.encoder_held_steps:
+        updates = hold_encoder(updates, state.step, steps=static.encoder_held_steps)
 
     mask = l2_mask(state.params, static.l2_scope, static.frozen_stages)
     terms["l2_penalty"] = l2_penalty(state.params, mask, static.l2)
@@ -151,6 +168,9 @@ def train_step(
             terms | sums, counts, counted=jnp.any(valid) if static.has_void else None
         ),
     )
+    if state.ema is not None:
+        ema = updated_ema(state.ema, new_state.variables, state.step, decay=static.ema_decay)
+        new_state = new_state.replace(ema=ema)
     return new_state, logs
 
 

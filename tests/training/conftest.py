@@ -39,6 +39,7 @@ class Small:
             self.plateau,
             term_names=self.static.summed_names,
             counted_classes=self._counted_classes,
+            with_ema=self.static.ema_decay > 0,
         )
         return put_state(state, make_mesh(devices))
 
