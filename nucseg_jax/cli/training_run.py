@@ -22,6 +22,10 @@ from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.instances.per_image_instances import (
+    per_image_instances_path,
+    write_per_image_instances,
+)
 from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
 from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
@@ -268,6 +272,14 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
         write_per_image(
             per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
         )
+        instances_path = per_image_instances_path(path, name)
+        if of_split.instances is None:
+            # Of an end that was cut off, before `eval.instances` was changed.
+            instances_path.unlink(missing_ok=True)
+        else:
+            write_per_image_instances(
+                instances_path, of_split.instances, patches, info=dataset.info, index=dataset.index
+            )
         write_levels(calibration_path(path, name), of_split.levels)
         if example_predictor is not None:
             examples = example_predictor.examples(variables, run.data, name, of_split.counts)

@@ -11,8 +11,13 @@ from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.instances.image_counts import count_image
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
+from nucseg_jax.evaluation.instances.per_image_instances import (
+    per_image_instances_path,
+    write_per_image_instances,
+)
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from tests.evaluation.instances.random_maps import Image, random_image
+from tests.reporting.conftest import index_of
 
 
 @functools.cache
@@ -51,5 +56,8 @@ def add_nuclei(run: pathlib.Path, *, quality: float) -> pathlib.Path:
     for split in SPLIT_NAMES:
         counts = counts_of(run, split, quality=quality)
         results[split] |= counts.scores(PANNUKE)
+        _, patches = read_per_image(per_image_path(run, split), PANNUKE)
+        path = per_image_instances_path(run, split)
+        write_per_image_instances(path, counts, patches, info=PANNUKE, index=index_of(None))
     write_json(run / "results.json", results)
     return run

@@ -3,7 +3,7 @@
 Its layout is described in `evaluation.instances.instance_scores`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from nucseg_jax.data.dataset_info import NUCLEUS, DatasetInfo
@@ -44,12 +44,11 @@ def check_instances(entry: Any, name: str, info: DatasetInfo) -> None:
                 _require_number(
                     scores[metric], _LOWEST if metric in _UNBOUNDED else 0, 1, f"{name}, {metric}"
                 )
+            _require_counts(scores, ("images", "groups"), f"{name}, {average}")
     for kind, names in COUNTED.items():
         counts = entry.get(kind, {})
         _require_mapping(counts, f"{name}, {kind}")
-        for each in counts.keys() & set(names):
-            if type(counts[each]) is not int or not 0 <= counts[each] <= _MOST:
-                raise ValueError(f"{name}, {kind}: {each} is no count")
+        _require_counts(counts, names, f"{name}, {kind}")
 
 
 def instance_rows(entry: Entry, info: DatasetInfo) -> Iterator[tuple[str, str, str, float | int | None]]:
@@ -82,6 +81,12 @@ def instance_rows(entry: Entry, info: DatasetInfo) -> Iterator[tuple[str, str, s
 def _require_mapping(value: Any, name: str) -> None:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}, instances: a {type(value).__name__} where an object was expected")
+
+
+def _require_counts(values: Mapping[str, Any], names: Collection[str], where: str) -> None:
+    for name in values.keys() & set(names):
+        if type(values[name]) is not int or not 0 <= values[name] <= _MOST:
+            raise ValueError(f"{where}: {name} is no count")
 
 
 def _require_number(value: Any, lowest: float, highest: float, name: str) -> None:

@@ -108,9 +108,9 @@ def read_evaluations(file: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation,
     # Those of earlier versions hold no digest.
     if SEAL in value:
         value = unsealed(value)
-        table = file.with_name("per_image.csv")
-        if table.exists() and file_digest(table) != at(value, "files", table.name):
-            raise ValueError(f"{table.name} beside it was altered")
+        for table in map(file.with_name, ("per_image.csv", "per_image_instances.csv")):
+            if table.exists() and file_digest(table) != at(value, "files", table.name):
+                raise ValueError(f"{table.name} beside it was altered")
     about = value.get("about")
     if not isinstance(about, Mapping):
         raise ValueError("it does not name what was scored")

@@ -10,6 +10,7 @@ from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.cells import OVER_RUNS, by_configuration, gap_of, mean, over_runs
 from nucseg_jax.reporting.sections.comparison import SPLIT
+from nucseg_jax.reporting.sections.nuclei_comparison import intervals_blocks, nuclei_by_group_blocks
 from nucseg_jax.reporting.sections.part import Part
 
 # Columns of the table of averages; one that no run has is left out.
@@ -42,11 +43,16 @@ def nuclei_blocks(part: Part) -> list[Block]:
     ]
     missing = "Nuclei were not scored when {} ended."
     again = "--config.eval.instances=True"
+    uncounted = [run for runs in scored.values() for run in runs if SPLIT not in run.instances]
+    without_counts = "No usable counts of nuclei of {}: their bPQ has no interval."
     return [
         _averages_table(part, scored),
-        _counts_table(part, scored),
+        *intervals_blocks(part),
         *_classes_table(part, scored),
+        *nuclei_by_group_blocks(part),
+        _counts_table(part, scored),
         *gap_of(unscored, missing, lambda run: next_command.train_again(run, again)),
+        *gap_of(uncounted, without_counts, next_command.train_again),
     ]
 
 
