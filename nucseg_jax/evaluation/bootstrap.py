@@ -184,14 +184,14 @@ def comparison(configurations: list[np.ndarray], pairs: list[tuple[int, int]]) -
 
 
 def with_differences(statistics: Sequence[Statistic], pairs: Sequence[tuple[int, int]]) -> Statistic:
-    """Returns the statistic of several configurations and of differences of pairs, on the same resamples.
+    """Returns the statistic of C configurations and of differences of pairs, on the same resamples.
 
     Args:
-      statistics: one of each of C configurations, all of K rows.
+      statistics: one of each configuration, all of K rows.
       pairs: (minuend, subtrahend), positions in `statistics`.
 
     Returns:
-      A statistic of (C + len(pairs)) * K rows: configurations first, then pairs.
+      (C + len(pairs)) * K rows: configurations first, then pairs.
     """
 
     def statistic(weights: np.ndarray) -> np.ndarray:

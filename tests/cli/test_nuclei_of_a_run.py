@@ -5,11 +5,13 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from nucseg_jax.core.seal import file_digest
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES
+from nucseg_jax.evaluation.examples import examples_path, read_examples
 from nucseg_jax.evaluation.instances.per_image_instances import (
     per_image_instances_path,
     read_per_image_instances,
@@ -43,6 +45,21 @@ def test_the_tables_of_counts_give_the_scores_and_are_sealed(run):
         assert counts.images.tp.sum() + counts.images.fn.sum() > 0
         assert patches.tolist() == getattr(splits, split).tolist()
         assert record["files"][path.name] == file_digest(path)
+
+
+def test_the_patches_that_are_kept_have_the_nuclei_that_were_counted(run):
+    for split in SPLIT_NAMES:
+        counts, _ = read_per_image_instances(per_image_instances_path(run, split), PANNUKE)
+        examples = read_examples(examples_path(run, split), PANNUKE)
+        assert examples.nuclei is not None
+        annotated, predicted = (
+            ids.max(axis=(1, 2)) for ids in (examples.nuclei.truth, examples.nuclei.prediction)
+        )
+        here = np.searchsorted(counts.index, examples.position)
+        assert annotated.tolist() == (counts.images.tp + counts.images.fn)[here, 0].tolist()
+        assert predicted.tolist() == (counts.images.tp + counts.images.fp)[here, 0].tolist()
+        np.testing.assert_array_equal(examples.nuclei.truth > 0, examples.truth)
+        assert (run / "overlays" / f"{split}_nuclei.png").exists()
 
 
 def test_evaluate_writes_the_same_table(command_line, run):
