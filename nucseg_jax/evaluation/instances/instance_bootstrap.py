@@ -48,19 +48,20 @@ def quality_statistic(runs: Sequence[InstanceCounts]) -> Statistic:
 def _of_run(counts: InstanceCounts) -> Statistic:
     images = counts.images
     has_truth = truth_nuclei(images)[:, 0] > 0
-    pq = quality(images).pq[has_truth, 0]
-    groups = np.unique(counts.group[has_truth])
-    is_of_group = (counts.group[has_truth, None] == groups).astype(np.float64)
-    cells = np.stack([field[:, 0] for field in (images.tp, images.fp, images.fn, images.iou_sum)], axis=1)
+    pq = np.where(has_truth, quality(images).pq[:, 0], 0.0)
+    is_of_group = (has_truth[:, None] & (counts.group[:, None] == np.unique(counts.group))).astype(np.float64)
+    cells = [field[:, 0] for field in (images.tp, images.fp, images.fn, images.iou_sum)]
+    # One product with the weights gives all sums of a resample.
+    G = is_of_group.shape[1]
+    summands = np.column_stack([pq[:, None] * is_of_group, is_of_group, *cells])
 
     def averages(weights: np.ndarray) -> np.ndarray:
-        drawn = weights[:, has_truth]
+        sums = weights @ summands
+        pq_sums, patches = sums[:, :G], sums[:, G : 2 * G]
         with np.errstate(invalid="ignore"):
-            by_image = drawn @ pq / drawn.sum(axis=1)
-            patches = drawn @ is_of_group
-            of_groups = np.where(patches > 0, (drawn * pq) @ is_of_group, 0.0) / np.maximum(patches, 1)
-            by_group = of_groups.sum(axis=1) / (patches > 0).sum(axis=1)
-        pooled = panoptic_quality(*(weights @ cells.astype(np.float64)).T).pq
+            by_image = pq_sums.sum(axis=1) / patches.sum(axis=1)
+            by_group = (pq_sums / np.maximum(patches, 1)).sum(axis=1) / (patches > 0).sum(axis=1)
+        pooled = panoptic_quality(*sums[:, 2 * G :].T).pq
         return np.stack([by_group, by_image, pooled])
 
     return averages
