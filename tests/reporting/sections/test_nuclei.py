@@ -75,6 +75,7 @@ def test_each_average_has_mean_and_deviation_of_the_runs_in_the_order_of_the_fir
                 assert cell.deviation == pytest.approx(statistics.stdev(values), rel=1e-9)
             else:
                 assert cell == (None, None)
+    assert "was tuned on the validation patches" in table.caption
     best = max(table.rows[:3], key=lambda row: row[2].value)
     assert best[1] == "hover_head"
     # mPQ is of images, mPQ+ of the split: neither has the other's averages.
