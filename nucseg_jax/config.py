@@ -222,6 +222,7 @@ class ModelConfig:
         " distance to its edge. With a head nuclei have a logit of their own beside those of the classes.",
         affects="model",
         was_added=True,
+        phrase=lambda head: "no instance head" if head == "none" else f"{head} head",
     )
     dropout: float = field(
         0.7,

@@ -66,6 +66,11 @@ CONFIGS = [
     fpn_resnet50,
     monuseg,
     real_patches,
+    hover_unet_resnet50,
+    distance_unet_resnet50,
+    hover_deeplabv3plus_resnet50,
+    distance_deeplabv3plus_resnet50,
+    hover_unet_convnext_tiny,
 ]
 
 

@@ -100,7 +100,7 @@ def evaluate(
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
     outcome = {split: scored.result, "baselines": tables, "about": about}
-    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split), plan.dataset)
+    write_evaluation(out, outcome, scored, getattr(plan.splits, split), plan.dataset)
     print(f"\nwritten to {out}")
 
 

@@ -22,7 +22,12 @@ from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.instances.per_image_instances import (
+    per_image_instances_path,
+    write_per_image_instances,
+)
 from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
+from nucseg_jax.evaluation.nuclei_overlays import nuclei_sheet
 from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
@@ -269,12 +274,23 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
         write_per_image(
             per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
         )
+        instances_path = per_image_instances_path(path, name)
+        if of_split.instances is None:
+            # Of an end that was cut off, before `eval.instances` was changed.
+            instances_path.unlink(missing_ok=True)
+        else:
+            write_per_image_instances(
+                instances_path, of_split.instances, patches, info=dataset.info, index=dataset.index
+            )
         write_levels(calibration_path(path, name), of_split.levels)
         if example_predictor is not None:
-            examples = example_predictor.examples(variables, run.data, name, of_split.counts)
+            with_nuclei = dataclasses.replace(example_predictor, scorer=scorer)
+            examples = with_nuclei.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
-            sheet = example_sheet(examples.only(SPREAD), dataset.info)
-            save_png(run.folder.overlays / f"{name}.png", sheet)
+            spread = examples.only(SPREAD)
+            save_png(run.folder.overlays / f"{name}.png", example_sheet(spread, dataset.info))
+            if spread.nuclei is not None:
+                save_png(run.folder.overlays / f"{name}_nuclei.png", nuclei_sheet(spread, dataset.info))
     if run.experiment.config.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image

@@ -17,6 +17,7 @@ import numpy as np
 
 from nucseg_jax.core.results import Entry
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.instances.detection import CELLS
 from nucseg_jax.evaluation.instances.image_counts import ImageCounts
 from nucseg_jax.evaluation.instances.instance_scores import instance_scores
 
@@ -38,17 +39,25 @@ class InstanceCounts:
     @classmethod
     def empty(cls, num_classes: int) -> Self:
         """Returns the counts of no image of a data set of C classes."""
-        K, none = num_classes + 1, np.zeros(0, np.int32)
-        whole = np.zeros((0, K), np.int64)
-        ratio, cells = np.zeros((0, 2), np.int64), np.zeros((0, K, 6), np.int64)
+        return cls.zeros(0, num_classes)
+
+    @classmethod
+    def zeros(cls, image_count: int, num_classes: int) -> Self:
+        """Returns counts of N images of C classes, all 0, in arrays of their own: to be filled in."""
+        N, K = image_count, num_classes + 1
         images = ImageCounts(
-            is_annotated=np.zeros(0, bool),
-            **dict.fromkeys(("tp", "fp", "fn"), whole),
-            iou_sum=np.zeros((0, K)),
-            **dict.fromkeys(("aji", "aji_plus", "dice2"), ratio),
-            **dict.fromkeys(("detection", "detection_parity"), cells),
+            is_annotated=np.zeros(N, bool),
+            tp=np.zeros((N, K), np.int64),
+            fp=np.zeros((N, K), np.int64),
+            fn=np.zeros((N, K), np.int64),
+            iou_sum=np.zeros((N, K)),
+            aji=np.zeros((N, 2), np.int64),
+            aji_plus=np.zeros((N, 2), np.int64),
+            dice2=np.zeros((N, 2), np.int64),
+            detection=np.zeros((N, K, len(CELLS)), np.int64),
+            detection_parity=np.zeros((N, K, len(CELLS)), np.int64),
         )
-        return cls(none, none, images)
+        return cls(np.zeros(N, np.int32), np.zeros(N, np.int32), images)
 
     @classmethod
     def of_images(cls, images: Sequence[ImageCounts], *, index: Sequence[int], group: Sequence[int]) -> Self:

@@ -51,15 +51,20 @@ class NucleusScorer:
 
     def count_patch(self, band: Band, truth: np.ndarray, label: np.ndarray) -> ImageCounts:
         """Counts one patch; arguments as in `count`, without their axis N."""
-        nuclei = find_nuclei(band.level, band.maps, self.rule, microns_per_px=self.microns_per_px)
+        nuclei, class_of = self.find(band)
         return count_image(
             truth,
             label,
             nuclei,
-            self._classes(nuclei, band),
+            class_of,
             num_classes=self.num_classes,
             microns_per_px=self.microns_per_px,
         )
+
+    def find(self, band: Band) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the nuclei of one patch, int32 [H, W], and the class of each number, [count + 1]; None without."""
+        nuclei = find_nuclei(band.level, band.maps, self.rule, microns_per_px=self.microns_per_px)
+        return nuclei, self._classes(nuclei, band)
 
     def _classes(self, nuclei: np.ndarray, band: Band) -> np.ndarray | None:
         """The class of each number, int64 [count + 1]; None without classes."""
