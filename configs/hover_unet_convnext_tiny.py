@@ -1,13 +1,13 @@
-r"""U-Net with five levels on a whole ConvNeXt-Tiny, with HoVer maps, with the recipe of the field: 31,517,257 parameters.
+r"""U-Net with five levels on a whole ConvNeXt-Tiny with HoVer maps and the recipe of the field: 31,517,257 parameters.
 
     python launch.py convert --encoder=convnext_tiny --source=download --out=weights/convnext_tiny
-    python launch.py train --config=configs/hover_unet_convnext_tiny.py --workdir=runs/hover_unet_convnext_tiny \
-        --config.pretrained.path=weights/convnext_tiny
+    python launch.py train --config=configs/hover_unet_convnext_tiny.py \
+        --workdir=runs/hover_unet_convnext_tiny --config.pretrained.path=weights/convnext_tiny
 
 PanNuke's five classes; --config.split.number=2 and 3 are the other two splits, and papers quote the mean of the three.
 Hardware: meant for one GPU; time there: not measured.
-Expected: not measured. ConvNeXt-Tiny with one U-Net decoder has bPQ .684 and mPQ .512 on the official splits in the literature, with
-class-balanced sampling (tissue means, over three splits).
+Expected: not measured. ConvNeXt-Tiny with one U-Net decoder has bPQ .684 and mPQ .512 on the official splits in the
+literature, with class-balanced sampling (tissue means, over three splits).
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """AdamW, cosine with warm-up, an encoder that waits for 25 epochs, rare classes more often; losses as in CellViT."""
+    """AdamW, cosine with warm-up, an encoder that waits for 25 epochs, rare classes more often, losses as CellViT's."""
     config = ml_collections.ConfigDict(default_config())
     config.data.sampling = "balanced"
     config.model.encoder = "convnext_tiny"
