@@ -156,7 +156,7 @@ def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
 
 def test_the_rows_of_whole_patches_are_split_evenly_whatever_their_size():
     config = quickstart.get_config()
-    config.mesh.space = 4
+    config.mesh.space, config.train.tile_px = 4, 128
     parts = read_experiment(config)
     assert parts.make_mesh(256).shape["space"] == parts.make_mesh(512).shape["space"] == 4
     with pytest.raises(UserError, match="an image of 160 px has 10 rows"):
