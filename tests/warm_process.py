@@ -98,6 +98,7 @@ def serve(number: int) -> None:
     assert threading.active_count() == 1, "a process with threads must not fork"
     own_environment = dict(os.environ)
     gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
     requests = socket.socket(fileno=number)
     while True:
         message, streams, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, 3)

@@ -182,6 +182,7 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     assert tickets_sharded(mesh).shard_shape((1, 48)) == (1, 6)
 
 
+@pytest.mark.long
 def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):
     parts = small(dropout=0.3)
     losses = []
