@@ -127,6 +127,7 @@ def test_training_on_either_feed_is_the_same_also_from_the_middle_of_an_epoch(pr
         jax.tree.map(np.testing.assert_array_equal, ends[0], other)
 
 
+@pytest.mark.long
 def test_the_programs_of_both_feeds_take_the_same_step(program, small):
     """Up to rounding: two programs, which XLA may order differently (optimised ones: tests/faults/test_killed.py).
 

@@ -96,6 +96,7 @@ def test_the_average_follows_parameters_and_statistics_and_is_what_is_evaluated(
     assert changed(flat(state.params), flat(found["params"]))
 
 
+@pytest.mark.long
 def test_averages_do_not_change_what_is_trained(recipe):
     """Of two programs, so up to rounding, after one step."""
     batch = put_batch(recipe.batch(), make_mesh(1))
