@@ -31,9 +31,10 @@ quickstart: install
 	$(BIN)/python launch.py prepare --config=configs/quickstart.py
 	$(BIN)/python launch.py train --config=configs/quickstart.py --workdir=runs/quickstart
 
-# Two workers: compilation is what takes the time, and the cache in .cache/ is shared between them and between runs.
+# Three workers for two cores, since some wait for processes. The cache of compiled programs in .cache/ is shared
+# between them and between runs.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not parity"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long and not parity"
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "long and not parity" --durations=10

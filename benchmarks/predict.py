@@ -23,7 +23,7 @@ import tifffile
 
 from nucseg_jax.cli.predict import PredictSettings, predict_files
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.tiles import TilePlan
 from nucseg_jax.run import load_run

@@ -1,4 +1,4 @@
-"""The usual U-Net with five levels on a whole ResNet-50: 30,550,753 parameters.
+"""FPN of arXiv:1612.03144 on a whole ResNet-50: 26,195,713 parameters.
 
     python launch.py train --config=configs/fpn_resnet50.py --workdir=runs/fpn_resnet50
 

@@ -21,6 +21,7 @@ from nucseg_jax.core.strict_json import Json
 
 SourceName = Literal["download", "release", "synthetic", "folder", "consep", "monuseg"]
 Remainder = Literal["reflect", "drop"]
+Sampling = Literal["uniform", "balanced"]
 Protocol = Literal["official", "paper", "k_fold", "table"]
 EncoderName = Literal[
     "resnet50",
@@ -39,10 +40,13 @@ EncoderName = Literal[
     "convnext_small",
     "convnext_base",
 ]
+HeadName = Literal["none", "hover", "distance"]
 DecoderName = Literal["unet", "deeplabv3plus", "unet_five_levels", "deeplabv3plus_dilated", "fpn"]
 L2Scope = Literal["added", "all"]
 Reduction = Literal["image", "batch"]
 DtypeName = Literal["float32", "bfloat16"]
+OptimizerName = Literal["paper", "adamw"]
+ScheduleName = Literal["plateau", "cosine"]
 FeedChoice = Literal["auto", "device", "host"]
 Store = Literal["replicated", "sharded"]
 Comparison = Literal["never", "end", "epochs"]
@@ -106,6 +110,21 @@ class DataConfig:
         "reflect",
         "Treatment of an image's edge that fills no patch: reflect (filled up with its reflection) or drop (left out).",
         affects="data",
+        was_added=True,
+    )
+    sampling: Sampling = field(
+        "uniform",
+        "Tiles of an epoch. uniform: every training tile once. balanced: as many, drawn with replacement; tiles of rare"
+        " groups (tissues) and of patches with rare classes come more often (CellViT, arXiv:2306.15350). The data set's"
+        " classes count even if model.num_classes is 1.",
+        was_added=True,
+        phrase="{} sampling",
+    )
+    sampling_gamma: float = field(
+        0.85,
+        "balanced: 0 = no patch more often than another, 1 = in full inverse proportion to counts.",
+        at_least=0,
+        at_most=1,
         was_added=True,
     )
 
@@ -196,6 +215,15 @@ class ModelConfig:
         at_most=255,
         affects="model",
     )
+    head: HeadName = field(
+        "none",
+        "Instance head: maps beside the logits from which touching nuclei are parted. none = their shape alone parts"
+        " them (the paper); hover: HoVer-Net's horizontal and vertical distances to a nucleus's centre; distance:"
+        " distance to its edge. With a head nuclei have a logit of their own beside those of the classes.",
+        affects="model",
+        was_added=True,
+        phrase=lambda head: "no instance head" if head == "none" else f"{head} head",
+    )
     dropout: float = field(
         0.7,
         "Table 1's rate; decoders take it or a share of it at each place where the paper has dropout.",
@@ -277,6 +305,16 @@ class TransferConfig:
         " only their parameters are frozen.",
     )
     encoder_lr_factor: float = field(1.0, "Factor on the learning rate of the encoder.", at_least=0)
+    unfreeze_after_epochs: int = field(
+        0,
+        "First epochs that leave the encoder's parameters alone; 0 = none. Batch norm works as in later epochs, and an"
+        " epoch takes as long.",
+        at_least=0,
+        was_added=True,
+        phrase=lambda epochs: (
+            f"encoder frozen for {counted(epochs, 'epoch')}" if epochs else "no frozen epochs"
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +347,41 @@ class LossConfig:
     tversky: float = field(
         0.0, "Weight of the Tversky loss; 0 = without it.", at_least=0, loss_term="tversky_loss"
     )
+    class_cross_entropy: float = field(
+        0.5,
+        "With an instance head and classes: weight of the cross-entropy of background and classes.",
+        at_least=0,
+        loss_term="class_cross_entropy_loss",
+        was_added=True,
+    )
+    class_dice: float = field(
+        0.2,
+        "With an instance head and classes: weight of soft Dice without squares of the classes.",
+        at_least=0,
+        loss_term="class_dice_loss",
+        was_added=True,
+    )
+    hover_mse: float = field(
+        2.5,
+        "With model.head=hover: weight of the squared error of its maps; 2.5 and 8 are those of CellViT.",
+        at_least=0,
+        loss_term="hover_mse_loss",
+        was_added=True,
+    )
+    hover_gradient: float = field(
+        8.0,
+        "With model.head=hover: weight of the squared error of the maps' derivatives inside nuclei.",
+        at_least=0,
+        loss_term="hover_gradient_loss",
+        was_added=True,
+    )
+    distance_mse: float = field(
+        2.5,
+        "With model.head=distance: weight of the squared error of its map.",
+        at_least=0,
+        loss_term="distance_mse_loss",
+        was_added=True,
+    )
     reduce: Reduction = field(
         "image", "Ratios of Dice and Tversky: one for each image, or one for the whole batch."
     )
@@ -340,13 +413,18 @@ class LossConfig:
     )
     tversky_beta: float = field(0.7, "Weight of false negatives in the Tversky loss.", at_least=0)
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """The weight of every loss by the name of its term: {'dice_loss': 1.0, 'plain_dice_loss': 0.0, ...}."""
+    def weights(self, model: ModelConfig) -> dict[str, float]:
+        """Returns the weight of every loss that a model can have: {'dice_loss': 1.0, 'plain_dice_loss': 0.0, ...}.
+
+        A loss whose name begins with that of an instance head is of that head alone; one that begins with `class` is
+        of models with a head and classes.
+        """
+        prefixes = {"class"} if model.head != "none" and model.num_classes > 1 else set()
+        absent = {"class", *typing.get_args(HeadName)} - {model.head} - prefixes
         return {
             declared.loss_term: getattr(self, declared.key)
             for declared in declared_fields("loss", LossConfig)
-            if declared.loss_term
+            if declared.loss_term and declared.loss_term.partition("_")[0] not in absent
         }
 
 
@@ -382,9 +460,43 @@ class TrainConfig:
         "Dtype of computation: float32 or bfloat16. Parameters, statistics, loss and logits stay float32.",
         phrase="{}",
     )
+    optimizer: OptimizerName = field(
+        "paper",
+        "paper: Keras's Adam on the gradients of the loss and of L2. adamw: optax's AdamW; weight_decay replaces"
+        " loss.l2, which must be 0.",
+        was_added=True,
+        phrase=lambda name: "AdamW" if name == "adamw" else "the paper's Adam",
+    )
+    weight_decay: float = field(
+        0.0,
+        "adamw: each step takes lr * weight_decay of every kernel away; .05 is usual for ConvNeXts, 1e-4 is CellViT's.",
+        at_least=0,
+        was_added=True,
+        phrase="weight decay {:g}",
+    )
     adam_b1: float = field(0.9, "Decay of Adam's first moment; Keras's default.", above=0, below=1)
     adam_b2: float = field(0.999, "Decay of Adam's second moment; Keras's default.", above=0, below=1)
     adam_epsilon: float = field(1e-7, "Adam's epsilon; Keras's default.", above=0)
+    schedule: ScheduleName = field(
+        "plateau",
+        "Learning rate: plateau (falls when the validation loss stays, plateau_*) or cosine (rises for warmup_epochs,"
+        " then falls as half a cosine to final_lr_factor).",
+        was_added=True,
+        phrase="{} schedule",
+    )
+    warmup_epochs: float = field(
+        0.0,
+        "cosine: epochs, or a fraction of one, in which the learning rate rises from 0 by the same amount each step.",
+        at_least=0,
+        was_added=True,
+    )
+    final_lr_factor: float = field(
+        0.01,
+        "cosine: the learning rate of the last step, as a factor on train.lr.",
+        at_least=0,
+        at_most=1,
+        was_added=True,
+    )
     plateau_factor: float = field(
         0.1,
         'Factor on the learning rate at a plateau of the validation loss. "Adjusted dynamically" in the paper; read as'
@@ -401,6 +513,16 @@ class TrainConfig:
     )
     plateau_min_scale: float = field(
         1e-3, "Floor of the learning rate, as a factor on train.lr.", at_least=0, at_most=1
+    )
+    ema_decay: float = field(
+        0.0,
+        "Decay of an average of the weights and of batch norm's moving statistics, taken after each step; 0 = none."
+        " Validation, the plateau schedule, the best checkpoint, scores and predictions are then of the average."
+        " After t steps the decay is at most (1 + t) / (10 + t).",
+        at_least=0,
+        below=1,
+        was_added=True,
+        phrase="EMA {:g}",
     )
     log_every_steps: int = field(
         20, "Steps between two lines of metrics.jsonl.", at_least=1, affects="nothing"
@@ -500,6 +622,13 @@ class EvalConfig:
         " for the report too.",
         at_least=0,
         affects="nothing",
+    )
+    instances: bool = field(
+        False,
+        "Finds and scores nuclei (PQ, AJI, F1) of a run without an instance head too when training ends, and in"
+        " `evaluate`; one with a head always does.",
+        affects="nothing",
+        was_added=True,
     )
     time_inference: bool = field(
         True,
@@ -613,8 +742,9 @@ def read_config(values: Mapping[str, object]) -> Config:
 def _require_fields_together(config: Config) -> None:
     """Raises UserError for fields that do not go with each other."""
     loss, split, pretrained = config.loss, config.split, config.pretrained
-    if not any(loss.weights.values()):
-        terms = [item.name for item in config_fields().values() if item.loss_term]
+    weights = loss.weights(config.model)
+    if not any(weights.values()):
+        terms = [item.name for item in config_fields().values() if item.loss_term in weights]
         raise UserError("every weight of a loss is 0", expected=f"at least one of {', '.join(terms)} above 0")
     if not loss.tversky_alpha + loss.tversky_beta > 0:
         raise UserError("loss.tversky_alpha and loss.tversky_beta are both 0", expected="one above 0")
@@ -634,6 +764,39 @@ def _require_fields_together(config: Config) -> None:
             "pretrained.path and pretrained.run are both given",
             expected="one of them: weights of an encoder, or a trained run with its whole model",
             advice="leave one out, or empty it: --config.pretrained.path=",
+        )
+    _require_optimizer_fields_together(config)
+
+
+def _require_optimizer_fields_together(config: Config) -> None:
+    """Raises UserError for fields of optimizer, schedule and freezing that do not go with each other."""
+    train, transfer, l2 = config.train, config.transfer, config.loss.l2
+    if train.optimizer == "adamw" and l2:
+        raise UserError(
+            f"loss.l2 is {l2:g} and train.optimizer is adamw",
+            expected="loss.l2=0: AdamW decays weights by itself, and Adam would rescale the gradient of L2",
+            advice="add --config.loss.l2=0 --config.train.weight_decay=NUMBER",
+        )
+    if train.optimizer == "paper" and train.weight_decay:
+        raise UserError(
+            f"train.weight_decay is {train.weight_decay:g} and train.optimizer is paper, whose L2 is loss.l2",
+            expected="train.weight_decay=0, or train.optimizer=adamw",
+        )
+    if train.schedule == "plateau" and train.warmup_epochs:
+        raise UserError(
+            f"train.warmup_epochs is {train.warmup_epochs:g} and train.schedule is plateau, which has no warm-up",
+            expected="train.warmup_epochs=0, or train.schedule=cosine",
+        )
+    for name, epochs in (
+        ("train.warmup_epochs", train.warmup_epochs),
+        ("transfer.unfreeze_after_epochs", transfer.unfreeze_after_epochs),
+    ):
+        if epochs and epochs >= train.epochs:
+            raise UserError(f"{name} is {epochs:g}", expected=f"less than train.epochs, {train.epochs}")
+    if transfer.unfreeze_after_epochs and transfer.freeze_through == "all":
+        raise UserError(
+            "transfer.freeze_through is all, and transfer.unfreeze_after_epochs is not 0",
+            expected="one of them: an encoder that is frozen for good, or for the first epochs",
         )
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from nucseg_jax.config import ModelConfig, TrainConfig
+from nucseg_jax.config import HeadName, ModelConfig, TrainConfig
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.config_field import declared_fields, read_section
 from nucseg_jax.core.errors import UserError
@@ -39,6 +39,7 @@ def create_model(
     *,
     encoder: str = "resnet50",
     num_classes: int = 1,
+    head: HeadName = "none",
     weights: str | pathlib.Path | None = None,
     seed: int = 0,
     dropout: float = 0.7,
@@ -64,6 +65,8 @@ def create_model(
       encoder: a `config.EncoderName`, such as 'resnet50' (Keras's), 'resnet50_v1_5' (torchvision's), 'efficientnet_b4'
         (Keras's) or 'convnext_tiny' (timm's).
       num_classes: C, 1..255. 1 = nucleus or background (sigmoid); more = background and C - 1 classes (softmax).
+      head: 'hover' or 'distance' for an instance head beside the logits; its maps are in
+        `model.apply(variables, image, train=False, method="outputs").maps`, float32 [N, H, W, 2 or 1].
       weights: folder that `nucseg convert --encoder=ENCODER --source=download --out=FOLDER` wrote; the encoder gets its
         values, every one of them. None = the whole model is initialised at random.
       seed: of the initial values, 0..2^32 - 1. Each array depends on the seed and its own name alone.
@@ -98,6 +101,7 @@ def create_model(
             encoder=encoder,
             decoder=decoder,
             num_classes=num_classes,
+            head=head,
             dropout=dropout,
             output_stride=usual_stride if output_stride is None else output_stride,
             drop_connect=drop_connect,
@@ -208,6 +212,7 @@ def build_model(config: ModelConfig, dtype: str) -> Segmenter:
         encoder=config.encoder,
         decoder=config.decoder,
         num_classes=config.num_classes,
+        head=config.head,
         dropout=config.dropout,
         output_stride=config.output_stride,
         drop_connect=config.drop_connect,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -16,6 +17,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path
 from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.create import build_model
+from nucseg_jax.data.balanced_sampling import training_probability
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
@@ -28,15 +30,21 @@ from nucseg_jax.data.splits import SPLIT_NAMES, Splits, paper_splits
 from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.step import compile_evaluation_step
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.parting import PARTINGS
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.frozen_stages import stages_through
-from nucseg_jax.models.initial import initial_variables
+from nucseg_jax.models.initial import abstract_variables, initial_variables
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
 from nucseg_jax.runtime.processes import all_agree
+from nucseg_jax.training.adamw import adamw_optimizer
+from nucseg_jax.training.cosine_schedule import cosine_schedule
 from nucseg_jax.training.device_feed import DevicePatches, device_feed
 from nucseg_jax.training.feed import FeedName, TrainingFeed, fits_device, resolved_steps_per_dispatch
 from nucseg_jax.training.host_feed import host_feed
@@ -64,6 +72,32 @@ class Experiment:
     def data(self) -> DataConfig:
         """Section `data` of the config."""
         return self.config.data
+
+    @property
+    def head(self) -> Head:
+        """The model's instance head."""
+        return HEADS[self.config.model.head]
+
+    @property
+    def scores_instances(self) -> bool:
+        """Whether nuclei are found and scored, so that patches need their ids."""
+        return bool(self.head.maps) or self.config.eval.instances
+
+    @property
+    def default_rule(self) -> NucleusRule:
+        """The definition of a nucleus before it is tuned.
+
+        Nuclei from maps are kept from 10 px at .25 microns a pixel on, as HoVer-Net does: smaller ones are annotated.
+        """
+        parting = PARTINGS[self.config.model.head]()
+        return NucleusRule(parting=parting, smallest_um2=0.625) if parting.maps else NucleusRule()
+
+    def nucleus_scorer(self, info: DatasetInfo, rule: NucleusRule) -> NucleusScorer | None:
+        """Returns what finds and counts nuclei; None where they are not scored."""
+        if not self.scores_instances:
+            return None
+        classes = self.config.model.num_classes
+        return NucleusScorer(rule, classes - 1, info.microns_per_px)
 
     def splits(self, index: PatchIndex, info: DatasetInfo) -> Splits:
         """The three lists of patches of a data set."""
@@ -106,6 +140,7 @@ class Experiment:
             num_classes=self.config.model.num_classes,
             used=used,
             allow_duplicates=data.allow_duplicates or data.source == "download",
+            with_instances=self.scores_instances,
         )
 
     def make_mesh(self, patch_px: int) -> Mesh:
@@ -130,7 +165,7 @@ class Experiment:
         loss, train = self.config.loss, self.config.train
         return StaticArguments(
             model=self.model,
-            objective=make_objective(loss, reduce=loss.reduce),
+            objective=make_objective(loss, self.config.model, reduce=loss.reduce),
             optimizer=self.optimizer,
             l2=loss.l2,
             l2_scope=loss.l2_scope,
@@ -138,7 +173,22 @@ class Experiment:
             augmentation=self.config.augment,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
+            head=self.head,
             has_void=has_void,
+            lr_factor=self._lr_factor(steps_per_epoch),
+            encoder_held_steps=self.config.transfer.unfreeze_after_epochs * steps_per_epoch,
+            ema_decay=train.ema_decay,
+        )
+
+    def _lr_factor(self, steps_per_epoch: int) -> optax.Schedule | None:
+        """Factor on the learning rate at a step; None where the plateau schedule has it."""
+        train = self.config.train
+        if train.schedule == "plateau":
+            return None
+        return cosine_schedule(
+            total_steps=train.epochs * steps_per_epoch,
+            warmup_steps=int(train.warmup_epochs * steps_per_epoch),
+            final_factor=train.final_lr_factor,
         )
 
     def choose_feed(self, plan: DataPlan, mesh: Mesh) -> FeedName:
@@ -147,7 +197,7 @@ class Experiment:
         if asked != "auto":
             return asked
         devices = list(mesh.local_devices)
-        size = len(plan.splits.train) * plan.info.bytes_per_patch
+        size = len(plan.splits.train) * plan.bytes_per_patch
         on_each = size // examples_devices(mesh) if self.config.train.store == "sharded" else size
         # On CPU the devices' memory is the host's.
         on_host = on_each * len(devices) if devices[0].platform == "cpu" else 0
@@ -174,6 +224,16 @@ class Experiment:
             schedule=schedule,
             steps_per_dispatch=steps_per_dispatch,
             mesh=mesh,
+            probability=self._patch_probability(data),
+        )
+
+    def _patch_probability(self, data: PreparedData) -> np.ndarray | None:
+        """The probability of each training patch where they are drawn with replacement, else None."""
+        settings = self.config.data
+        if settings.sampling == "uniform":
+            return None
+        return training_probability(
+            data.patches, data.rows("train"), data.info, gamma=settings.sampling_gamma
         )
 
     def init_state(self, static: StaticArguments) -> TrainState:
@@ -194,6 +254,7 @@ class Experiment:
             self.plateau,
             term_names=static.summed_names,
             counted_classes=self.config.model.num_classes,
+            with_ema=static.ema_decay > 0,
         )
 
     def pretrained_encoder(self) -> Loaded | None:
@@ -224,9 +285,14 @@ class Experiment:
 
         objective = self.evaluation_objective
         return Evaluator(
-            step=compile_evaluation_step(self.model, objective, mesh, has_void=has_void),
+            step=compile_evaluation_step(self.model, objective, mesh, head=self.head, has_void=has_void),
             batch_statistics_step=compile_evaluation_step(
-                without_dropout, objective, mesh, batch_statistics=True, has_void=has_void
+                without_dropout,
+                objective,
+                mesh,
+                head=self.head,
+                batch_statistics=True,
+                has_void=has_void,
             ),
             objective=objective,
             l2_penalty=penalty,
@@ -259,7 +325,7 @@ class Experiment:
     @property
     def evaluation_objective(self) -> Objective:
         """The objective of each image by itself, so that it depends on no batch; with eq. 4's Dice always."""
-        return make_objective(self.config.loss, reduce="image", always=("dice_loss",))
+        return make_objective(self.config.loss, self.config.model, reduce="image", always=("dice_loss",))
 
 
 def read_experiment(values: Mapping[str, object]) -> Experiment:
@@ -273,7 +339,7 @@ def read_experiment(values: Mapping[str, object]) -> Experiment:
     """
     config = read_config(values)
     check_source(config.data)
-    loss, train, transfer = config.loss, config.train, config.transfer
+    train, transfer = config.train, config.transfer
     model = build_model(config.model, train.dtype)
     frozen_stages = stages_through(model.encoder.stages, transfer.freeze_through)
     if transfer.freeze_batch_norm:
@@ -282,22 +348,32 @@ def read_experiment(values: Mapping[str, object]) -> Experiment:
         config=config,
         model=model,
         frozen_stages=frozen_stages,
-        optimizer=paper_optimizer(
-            lr=train.lr,
-            l2=loss.l2,
-            l2_scope=loss.l2_scope,
-            encoder_lr_factor=transfer.encoder_lr_factor,
-            frozen_stages=frozen_stages,
-            b1=train.adam_b1,
-            b2=train.adam_b2,
-            epsilon=train.adam_epsilon,
-        ),
+        optimizer=_make_optimizer(config, frozen_stages),
         plateau=plateau_schedule(
             factor=train.plateau_factor,
             patience_epochs=train.plateau_patience_epochs,
             min_delta=train.plateau_min_delta,
             min_scale=train.plateau_min_scale,
         ),
+    )
+
+
+def _make_optimizer(config: Config, frozen_stages: tuple[str, ...]) -> optax.GradientTransformation:
+    loss, train = config.loss, config.train
+    match train.optimizer:
+        case "paper":
+            make = functools.partial(paper_optimizer, l2=loss.l2, l2_scope=loss.l2_scope)
+        case "adamw":
+            make = functools.partial(adamw_optimizer, weight_decay=train.weight_decay)
+        case _:
+            assert_never(train.optimizer)
+    return make(
+        lr=train.lr,
+        encoder_lr_factor=config.transfer.encoder_lr_factor,
+        frozen_stages=frozen_stages,
+        b1=train.adam_b1,
+        b2=train.adam_b2,
+        epsilon=train.adam_epsilon,
     )
 
 

@@ -1,6 +1,7 @@
 """A trained run, opened: its best model, and what it sees in an image."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import sys
@@ -11,12 +12,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.arrays import Variables
+from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.tiling.job import plan_job
 from nucseg_jax.inference.tiling.predictor import Predictor, make_predictor
@@ -40,7 +43,7 @@ class Run:
       experiment: its config and parts.
       info: description of the data set that it was trained on: classes, size and scale of patches.
       checkpoint_step: step of the best checkpoint.
-      variables: variables of the model, on the devices.
+      variables: variables of the model, on the devices; averaged ones where the run has train.ema_decay.
       mesh: all devices.
     """
 
@@ -51,6 +54,11 @@ class Run:
     variables: Variables
     mesh: Mesh
     _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
+
+    @functools.cached_property
+    def rule(self) -> NucleusRule:
+        """The definition of a nucleus where no other is asked for; with an instance head as it was tuned."""
+        return rule_of(RunFolder(self.path), self.experiment)
 
     def predict(
         self,
@@ -69,7 +77,7 @@ class Run:
         Args:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
           microns_per_px: of the image, .05 to 1; None = the model's own, `info.microns_per_px`.
-          rule: what counts as a nucleus; None = the defaults.
+          rule: what counts as a nucleus; None = the run's own, `rule`.
           tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
           batch_size: tiles that the devices take together; no result depends on it beyond rounding.
 
@@ -89,7 +97,7 @@ class Run:
             overlap_px=overlap_px,
         )
         predictor = self.predictor(tile_px=tile_px, batch_size=batch_size)
-        return predict_job(job, predictor, rule or NucleusRule(), self.info)
+        return predict_job(job, predictor, rule or self.rule, self.info)
 
     def tiles(self, tile_px: int | None = None, overlap_px: int | None = None) -> tuple[int, int]:
         """Size and overlap of tiles, px on the model's grid.
@@ -161,8 +169,27 @@ def load_run(path: str | pathlib.Path) -> Run:
     return Run(folder.path, experiment, info, step, variables, mesh)
 
 
+def rule_of(folder: RunFolder, experiment: Experiment) -> NucleusRule:
+    """Returns what counts as a nucleus to a run: as it was tuned, or the default where it was not.
+
+    Raises:
+      UserError: the stored rule is damaged, or was altered since the run ended.
+    """
+    stored = folder.read_nucleus_rule()
+    if stored is None:
+        return experiment.default_rule
+    try:
+        return rule_from_json(stored["rule"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder.nucleus_rule} is damaged: {reason_of(error)}", expected="the file that train wrote"
+        ) from None
+
+
 def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
-    """Step and variables of a run's best checkpoint; what is altered and changes nothing is named on standard error.
+    """Step and variables of a run's best checkpoint: those that it was validated with, averages where it has them.
+
+    What is altered and changes nothing is named on standard error.
 
     Args:
       experiment: of the run, with its own model.
@@ -180,4 +207,4 @@ def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tup
         print(f"note: {note}", file=sys.stderr)
     like = experiment.abstract_state(experiment.static_arguments(steps_per_epoch=1))
     state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
-    return best.record.step, state.variables
+    return best.record.step, state.evaluated_variables

@@ -1,11 +1,13 @@
 """Fixtures of the whole suite, and JAX set up as users get it: CPU, and for tests eight virtual devices."""
 
+import gc
 import importlib.metadata
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -18,6 +20,9 @@ UNOPTIMISED = ["--xla_backend_optimization_level=0"]
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     UNOPTIMISED.append("--xla_cpu_use_fusion_emitters=false")
 
+# Tracing makes objects by the million that live on: collections that find nothing took a sixth of the suite's time.
+gc.set_threshold(100_000, 50, 50)
+
 # Those of the caller, who may set others; a worker of xdist and a process that a test starts find ours there too.
 GIVEN_XLA_FLAGS = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in UNOPTIMISED]
 os.environ["XLA_FLAGS"] = " ".join([*UNOPTIMISED, *GIVEN_XLA_FLAGS])
@@ -25,8 +30,10 @@ os.environ["XLA_FLAGS"] = " ".join([*UNOPTIMISED, *GIVEN_XLA_FLAGS])
 import filelock
 import pytest
 
+from tests.warm_process import WarmProcess, WarmServer, is_warm_enough
+
 # The folders whose files take longest.
-SLOW_FOLDERS = ("faults", "cli", "training", "models", "pretrained")
+SLOW_FOLDERS = ("faults", "cli", "training", "models", "test_library.py", "pretrained")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,9 +74,9 @@ def painted(tmp_path_factory) -> pathlib.Path:
 class CommandLine:
     """Runs `launch.py` on one small data set and one narrow model, with one device."""
 
-    def __init__(self, data_dir: pathlib.Path, *, optimised: bool = False):
+    def __init__(self, data_dir: pathlib.Path, server: WarmServer | None, *, optimised: bool = False):
         """Takes the suite's XLA flags; or the caller's alone, which compiles four times as long."""
-        self.data_dir = data_dir
+        self.data_dir, self.server = data_dir, server
         self.environment = {"JAX_NUM_CPU_DEVICES": "1"} | (
             {"XLA_FLAGS": " ".join(GIVEN_XLA_FLAGS)} if optimised else {}
         )
@@ -89,17 +96,21 @@ class CommandLine:
 
     def as_users_have_it(self) -> "CommandLine":
         """The same with programs that are optimised."""
-        return CommandLine(self.data_dir, optimised=True)
+        return CommandLine(self.data_dir, self.server, optimised=True)
 
-    def start(self, *arguments: str, before: tuple[str, ...] = (), **options) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, *before, str(ROOT / "launch.py"), *arguments],
+    def start(
+        self, *arguments: str, before: tuple[str, ...] = (), cold: bool = False, **options
+    ) -> subprocess.Popen:
+        """Starts the command; `cold` in an interpreter of its own, which imports everything itself."""
+        options |= dict(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **self.environment, **options.pop("env", {})},
-            **options,
         )
+        if before or cold or self.server is None or not is_warm_enough(options["env"]):
+            return subprocess.Popen([sys.executable, *before, str(ROOT / "launch.py"), *arguments], **options)
+        return WarmProcess(self.server, [str(each) for each in arguments], **options)
 
     def run(self, *arguments: str, timeout: float = 300, **options) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
@@ -119,8 +130,19 @@ def of_all_workers(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def command_line(of_all_workers) -> CommandLine:
-    line = CommandLine(of_all_workers / "data")
+def warm_server() -> Iterator[WarmServer | None]:
+    """Starts commands without their imports; None where the system cannot."""
+    if sys.platform != "linux":
+        yield None
+        return
+    server = WarmServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def command_line(of_all_workers, warm_server) -> CommandLine:
+    line = CommandLine(of_all_workers / "data", warm_server)
     with filelock.FileLock(of_all_workers / "data.lock"):
         if not line.data_dir.exists():
             status, _, err = line.run("prepare", *line.config)

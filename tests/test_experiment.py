@@ -54,10 +54,14 @@ def test_the_feed_that_fits_is_chosen_and_built(painted, monkeypatch, asked, ava
     assert batch.image.shape == (8, 64, 64, 3)
 
 
-def test_both_feeds_of_an_experiment_give_the_same_examples(painted):
+@pytest.mark.parametrize("sampling", ["uniform", "balanced"])
+def test_both_feeds_of_an_experiment_give_the_same_examples(painted, sampling):
     batches = []
     for name in ("device", "host"):
-        parts = experiment(feed=name, steps_per_dispatch=4)
+        config = quickstart.get_config()
+        config.mesh.data, config.data.sampling = 1, sampling
+        config.train.update(feed=name, steps_per_dispatch=4)
+        parts = read_experiment(config)
         data = plan_data(painted, parts.splits).read()
         feed = parts.training_feed(data, parts.make_mesh(256), SCHEDULE)
         sizes = []
@@ -67,6 +71,7 @@ def test_both_feeds_of_an_experiment_give_the_same_examples(painted):
         assert sizes == [4, 1, 1, 1]
         batches.append(jax.device_get(batch))
     jax.tree.map(np.testing.assert_array_equal, *batches)
+    assert (batches[0].index.max() >= 5 * 16) == (sampling == "balanced")
 
 
 def test_every_augmentation_of_the_config_reaches_the_step():
@@ -151,7 +156,7 @@ def test_an_empty_side_is_refused_with_numbers(monkeypatch, tmp_path):
 
 def test_the_rows_of_whole_patches_are_split_evenly_whatever_their_size():
     config = quickstart.get_config()
-    config.mesh.space = 4
+    config.mesh.space, config.train.tile_px = 4, 128
     parts = read_experiment(config)
     assert parts.make_mesh(256).shape["space"] == parts.make_mesh(512).shape["space"] == 4
     with pytest.raises(UserError, match="an image of 160 px has 10 rows"):

@@ -1,6 +1,7 @@
 """No file's content is run as code, and none is written through a link: the source is searched for both."""
 
 import ast
+import functools
 import pathlib
 import re
 
@@ -37,6 +38,7 @@ WRITES_ALLOWED = {
 }
 
 
+@functools.cache
 def sources() -> list[tuple[str, ast.Module]]:
     files = [ROOT / "launch.py", *(ROOT / "nucseg_jax").rglob("*.py"), *(ROOT / "configs").rglob("*.py")]
     assert len(files) > 100

@@ -12,7 +12,8 @@ from clu import parameter_overview
 from nucseg_jax.cli.table import render
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.models.cost import TABLE_1_PX, abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.cost import count_parameters, forward_flops
+from nucseg_jax.models.initial import TABLE_1_PX, abstract_variables
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.step import compile_train_steps
 
@@ -126,6 +127,7 @@ def train_step_flops(experiment: Experiment) -> float:
         valid=abstract((), bool),
         index=abstract((), jnp.int32),
         group=abstract((), jnp.int32),
+        instance=abstract((TABLE_1_PX, TABLE_1_PX), jnp.uint16) if experiment.scores_instances else None,
     )
     steps = compile_train_steps(static, make_mesh(1), fetch=lambda source, ticket: ticket)
     compiled = steps.lower(state, (), batch).compile()

@@ -10,7 +10,7 @@ import numpy as np
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
-from nucseg_jax.cli.table import results_table
+from nucseg_jax.cli.table import instance_table, results_table
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -19,7 +19,8 @@ from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.run import best_variables
+from nucseg_jax.heads.decoding.stored_rule import rule_to_json
+from nucseg_jax.run import best_variables, rule_of
 from nucseg_jax.run_folder.check import best_checkpoint, require_config
 from nucseg_jax.run_folder.folder import RunFolder, info_changes
 from nucseg_jax.runtime.processes import silence_non_primary
@@ -32,6 +33,7 @@ def evaluate(
     split: str,
     baselines: bool,
     force: bool,
+    instances: bool = False,
     verbose: bool = False,
 ) -> None:
     """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
@@ -41,6 +43,7 @@ def evaluate(
       workdir: the run; None = baselines alone.
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
+      instances: find and score nuclei of a run without an instance head too.
       verbose: print the loss terms too.
       force: score although the run was trained or selected on some of these patches.
 
@@ -68,6 +71,9 @@ def evaluate(
     require_config(folder)
     trained = read_experiment_file(folder.config)
     asked = experiment or trained
+    if instances:
+        how = dataclasses.replace(asked.config.eval, instances=True)
+        asked = dataclasses.replace(asked, config=dataclasses.replace(asked.config, eval=how))
     refuse_another_model(trained, asked, folder)
     plan = asked.plan([split])
     refuse_other_data(folder, plan, num_classes=trained.config.model.num_classes)
@@ -86,13 +92,15 @@ def evaluate(
     print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
     shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
     print(shown, flush=True)
+    if scored.instances is not None:
+        print(f"\n{instance_table(scored.result['instances'], plan.info)}", flush=True)
     own = evaluation_name(
         plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
     outcome = {split: scored.result, "baselines": tables, "about": about}
-    write_evaluation(out, outcome, scored.counts, getattr(plan.splits, split), plan.dataset)
+    write_evaluation(out, outcome, scored, getattr(plan.splits, split), plan.dataset)
     print(f"\nwritten to {out}")
 
 
@@ -144,8 +152,11 @@ def score_run(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
         flush=True,
     )
-    _, scored = evaluator.score(variables, data, training_rows, [split])
+    rule = rule_of(folder, trained)
+    scorer = experiment.nucleus_scorer(data.info, rule)
+    _, scored = evaluator.score(variables, data, training_rows, [split], scorer=scorer)
     facts = {
+        **({} if scorer is None else {"nucleus_rule": rule_to_json(rule)}),
         "checkpoint_step": best,
         # Tells the run's own evaluations from those of another run.
         "checkpoint_score": best_checkpoint(folder)[0].score,

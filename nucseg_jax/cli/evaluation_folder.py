@@ -12,8 +12,9 @@ from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.instances.per_image_instances import write_per_image_instances
 from nucseg_jax.evaluation.per_image import write_per_image
+from nucseg_jax.evaluation.split_scores import SplitScores
 
 # Fields of `eval` that no score depends on.
 WITHOUT_SCORES = ("overlays", "time_inference")
@@ -50,14 +51,18 @@ def evaluation_name(
 
 
 def write_evaluation(
-    out: pathlib.Path, outcome: dict[str, Any], counts: Counts, patches: np.ndarray, dataset: StoredDataset
+    out: pathlib.Path,
+    outcome: dict[str, Any],
+    scored: SplitScores,
+    patches: np.ndarray,
+    dataset: StoredDataset,
 ) -> None:
-    """Writes per_image.csv, and results.json with its digest and one of itself.
+    """Writes per_image.csv, per_image_instances.csv if nuclei were scored, and results.json with their digests.
 
     Args:
       out: the folder; made if missing.
       outcome: JSON values.
-      counts: of the split.
+      scored: has the counts of the split.
       patches: of the split, see `write_per_image`.
       dataset: that was scored.
 
@@ -66,9 +71,15 @@ def write_evaluation(
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        table = out / "per_image.csv"
-        write_per_image(table, counts, patches, info=dataset.info, index=dataset.index)
-        write_json(out / "results.json", sealed({**outcome, "files": {table.name: file_digest(table)}}))
+        tables = [out / "per_image.csv"]
+        write_per_image(tables[0], scored.counts, patches, info=dataset.info, index=dataset.index)
+        if scored.instances is not None:
+            tables.append(out / "per_image_instances.csv")
+            write_per_image_instances(
+                tables[1], scored.instances, patches, info=dataset.info, index=dataset.index
+            )
+        digests = {table.name: file_digest(table) for table in tables}
+        write_json(out / "results.json", sealed({**outcome, "files": digests}))
     except OSError as error:
         raise UserError(
             f"the scores above were not saved: {out} cannot be written: {error.strerror or error}",

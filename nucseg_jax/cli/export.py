@@ -31,7 +31,13 @@ def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
     exported = export_model(
         run.experiment.model, run.variables, output_stride=run.experiment.model.encoder.output_stride
     )
-    facts = export_facts(exported, run.info, num_classes=run.experiment.config.model.num_classes)
+    facts = export_facts(
+        exported,
+        run.info,
+        num_classes=run.experiment.config.model.num_classes,
+        head=run.experiment.head,
+        rule=run.rule,
+    )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as part:

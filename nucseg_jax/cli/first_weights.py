@@ -18,7 +18,7 @@ from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.experiment import Experiment, read_experiment_file
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
 from nucseg_jax.run import best_variables
@@ -157,10 +157,12 @@ def _refuse_itself(path: pathlib.Path, folder: RunFolder) -> None:
 
 
 def _outputs(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:
-    """Returns the names of the logits."""
+    """Returns the names of the channels of the last convolution, in the order of `ops.outputs`."""
+    maps = experiment.head.maps
     if experiment.config.model.num_classes == 1:
-        return ("nucleus",)
-    return ("background", *info.class_names)
+        return ("nucleus", *maps)
+    classes = ("background", *info.class_names)
+    return ("nucleus", *maps, *classes) if maps else classes
 
 
 def _require_same_network(trained: Experiment, experiment: Experiment, path: pathlib.Path) -> None:

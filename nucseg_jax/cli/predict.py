@@ -39,6 +39,7 @@ def predict(
     settings: PredictSettings,
     *,
     batch_size: int,
+    threshold: float | None = None,
 ) -> int:
     """Writes the nuclei of every image that can be read, and lists the others.
 
@@ -50,6 +51,7 @@ def predict(
       out: the folder to write.
       settings: tiles, scale, nuclei.
       batch_size: tiles in one batch.
+      threshold: in place of the rule's; None = its own.
 
     Returns:
       The count of images that could not be read.
@@ -59,7 +61,11 @@ def predict(
     """
     # Before the run is loaded, which takes seconds.
     paths = find_inputs(patterns, out)
-    return predict_files(load_run(workdir), paths, out, settings, batch_size=batch_size)
+    run = load_run(workdir)
+    if threshold is not None:
+        rule = settings.rule or run.rule
+        settings = dataclasses.replace(settings, rule=dataclasses.replace(rule, threshold=threshold))
+    return predict_files(run, paths, out, settings, batch_size=batch_size)
 
 
 def predict_files(
@@ -68,7 +74,8 @@ def predict_files(
     """Predicts images from `find_inputs` with an open run."""
     tile_px, overlap_px = run.tiles(settings.tile_px, settings.overlap_px)
     grid = Grid(run.info.microns_per_px, tile_px, overlap_px)
-    settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px)
+    rule = settings.rule or run.rule
+    settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px, rule=rule)
     if settings.microns_per_px is not None:
         check_resolution(settings.microns_per_px, model_microns_per_px=grid.microns_per_px)
     about: dict[str, Any] = {
@@ -98,7 +105,12 @@ def predict_files(
                 return OutputFiles(out, output_stem(job.path)), looks[job.path].key
 
             for result in write_images(
-                events, outputs, rule=settings.rule, channels=predictor.channels, info=run.info
+                events,
+                outputs,
+                rule=rule,
+                channels=predictor.channels,
+                map_channels=predictor.map_channels,
+                info=run.info,
             ):
                 if isinstance(result, Failed):
                     failures.append(result)

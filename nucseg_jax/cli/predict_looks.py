@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.open_source import open_source, refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import of_objective
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import altered_outputs, job_key, read_journal
 from nucseg_jax.inference.output.mask_file import is_small
 from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
@@ -28,14 +28,14 @@ class PredictSettings:
       microns_per_px: of all images; None = as each file states.
       tile_px: on the model's grid; None = the side of the patches that the run was trained on.
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
-      rule: the definition of a nucleus.
+      rule: the definition of a nucleus; None = the run's own.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
     """
 
     microns_per_px: float | None
     tile_px: int | None
     overlap_px: int | None
-    rule: NucleusRule
+    rule: NucleusRule | None
     mpp_from_objective: bool = False
 
 

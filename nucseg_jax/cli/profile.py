@@ -18,7 +18,8 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan, plan_data
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.models.cost import TABLE_1_PX, forward_flops
+from nucseg_jax.models.cost import forward_flops
+from nucseg_jax.models.initial import TABLE_1_PX
 from nucseg_jax.runtime.device_facts import device_facts
 from nucseg_jax.runtime.peak_memory import forget_peak, peak_bytes
 from nucseg_jax.training.schedule import make_schedule
@@ -168,6 +169,7 @@ def _plan(experiment: Experiment, batch_sizes: Sequence[int]) -> tuple[DataPlan 
             num_classes=experiment.config.model.num_classes,
             used=["train"],
             allow_duplicates=True,
+            with_instances=experiment.scores_instances,
         )
         check_patches(experiment.config, found.info)
         plan = found

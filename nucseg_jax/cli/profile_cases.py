@@ -141,7 +141,8 @@ def _ready_bare_step(case: Case) -> ReadyCase:
     mesh = experiment.make_mesh(case.patch_px)
     steps = resolved_steps_per_dispatch(experiment.config.train.steps_per_dispatch, mesh)
     static = experiment.static_arguments(steps_per_epoch=1000, has_void=case.has_void)
-    tickets = jax.device_put(_random_batch((steps, case.batch_size), case.px), dispatch_sharded(mesh))
+    noise = _random_batch((steps, case.batch_size), case.px, with_instances=experiment.scores_instances)
+    tickets = jax.device_put(noise, dispatch_sharded(mesh))
     state = put_state(experiment.init_state(static), mesh)
     jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
     program, compile_s, origin = cached_compile(jitted, state, (), tickets)
@@ -161,12 +162,17 @@ def _ready_evaluation(case: Case) -> ReadyCase:
     """Prepares the evaluation step on one batch of full patches, which stays on the device."""
     experiment = case.experiment
     mesh = experiment.make_mesh(case.patch_px)
-    batch = put_batch(_random_batch((case.batch_size,), case.px), mesh)
+    noise = _random_batch((case.batch_size,), case.px, with_instances=experiment.scores_instances)
+    batch = put_batch(noise, mesh)
     variables = put_state(
         experiment.init_state(experiment.static_arguments(steps_per_epoch=1)).variables, mesh
     )
     jitted = compile_evaluation_step(
-        experiment.model, experiment.evaluation_objective, mesh, has_void=case.has_void
+        experiment.model,
+        experiment.evaluation_objective,
+        mesh,
+        head=experiment.head,
+        has_void=case.has_void,
     )
     program, compile_s, origin = cached_compile(jitted, variables, batch)
 
@@ -256,13 +262,16 @@ def _whole_dispatches(schedule: Schedule, steps: int) -> Schedule:
     return dataclasses.replace(schedule, steps_per_epoch=whole) if whole else schedule
 
 
-def _random_batch(leading: tuple[int, ...], px: int) -> Batch:
-    """Returns a batch of noise, every leaf with these leading axes."""
+def _random_batch(leading: tuple[int, ...], px: int, *, with_instances: bool) -> Batch:
+    """Returns a batch of noise, every leaf with these leading axes; nuclei are squares of 16 px."""
     rng = np.random.default_rng(0)
+    squares = np.arange(1, 1 + (-(-px // 16)) ** 2, dtype=np.uint16).reshape(-(-px // 16), -1)
+    instance = np.kron(squares, np.ones((16, 16), np.uint16))[:px, :px]
     return Batch(
         image=rng.integers(0, 256, (*leading, px, px, 3), np.uint8),
         label=rng.integers(0, 2, (*leading, px, px), np.uint8),
         valid=np.ones(leading, bool),
         index=np.broadcast_to(np.arange(leading[-1], dtype=np.int32), leading),
         group=np.zeros(leading, np.int32),
+        instance=np.broadcast_to(instance, (*leading, px, px)) if with_instances else None,
     )

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.evaluation.instances.instance_metrics import METRICS
+from nucseg_jax.evaluation.instances.instance_scores import averages
 from nucseg_jax.evaluation.scores import OTHER_STATISTICS, UNGROUPED, is_loss
 
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "precision", "specificity")
@@ -76,6 +79,29 @@ def results_table(
         ]
         tables.append(render(("split", *terms), rows))
     return "\n\n".join(tables)
+
+
+def instance_table(entry: Mapping[str, Any], info: DatasetInfo) -> str:
+    """Returns the scores of nuclei in each average, and the panoptic quality of each class.
+
+    Args:
+      entry: "instances" of a split's entry of results.json.
+      info: of the data set, which names averages and classes.
+    """
+    names = averages(info)
+    metrics = [name for name in METRICS if any(name in entry[average] for average in names)]
+    rows = [
+        (METRICS[name].title, *(_decimal(entry[average].get(name)) for average in names)) for name in metrics
+    ]
+    tables = [render(("nuclei", *names), rows)]
+    if "classes" in entry:
+        classes = [
+            (name, *(_decimal(of_class[average].get("pq")) for average in names))
+            for name, of_class in entry["classes"].items()
+        ]
+        tables.append(render(("PQ of class", *names), classes))
+    counts = entry["nuclei"]
+    return "\n\n".join([*tables, f"{counts['truth']:,} nuclei annotated, {counts['predicted']:,} predicted"])
 
 
 def _score_rows(name: str, of_split: Mapping[str, Any], group_noun: str) -> list[tuple[str, ...]]:

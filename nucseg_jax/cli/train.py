@@ -197,7 +197,7 @@ def feed_line(experiment: Experiment, plan: DataPlan, mesh: Mesh, feed_name: Fee
     """Returns where training patches wait, how many bytes they take, and how many steps run a dispatch."""
     train = experiment.config.train
     count = len(plan.splits.train)
-    patches = f"{counted(count, 'training patch')}, {count * plan.info.bytes_per_patch / 1e6:,.0f} MB"
+    patches = f"{counted(count, 'training patch')}, {count * plan.bytes_per_patch / 1e6:,.0f} MB"
     steps = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)
     dispatch = f"{counted(steps, 'step')} a dispatch"
     if feed_name == "device":

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.first_weights import FirstWeights
+from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.core.files import sync_file, write_json
 from nucseg_jax.data.prepared import PreparedData
@@ -21,10 +22,18 @@ from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
 from nucseg_jax.evaluation.inference_time import time_inference
+from nucseg_jax.evaluation.instances.per_image_instances import (
+    per_image_instances_path,
+    write_per_image_instances,
+)
+from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
+from nucseg_jax.evaluation.nuclei_overlays import nuclei_sheet
 from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
     best_checkpoint,
@@ -155,13 +164,14 @@ def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observe
             raise NonFiniteLossError(int(state.step), "validation loss", math.nan)
         score = values["validation"]["micro"]["dice"] or 0.0
         best = best_score(checkpoints)
-        rate = settings.lr * float(state.plateau.scale)
+        # Of the epoch's last step.
+        rate = settings.lr * float(run.static.update_scale(state, int(state.step) - 1))
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
         example_predictor = run.experiment.example_predictor(run.evaluator)
         if example_predictor is not None:
             with watch.phase("pictures"):
-                examples = example_predictor.spread(state.variables, run.data, "validation")
+                examples = example_predictor.spread(state.evaluated_variables, run.data, "validation")
                 observer.on_pictures(int(state.step), example_sheet(examples, run.data.info))
         return close(state, np.float32(loss)), score
 
@@ -236,7 +246,7 @@ def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
     with run.watch.phase("validation"):
         return {
             "train": training_scores(state.epoch_sums, run.static.objective),
-            "validation": run.evaluator.validate(state.variables, run.data),
+            "validation": run.evaluator.validate(state.evaluated_variables, run.data),
         }
 
 
@@ -248,30 +258,65 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
     best, _ = best_checkpoint(run.folder)
     like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
     state, _ = restore_checkpoint(best.path, like)
-    trained = state.variables
+    trained = state.evaluated_variables
     print(
         f"\nscoring train, validation and test with the best checkpoint, step {best.record.step:,}",
         flush=True,
     )
     path = run.folder.path
     example_predictor = run.experiment.example_predictor(run.evaluator)
-    variables, scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES)
+    scorer = run.experiment.nucleus_scorer(run.data.info, nucleus_rule(run, trained))
+    variables, scored = run.evaluator.score(
+        trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer
+    )
     for name, of_split in scored.items():
         patches, dataset = getattr(run.data.splits, name), run.data.dataset
         write_per_image(
             per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
         )
+        instances_path = per_image_instances_path(path, name)
+        if of_split.instances is None:
+            # Of an end that was cut off, before `eval.instances` was changed.
+            instances_path.unlink(missing_ok=True)
+        else:
+            write_per_image_instances(
+                instances_path, of_split.instances, patches, info=dataset.info, index=dataset.index
+            )
         write_levels(calibration_path(path, name), of_split.levels)
         if example_predictor is not None:
-            examples = example_predictor.examples(variables, run.data, name, of_split.counts)
+            with_nuclei = dataclasses.replace(example_predictor, scorer=scorer)
+            examples = with_nuclei.examples(variables, run.data, name, of_split.counts)
             write_examples(examples_path(path, name), examples)
-            sheet = example_sheet(examples.only(SPREAD), dataset.info)
-            save_png(run.folder.overlays / f"{name}.png", sheet)
+            spread = examples.only(SPREAD)
+            save_png(run.folder.overlays / f"{name}.png", example_sheet(spread, dataset.info))
+            if spread.nuclei is not None:
+                save_png(run.folder.overlays / f"{name}_nuclei.png", nuclei_sheet(spread, dataset.info))
     if run.experiment.config.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image
             run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
     return {name: of_split.result for name, of_split in scored.items()}
+
+
+def nucleus_rule(run: TrainingRun, variables: Variables) -> NucleusRule:
+    """Returns what counts as a nucleus; with an instance head it is tuned on the validation split, and kept."""
+    experiment = run.experiment
+    if not experiment.head.maps:
+        return experiment.default_rule
+    print("tuning what counts as a nucleus on the validation split", flush=True)
+    tuned = tune_rule(
+        run.evaluator.step,
+        variables,
+        run.data,
+        experiment.default_rule,
+        batch_size=experiment.config.eval.batch_size,
+        mesh=run.mesh,
+    )
+    write_json(
+        run.folder.nucleus_rule,
+        {"rule": rule_to_json(tuned.rule), "score": "mean binary panoptic quality", "grid": tuned.rows()},
+    )
+    return tuned.rule
 
 
 def record_baseline(run: TrainingRun) -> None:

@@ -21,6 +21,7 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
     held: np.ndarray | None = None,
+    probability: np.ndarray | None = None,
 ) -> Iterator[Batch[np.ndarray]]:
     """The batches of one epoch.
 
@@ -30,31 +31,45 @@ def training_batches(
       patch_px: side of a patch.
       tile_px: side of a tile, divides `patch_px`.
       batch_size: examples a batch.
-      seed, epoch: what the order depends on, and all it depends on.
+      seed, epoch: what the order depends on, beside `probability`.
       first_step: number of batches of this epoch to skip.
       held: int [N], which of a batch's examples are wanted here, where several processes share one; None = all.
+      probability: float64 [P] of each row where patches are drawn with replacement; see `order.epoch_order`.
 
     Yields:
       `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
-      patch position * tiles + tile.
+      patch position * tiles + tile, see `data.order`.
     """
     order = epoch_order(
-        len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+        len(rows),
+        patch_px=patch_px,
+        tile_px=tile_px,
+        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
+        probability=probability,
     )
 
     if held is not None:
         order = order[:, held]
 
     def read(step: int) -> Batch[np.ndarray]:
-        positions, tops, lefts = tile_place(order[step], patch_px=patch_px, tile_px=tile_px)
+        positions, tops, lefts = tile_place(
+            order[step], patch_px=patch_px, tile_px=tile_px, patch_count=len(rows)
+        )
         taken = patches.take(rows[positions])
         corners = list(zip(range(len(tops)), tops, lefts, strict=True))
+
+        def cut(pixels: np.ndarray) -> np.ndarray:
+            return np.stack([pixels[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners])
+
         return Batch(
-            image=np.stack([taken.image[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
-            label=np.stack([taken.label[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners]),
+            image=cut(taken.image),
+            label=cut(taken.label),
             valid=np.ones(len(tops), bool),
             index=order[step],
             group=taken.group,
+            instance=None if taken.instance is None else cut(taken.instance),
         )
 
     yield from _one_after_another(patches, read, range(first_step, len(order)))
@@ -84,6 +99,7 @@ def evaluation_batches(
             valid=positions < len(rows),
             index=positions.astype(np.int32),
             group=taken.group,
+            instance=taken.instance,
         )
 
     yield from _one_after_another(patches, read, range(-(-len(rows) // batch_size)))

@@ -32,7 +32,20 @@ PALETTE = (
 _FORMAT = 1
 _NOUN = re.compile(r"[a-z]+")
 # Columns and keys that stand beside the word for a group, in tables of counts and in results.json.
-_TAKEN_NOUNS = ("index", "fold", "row", "image", "top", "left", "micro", "classes", "loss")
+_TAKEN_NOUNS = (
+    "index",
+    "fold",
+    "row",
+    "image",
+    "top",
+    "left",
+    "micro",
+    "classes",
+    "loss",
+    "pooled",
+    "patches",
+    "nuclei",
+)
 
 
 class NucleusClass(NamedTuple):

@@ -16,6 +16,7 @@ class Patches:
       group: int32 [P], position in the data set's `groups`.
       fold: int32 [P], number of the stored part, from 1; in PanNuke the fold.
       index: int32 [P], row in that part.
+      instance: uint16 [P, S, S], ids of nuclei, 0 = background or not annotated; None where they were not asked for.
     """
 
     image: np.ndarray
@@ -23,6 +24,7 @@ class Patches:
     group: np.ndarray
     fold: np.ndarray
     index: np.ndarray
+    instance: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Patches":
         """The patches of these rows, int [N], in this order, repeats included; copies."""
@@ -32,6 +34,7 @@ class Patches:
             group=self.group[rows],
             fold=self.fold[rows],
             index=self.index[rows],
+            instance=None if self.instance is None else self.instance[rows],
         )
 
 

@@ -24,15 +24,22 @@ class DataPlan(NamedTuple):
     Attributes:
       dataset: the prepared data set.
       splits: all three lists of (fold, row).
+      with_instances: whether ids of nuclei are read with the patches.
     """
 
     dataset: StoredDataset
     splits: Splits
+    with_instances: bool = False
 
     @property
     def info(self) -> DatasetInfo:
         """Names, sizes and scale of the data set."""
         return self.dataset.info
+
+    @property
+    def bytes_per_patch(self) -> int:
+        """Memory of a patch as it is read."""
+        return self.info.bytes_per_patch + (2 * self.info.patch_px**2 if self.with_instances else 0)
 
     @property
     def digest(self) -> str:
@@ -47,19 +54,19 @@ class DataPlan(NamedTuple):
         sizes = self.dataset.index.fold_sizes
         patches = sum(sizes[fold] for fold in self._folds(split_names))
         available = available_host_bytes()
-        return available is None or patches * self.info.bytes_per_patch + also_bytes <= HOST_SHARE * available
+        return available is None or patches * self.bytes_per_patch + also_bytes <= HOST_SHARE * available
 
     def read(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
-        """Reads the folds that the named splits touch into memory, `info.bytes_per_patch` a patch."""
-        return PreparedData(
-            read_folds(self.dataset.data_dir, self._folds(split_names)), self.splits, self.dataset
-        )
+        """Reads the folds that the named splits touch into memory, `bytes_per_patch` a patch."""
+        folds = self._folds(split_names)
+        patches = read_folds(self.dataset.data_dir, folds, with_instances=self.with_instances)
+        return PreparedData(patches, self.splits, self.dataset)
 
     def open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
         """Opens the folds that the named splits touch; patches are read when they are taken."""
-        return PreparedData(
-            open_folds(self.dataset.data_dir, self._folds(split_names)), self.splits, self.dataset
-        )
+        folds = self._folds(split_names)
+        patches = open_folds(self.dataset.data_dir, folds, with_instances=self.with_instances)
+        return PreparedData(patches, self.splits, self.dataset)
 
     def read_or_open(self, split_names: Sequence[str] = SPLIT_NAMES) -> "PreparedData":
         """`read` where that fits the memory, else `open`."""
@@ -109,6 +116,7 @@ def plan_data(
     num_classes: int = 1,
     used: Sequence[str] = SPLIT_NAMES,
     allow_duplicates: bool = False,
+    with_instances: bool = False,
 ) -> DataPlan:
     """Plans from what lies beside the records alone.
 
@@ -118,6 +126,7 @@ def plan_data(
       num_classes: of the model.
       used: names of the sides that must not be empty.
       allow_duplicates: whether patches that look the same may stand on two sides.
+      with_instances: whether ids of nuclei are read with the patches.
 
     Raises:
       UserError: nothing usable was prepared there, it cannot be split so, or its classes are not the model's.
@@ -128,4 +137,4 @@ def plan_data(
     require_sides(splits, used)
     if not allow_duplicates:
         require_no_near_duplicates(dataset.index, splits, dataset.near_duplicates)
-    return DataPlan(dataset, splits)
+    return DataPlan(dataset, splits, with_instances)

@@ -13,8 +13,9 @@ What no interval here covers: patches of one slide resemble each other, so that 
 the runs that were made are averaged, so that other seeds are another matter.
 """
 
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -179,9 +180,22 @@ def comparison(configurations: list[np.ndarray], pairs: list[tuple[int, int]]) -
       A statistic of K = (C + len(pairs)) * len(MEASURES): configurations first, then pairs, each with all
       `MEASURES` in order.
     """
+    return with_differences([functools.partial(mean_scores, counts) for counts in configurations], pairs)
+
+
+def with_differences(statistics: Sequence[Statistic], pairs: Sequence[tuple[int, int]]) -> Statistic:
+    """Returns the statistic of C configurations and of differences of pairs, on the same resamples.
+
+    Args:
+      statistics: one of each configuration, all of K rows.
+      pairs: (minuend, subtrahend), positions in `statistics`.
+
+    Returns:
+      (C + len(pairs)) * K rows: configurations first, then pairs.
+    """
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        scores = [mean_scores(counts, weights) for counts in configurations]
+        scores = [of_configuration(weights) for of_configuration in statistics]
         differences = [scores[first] - scores[second] for first, second in pairs]
         return np.concatenate([*scores, *differences])
 

@@ -1,9 +1,13 @@
 """Pictures laid out in a table with headings, captions and a legend, for TensorBoard and for files."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+# Words and their colour.
+LegendEntry: TypeAlias = tuple[str, tuple[int, int, int]]
 
 _PAPER = (250, 250, 248)
 _INK = (34, 34, 40)
@@ -22,7 +26,7 @@ def contact_sheet(
     *,
     headings: Sequence[str],
     captions: Sequence[str | Sequence[str]],
-    legend: Sequence[tuple[str, tuple[int, int, int]]] = (),
+    legend: Sequence[LegendEntry] = (),
 ) -> np.ndarray:
     """Lays pictures out in rows and columns.
 
@@ -31,7 +35,7 @@ def contact_sheet(
       headings: one above each column; long ones are broken into lines.
       captions: below each row, one text or one for each of its pictures; one too long for its picture, as a long file
         name makes it, is shortened in its middle.
-      legend: words and their colours, below everything, at the right.
+      legend: words and their colours, below everything, at the right; in several lines if it is wide.
 
     Returns:
       uint8 [height, width, 3], RGB on light paper.
@@ -58,10 +62,10 @@ def contact_sheet(
     heading_px = _HEADING_PX + _HEADING_PITCH_PX * (max(map(len, all_lines)) - 1)
     top = _MARGIN_PX + heading_px + _GAP_PX
     pitch = height + _CAPTION_PX + 3 * _GAP_PX
-    size = (
-        2 * _MARGIN_PX + len(headings) * (width + _GAP_PX) - _GAP_PX,
-        top + len(rows) * pitch + (_CAPTION_PX + _GAP_PX if legend else 0) + _MARGIN_PX - _GAP_PX,
-    )
+    sheet_width = 2 * _MARGIN_PX + len(headings) * (width + _GAP_PX) - _GAP_PX
+    legend_lines = _legend_lines(legend, caption_font, sheet_width - 2 * _MARGIN_PX)
+    legend_px = len(legend_lines) * (_CAPTION_PX + _GAP_PX)
+    size = (sheet_width, top + len(rows) * pitch + legend_px + _MARGIN_PX - _GAP_PX)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, lines in enumerate(all_lines):
@@ -77,7 +81,9 @@ def contact_sheet(
             at = (_MARGIN_PX + column * (width + _GAP_PX), top + row * pitch + height + _GAP_PX // 2)
             room = size[0] - at[0] - _MARGIN_PX if isinstance(caption, str) else width
             draw.text(at, shortened(text, caption_font, room), fill=_FAINT, font=caption_font)
-    _draw_legend(draw, legend, caption_font, right=size[0] - _MARGIN_PX, top=top + len(rows) * pitch)
+    for number, entries in enumerate(legend_lines):
+        line_top = top + len(rows) * pitch + number * (_CAPTION_PX + _GAP_PX)
+        _draw_legend(draw, entries, caption_font, right=size[0] - _MARGIN_PX, top=line_top)
     return np.asarray(sheet)
 
 
@@ -104,9 +110,26 @@ def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wid
     return short
 
 
+def _legend_lines(
+    legend: Sequence[LegendEntry], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[list[LegendEntry]]:
+    """Divides a legend into lines that fit a width, in order; an entry that is wider has a line by itself."""
+    lines: list[list[LegendEntry]] = []
+    left = 0
+    for entry in legend:
+        entry_px = int(font.getlength(entry[0])) + _CAPTION_PX + 5 + 2 * _GAP_PX
+        if not lines or entry_px > left:
+            lines.append([])
+            # The last entry of a line has no gap after it.
+            left = width + 2 * _GAP_PX
+        lines[-1].append(entry)
+        left -= entry_px
+    return lines
+
+
 def _draw_legend(
     draw: ImageDraw.ImageDraw,
-    legend: Sequence[tuple[str, tuple[int, int, int]]],
+    legend: Sequence[LegendEntry],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     *,
     right: int,

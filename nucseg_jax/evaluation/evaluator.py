@@ -13,6 +13,7 @@ from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.split_scores import SplitScores, score_split
 from nucseg_jax.evaluation.step import EvaluationStep
@@ -74,7 +75,13 @@ class Evaluator:
         return result
 
     def score(
-        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, splits: Sequence[str]
+        self,
+        variables: Variables,
+        data: PreparedData,
+        training_rows: np.ndarray,
+        splits: Sequence[str],
+        *,
+        scorer: NucleusScorer | None = None,
     ) -> tuple[Variables, dict[str, SplitScores]]:
         """Scores splits as at the end of training.
 
@@ -87,6 +94,7 @@ class Evaluator:
           data: has the patches of the splits.
           training_rows: what statistics are estimated on, in `data.patches`; not looked at without need.
           splits: some of 'train', 'validation', 'test'.
+          scorer: finds and counts nuclei, with the statistics that are scored; None = they are not scored.
 
         Returns:
           The variables that were scored, and the splits by name.
@@ -98,7 +106,7 @@ class Evaluator:
             chosen, other = (reestimated, variables) if self.reestimates else (variables, reestimated)
         scored = {}
         for name in splits:
-            scored[name] = self._score(self.step, chosen, data, name, bar=f"scoring {name}")
+            scored[name] = self._score(self.step, chosen, data, name, scorer=scorer, bar=f"scoring {name}")
             if self.compares != "never":
                 with_batch = self._score(
                     self.batch_statistics_step, variables, data, name, bar=f"{name}, batch statistics"
@@ -116,6 +124,7 @@ class Evaluator:
         data: PreparedData,
         split: str,
         *,
+        scorer: NucleusScorer | None = None,
         bar: str = "",
     ) -> SplitScores:
         return score_split(
@@ -127,6 +136,7 @@ class Evaluator:
             l2_penalty=float(self.l2_penalty(variables["params"])),
             batch_size=self.batch_size,
             mesh=self.mesh,
+            scorer=scorer,
             bar=bar,
         )
 

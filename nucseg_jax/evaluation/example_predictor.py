@@ -1,15 +1,18 @@
 """A model's predictions on a few patches, as examples to keep."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from nucseg_jax.core.arrays import Variables
+from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.example_nuclei import ExampleNuclei, nuclei_of_patch, stacked
 from nucseg_jax.evaluation.examples import (
     BEST,
     SPREAD,
@@ -18,7 +21,9 @@ from nucseg_jax.evaluation.examples import (
     ranked_positions,
     spread_positions,
 )
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.step import EvaluationStep, placed_batches
+from nucseg_jax.heads.decoding.band import Band
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +35,14 @@ class ExamplePredictor:
       patches: how many to draw, 0 = none; half as many are the best and the worst.
       batch_size: of the forward pass.
       mesh: where it runs.
+      scorer: finds nuclei; None = they are not drawn. The patches must have instance ids.
     """
 
     step: EvaluationStep
     patches: int
     batch_size: int
     mesh: Mesh
+    scorer: NucleusScorer | None = None
 
     def spread(self, variables: Variables, data: PreparedData, split: str) -> Examples:
         """Predictions on patches spread evenly over a split."""
@@ -54,10 +61,18 @@ class ExamplePredictor:
         positions = np.concatenate(list(chosen.values()))
         rows = data.rows(split)[positions]
         seen = []
+        bands: list[Band] = []
         for batch in placed_batches(data.patches, rows, batch_size=self.batch_size, mesh=self.mesh):
             evaluated = self.step(variables, batch)
             valid, level, nucleus = jax.device_get((evaluated.valid, evaluated.level, evaluated.nucleus))
             seen.append((level[valid], nucleus[valid]))
+            if self.scorer is not None:
+                band = jax.device_get(evaluated).band()
+                arrays = {name: values[valid] for name, values in band.present()}
+                bands += [
+                    Band(**{name: values[number] for name, values in arrays.items()})
+                    for number in range(int(valid.sum()))
+                ]
         patches = data.patches.take(rows)
         valid_px = annotated_px(patches.label, has_void=data.info.has_void)
         prediction = np.concatenate([nucleus for _, nucleus in seen])
@@ -78,4 +93,15 @@ class ExamplePredictor:
             prediction=prediction if valid_px is None else prediction & valid_px,
             probability=np.concatenate([level for level, _ in seen]),
             void=np.zeros_like(prediction) if valid_px is None else ~valid_px,
+            nuclei=None if self.scorer is None else _nuclei(self.scorer, bands, patches),
         )
+
+
+def _nuclei(scorer: NucleusScorer, bands: Sequence[Band], patches: Patches) -> ExampleNuclei | None:
+    """Returns the nuclei of the patches, annotated and as found in the bands; None without a patch."""
+    assert patches.instance is not None
+    found = [
+        nuclei_of_patch(truth, label, *scorer.find(band), num_classes=scorer.num_classes)
+        for truth, label, band in zip(patches.instance, patches.label, bands, strict=True)
+    ]
+    return stacked(found) if found else None

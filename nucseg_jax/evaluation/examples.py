@@ -5,7 +5,7 @@ the first depends on the split alone, so that runs on one split share them.
 """
 
 import pathlib
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import atomic_write
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.example_nuclei import ExampleNuclei, read_nuclei
 from nucseg_jax.evaluation.scores import ratios
 
 SPREAD, BEST, WORST = "spread", "best", "worst"
@@ -36,6 +37,7 @@ class Examples(NamedTuple):
       prediction: bool [K, H, W], the mask that is scored; like `truth` False in pixels that nobody annotated.
       probability: uint8 [K, H, W], of any nucleus, in 255ths.
       void: bool [K, H, W], pixels that nobody annotated.
+      nuclei: annotated and predicted; None where nuclei were not scored, and of earlier versions.
     """
 
     position: np.ndarray
@@ -51,6 +53,7 @@ class Examples(NamedTuple):
     prediction: np.ndarray
     probability: np.ndarray
     void: np.ndarray
+    nuclei: ExampleNuclei | None = None
 
     def of(self, reason: str) -> np.ndarray:
         """The numbers of those chosen for a reason, in order."""
@@ -58,7 +61,12 @@ class Examples(NamedTuple):
 
     def only(self, reason: str) -> Self:
         """Those chosen for one reason."""
-        return type(self)(*(values[self.of(reason)] for values in self))
+        return self.take(self.of(reason))
+
+    def take(self, numbers: np.ndarray) -> Self:
+        """Returns the patches at these numbers."""
+        arrays = {name: getattr(self, name)[numbers] for name in _ARRAYS}
+        return type(self)(**arrays, nuclei=None if self.nuclei is None else self.nuclei.take(numbers))
 
     def at_position(self, position: int) -> int | None:
         """The number of the patch at a position of the split."""
@@ -74,6 +82,9 @@ class Examples(NamedTuple):
         if self.source[number]:
             return f"{self.source[number]} at {self.top[number]}, {self.left[number]}"
         return f"fold {self.fold[number]}, patch {self.row[number]}, {info.groups[self.group[number]]}"
+
+
+_ARRAYS = Examples._fields[:-1]
 
 
 def mask_dice(truth: np.ndarray, prediction: np.ndarray) -> float | None:
@@ -108,12 +119,15 @@ def ranked_positions(counts: Counts, each: int) -> tuple[np.ndarray, np.ndarray]
 
 def write_examples(path: pathlib.Path, examples: Examples) -> None:
     """Writes a compressed .npz without pickles, atomically."""
+    arrays: dict[str, Any] = {name: getattr(examples, name) for name in _ARRAYS}
+    if examples.nuclei is not None:
+        arrays |= examples.nuclei.as_arrays()
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **examples._asdict())
+        np.savez_compressed(file, **arrays)
 
 
 def read_examples(path: pathlib.Path, info: DatasetInfo) -> Examples:
-    """Reads a file of `write_examples`; files of earlier versions tell no places.
+    """Reads a file of `write_examples`; files of earlier versions tell no places and no nuclei.
 
     Args:
       path: the file.
@@ -133,17 +147,22 @@ def read_examples(path: pathlib.Path, info: DatasetInfo) -> Examples:
             arrays |= {"source": np.full(len(nowhere), ""), "top": nowhere, "left": nowhere}
         # In data sets of earlier versions every pixel is annotated.
         arrays.setdefault("void", np.zeros_like(arrays["truth"]))
-        examples = Examples(**{name: arrays[name] for name in Examples._fields})
+        own = {name: arrays[name] for name in _ARRAYS}
+        examples = Examples(**own)
         count, height, width = examples.truth.shape
-        expected: dict[str, tuple[int, ...]] = dict.fromkeys(Examples._fields[:_PER_PATCH], (count,))
+        expected: dict[str, tuple[int, ...]] = dict.fromkeys(_ARRAYS[:_PER_PATCH], (count,))
         expected |= dict.fromkeys(("truth", "prediction", "probability", "void"), (count, height, width))
         expected["image"] = (count, height, width, 3)
-        if {name: values.shape for name, values in examples._asdict().items()} != expected:
+        if {name: values.shape for name, values in own.items()} != expected:
             raise ValueError("arrays of different lengths or sizes")
-        if "".join(values.dtype.kind for values in examples) != _KINDS or examples.image.dtype != np.uint8:
+        if (
+            "".join(values.dtype.kind for values in own.values()) != _KINDS
+            or examples.image.dtype != np.uint8
+        ):
             raise ValueError("arrays of other types")
         if count and not 0 <= examples.group.min() <= examples.group.max() < len(info.groups):
             raise ValueError("a group without a name")
+        nuclei = read_nuclei(arrays, (count, height, width), len(info.classes))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected="a file that train wrote") from None
     # zipfile, zlib and numpy's header parser each raise their own on a damaged file.
@@ -151,4 +170,4 @@ def read_examples(path: pathlib.Path, info: DatasetInfo) -> Examples:
         raise UserError(
             f"{path} cannot be read: {error}", expected="an examples_{split}.npz that train wrote"
         ) from error
-    return examples
+    return examples._replace(nuclei=nuclei)

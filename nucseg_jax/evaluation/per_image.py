@@ -11,7 +11,6 @@ their columns follow those of `nucleus`: `neoplastic_tp` and so on; with several
 
 import csv
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.patch_columns import patch_columns
 from nucseg_jax.evaluation.scores import ratios
 
 CELLS = ("tp", "fp", "fn", "tn")
@@ -45,20 +45,7 @@ def write_per_image(
       index: of the data set; places are written if it has any.
     """
     names = info.counted_names(counts.counts.shape[1])
-    listed = patches[counts.index]
-    columns: dict[str, Sequence[int | str]] = {
-        "index": counts.index.tolist(),
-        "fold": listed[:, 0].tolist(),
-        "row": listed[:, 1].tolist(),
-        info.group_noun: [info.groups[number] for number in counts.group],
-    }
-    if index.has_places:
-        at = index.positions(listed)
-        columns |= {
-            "image": [index.image[position] for position in at],
-            "top": index.top[at].tolist(),
-            "left": index.left[at].tolist(),
-        }
+    columns = patch_columns(counts.index, counts.group, patches, info=info, index=index)
     for number, name in enumerate(names):
         of_class = counts.counts[:, number]
         for cell, values in zip(CELLS, of_class.T, strict=True):

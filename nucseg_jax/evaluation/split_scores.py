@@ -14,8 +14,11 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.step import EvaluatedBatch, EvaluationStep, placed_batches
+from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.ops.objective import WITH_NUCLEI, Objective
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 
@@ -26,6 +29,7 @@ class SplitScores(NamedTuple):
     Attributes:
       counts: of every patch.
       levels: int64 [256, 2], pixels by predicted probability; see `evaluation.calibration`.
+      instances: of every patch; None where nuclei were not scored.
       result: the split's entry of results.json: {convention: {metric: value}}, every term of the objective (mean
         over patches, without its weight; of ratios such as Dice the mean over patches with nuclei too),
         `l2_penalty`, and `loss`, the objective with the penalty (what Keras reports as the loss), None where a
@@ -36,6 +40,7 @@ class SplitScores(NamedTuple):
     counts: Counts
     levels: np.ndarray
     result: Entry
+    instances: InstanceCounts | None = None
 
 
 def score_split(
@@ -48,6 +53,7 @@ def score_split(
     l2_penalty: float,
     batch_size: int,
     mesh: Mesh,
+    scorer: NucleusScorer | None = None,
     bar: str = "",
 ) -> SplitScores:
     """Evaluates every patch of a split once.
@@ -61,11 +67,13 @@ def score_split(
       l2_penalty: of the variables; part of the loss.
       batch_size: whole patches a batch; no score depends on it (but with batch statistics).
       mesh: where it runs.
+      scorer: finds and counts nuclei; None = they are not scored. The patches must have instance ids.
       bar: text of a progress bar; '' for none.
     """
     rows = data.rows(split)
     batches = placed_batches(data.patches, rows, batch_size=batch_size, mesh=mesh)
-    counts, levels = count_batches(step, variables, with_bar(batches, bar, -(-len(rows) // batch_size)))
+    barred = with_bar(batches, bar, -(-len(rows) // batch_size))
+    counts, levels, instances = count_batches(step, variables, barred, scorer)
     if undefined := undefined_images(counts):
         print(
             f"{undefined:,} of the {counted(len(counts.index), 'patch')} of {split}: what the model gives is not a"
@@ -76,13 +84,17 @@ def score_split(
         **counts.scores(data.info),
         **loss_entries(counts, objective, l2_penalty),
         "foreground_rule": FOREGROUND_RULE,
+        **({} if instances is None else instances.scores(data.info)),
     }
-    return SplitScores(counts, levels, result)
+    return SplitScores(counts, levels, result, instances)
 
 
 def count_batches(
-    step: EvaluationStep, variables: Variables, batches: Iterable[Batch[jax.Array]]
-) -> tuple[Counts, np.ndarray]:
+    step: EvaluationStep,
+    variables: Variables,
+    batches: Iterable[Batch[jax.Array]],
+    scorer: NucleusScorer | None = None,
+) -> tuple[Counts, np.ndarray, InstanceCounts | None]:
     """Runs the step over batches and gathers on the host what it counts in their valid patches.
 
     One batch is always under way while the one before is fetched.
@@ -91,33 +103,56 @@ def count_batches(
       step: from `compile_evaluation_step`.
       variables: of the model.
       batches: on the mesh, such as those of `placed_batches`.
+      scorer: finds and counts nuclei; None = they are not counted.
 
     Returns:
-      The counts of the split, and its pixels by level, int64 [256, 2]; see `evaluation.calibration`.
+      The counts of the split; its pixels by level, int64 [256, 2], see `evaluation.calibration`; and the counts of its
+      nuclei, None without `scorer`.
     """
     counts, levels = Counts.empty(), no_levels()
+    instances = None if scorer is None else InstanceCounts.empty(scorer.num_classes)
     waiting: EvaluatedBatch[jax.Array] | None = None
     parts = []
     for batch in batches:
         running = step(variables, batch)
         if waiting is not None:
-            parts.append(_fetch(waiting))
+            parts.append(_fetch(waiting, scorer))
         waiting = running
     if waiting is not None:
-        parts.append(_fetch(waiting))
-    for of_batch, levels_of_batch in parts:
+        parts.append(_fetch(waiting, scorer))
+    for of_batch, levels_of_batch, of_nuclei in parts:
         counts = counts.merge(of_batch)
         levels = levels + levels_of_batch
-    return counts, levels
+        if instances is not None and of_nuclei is not None:
+            instances = instances.merge(of_nuclei)
+    return counts, levels, instances
 
 
-def _fetch(batch: EvaluatedBatch[jax.Array]) -> tuple[Counts, np.ndarray]:
-    seen: EvaluatedBatch[np.ndarray] = jax.device_get(batch.replace(nucleus=None))
+def _fetch(
+    batch: EvaluatedBatch[jax.Array], scorer: NucleusScorer | None
+) -> tuple[Counts, np.ndarray, InstanceCounts | None]:
+    wanted = batch.masks_alone() if scorer is None else batch
+    seen: EvaluatedBatch[np.ndarray] = jax.device_get(wanted.replace(nucleus=None))
     gathered = Counts.from_batch(
         counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
     )
     is_counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
-    return gathered, count_levels(seen.level[is_counted], seen.truth[is_counted])
+    levels = count_levels(seen.level[is_counted], seen.truth[is_counted])
+    return gathered, levels, None if scorer is None else _count_nuclei(seen, scorer)
+
+
+def _count_nuclei(seen: EvaluatedBatch[np.ndarray], scorer: NucleusScorer) -> InstanceCounts:
+    assert seen.instance is not None
+    assert seen.label is not None
+    valid = seen.valid
+    band = Band(**{name: values[valid] for name, values in seen.band().present()})
+    return scorer.count(
+        band,
+        seen.instance[valid],
+        seen.label[valid],
+        index=seen.index[valid],
+        group=seen.group[valid],
+    )
 
 
 def loss_entries(counts: Counts, objective: Objective, l2_penalty: float) -> dict[str, float | None]:

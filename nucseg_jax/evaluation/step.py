@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax import struct
@@ -14,9 +15,14 @@ from nucseg_jax.data.batch import Batch, Leaf
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.quantize import LEVELS as MAP_LEVELS
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import Objective
-from nucseg_jax.ops.probability import nucleus_level, predicted_label
+from nucseg_jax.ops.outputs import Outputs
+from nucseg_jax.ops.probability import foreground_probability, nucleus_level, predicted_label
 from nucseg_jax.runtime.mesh import batch_sharded, replicated
 from nucseg_jax.runtime.placement import held_examples, put_batch
 
@@ -32,6 +38,11 @@ class EvaluatedBatch(struct.PyTreeNode, Generic[Leaf]):
       losses: {name: float32 [N]}, the objective's terms.
       level: uint8 [N, H, W], the probability of any nucleus in 255ths; above 127 exactly where `nucleus`.
       nucleus: bool [N, H, W], the mask that is scored; None where it was not fetched.
+      instance: uint16 [N, H, W], the batch's own; None where nuclei are not scored, like all that follows.
+      label: uint8 [N, H, W], the batch's own.
+      classes: uint8 [N, H, W], the likeliest class, 1..C; None without classes too.
+      maps: int8 [N, H, W, M], of the instance head, see `heads.decoding.quantize.map_levels`; None without one too.
+      class_levels: uint8 [N, H, W, C], probability of each class in 255ths; None without head or classes too.
     """
 
     valid: Leaf
@@ -43,6 +54,22 @@ class EvaluatedBatch(struct.PyTreeNode, Generic[Leaf]):
     losses: dict[str, Leaf]
     level: Leaf
     nucleus: Leaf | None
+    instance: Leaf | None = None
+    label: Leaf | None = None
+    classes: Leaf | None = None
+    maps: Leaf | None = None
+    class_levels: Leaf | None = None
+
+    def masks_alone(self) -> "EvaluatedBatch[Leaf]":
+        """Returns the batch without what only nuclei are scored from."""
+        alone: EvaluatedBatch[Leaf] = self.replace(
+            instance=None, label=None, classes=None, maps=None, class_levels=None
+        )
+        return alone
+
+    def band(self) -> Band:
+        """Returns the outputs that nuclei are found in, of a batch on the host."""
+        return Band(self.level, self.classes, self.maps, self.class_levels)  # type: ignore[arg-type]
 
 
 EvaluationStep = Callable[[Variables, Batch[jax.Array]], EvaluatedBatch[jax.Array]]
@@ -53,6 +80,7 @@ def compile_evaluation_step(
     objective: Objective,
     mesh: Mesh,
     *,
+    head: Head = HEADS["none"],
     batch_statistics: bool = False,
     has_void: bool = False,
 ) -> jax.stages.Wrapped:
@@ -62,6 +90,7 @@ def compile_evaluation_step(
       model: a linen module, `apply(variables, image, train=...)` to logits.
       objective: whose terms are computed for each image.
       mesh: the batch is split over it.
+      head: the model's; with maps, batches must have instance ids.
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
@@ -70,9 +99,12 @@ def compile_evaluation_step(
     def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
-            logits, _ = model.apply(variables, batch.image, train=True, mutable=["batch_stats"])
+            outputs, _ = model.apply(
+                variables, batch.image, train=True, mutable=["batch_stats"], method="outputs"
+            )
         else:
-            logits = model.apply(variables, batch.image, train=False)
+            outputs = model.apply(variables, batch.image, train=False, method="outputs")
+        logits = outputs.logits
         valid_px = annotated_px(batch.label, has_void=has_void)
         return EvaluatedBatch(
             valid=batch.valid,
@@ -81,12 +113,30 @@ def compile_evaluation_step(
             truth=nucleus_px(batch.label, valid_px),
             valid_px=valid_px,
             counts=count_pixels(logits, batch.label, valid_px),
-            losses=objective.values(logits, batch.label, valid_px),
+            losses=objective.values(outputs, batch.label, valid_px, head.target_maps(batch.instance)),
             level=nucleus_level(logits),
             nucleus=predicted_label(logits) > 0,
+            **(_of_nuclei(batch, outputs) if batch.instance is not None else {}),
         )
 
     return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
+
+
+def _of_nuclei(batch: Batch[jax.Array], outputs: Outputs) -> dict[str, jax.Array | None]:
+    """What nuclei are found in and compared with; a map that is not a number is 0, as such a logit is background."""
+    maps, probability = outputs.maps, foreground_probability(outputs.logits)
+    has_classes = probability.shape[-1] > 1
+    return {
+        "instance": batch.instance,
+        "label": batch.label,
+        "classes": (jnp.argmax(probability, axis=-1) + 1).astype(jnp.uint8) if has_classes else None,
+        "maps": None
+        if maps is None
+        else jnp.rint(jnp.clip(jnp.nan_to_num(maps), -1.0, 1.0) * MAP_LEVELS).astype(jnp.int8),
+        "class_levels": None
+        if maps is None or not has_classes
+        else jnp.rint(255.0 * jnp.minimum(jnp.nan_to_num(probability), 1.0)).astype(jnp.uint8),
+    }
 
 
 def placed_batches(

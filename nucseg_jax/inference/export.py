@@ -11,24 +11,32 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.stored_rule import rule_to_json
+from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.inference.nuclei.geojson import ANY_COLOR
 from nucseg_jax.inference.nuclei.measure import ANY_CLASS
+from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.lowering import traced_for
-from nucseg_jax.ops.probability import FOREGROUND_RULE, foreground_probability
+from nucseg_jax.ops.outputs import predicted_channels
+from nucseg_jax.ops.probability import FOREGROUND_RULE
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def export_facts(exported: "ExportedModel", info: DatasetInfo, *, num_classes: int) -> dict[str, Any]:
+def export_facts(
+    exported: "ExportedModel", info: DatasetInfo, *, num_classes: int, head: Head, rule: NucleusRule
+) -> dict[str, Any]:
     """Describes the images and channels of the program to its callers, as JSON values.
 
     Args:
       exported: the program.
       info: of the data set that the model was trained on.
-      num_classes: logits of the model.
+      num_classes: C of the model.
+      head: its instance head.
+      rule: what counts as a nucleus; told only of a model with maps.
     """
     classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
     return {
@@ -37,6 +45,7 @@ def export_facts(exported: "ExportedModel", info: DatasetInfo, *, num_classes: i
         "microns_per_px": info.microns_per_px,
         "patch_px": info.patch_px,
         "channels": classes if num_classes > 1 else [{"name": ANY_CLASS, "color": list(ANY_COLOR)}],
+        **({"maps": list(head.maps), "nucleus_rule": rule_to_json(rule)} if head.maps else {}),
         "foreground_rule": FOREGROUND_RULE,
         "platforms": list(PLATFORMS),
     }
@@ -54,25 +63,27 @@ class ExportedModel(NamedTuple):
     shape: str
 
 
-def export_model(model: nn.Module, variables: Any, *, output_stride: int) -> ExportedModel:
+def export_model(model: Segmenter, variables: Any, *, output_stride: int) -> ExportedModel:
     """Exports a model for CPU, CUDA and TPU, for any number of images of any size that it can take.
 
     One program for all platforms: every operation is XLA's own, without the lowerings that are faster on CPU.
 
     Args:
-      model: a linen module, `apply(variables, image, train=False)` to logits.
+      model: such as `create_model` gives.
       variables: of the model; become constants of the program.
       output_stride: height and width are multiples of it.
 
     Returns:
-      A program from uint8 RGB [N, H, W, 3] to float32 [N, H, W, F], the probability of each foreground class. The
-      package's own rule (`ops.probability`): nucleus where their sum over F > 0.5, its class the likeliest of them.
+      A program from uint8 RGB [N, H, W, 3] to float32 [N, H, W, F + M], the probability of each foreground class, then
+      the maps of the instance head. The package's own rule (`ops.probability`): nucleus where the sum over F > 0.5, its
+      class the likeliest of them.
     """
     constants = jax.tree.map(np.asarray, variables)
 
     # A function of its own each time: JAX keeps traces, and this one is meant for no platform in particular.
     def probability(image: jax.Array) -> jax.Array:
-        return foreground_probability(model.apply(constants, image, train=False))
+        outputs: Any = model.apply(constants, image, train=False, method="outputs")
+        return predicted_channels(outputs)
 
     shape = f"n, {output_stride}*h, {output_stride}*w, 3"
     with traced_for("any"):

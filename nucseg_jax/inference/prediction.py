@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import shapely
@@ -10,13 +11,14 @@ import shapely
 from nucseg_jax.core.files import write_text
 from nucseg_jax.core.paths import user_path
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.band import to_band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.geojson import class_colors, features
 from nucseg_jax.inference.nuclei.measure import Table, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
 from nucseg_jax.inference.output.overlay import Overlay
-from nucseg_jax.inference.tiling.bands import bands_of, levels_and_classes
+from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.stream import infer, read_events
@@ -85,15 +87,14 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: Dataset
     """
     source, microns = job.view.source, job.resolution.microns_per_px
     events = infer(read_events([job]), predictor)
-    band = np.concatenate([band for _, band in bands_of(events, job, predictor.channels)])
-    level, classes = levels_and_classes(band, rule.threshold)
+    values = np.concatenate([values for _, values in bands_of(events, job, predictor.channels)])
+    band = to_band(values, rule.threshold, predictor.map_channels)
     image = source.read(0, 0, source.height, source.width)
-    found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(level, classes, image)
-    where = dict(first=found.first, count=found.new, top=0)
+    found = NucleusStream(rule, microns_per_px=microns, height=source.height).push(band, image)
+    where: dict[str, Any] = dict(first=found.first, count=found.new, top=0)
     table = measure_nuclei(
         found.nuclei,
-        level=level,
-        classes=classes,
+        band=band,
         class_names=info.class_names,
         image=image,
         microns_per_px=microns,
@@ -101,8 +102,8 @@ def predict_job(job: Job, predictor: Predictor, rule: NucleusRule, info: Dataset
     )
     return Prediction(
         image=image,
-        probability=any_nucleus(band),
-        classes=classes,
+        probability=any_nucleus(values[..., : predictor.channels - predictor.map_channels]),
+        classes=band.classes,
         nuclei=found.nuclei,
         table=table,
         polygons=outlines(found.nuclei, **where),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from jax.typing import DTypeLike
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.convnext import CONVNEXT_BASE, CONVNEXT_SMALL, CONVNEXT_TINY, ConvNeXt
 from nucseg_jax.models.deeplabv3plus import (
     DEEPLABV3PLUS_DILATED,
@@ -141,6 +142,7 @@ def build_segmenter(
     decoder: str,
     num_classes: int,
     dropout: float,
+    head: str = "none",
     output_stride: int = 16,
     drop_connect: float = 0.0,
     width: float = 1.0,
@@ -155,6 +157,7 @@ def build_segmenter(
       decoder: a key of `DECODERS`.
       num_classes: 1 to 255; see `Segmenter`.
       dropout: Table 1's rate, 0 <= dropout < 1.
+      head: a key of `heads.table.HEADS`.
       output_stride: of the encoder, one of the decoder's.
       drop_connect: see `EfficientNet` and `ConvNeXt`; ResNets have none.
       width: factor on every channel number but the logits', 1 = the paper's model.
@@ -180,6 +183,8 @@ def build_segmenter(
             expected="1 (nucleus or not), or 1 more than the data set has classes (background and each class), at most"
             f" {LARGEST_NUM_CLASSES}",
         )
+    if head not in HEADS:
+        raise UserError(f"model.head is {head!r}", expected=f"one of {', '.join(HEADS)}")
     for field, rate in (("dropout", dropout), ("drop_connect", drop_connect)):
         if not 0 <= rate < 1:
             raise UserError(f"model.{field} is {rate}", expected="a rate with 0 <= rate < 1")
@@ -214,7 +219,12 @@ def build_segmenter(
             expected=f"one of {', '.join(decoders_for(encoder)) or 'no decoder yet'} with this encoder",
             advice="choose another decoder or another encoder",
         )
-    return Segmenter(encoder=encoder_module, decoder=decoder_module, num_classes=num_classes)
+    return Segmenter(
+        encoder=encoder_module,
+        decoder=decoder_module,
+        num_classes=num_classes,
+        map_channels=len(HEADS[head].maps),
+    )
 
 
 def build_decoder(name: str, encoder: str, *, output_stride: int, **options: object) -> Decoder:

@@ -10,12 +10,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from nucseg_jax.core.arrays import Variables
-from nucseg_jax.models.interfaces import HasVariables
+from nucseg_jax.models.initial import TABLE_1_PX
 from nucseg_jax.models.layers import CONSTANTS, Conv, ConvTranspose, DepthwiseConv
 
 BYTES_PER_PARAMETER = 4
-# Side of the image that Table 1 counts arithmetic for; parameters do not depend on it.
-TABLE_1_PX = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +40,6 @@ class ParameterCount:
     def size_mb(self) -> float:
         """Table 1's size: 4 bytes a parameter, in units of 2^20 bytes."""
         return self.total * BYTES_PER_PARAMETER / 2**20
-
-
-def abstract_variables(model: HasVariables, *, px: int = TABLE_1_PX) -> Variables:
-    """The model's variables as shapes and dtypes; computes nothing."""
-    image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
-    shapes: Variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-    return shapes
 
 
 def count_parameters(variables: Variables) -> ParameterCount:
@@ -85,6 +76,7 @@ def forward_flops(model: nn.Module, *, px: int = TABLE_1_PX) -> int:
             total += 2 * layer.kernel_px**2 * channels * image.shape[1] * image.shape[2]
         return result
 
+    image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
     with nn.intercept_methods(count):
-        abstract_variables(model, px=px)
+        jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
     return total

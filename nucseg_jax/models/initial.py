@@ -1,6 +1,8 @@
 """A model's variables before training, drawn on the host: nothing is compiled and no forward pass runs."""
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,6 @@ from flax import linen as nn
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.core.tree import leaf_name
-from nucseg_jax.models.cost import TABLE_1_PX
 from nucseg_jax.models.initializers import Initializer
 from nucseg_jax.models.interfaces import HasVariables
 from nucseg_jax.models.layers import (
@@ -23,6 +24,8 @@ from nucseg_jax.models.layers import (
     glorot_uniform_transposed,
 )
 
+# Side of the image that Table 1 counts arithmetic for; parameters do not depend on it.
+TABLE_1_PX = 256
 # The start of every leaf of these names, in Keras and PyTorch too.
 _FILLED = {
     "params/bias": 0.0,
@@ -33,23 +36,23 @@ _FILLED = {
 }
 
 
-def initial_variables(model: HasVariables, seed: int, *, px: int = TABLE_1_PX) -> Variables:
-    """What `model.init` gives, in structure, shapes and distributions, without compiling anything.
+class VariableStart(NamedTuple):
+    """The variables of a model before training, by name and leaf; one trace of the model gives all three.
 
-    Every kernel is drawn by its own name: what one layer starts from depends on no other, on no backend and on
-    no version of JAX.
-
-    Args:
-      model: made of the layers of `models.layers`.
-      seed: of the run.
-      px: side of an image that the model takes.
-
-    Returns:
-      `params`, `batch_stats` and, where the model has them, `constants`: trees of numpy arrays, float32.
-
-    Raises:
-      ValueError: a layer whose start is not known here.
+    Attributes:
+      shapes: tree of `jax.ShapeDtypeStruct`.
+      kernels: {name: distribution} of every kernel.
+      constants: {name: value} of every variable that no step changes.
     """
+
+    shapes: Variables
+    kernels: dict[str, Initializer]
+    constants: dict[str, float | Sequence[float] | np.ndarray]
+
+
+# Tracing a full-size model takes seconds, and a training run needs its variables three times.
+@functools.lru_cache(maxsize=32)
+def _trace_variables(model: HasVariables, px: int) -> VariableStart:
     kernels: dict[str, Initializer] = {}
     constants: dict[str, float | Sequence[float] | np.ndarray] = {}
 
@@ -75,18 +78,46 @@ def initial_variables(model: HasVariables, seed: int, *, px: int = TABLE_1_PX) -
     image = jax.ShapeDtypeStruct((1, px, px, 3), jnp.uint8)
     with nn.intercept_methods(look):
         shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    return VariableStart(shapes, kernels, constants)
+
+
+def abstract_variables(model: HasVariables, *, px: int = TABLE_1_PX) -> Variables:
+    """Returns the model's variables as shapes and dtypes; computes nothing."""
+    # A copy: callers may change what they get.
+    copied: Variables = jax.tree.map(lambda leaf: leaf, _trace_variables(model, px).shapes)
+    return copied
+
+
+def initial_variables(model: HasVariables, seed: int, *, px: int = TABLE_1_PX) -> Variables:
+    """Draws what `model.init` gives, in structure, shapes and distributions, without compiling anything.
+
+    Every kernel is drawn by its own name: what one layer starts from depends on no other, on no backend and on
+    no version of JAX.
+
+    Args:
+      model: made of the layers of `models.layers`.
+      seed: of the run.
+      px: side of an image that the model takes.
+
+    Returns:
+      `params`, `batch_stats` and, where the model has them, `constants`: trees of numpy arrays, float32.
+
+    Raises:
+      ValueError: a layer whose start is not known here.
+    """
+    start = _trace_variables(model, px)
 
     def drawn(path: tuple[object, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         name = leaf_name(path)
         kind = f"{name.partition('/')[0]}/{name.rpartition('/')[2]}"
-        if name in kernels:
+        if name in start.kernels:
             generator = np.random.default_rng([seed, Stream.INITIAL_WEIGHTS, *name.encode()])
-            return kernels[name].draw(generator, leaf.shape)
-        if name in constants:
-            return np.asarray(constants[name], leaf.dtype)
+            return start.kernels[name].draw(generator, leaf.shape)
+        if name in start.constants:
+            return np.asarray(start.constants[name], leaf.dtype)
         if kind in _FILLED:
             return np.full(leaf.shape, _FILLED[kind], leaf.dtype)
         raise ValueError(f"{name} is of a layer whose start is not known")
 
-    variables: Variables = jax.tree_util.tree_map_with_path(drawn, shapes)
+    variables: Variables = jax.tree_util.tree_map_with_path(drawn, start.shapes)
     return variables

@@ -4,7 +4,7 @@ Both are linen modules. `build.ENCODERS` and `build.DECODERS` list them, `tests/
 whatever is listed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal, Protocol, Self
 
 import jax
@@ -18,8 +18,8 @@ from nucseg_jax.models.pyramid import Extent, Pyramid
 Framework = Literal["keras", "torch"]
 
 
-class HasVariables(Protocol):
-    """A linen module of images: `Encoder`, `Segmenter`."""
+class HasVariables(Hashable, Protocol):
+    """A linen module of images: `Encoder`, `Segmenter`; equal modules have equal variables."""
 
     def init(self, key: jax.Array, image: jax.Array, /, *, train: bool) -> object:
         """Returns new variables."""
@@ -39,7 +39,7 @@ class EncoderVariant(Protocol):
         ...
 
 
-class Encoder(Protocol):
+class Encoder(HasVariables, Protocol):
     """An image classifier without its classifier: `encoder(image, *, train) -> Pyramid`.
 
     Attributes:
@@ -100,10 +100,6 @@ class Encoder(Protocol):
         frozen_statistics: tuple[str, ...] = ...,
     ) -> Self:
         """Returns the same encoder with other attributes (linen's)."""
-        ...
-
-    def init(self, key: jax.Array, image: jax.Array, /, *, train: bool) -> object:
-        """Returns new variables (linen's)."""
         ...
 
     def __call__(self, image: jax.Array, *, train: bool) -> Pyramid:

@@ -1,4 +1,4 @@
-"""Image in, logits out: an encoder, a decoder and a head."""
+"""Image in, logits out: an encoder, a decoder and a last convolution."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ from flax import linen as nn
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.models.interfaces import Decoder, Encoder
 from nucseg_jax.models.layers import Conv
+from nucseg_jax.ops.outputs import Outputs, output_channels, split_outputs
 from nucseg_jax.ops.resize import resize_bilinear
 
 
@@ -18,18 +19,28 @@ class Segmenter(nn.Module):
       decoder: taps to features, [N, H/k, W/k, D].
       num_classes: C, channels of the logits: 1 = nucleus against background (sigmoid), more = background and C - 1
         nucleus classes (softmax).
+      map_channels: M, the maps of the instance head; 0 = without one.
     """
 
     encoder: Encoder
     decoder: Decoder
     num_classes: int
+    map_channels: int = 0
 
     def without_dropout(self) -> "Segmenter":
         """The same model with nothing dropped in training mode."""
         return self.clone(encoder=self.encoder.without_dropout(), decoder=self.decoder.without_dropout())
 
-    @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        """Segments a batch; arguments and errors as in `outputs`.
+
+        Returns:
+          float32 logits [N, H, W, C] (float64 for a float64 image).
+        """
+        return self.outputs(image, train=train).logits
+
+    @nn.compact
+    def outputs(self, image: jax.Array, *, train: bool) -> Outputs:
         """Segments a batch.
 
         Args:
@@ -37,9 +48,9 @@ class Segmenter(nn.Module):
           train: True = batch statistics and dropout (needs an rng named 'dropout').
 
         Returns:
-          float32 logits [N, H, W, C] (float64 for a float64 image), from the decoder's features on in float32 on every
-          platform: products of the encoder and the decoder have the precision of their platform's default
-          (`jax_default_matmul_precision`), TF32 for float32 on NVIDIA's Ampere and later.
+          Logits and, with an instance head, its maps, from the decoder's features on in float32 (float64 for a float64
+          image) on every platform: products of the encoder and the decoder have the precision of their platform's
+          default (`jax_default_matmul_precision`), TF32 for float32 on NVIDIA's Ampere and later.
 
         Raises:
           UserError: an image of another shape or size.
@@ -58,7 +69,9 @@ class Segmenter(nn.Module):
         # Of a float32 product an accelerator by default takes 10 bits of each factor (TF32) or 7 (bfloat16 passes).
         # Upsampling below asks for all of them by itself.
         with jax.default_matmul_precision("highest"):
-            logits = Conv(self.num_classes, 1, dtype=dtype, name="head")(features)
-        if logits.shape[1:3] != image.shape[1:3]:
-            logits = resize_bilinear(logits, *image.shape[1:3])
-        return logits
+            channels = Conv(
+                output_channels(self.num_classes, self.map_channels), 1, dtype=dtype, name="head"
+            )(features)
+        if channels.shape[1:3] != image.shape[1:3]:
+            channels = resize_bilinear(channels, *image.shape[1:3])
+        return split_outputs(channels, self.num_classes, self.map_channels)

@@ -8,12 +8,13 @@ absent class costs the same, in that mean too.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
 
 from nucseg_jax.ops.losses import Loss
+from nucseg_jax.ops.outputs import Outputs
 
 # Ends the name of a mean over the tiles or patches that hold a nucleus.
 WITH_NUCLEI = "_with_nuclei"
@@ -27,6 +28,7 @@ class Term(NamedTuple):
     Attributes:
       weight: factor on the loss; 0 = the loss is only reported.
       loss: `loss(logits, label, valid_px) -> float32 [N]`; see `ops.losses`.
+      of: which of a model's outputs the loss takes; with 'maps' the target maps stand in the label's place.
       is_ratio: it is a ratio of each image's sums, so that images without a nucleus set it a floor.
       skips_empty: only images with a nucleus are minimised.
     """
@@ -35,6 +37,7 @@ class Term(NamedTuple):
     loss: Loss
     is_ratio: bool = False
     skips_empty: bool = False
+    of: Literal["nucleus", "classes", "maps"] = "nucleus"
 
 
 class Objective(NamedTuple):
@@ -52,10 +55,27 @@ class Objective(NamedTuple):
         return tuple(name for name, term in self.terms.items() if term.is_ratio)
 
     def values(
-        self, logits: jax.Array, label: jax.Array, valid_px: jax.Array | None = None
+        self,
+        outputs: Outputs,
+        label: jax.Array,
+        valid_px: jax.Array | None = None,
+        target_maps: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
-        """Every term of every image, bare: {name: float32 [N]}; `valid_px` as in `ops.losses`."""
-        return {name: term.loss(logits, label, valid_px) for name, term in self.terms.items()}
+        """Computes every term of every image, bare: {name: float32 [N]}.
+
+        Args:
+          outputs: of the model.
+          label: uint8 [N, H, W].
+          valid_px: as in `ops.losses`.
+          target_maps: of the instance head; None without one.
+        """
+        values = {}
+        for name, term in self.terms.items():
+            truth = target_maps if term.of == "maps" else label
+            if truth is None:
+                raise ValueError(f"{name} needs target maps")
+            values[name] = term.loss(getattr(outputs, term.of), truth, valid_px)
+        return values
 
     def means(
         self,

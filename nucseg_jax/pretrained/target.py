@@ -11,7 +11,7 @@ from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.build import ENCODERS, build_encoder
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.models.interfaces import Encoder, Framework
 from nucseg_jax.models.preprocessing import Preprocessing
 from nucseg_jax.models.pyramid import EXTENTS, Extent

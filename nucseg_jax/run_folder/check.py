@@ -39,6 +39,7 @@ READ_AT_THE_END = (
     "calibration_*.csv",
     "examples_*.npz",
     "baselines.json",
+    "nucleus_rule.json",
 )
 
 

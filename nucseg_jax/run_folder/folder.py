@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "baselines.json"
 
     @property
+    def nucleus_rule(self) -> pathlib.Path:
+        """What counts as a nucleus, tuned on the validation split; runs without an instance head have none."""
+        return self.path / "nucleus_rule.json"
+
+    @property
     def record(self) -> pathlib.Path:
         """Digests of all these at the run's end, see `run_folder.record`; runs of earlier versions have none."""
         return self.path / "record.json"
@@ -176,6 +181,18 @@ class RunFolder:
         """
         self._require_as_recorded(self.pretrained)
         return _read_object(self.pretrained) if self.pretrained.exists() else {}
+
+    def read_nucleus_rule(self) -> JsonObject | None:
+        """Reads nucleus_rule.json of a finished run; None where there is none.
+
+        Raises:
+          UserError: it is damaged, or was altered or removed since the run ended.
+        """
+        # Without results it is a leftover of an end that was cut off.
+        if not (self.results.exists() and self.record.exists()):
+            return None
+        read_record_file(self.record).require_presence(self.nucleus_rule)
+        return _read_object(self.nucleus_rule) if self.nucleus_rule.exists() else None
 
     def require_run(self) -> None:
         """Raises UserError unless this is the folder of a run: a run of an earlier version may lack any other file."""

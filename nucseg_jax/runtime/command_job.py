@@ -53,15 +53,27 @@ class CommandJob:
 
     def __call__(self) -> None:
         """Runs the command to its end; raises CalledProcessError if its status is not 0."""
-        process = self.start()
-        # submitit itself lets SIGTERM pass.
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        process: subprocess.Popen[bytes] | None = None
+        is_told = False
+
+        def terminate(*_: object) -> None:
+            nonlocal is_told
+            is_told = True
+            if process is not None:
+                process.terminate()
+
+        # submitit itself lets SIGTERM pass. It may come before the command has begun.
+        before = signal.signal(signal.SIGTERM, terminate)
         try:
+            process = self.start()
+            if is_told:
+                process.terminate()
             process.wait()
         finally:
             # Slurm's warning of the time limit leaves from inside a signal handler, with the command still running.
-            process.terminate()
-            self.record_end(process.wait())
+            if process is not None:
+                process.terminate()
+                self.record_end(process.wait())
             signal.signal(signal.SIGTERM, before)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, self.command)

@@ -27,6 +27,8 @@ AXES = ("data", "fsdp", "space")
 EXAMPLES = ("data", "fsdp")
 # Smaller arrays are on every device: to gather them would cost more than they take.
 LEAST_SHARDED_VALUES = 4096
+# Of the deepest features, where image rows are split: one more than the widest kernel has.
+LEAST_SPLIT_ROWS = 8
 
 # A tree of arrays, or of what has their place.
 State = TypeVar("State")
@@ -86,8 +88,19 @@ def examples_devices(mesh: Mesh) -> int:
 
 
 def check_rows(px: int, output_stride: int, mesh: Mesh) -> None:
-    """Raises UserError unless the deepest features of an image of `px` rows can be split over 'space'."""
+    """Raises UserError unless the deepest features of an image of `px` rows can be split over 'space'.
+
+    Where a kernel reaches over all of their rows, XLA's partitioner multiplies the gradient by the number of parts that
+    the batch is split into (jaxlib 0.10: 3x3 on 2 rows, 5x5 on 4); no kernel of the encoders is wider than 7.
+    """
     rows, space = px // output_stride, mesh.shape["space"]
+    if space > 1 and rows < LEAST_SPLIT_ROWS:
+        raise UserError(
+            f"mesh.space is {space}; an image of {px} px has {counted(rows, 'row')} at output stride {output_stride}",
+            expected=f"{LEAST_SPLIT_ROWS} rows or more, {LEAST_SPLIT_ROWS * output_stride} px: with fewer the gradients"
+            " would be wrong",
+            advice="set --config.mesh.space=1, or larger tiles",
+        )
     if rows % space:
         raise UserError(
             f"mesh.space is {space}; an image of {px} px has {counted(rows, 'row')} at output stride {output_stride}",
@@ -124,7 +137,7 @@ def dispatch_sharded(mesh: Mesh) -> Batch[NamedSharding]:
 def _batch_sharded(mesh: Mesh, *leading: None) -> Batch[NamedSharding]:
     pixels = NamedSharding(mesh, P(*leading, EXAMPLES, "space"))
     examples = NamedSharding(mesh, P(*leading, EXAMPLES))
-    return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples)
+    return Batch(image=pixels, label=pixels, valid=examples, index=examples, group=examples, instance=pixels)
 
 
 def state_sharded(state: State, mesh: Mesh) -> State:

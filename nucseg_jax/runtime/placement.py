@@ -74,6 +74,8 @@ def put_held(
         placed: jax.Array = jax.make_array_from_process_local_data(sharding, array, tuple(shape))
         return placed
 
+    if batch.instance is None:
+        shardings = shardings.replace(instance=None)
     placed: Batch[jax.Array] = jax.tree.map(place, batch, shardings)
     return placed
 

@@ -29,7 +29,12 @@ from nucseg_jax.run_folder.saved_checkpoints import (
 )
 from nucseg_jax.runtime.mesh import state_sharded
 from nucseg_jax.training.checksum import crc32s, weighted_sums
-from nucseg_jax.training.state import TrainState, with_sums_unknown, without_sums_with_nuclei
+from nucseg_jax.training.state import (
+    TrainState,
+    stored_fields,
+    with_sums_unknown,
+    without_sums_with_nuclei,
+)
 
 NEWEST_KEPT = 2
 
@@ -83,7 +88,9 @@ def save_checkpoint(
     values = sealed({**record, "step": step, "scores": scores, CRC32S: crc32s(state)})
     saved = checkpoints.save(
         step,
-        args=ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(values)),
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(stored_fields(state)), record=ocp.args.JsonSave(values)
+        ),
         metrics=None if score is None else {SCORE: score},
         force=True,
     )
@@ -126,9 +133,8 @@ def restore_checkpoint(path: pathlib.Path, like: TrainState) -> tuple[TrainState
 
 def _read_state(path: pathlib.Path, like: TrainState) -> TrainState:
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-        state: TrainState = reader.restore(path.absolute(), args=items).state
-        return state
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(stored_fields(like)))
+        return TrainState(**reader.restore(path.absolute(), args=items).state)
 
 
 def restore_newest(

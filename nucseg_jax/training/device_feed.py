@@ -25,11 +25,13 @@ class DevicePatches(struct.PyTreeNode):
       image: uint8 [P, S, S, 3]; S = the data set's `patch_px`.
       label: uint8 [P, S, S].
       group: int32 [P].
+      instance: uint16 [P, S, S]; None where the model has no instance head.
     """
 
     image: Array
     label: Array
     group: Array
+    instance: Array | None = None
 
 
 def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Store) -> DevicePatches:
@@ -46,12 +48,16 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
         parts = examples_devices(mesh)
         rows = np.resize(rows, -(-len(rows) // parts) * parts)
     taken = patches.take(rows)
-    on_host = DevicePatches(image=taken.image, label=taken.label, group=taken.group)
+    on_host = DevicePatches(image=taken.image, label=taken.label, group=taken.group, instance=taken.instance)
     return put(on_host, examples_sharded(mesh) if is_sharded else replicated(mesh))
 
 
-def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Batch[jax.Array]:
+def cut_tiles(
+    source: DevicePatches, example: jax.Array, *, tile_px: int, patch_count: int | None = None
+) -> Batch[jax.Array]:
     """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
+
+    `patch_count` is the length of the training list, needed where tiles are drawn with replacement.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).
@@ -61,7 +67,9 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         corner: tuple[jax.Array | int, ...] = (patch, top, left, *(0,) * (pixels.ndim - 3))
         return jax.lax.dynamic_slice(pixels, corner, (1, tile_px, tile_px, *pixels.shape[3:]))[0]
 
-    patch, top, left = tile_place(example, patch_px=source.image.shape[1], tile_px=tile_px)
+    patch, top, left = tile_place(
+        example, patch_px=source.image.shape[1], tile_px=tile_px, patch_count=patch_count
+    )
     cut_each = jax.vmap(cut, in_axes=(None, 0, 0, 0))
     return Batch(
         image=cut_each(source.image, patch, top, left),
@@ -71,6 +79,7 @@ def cut_tiles(source: DevicePatches, example: jax.Array, *, tile_px: int) -> Bat
         valid=example >= 0,
         index=example,
         group=source.group[patch],
+        instance=None if source.instance is None else cut_each(source.instance, patch, top, left),
     )
 
 
@@ -86,6 +95,7 @@ def device_feed(
     steps_per_dispatch: int,
     store: Store,
     mesh: Mesh,
+    probability: np.ndarray | None = None,
 ) -> TrainingFeed[DevicePatches, jax.Array]:
     """Moves the training patches to the mesh; see `feed.TrainingFeed`.
 
@@ -96,14 +106,23 @@ def device_feed(
       schedule, steps_per_dispatch: how steps are grouped.
       store: 'replicated' or 'sharded', see `put_patches`.
       mesh: the devices.
+      probability: of the order of examples too.
     """
+    # Without replacement no number needs the remainder, and the program stays without it.
+    patch_count = None if probability is None else len(rows)
 
     def fetch(source: DevicePatches, ticket: jax.Array) -> Batch[jax.Array]:
-        return cut_tiles(source, ticket, tile_px=tile_px)
+        return cut_tiles(source, ticket, tile_px=tile_px, patch_count=patch_count)
 
     def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:
         order = epoch_order(
-            len(rows), patch_px=patch_px, tile_px=tile_px, batch_size=batch_size, seed=seed, epoch=epoch
+            len(rows),
+            patch_px=patch_px,
+            tile_px=tile_px,
+            batch_size=batch_size,
+            seed=seed,
+            epoch=epoch,
+            probability=probability,
         )
         step = first_step
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):

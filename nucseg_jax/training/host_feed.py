@@ -27,6 +27,7 @@ def host_feed(
     schedule: Schedule,
     steps_per_dispatch: int,
     mesh: Mesh,
+    probability: np.ndarray | None = None,
 ) -> TrainingFeed[tuple[()], Batch[jax.Array]]:
     """Batches from patches that may be more than memory holds; see `feed.TrainingFeed`.
 
@@ -36,6 +37,7 @@ def host_feed(
       patch_px, tile_px, batch_size, seed: of the order of examples, see `data.order.epoch_order`.
       schedule, steps_per_dispatch: how steps are grouped.
       mesh: the devices.
+      probability: of the order of examples too.
     """
     held = held_examples(mesh, batch_size)
 
@@ -54,6 +56,7 @@ def host_feed(
             epoch=epoch,
             first_step=first_step,
             held=held,
+            probability=probability,
         )
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
             steps = itertools.islice(batches, size)

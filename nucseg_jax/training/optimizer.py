@@ -97,15 +97,27 @@ def paper_optimizer(
         optax.add_decayed_weights(2.0 * l2, lambda params: l2_mask(params, l2_scope, frozen_stages)),
         scale_by_keras_adam(b1=b1, b2=b2, epsilon=epsilon),
     ]
-    if encoder_lr_factor != 1.0:
-        # After Adam, which would take any factor on the gradient out again.
-        steps.append(
-            optax.masked(
-                optax.scale(encoder_lr_factor),
-                lambda params: mask_by_name(params, lambda name: name.startswith("encoder/")),
-            )
+    # After Adam, which would take any factor on the gradient out again.
+    steps += encoder_factor(encoder_lr_factor)
+    return frozen_left_out(optax.chain(*steps, optax.scale(-lr)), frozen_stages)
+
+
+def encoder_factor(factor: float) -> list[optax.GradientTransformation]:
+    """Returns what multiplies the encoder's updates by a factor; nothing where it is 1."""
+    if factor == 1.0:
+        return []
+    return [
+        optax.masked(
+            optax.scale(factor),
+            lambda params: mask_by_name(params, lambda name: name.startswith("encoder/")),
         )
-    optimizer = optax.chain(*steps, optax.scale(-lr))
+    ]
+
+
+def frozen_left_out(
+    optimizer: optax.GradientTransformation, frozen_stages: Sequence[str]
+) -> optax.GradientTransformation:
+    """Returns an optimizer that keeps no moments of frozen encoder stages and gives them no updates."""
     if not frozen_stages:
         return optimizer
     return optax.partition(

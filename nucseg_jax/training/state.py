@@ -1,5 +1,6 @@
 """The state of training as one pytree; a checkpoint holds it."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -24,6 +25,7 @@ class TrainState(struct.PyTreeNode):
       opt_state: of the optimizer.
       plateau: of `optimizer.plateau_schedule`; its `scale` multiplies every update.
       epoch_sums: see `EpochSums`.
+      ema: averages of `params` and `batch_stats` under these names, see `training.ema`; None in a run without.
     """
 
     step: Array
@@ -33,11 +35,17 @@ class TrainState(struct.PyTreeNode):
     opt_state: optax.OptState
     plateau: optax.OptState
     epoch_sums: EpochSums
+    ema: Variables | None = None
 
     @property
     def variables(self) -> Variables:
-        """Variables for the model's `apply`."""
+        """Variables that are trained, for the model's `apply`."""
         return {"params": self.params, "batch_stats": self.batch_stats, CONSTANTS: self.constants}
+
+    @property
+    def evaluated_variables(self) -> Variables:
+        """Variables that are validated, scored and used: the averages where there are any, else `variables`."""
+        return {**self.variables, **(self.ema or {})}
 
 
 def init_state(
@@ -47,6 +55,7 @@ def init_state(
     *,
     term_names: tuple[str, ...],
     counted_classes: int,
+    with_ema: bool = False,
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -55,21 +64,32 @@ def init_state(
       optimizer, plateau: what keeps the rest of the state.
       term_names: of everything that is added up to the reported loss.
       counted_classes: K of the running counts.
+      with_ema: whether averages are kept too; they begin as the variables.
     """
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
     return TrainState(
         step=np.zeros((), np.int32),
-        params=variables["params"],
-        batch_stats=variables.get("batch_stats", {}),
+        params=params,
+        batch_stats=batch_stats,
         constants=variables.get(CONSTANTS, {}),
         opt_state=optimizer.init(variables["params"]),
         # It keeps scalars and asks of the parameters but their dtype; of numpy's it would compile a copy of each.
         plateau=plateau.init(np.zeros((), jax.tree.leaves(variables["params"])[0].dtype)),
         epoch_sums=EpochSums.zero(term_names, counted_classes),
+        ema=_copied({"params": params, "batch_stats": batch_stats}) if with_ema else None,
     )
+
+
+def _copied(variables: Variables) -> Variables:
+    """Returns arrays of their own memory: a step is donated each of them."""
+    copies: Variables = jax.tree.map(lambda leaf: leaf.copy(), variables)
+    return copies
 
 
 def with_modules(state: TrainState, variables: Mapping[str, Tree]) -> TrainState:
     """Returns the same state with variables of some modules in place of its own; for a state before its first step.
+
+    Averages begin as the new variables.
 
     Args:
       state: its optimizer's moments stay as they are: zero.
@@ -83,6 +103,8 @@ def with_modules(state: TrainState, variables: Mapping[str, Tree]) -> TrainState
     replaced = {name: {**tree, **variables.get(name, {})} for name, tree in collections.items()}
     # optax and flax would take a wrong shape for broadcasting.
     jax.tree.map(_require_like, replaced, collections)
+    if state.ema is not None:
+        replaced["ema"] = _copied({name: replaced[name] for name in state.ema})
     return state.replace(**replaced)
 
 
@@ -97,6 +119,12 @@ def close_epoch(
     """The state between two epochs: the plateau schedule has seen the validation loss, the sums are zero."""
     _, plateau_state = plateau.update({}, state.plateau, value=validation_loss)
     return state.replace(plateau=plateau_state, epoch_sums=jax.tree.map(jnp.zeros_like, state.epoch_sums))
+
+
+def stored_fields(state: TrainState) -> dict[str, Tree]:
+    """Returns what a checkpoint holds, by the names of fields; averages only where there are any, as ever."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def without_sums_with_nuclei(state: TrainState) -> TrainState:

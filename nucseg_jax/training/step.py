@@ -10,18 +10,22 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from nucseg_jax.config import AugmentConfig, L2Scope
-from nucseg_jax.core.arrays import Tree, Variables
+from nucseg_jax.core.arrays import Array, Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.frozen_stages import frozen_mask
 from nucseg_jax.ops.augment.augmentation import augment
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective
 from nucseg_jax.runtime.mesh import batch_sharded, keep_state_sharded, replicated
+from nucseg_jax.training.ema import updated_ema
 from nucseg_jax.training.feed import Source, Ticket
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty
 from nucseg_jax.training.state import TrainState
+from nucseg_jax.training.unfreezing import hold_encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,10 @@ class StaticArguments:
       augmentation: how examples are changed.
       seed: of dropout and augmentation.
       steps_per_epoch: to know the epoch of a step.
+      head: of the model, whose target maps are computed from the batch's instance ids.
+      lr_factor: factor on the learning rate at a step, instead of the plateau schedule's; None = the latter.
+      encoder_held_steps: first steps that leave the encoder's parameters alone.
+      ema_decay: of the averages in the state; 0 = it has none.
       has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
         without another pixel is as padding.
     """
@@ -50,7 +58,18 @@ class StaticArguments:
     augmentation: AugmentConfig
     seed: int
     steps_per_epoch: int
+    head: Head = HEADS["none"]
     has_void: bool = False
+    lr_factor: optax.Schedule | None = None
+    encoder_held_steps: int = 0
+    ema_decay: float = 0.0
+
+    def update_scale(self, state: TrainState, step: Array | int) -> jax.Array:
+        """Factor on every update at a step, float32 []; `state` has that of the plateau schedule."""
+        if self.lr_factor is None:
+            scale: jax.Array = state.plateau.scale
+            return scale
+        return jnp.asarray(self.lr_factor(step))
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -89,9 +108,15 @@ def train_step(
       there is none; each float32 [].
     """
     epoch = state.step // static.steps_per_epoch
-    image, label = augment(
-        batch.image, batch.label, batch.index, how=static.augmentation, seed=static.seed, epoch=epoch
+    image, (label, instance) = augment(
+        batch.image,
+        (batch.label, batch.instance),
+        batch.index,
+        how=static.augmentation,
+        seed=static.seed,
+        epoch=epoch,
     )
+    target_maps = static.head.target_maps(instance)
     dropout_key = jax.random.fold_in(stream_key(static.seed, Stream.DROPOUT), state.step)
 
     frozen = frozen_mask(state.params, static.frozen_stages)
@@ -106,20 +131,23 @@ def train_step(
         params = jax.tree.map(
             lambda leaf, stays: jax.lax.stop_gradient(leaf) if stays else leaf, params, frozen
         )
-        logits, updated = static.model.apply(
+        outputs, updated = static.model.apply(
             gather({**state.variables, "params": params}),
             image,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": dropout_key},
+            method="outputs",
         )
-        values = static.objective.values(logits, label, valid_px)
+        values = static.objective.values(outputs, label, valid_px, target_maps)
         terms = static.objective.means(values, valid, has_nucleus, can_be_none=static.has_void)
-        return static.objective.total(terms), (terms, values, logits, updated.get("batch_stats", {}))
+        return static.objective.total(terms), (terms, values, outputs.logits, updated.get("batch_stats", {}))
 
     gradient, (terms, values, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = static.optimizer.update(gradient, state.opt_state, state.params)
-    updates = optax.tree.scale(state.plateau.scale, updates)
+    updates = optax.tree.scale(static.update_scale(state, state.step), updates)
+    if static.encoder_held_steps:
+        updates = hold_encoder(updates, state.step, steps=static.encoder_held_steps)
 
     mask = l2_mask(state.params, static.l2_scope, static.frozen_stages)
     terms["l2_penalty"] = l2_penalty(state.params, mask, static.l2)
@@ -140,6 +168,9 @@ def train_step(
             terms | sums, counts, counted=jnp.any(valid) if static.has_void else None
         ),
     )
+    if state.ema is not None:
+        ema = updated_ema(state.ema, new_state.variables, state.step, decay=static.ema_decay)
+        new_state = new_state.replace(ema=ema)
     return new_state, logs
 
 

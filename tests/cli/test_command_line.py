@@ -110,10 +110,10 @@ def test_both_ways_to_start_are_the_same(program):
 @pytest.mark.parametrize("name", names_in(configs_folder()))
 def test_a_config_is_found_by_name_from_anywhere(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    named = load_config(name, ["--config.train.epochs=3"])
-    by_path = load_config(str(ROOT / "configs" / f"{name}.py"), ["--config.train.epochs=3"])
+    named = load_config(name, ["--config.train.seed=3"])
+    by_path = load_config(str(ROOT / "configs" / f"{name}.py"), ["--config.train.seed=3"])
     assert read_config(named.values) == read_config(by_path.values)
-    assert named.overrides == {"train.epochs": 3}
+    assert named.overrides == {"train.seed": 3}
     assert named.name == name
 
 

@@ -58,8 +58,8 @@ def lab(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def test_it_goes_from_images_to_a_report_by_commands_alone(lab, tmp_path):
-    line = CommandLine(tmp_path / "prepared")
+def test_it_goes_from_images_to_a_report_by_commands_alone(lab, tmp_path, warm_server):
+    line = CommandLine(tmp_path / "prepared", warm_server)
     config = [
         *(f"--config={ROOT / 'configs' / 'folder.py'}", f"--config.data.release_dir={lab}"),
         *(f"--config.data.dir={tmp_path / 'prepared'}", "--config.data.patch_px=128"),

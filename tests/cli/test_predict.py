@@ -22,9 +22,9 @@ from nucseg_jax.cli.predict_looks import Grid, look_at
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images import open_source
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.measure import COLUMNS
 from nucseg_jax.inference.output import mask_file, write_images
 from nucseg_jax.inference.tiling import tissue

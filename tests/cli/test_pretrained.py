@@ -87,6 +87,7 @@ def test_training_starts_from_the_converted_encoder(command_line, weights, tmp_p
     assert first_weights(experiment, killed, experiment.plan()) is None
 
 
+@pytest.mark.long
 def test_unfrozen_weights_are_trained_and_a_finished_run_needs_them_no_more(command_line, weights, tmp_path):
     path, values = weights
     moved = tmp_path / "moved"

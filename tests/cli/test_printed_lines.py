@@ -39,7 +39,7 @@ def get_config():
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory) -> tuple[CommandLine, pathlib.Path]:
+def lab(tmp_path_factory, warm_server) -> tuple[CommandLine, pathlib.Path]:
     """A folder to start commands in, with short names: two classes, void, three groups, three devices."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "own.py").write_text(CONFIG)
@@ -51,7 +51,7 @@ def lab(tmp_path_factory) -> tuple[CommandLine, pathlib.Path]:
         "name: discs\nmicrons_per_px: 0.5\nclasses: {Big one: '#010203', small: '#c80000'}\n"
         f"groups: {json.dumps(GROUPS)}\n"
     )
-    line = CommandLine(folder / "data")
+    line = CommandLine(folder / "data", warm_server)
     line.environment["JAX_NUM_CPU_DEVICES"] = "3"
     status, _, err = line.run("prepare", "--config=own.py", cwd=folder)
     assert status == 0, err

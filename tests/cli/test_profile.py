@@ -1,10 +1,15 @@
+import functools
 import json
 
+import jax
 import pytest
 
+from configs import quickstart
 from nucseg_jax.cli import profile as command
-from nucseg_jax.cli.profile_cases import cases_of
+from nucseg_jax.cli.profile_cases import _random_batch, cases_of
 from nucseg_jax.experiment import read_experiment
+from nucseg_jax.heads.table import HEADS
+from nucseg_jax.training.step import train_step
 
 KEYS = {
     *("work", "feed", "batch_size", "px", "dtype", "steps_per_dispatch", "images_per_second"),
@@ -21,7 +26,11 @@ QUICK = ("--config.train.checkpoint_every_steps=0", "--config.train.batch_size=4
 
 def test_json_has_the_feeds_and_all_that_is_measured(command_line):
     status, out, err = command_line.run(
-        "profile", *command_line.config, *QUICK, "--feeds=synthetic,host", "--json"
+        "profile",
+        *command_line.config,
+        *QUICK,
+        "--feeds=synthetic,host",
+        "--json",
     )
     assert status == 0, err
     found = json.loads(out)
@@ -132,3 +141,16 @@ def test_a_row_out_of_memory_says_so_and_the_sweep_goes_on(monkeypatch):
     assert large["error"].startswith("RESOURCE_EXHAUSTED")
     assert large["images_per_second"] is None
     assert small.keys() == large.keys() == KEYS
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_its_noise_is_a_batch_for_every_instance_head(head):
+    """Ids of nuclei where the head needs them, and only there; traced, not compiled."""
+    config = quickstart.get_config()
+    config.model.width, config.model.head = 0.125, head
+    experiment = read_experiment(config)
+    static = experiment.static_arguments(steps_per_epoch=1)
+    noise = _random_batch((4,), 64, with_instances=experiment.scores_instances)
+    assert (noise.instance is None) == (head == "none")
+    _, logs = jax.eval_shape(functools.partial(train_step, static), experiment.abstract_state(static), noise)
+    assert set(static.head.losses) <= logs.keys()

@@ -1,6 +1,9 @@
+import hashlib
+
 import numpy as np
 import pytest
 
+from nucseg_jax.data import order
 from nucseg_jax.data.batches import evaluation_batches, training_batches
 from nucseg_jax.data.order import epoch_order, steps_per_epoch, tile_place, tiles_per_patch
 from nucseg_jax.data.patch_store import Patches
@@ -66,15 +69,71 @@ def test_tiles_that_leave_a_rest_of_a_patch_are_never_cut(patch_px, tile_px):
             cut()
 
 
-def test_order_depends_on_seed_and_epoch_alone_and_can_be_taken_up_anywhere(patches):
+@pytest.mark.parametrize("probability", [None, np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])])
+def test_order_depends_on_seed_and_epoch_alone_and_can_be_taken_up_anywhere(patches, probability):
     def order(**changes):
-        feed = training_batches(patches, np.arange(7), **{**FEED, "epoch": 2, **changes})
+        options = {**FEED, "epoch": 2, "probability": probability, **changes}
+        feed = training_batches(patches, np.arange(7), **options)
         return [batch.index.tolist() for batch in feed]
 
     assert order() == order()
     assert order(first_step=5) == order()[5:]
     assert order(seed=6) != order()
     assert order(epoch=3) != order()
+
+
+def test_the_uniform_order_is_that_of_earlier_versions():
+    order = epoch_order(7, patch_px=256, tile_px=64, batch_size=8, seed=5, epoch=2)
+    assert order[0].tolist() == [63, 97, 88, 43, 0, 62, 28, 36]
+    digest = hashlib.sha256(order.astype("<i4").tobytes()).hexdigest()
+    assert digest == "2fad0f102754a2969cc66949060aae6161de260fe4f8a3b44a418a9c65876fc2"
+
+
+def test_tiles_drawn_with_replacement_come_as_often_as_their_patch_says():
+    probability = np.array([0.5, 0.0, 0.3, 0.2])
+    options = dict(patch_px=256, tile_px=64, probability=probability, seed=3)
+    epochs = [epoch_order(4, batch_size=8, epoch=epoch, **options) for epoch in range(200)]
+    assert {order.shape for order in epochs} == {(8, 8)}
+    drawn = np.concatenate(epochs).ravel()
+    patch, top, left = tile_place(drawn, patch_px=256, tile_px=64, patch_count=4)
+    # 12,800 draws: four standard deviations are .018.
+    assert np.bincount(patch, minlength=4) / drawn.size == pytest.approx(probability, abs=0.018)
+    tile = top // 64 * 4 + left // 64
+    assert np.bincount(tile) / drawn.size == pytest.approx(1 / 16, abs=0.009)
+
+
+def test_a_tile_that_an_epoch_repeats_has_another_number_each_time_and_the_same_pixels(patches):
+    """Augmentation is drawn for each number."""
+    order = {**FEED, "epoch": 0, "probability": np.array([0.9, 0.1, 0, 0, 0, 0, 0])}
+    batches = list(training_batches(patches, np.arange(7), **order))
+    numbers = np.concatenate([batch.index for batch in batches])
+    examples = 7 * tiles_per_patch(256, FEED["tile_px"])
+    assert len(set(numbers)) == len(numbers)
+    assert len(set(numbers % examples)) < len(numbers)
+    source = DevicePatches(image=patches.image, label=patches.label, group=patches.group)
+    for batch in batches:
+        cut = cut_tiles(source, batch.index, tile_px=FEED["tile_px"], patch_count=7)
+        np.testing.assert_array_equal(cut.image, batch.image)
+        np.testing.assert_array_equal(cut.group, batch.group)
+
+
+def test_numbers_of_repeats_stay_within_int32(monkeypatch):
+    """An epoch of one tile alone, with as many tiles as leave no room for so many repeats."""
+    monkeypatch.setattr(order, "tiles_per_patch", lambda patch_px, tile_px: 2**13)
+    drawn = order.epoch_order(
+        128, patch_px=1, tile_px=1, batch_size=1, seed=0, epoch=0, probability=np.eye(128)[5]
+    )
+    assert drawn.min() >= 0
+    repeats = drawn // (128 * 2**13)
+    assert repeats.max() < 2**31 // (128 * 2**13)
+
+
+@pytest.mark.parametrize("probability", [None, np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])])
+def test_an_order_does_not_depend_on_the_batch_size(probability):
+    options = dict(patch_px=256, tile_px=64, seed=5, epoch=2, probability=probability)
+    orders = [epoch_order(7, batch_size=size, **options).ravel() for size in (3, 8)]
+    shared = min(map(len, orders))
+    np.testing.assert_array_equal(orders[0][:shared], orders[1][:shared])
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 8, 16])

@@ -207,6 +207,7 @@ def test_no_batch_is_an_error():
         reestimate_batch_statistics(None, {}, [])
 
 
+@pytest.mark.long
 def test_a_model_without_batch_norms_has_nothing_to_estimate_and_trains():
     """FPN has group norms and ConvNeXt layer norms: no variable of the collection exists."""
     config = quickstart.get_config()

@@ -36,7 +36,8 @@ def test_round_trip_and_choice(tmp_path):
     path = examples_path(tmp_path, "test")
     write_examples(path, examples)
     read = read_examples(path, PANNUKE)
-    for found, expected in zip(read, examples, strict=True):
+    assert read.nuclei is examples.nuclei is None
+    for found, expected in zip(read[:-1], examples[:-1], strict=True):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype
     np.testing.assert_array_equal(read.only("best").image, examples.image[examples.chosen == "best"])
@@ -46,7 +47,7 @@ def test_round_trip_and_choice(tmp_path):
 def test_files_of_earlier_versions_have_every_pixel_annotated(tmp_path):
     path = examples_path(tmp_path, "test")
     older = examples_of(3)._asdict()
-    del older["void"]
+    del older["void"], older["nuclei"]
     np.savez_compressed(path, **older)
     read = read_examples(path, PANNUKE)
     assert not read.void.any()

@@ -13,9 +13,10 @@ from nucseg_jax.evaluation.step import compile_evaluation_step
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.ops.objective import Objective, Term
 from nucseg_jax.runtime.mesh import make_mesh
+from tests.toy_model import LogitsModel
 
 
-class Undefined(nn.Module):
+class Undefined(LogitsModel):
     """Divides by the image's first value: NaN in one pixel of a patch where that is 0 over 0."""
 
     classes: int

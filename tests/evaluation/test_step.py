@@ -18,11 +18,12 @@ from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.ops.objective import Objective, Term
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.runtime.placement import put_batch
+from tests.toy_model import LogitsModel
 
 OBJECTIVE = Objective({"dice_loss": Term(1.0, soft_dice), "cross_entropy_loss": Term(0.5, cross_entropy)})
 
 
-class OneConv(nn.Module):
+class OneConv(LogitsModel):
     """A model that is quick on 256 px: batch norm, then a 1x1 convolution."""
 
     @nn.compact
@@ -63,7 +64,7 @@ def seen_in(setup, *, batch_size, devices):
 
 
 def test_counts_are_those_of_each_image_alone(setup):
-    found, _ = seen_in(setup, batch_size=4, devices=1)
+    found, *_ = seen_in(setup, batch_size=4, devices=1)
     np.testing.assert_array_equal(found.index, np.arange(11))
     np.testing.assert_array_equal(found.group, setup.patches.group[setup.rows])
     for position, row in enumerate(setup.rows):
@@ -74,8 +75,8 @@ def test_counts_are_those_of_each_image_alone(setup):
 
 @pytest.mark.parametrize(("batch_size", "devices"), [(1, 1), (11, 1), (16, 8), (6, 2)])
 def test_batch_size_and_devices_change_nothing(setup, batch_size, devices):
-    expected, expected_levels = seen_in(setup, batch_size=4, devices=4)
-    found, levels = seen_in(setup, batch_size=batch_size, devices=devices)
+    expected, expected_levels, _ = seen_in(setup, batch_size=4, devices=4)
+    found, levels, _ = seen_in(setup, batch_size=batch_size, devices=devices)
     np.testing.assert_array_equal(found.counts, expected.counts)
     np.testing.assert_array_equal(levels, expected_levels)
     for name in OBJECTIVE.terms:
@@ -106,7 +107,7 @@ def test_levels_are_probabilities_and_those_above_a_half_are_the_counted_predict
 
 def test_every_pixel_of_a_split_is_in_its_levels_once(setup):
     """Padding is not."""
-    counts, levels = seen_in(setup, batch_size=8, devices=1)
+    counts, levels, _ = seen_in(setup, batch_size=8, devices=1)
     assert levels.sum() == 11 * 256 * 256
     assert levels[:, 1].sum() == counts.counts[:, 0, [0, 2]].sum()
     # Above 128 all is predicted nucleus, below all is not; 128 is a half rounded, on either side.

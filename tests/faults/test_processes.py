@@ -11,7 +11,8 @@ from nucseg_jax.core.errors import STATUS_TO_REQUEUE
 from nucseg_jax.run_folder.metrics_log import read_metrics
 from tests.faults.watched import assert_same_end, logged_steps, wait_until
 
-SMALL = ("--config.train.epochs=2", "--config.model.encoder_depths=(1, 1, 1)")
+SMALL = ("--config.train.epochs=2",)
+ONE_EPOCH = ("--config.train.epochs=1",)
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def losses(workdir):
 
 def test_both_leave_when_one_is_told_and_one_process_with_three_devices_goes_on(several, tmp_path):
     workdir = tmp_path / "run"
-    processes = several(workdir)
-    wait_until(processes[0], lambda: logged_steps(workdir) >= 12)
+    processes = several(workdir, *ONE_EPOCH)
+    wait_until(processes[0], lambda: logged_steps(workdir) >= 5)
     processes[1].send_signal(signal.SIGTERM)
     (first, out, err), (second, other_out, other_err) = ends(processes)
     assert (first, second) == (STATUS_TO_REQUEUE, STATUS_TO_REQUEUE), err + other_err
@@ -80,13 +81,13 @@ def test_both_leave_when_one_is_told_and_one_process_with_three_devices_goes_on(
     assert "model" not in other_out
     before = losses(workdir)
 
-    ((status, out, err),) = ends(several(workdir, processes=1, devices=3))
+    ((status, out, err),) = ends(several(workdir, *ONE_EPOCH, processes=1, devices=3))
     assert status == 0, err
     # 32 examples are for two of the three.
     assert "devices   2 x cpu: data 2; 1 idle" in out
     assert f"resuming from the checkpoint of step {said[0]}" in out
     after = losses(workdir)
-    assert sorted(after) == list(range(1, 21))
+    assert sorted(after) == list(range(1, 11))
     assert {step: after[step] for step in before} == before
     assert (workdir / "results.json").exists()
 
@@ -121,9 +122,9 @@ def test_a_run_of_one_process_with_three_devices_is_taken_up_by_two_with_four_ea
     ((status, out, err),) = ends([process])
     assert status == STATUS_TO_REQUEUE, err
     assert "devices   2 x cpu: fsdp 2; 1 idle" in out
-    (status, out, err), (other, _, other_err) = ends(several(workdir, "--config.mesh.space=2"))
+    (status, out, err), (other, _, other_err) = ends(several(workdir, "--config.mesh.fsdp=2"))
     assert (status, other) == (0, 0), err + other_err
-    assert "devices   8 x cpu: data 4 x space 2; 2 processes" in out
+    assert "devices   8 x cpu: data 4 x fsdp 2; 2 processes" in out
     assert "resuming from the checkpoint of step" in out
 
 

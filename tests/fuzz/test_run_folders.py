@@ -24,6 +24,7 @@ from nucseg_jax.run_folder.record import RunRecord
 from tests.fuzz.cases import ends_well, fuzzed
 from tests.fuzz.damage import JSON, altered, damaged
 from tests.reporting.conftest import MODELS, write_baselines, write_run
+from tests.reporting.nuclei_of_runs import add_nuclei
 
 # What Python's parser takes and no other, and what it ends in a RecursionError on.
 RAW = [
@@ -51,6 +52,7 @@ def runs(tmp_path_factory) -> pathlib.Path:
     # With a dataset.json, and the places of patches beside their counts.
     first = write_run(root / "1", {"train.seed": 1, "pretrained.path": "weights"}, info=PANNUKE)
     write_baselines(first)
+    add_nuclei(first, quality=0.8)
     for seed in SEEDS[1:]:
         other = shutil.copytree(first, root / str(seed))
         config = json.loads((other / "config.json").read_text())
@@ -124,7 +126,8 @@ def test_what_a_damaged_file_holds_is_read_or_named(runs, data):
         else:
             named = {fault.split(":")[0] for fault in outcome.faults}
             # Counts and scores may contradict each other, whichever of them was damaged.
-            contradictory = {f"per_image_{split}.csv" for split in ("train", "validation", "test")}
+            splits = ("train", "validation", "test")
+            contradictory = {f"per_image_{of}{split}.csv" for of in ("", "instances_") for split in splits}
             others = ("results.json", "config.json", "dataset.json")
             assert named <= {name} or (name in others and named <= contradictory)
 

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.part_by_hover import HoverParting
+from nucseg_jax.heads.decoding.stored_rule import rule_from_json
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
@@ -80,7 +84,14 @@ def test_beside_the_program_stand_the_names_of_its_channels_and_the_scale_of_its
         "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), microns_per_px=0.5
     )
     exported = ExportedModel(b"", "(n, 16*h, 16*w, 3)")
-    facts = export_facts(exported, info, num_classes=3)
+    without = dict(head=HEADS["none"], rule=NucleusRule())
+    facts = export_facts(exported, info, num_classes=3, **without)
     assert (facts["microns_per_px"], facts["images"]) == (0.5, "uint8 RGB (n, 16*h, 16*w, 3)")
     assert facts["channels"] == [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [4, 5, 6]}]
-    assert [each["name"] for each in export_facts(exported, info, num_classes=1)["channels"]] == ["Nucleus"]
+    binary = export_facts(exported, info, num_classes=1, **without)
+    assert [each["name"] for each in binary["channels"]] == ["Nucleus"]
+    assert "maps" not in binary
+    rule = NucleusRule(threshold=0.4, parting=HoverParting(tau=0.2))
+    facts = export_facts(exported, info, num_classes=1, head=HEADS["hover"], rule=rule)
+    assert facts["maps"] == ["horizontal", "vertical"]
+    assert rule_from_json(facts["nucleus_rule"]) == rule

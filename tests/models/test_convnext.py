@@ -10,8 +10,8 @@ import pytest
 
 from nucseg_jax.models.build import build_encoder
 from nucseg_jax.models.convnext import ConvNeXt, ConvNeXtVariant
-from nucseg_jax.models.cost import abstract_variables, count_parameters
-from nucseg_jax.models.initial import initial_variables
+from nucseg_jax.models.cost import count_parameters
+from nucseg_jax.models.initial import abstract_variables, initial_variables
 
 SMALL = ConvNeXtVariant(depths=(1, 1, 1, 1), features=(8, 16, 24, 32))
 

@@ -52,7 +52,7 @@ def test_a_normal_distribution_has_its_deviation_whatever_the_shape():
     ("encoder", "decoder"),
     [
         ("resnet50", "unet"),
-        ("convnext_tiny", "deeplabv3plus"),
+        pytest.param("convnext_tiny", "deeplabv3plus", marks=pytest.mark.long),
         pytest.param("efficientnet_b4", "deeplabv3plus", marks=pytest.mark.long),
         pytest.param("resnet50_v1_5", "unet", marks=pytest.mark.long),
     ],

@@ -9,7 +9,8 @@ import pytest
 from flax import linen as nn
 
 from nucseg_jax.models.build import build_encoder, build_segmenter
-from nucseg_jax.models.cost import abstract_variables, count_parameters, forward_flops
+from nucseg_jax.models.cost import count_parameters, forward_flops
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.models.layers import ConvBatchNormRelu
 
 

@@ -12,7 +12,8 @@ from nucseg_jax.training.loss_terms import LOSS_TERMS
 
 SMOOTH = 1e-6
 OPTIONS = LossConfig(focal_gamma=1.5, focal_alpha=0.3, tversky_alpha=0.2, tversky_beta=0.9)
-LOSSES = {name: row.make(OPTIONS, "image") for name, row in LOSS_TERMS.items()}
+# Those of maps: tests/heads/test_targets.py.
+LOSSES = {name: row.make(OPTIONS, "image") for name, row in LOSS_TERMS.items() if row.of != "maps"}
 RATIOS = tuple(name for name, row in LOSS_TERMS.items() if row.is_ratio)
 # A loss that comes later brings a reference of its own.
 DEFINED = ("dice_loss", "plain_dice_loss", "tversky_loss", "cross_entropy_loss", "focal_loss")

@@ -7,6 +7,7 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.ops.objective import TILES_WITH_NUCLEI, Objective, Term
+from nucseg_jax.ops.outputs import Outputs
 from nucseg_jax.runtime.mesh import batch_sharded, make_mesh
 
 
@@ -32,12 +33,16 @@ def test_a_config_weighs_its_terms_and_reports_them_bare():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(2, 6, 6, 1)).astype(np.float32)
     label = rng.integers(0, 2, (2, 6, 6)).astype(np.uint8)
-    values = jax.jit(evaluated.values)(logits, label)
+    values = jax.jit(evaluated.values)(Outputs(logits, logits), label)
     expected = 0.5 * values["focal_loss"] + 2.0 * values["tversky_loss"]
     np.testing.assert_allclose(evaluated.total(values), expected, rtol=1e-6)
-    np.testing.assert_allclose(trained.total(trained.values(logits, label)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        trained.total(trained.values(Outputs(logits, logits), label)), expected, rtol=1e-6
+    )
     other = (
-        experiment_with(dice=0.0, tversky=2.0, focal=0.5).static_arguments(1).objective.values(logits, label)
+        experiment_with(dice=0.0, tversky=2.0, focal=0.5)
+        .static_arguments(1)
+        .objective.values(Outputs(logits, logits), label)
     )
     assert not np.allclose(other["tversky_loss"], values["tversky_loss"], rtol=1e-3)
     assert not np.allclose(other["focal_loss"], values["focal_loss"], rtol=1e-3)
@@ -91,18 +96,20 @@ def test_a_tile_without_a_nucleus_sets_a_floor_and_skipped_pulls_at_nothing():
 
     def total(objective):
         return lambda logits: objective.total(
-            objective.means(objective.values(logits, label), valid, has_nucleus)
+            objective.means(objective.values(Outputs(logits, logits), label), valid, has_nucleus)
         )
 
     paper = experiment_with().static_arguments(1).objective
     skipping = experiment_with(skip_empty=True).static_arguments(1).objective
-    assert paper.values(logits, label)["dice_loss"][3] > 0.999
+    assert paper.values(Outputs(logits, logits), label)["dice_loss"][3] > 0.999
     assert np.abs(jax.grad(total(paper))(logits)[3]).max() > 0
     assert np.abs(jax.grad(total(skipping))(logits)[3]).max() == 0
     np.testing.assert_allclose(
-        total(skipping)(logits), paper.values(logits[:3], label[:3])["dice_loss"].mean(), rtol=1e-6
+        total(skipping)(logits),
+        paper.values(Outputs(logits[:3], logits[:3]), label[:3])["dice_loss"].mean(),
+        rtol=1e-6,
     )
-    nowhere = skipping.means(skipping.values(logits, label * 0), valid, valid & False)
+    nowhere = skipping.means(skipping.values(Outputs(logits, logits), label * 0), valid, valid & False)
     assert float(nowhere["dice_loss"]) == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.build import ENCODERS, build_encoder
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.load import load_encoder
 from nucseg_jax.pretrained.target import target_of

@@ -10,7 +10,8 @@ import pytest
 
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.models.build import build_segmenter
-from nucseg_jax.models.cost import abstract_variables, count_parameters
+from nucseg_jax.models.cost import count_parameters
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.models.layers import MovingStatistics
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.training.optimizer import l2_mask, l2_penalty

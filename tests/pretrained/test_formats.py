@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.load import load_encoder
 from nucseg_jax.pretrained.target import flatten

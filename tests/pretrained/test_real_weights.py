@@ -30,6 +30,7 @@ def median(correlations):
     return np.median(list(correlations.values()), axis=0)
 
 
+@pytest.mark.long
 def test_on_photographs_and_on_tissue_statistics_are_those_of_the_network(correlations, shared):
     """Photographs are what it was trained on; tissue is another domain, and agrees less."""
     on_photographs = median(correlations(photographs()[::3]))

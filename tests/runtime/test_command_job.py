@@ -67,3 +67,16 @@ def test_a_job_that_is_left_by_an_exception_takes_its_command_along(tmp_path):
     process = int((tmp_path / "log").read_text().splitlines()[1])
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_sigterm_before_the_command_has_begun_ends_it_too(tmp_path, monkeypatch):
+    start = CommandJob.start
+
+    def start_late(job):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(job)
+
+    monkeypatch.setattr(CommandJob, "start", start_late)
+    with pytest.raises(subprocess.CalledProcessError):
+        CommandJob(python("import time; time.sleep(60)"), tmp_path / "log")()
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "error: ended by SIGTERM"

@@ -27,8 +27,8 @@ GEOMETRY = AugmentConfig(flips=True, quarter_turns=True)
 class Small:
     """Static arguments of a step and its compiled forms; tests share them, since compiling is what takes the time."""
 
-    def __init__(self, static, plateau):
-        self.static, self.plateau = static, plateau
+    def __init__(self, static, plateau, counted_classes=1):
+        self.static, self.plateau, self._counted_classes = static, plateau, counted_classes
         self.step = functools.cache(self._compile_step)
         self._variables = functools.cache(lambda: initial_variables(static.model, static.seed, px=PX))
 
@@ -38,7 +38,8 @@ class Small:
             self.static.optimizer,
             self.plateau,
             term_names=self.static.summed_names,
-            counted_classes=1,
+            counted_classes=self._counted_classes,
+            with_ema=self.static.ema_decay > 0,
         )
         return put_state(state, make_mesh(devices))
 

@@ -7,7 +7,7 @@ from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.evaluation.scores import ratios
 from nucseg_jax.models.build import build_segmenter
-from nucseg_jax.models.cost import abstract_variables
+from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import soft_dice

@@ -35,8 +35,12 @@ RECORD = {
 }
 
 
-def test_a_state_comes_back_bit_by_bit_on_another_mesh_with_its_record(tmp_path, small):
+@pytest.mark.parametrize("with_ema", [False, True])
+def test_a_state_comes_back_bit_by_bit_on_another_mesh_with_its_record(tmp_path, small, with_ema):
     state = small().state(8)
+    if with_ema:
+        ema = {"params": state.params, "batch_stats": state.batch_stats}
+        state = state.replace(ema=jax.tree.map(lambda leaf: leaf + 1, ema))
     with open_checkpoints(tmp_path) as checkpoints:
         save_checkpoint(checkpoints, state, RECORD, 0.5)
     mesh = make_mesh(2)

@@ -18,6 +18,7 @@ from nucseg_jax.training.step import compile_train_steps
 
 # Of both folds, not in their order.
 ROWS = np.array([6, 0, 3])
+BALANCED = np.array([0.7, 0.1, 0.2])
 ORDER = dict(patch_px=256, tile_px=32, batch_size=48, seed=5)
 # 3 patches of 64 tiles.
 SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_every_steps=0)
@@ -27,9 +28,10 @@ SCHEDULE = Schedule(epochs=2, steps_per_epoch=4, log_every_steps=5, checkpoint_e
 def make_feed(painted):
     """Device feeds from patches in memory, host feeds from patches on disk."""
 
-    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated", batch_size=48):
+    def make(name, *, steps_per_dispatch=1, devices=1, store="replicated", batch_size=48, **balance):
         options = {
             **ORDER,
+            **balance,
             "batch_size": batch_size,
             "schedule": SCHEDULE,
             "steps_per_dispatch": steps_per_dispatch,
@@ -61,6 +63,9 @@ def batches_of(feed, epoch, first_step=0):
         ("device", {"steps_per_dispatch": 3}),
         ("host", {}),
         ("host", {"devices": 4, "steps_per_dispatch": 3}),
+        ("device", {"probability": BALANCED}),
+        ("device", {"devices": 8, "store": "sharded", "steps_per_dispatch": 3, "probability": BALANCED}),
+        ("host", {"devices": 4, "probability": BALANCED}),
     ],
 )
 def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name, options):
@@ -68,7 +73,16 @@ def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name,
     assert feed.name == name
     patches = reader.read_folds(painted, [1, 2])
     for epoch, first_step in ((0, 0), (3, 2)):
-        expected = list(training_batches(patches, ROWS, **ORDER, epoch=epoch, first_step=first_step))
+        expected = list(
+            training_batches(
+                patches,
+                ROWS,
+                **ORDER,
+                epoch=epoch,
+                first_step=first_step,
+                probability=options.get("probability"),
+            )
+        )
         found = batches_of(feed, epoch, first_step)
         assert len(found) == 4 - first_step
         for one, other in zip(expected, found, strict=True):
@@ -113,6 +127,7 @@ def test_training_on_either_feed_is_the_same_also_from_the_middle_of_an_epoch(pr
         jax.tree.map(np.testing.assert_array_equal, ends[0], other)
 
 
+@pytest.mark.long
 def test_the_programs_of_both_feeds_take_the_same_step(program, small):
     """Up to rounding: two programs, which XLA may order differently (optimised ones: tests/faults/test_killed.py).
 
@@ -168,6 +183,7 @@ def test_sharded_patches_are_never_gathered_whole(make_feed):
     assert tickets_sharded(mesh).shard_shape((1, 48)) == (1, 6)
 
 
+@pytest.mark.long
 def test_eight_devices_with_sharded_patches_do_what_one_does(make_feed, small):
     parts = small(dropout=0.3)
     losses = []

@@ -40,12 +40,20 @@ def test_frozen_stages_keep_their_bits_and_everything_else_moves(small, freeze_s
         if freeze_statistics
         else small(frozen_stages=FROZEN)
     )
-    (params, stats), (new_params, new_stats), _, _ = after_steps(net)
+    (params, stats), (new_params, new_stats), _, logs = after_steps(net, steps=1 if freeze_statistics else 3)
     frozen = {name for name in params if is_frozen(name, FROZEN)}
     assert 0 < len(frozen) < len(params)
     assert changed(params, new_params) == params.keys() - frozen
     frozen_stats = {name for name in stats if is_frozen(name, FROZEN)}
     assert changed(stats, new_stats) == stats.keys() - (frozen_stats if freeze_statistics else set())
+    if freeze_statistics:
+        # So the reported penalty is the one whose gradient is taken.
+        trained = [
+            np.sum(np.square(value, dtype=np.float64))
+            for name, value in params.items()
+            if name.endswith("/kernel") and name not in frozen
+        ]
+        assert float(logs["l2_penalty"]) == pytest.approx(net.static.l2 * sum(trained), rel=1e-5)
 
 
 def test_frozen_parameters_have_no_moments_and_others_do(small):
@@ -77,31 +85,26 @@ def test_trained_parameters_step_as_if_the_frozen_ones_were_no_parameters(small)
 
 
 def test_the_encoder_steps_by_its_factor(small):
-    """Up to what two programs round differently, here too."""
-    (params, _), (half, _), _, _ = after_steps(small(encoder_lr_factor=0.5), steps=1)
-    (_, _), (full, _), _, _ = after_steps(small(), steps=1)
-    for name in params:
+    """Of the same gradients, which are here those of a parabola."""
+    params = jax.device_get(small().state().params)
+    half, full = (
+        flat(small(encoder_lr_factor=factor).static.optimizer.update(params, state, params)[0])
+        for factor in (0.5, 1.0)
+        for state in [small(encoder_lr_factor=factor).static.optimizer.init(params)]
+    )
+    for name, step in full.items():
         factor = 0.5 if name.startswith("encoder/") else 1.0
-        expected = params[name] + factor * (full[name] - params[name])
-        np.testing.assert_allclose(half[name], expected, rtol=0, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(half[name], factor * step, rtol=1e-6, err_msg=name)
 
 
 def test_the_backward_pass_of_a_frozen_encoder_is_not_computed(small):
-    """It takes twice the forward pass's arithmetic; the compiled step has become cheaper by about that."""
+    """It takes twice the forward pass's arithmetic; the step has become cheaper by about that."""
 
     def flops(net):
         state = jax.eval_shape(lambda: net.state())
-        return net.step(1).lower(state, net.batch()).compile().cost_analysis()["flops"]
+        return net.step(1).lower(state, net.batch()).cost_analysis()["flops"]
 
     encoder = small().static.model.encoder
     saved = flops(small()) - flops(small(frozen_stages=encoder.stages, frozen_statistics=encoder.stages))
     images, px = small().batch().image.shape[:2]
     assert saved > 1.6 * images * forward_flops(encoder, px=px)
-
-
-def test_l2_leaves_frozen_kernels_out(small):
-    """So the reported penalty is the one whose gradient is taken."""
-    stages = small().static.model.encoder.stages
-    _, _, _, everything_frozen = after_steps(small(l2_scope="all", frozen_stages=stages), steps=1)
-    _, _, _, added = after_steps(small(l2_scope="added"), steps=1)
-    assert float(everything_frozen["l2_penalty"]) == pytest.approx(float(added["l2_penalty"]), rel=1e-6)

@@ -15,6 +15,8 @@ from nucseg_jax.runtime.mesh import dispatch_sharded, make_mesh
 from nucseg_jax.training.checkpoint import abstract_like
 from nucseg_jax.training.step import compile_train_steps
 
+# Lowered in `make test-long`: what differs by platform shows in the other three.
+LONG = ("tpu", "efficientnet_b4")
 PLATFORMS = ("cuda", "tpu")
 BATCH = 8
 
@@ -34,8 +36,12 @@ def exported_step(config, platform, *, devices, steps, px):
         valid=abstract(dtype=bool),
         index=abstract(dtype=jnp.int32),
         group=abstract(dtype=jnp.int32),
+        instance=abstract(px, px, dtype=jnp.uint16) if experiment.scores_instances else None,
     )
-    batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, dispatch_sharded(mesh))
+    shardings = dispatch_sharded(mesh)
+    if batch.instance is None:
+        shardings = shardings.replace(instance=None)
+    batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, shardings)
     state = abstract_like(experiment.abstract_state(static), mesh)
     with traced_for(platform):
         jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
@@ -55,7 +61,8 @@ def check(exported, state, platform, *, devices):
     assert len(kept) == len(jax.tree.leaves(state))
     assert not any('"data"' in argument for argument in kept)
     # Batches are split along their second axis; what the step does not look at is no argument.
-    assert 2 <= len(batch) <= 5
+    # Image, label, numbers, and ids of nuclei for an instance head.
+    assert 2 <= len(batch) <= 6
     if devices > 1:
         assert all('[{}, {"data", "fsdp"}' in argument for argument in batch)
     # The model computes there, and nothing calls back to Python.
@@ -76,8 +83,14 @@ def check_full_precision(text):
         assert len(re.findall(r"HIGHEST", line)) == 2, line
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("encoder", ["resnet50", "efficientnet_b4"])
+@pytest.mark.parametrize(
+    ("platform", "encoder"),
+    [
+        pytest.param(platform, encoder, marks=pytest.mark.long if (platform, encoder) == LONG else ())
+        for platform in PLATFORMS
+        for encoder in ("resnet50", "efficientnet_b4")
+    ],
+)
 def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     config = quickstart.get_config()
     config.model.width, config.model.encoder = 0.125, encoder
@@ -89,6 +102,14 @@ def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     # Depthwise convolutions are left to the vendor's library there, and written out on CPU.
     grouped = re.search(r"feature_group_count = ([2-9]|\d\d)", exported.mlir_module())
     assert (grouped is not None) == (encoder == "efficientnet_b4")
+
+
+@pytest.mark.parametrize(("platform", "head"), [("cuda", "hover"), ("tpu", "distance")])
+def test_a_step_with_an_instance_head_lowers_for_it(platform, head):
+    config = quickstart.get_config()
+    config.model.width, config.model.head, config.model.num_classes = 0.125, head, 6
+    exported, state = exported_step(config, platform, devices=8, steps=2, px=32)
+    check(exported, state, platform, devices=8)
 
 
 @pytest.mark.long

@@ -65,8 +65,8 @@ def test_eight_devices_do_what_one_does(small):
 def test_equal_seeds_give_equal_bits_and_other_seeds_others(small):
     (first, _), (second, _) = run(small(dropout=0.3), 1), run(small(dropout=0.3), 1)
     jax.tree.map(np.testing.assert_array_equal, first, second)
-    other, _ = run(small(dropout=0.3, seed=1), 1)
-    assert not np.array_equal(first.params["head"]["kernel"], other.params["head"]["kernel"])
+    kernels = [small(dropout=0.3, seed=seed).state().params["head"]["kernel"] for seed in (0, 1)]
+    assert not np.array_equal(*kernels)
 
 
 def test_padding_changes_no_loss_and_no_count(small):
@@ -109,7 +109,7 @@ def test_every_step_draws_other_dropout_masks(small):
 
 
 def test_scale_of_the_plateau_multiplies_the_update(small):
-    parts = small(l2=0.0)
+    parts = small()
     mesh = make_mesh(1)
     step, batch = parts.step(1), put_batch(parts.batch(), mesh)
     whole, whole_logs = step(parts.state(), batch)
@@ -146,11 +146,10 @@ def test_closing_an_epoch_zeroes_the_sums_and_moves_the_plateau_once(small):
 
 
 def test_dtype_bfloat16_keeps_parameters_statistics_and_loss_in_float32(small):
-    state, history = run(small(dtype=jnp.bfloat16), 1, steps=1)
-    floats = [leaf for leaf in jax.tree.leaves(state) if np.issubdtype(leaf.dtype, np.floating)]
+    parts = small(dtype=jnp.bfloat16)
+    state, logs = jax.eval_shape(parts.step(1), parts.state(), parts.batch())
+    floats = [leaf for leaf in jax.tree.leaves((state, logs)) if np.issubdtype(leaf.dtype, np.floating)]
     assert {leaf.dtype for leaf in floats} == {np.dtype("float32")}
-    assert history[0]["dice_loss"].dtype == np.float32
-    assert np.isfinite(history[0]["loss"])
     assert float(soft_dice(jnp.zeros((1, 4, 4, 1), jnp.bfloat16), jnp.ones((1, 4, 4), jnp.uint8))[0]) < 1
 
 

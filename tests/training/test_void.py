@@ -32,6 +32,7 @@ from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.training.optimizer import plateau_schedule
 from nucseg_jax.training.state import init_state
 from nucseg_jax.training.step import StaticArguments, train_step
+from tests.toy_model import LogitsModel
 
 PX = 16
 # Every loss with a weight, each another.
@@ -41,7 +42,7 @@ ALL_LOSSES = {
 }
 
 
-class Pointwise(nn.Module):
+class Pointwise(LogitsModel):
     """Each pixel's logits depend on that pixel alone, so that cutting pixels away leaves the others' as they are."""
 
     classes: int
@@ -107,7 +108,9 @@ def _step(static):
 
         def apply(self, variables, image, *, mutable=(), **options):
             del mutable, options
-            return static.model.apply({"params": variables["params"]}, image, train=True), {"batch_stats": {}}
+            params = {"params": variables["params"]}
+            outputs = static.model.apply(params, image, train=True, method="outputs")
+            return outputs, {"batch_stats": {}}
 
     bound = dataclasses.replace(static, model=WithStatistics())
     return jax.jit(lambda state, batch: train_step(bound, state, batch))

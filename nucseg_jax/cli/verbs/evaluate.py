@@ -28,6 +28,24 @@ from nucseg_jax.core.paths import user_path
 @click.option(
     "--baselines", is_flag=True, help="Score Otsu's threshold, and everything predicted as nucleus, too."
 )
+@click.option(
+    "--instances",
+    is_flag=True,
+    help="Find and score nuclei (PQ, AJI, F1) of a run without an instance head too.",
+)
+@click.option(
+    "--predictions",
+    metavar="PATH",
+    type=click.Path(),
+    help="Score nuclei that another program found, in place of a run's: a folder with FOLD_ROW.instance.png (npy, tif)"
+    " and FOLD_ROW.class.png for each patch, or an array in the layout of PanNuke's masks.npy. With --config.",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(),
+    help="With --predictions: folder for instances.json and nuclei.csv, a line for each pair of nuclei.",
+)
 @click.option("--force", is_flag=True, help="Score a split even if the run was trained on it.")
 @click.option("--verbose", is_flag=True, help="Print every convention.")
 @process_options
@@ -38,6 +56,9 @@ def command(
     workdir: str | None,
     split: str,
     baselines: bool,
+    instances: bool,
+    predictions: str | None,
+    out: str | None,
     force: bool,
     verbose: bool,
     distributed: bool,
@@ -52,12 +73,30 @@ def command(
     given = None if config is None and not start.overrides else start.config(config)
     if given is not None:
         given.checked()
+    if (predictions is None) != (out is None) and out is not None:
+        raise UserError(
+            "--out goes with --predictions", advice="a run's scores are written into its own folder"
+        )
+    if predictions is not None and (workdir or baselines or given is None):
+        raise UserError(
+            "--predictions was given"
+            + (" without --config" if given is None else " with a run or baselines"),
+            expected="--config and --predictions alone: the config names the data set and its splits",
+        )
     if workdir and not user_path(workdir).is_dir():
         raise UserError(
             f"there is no run folder {user_path(workdir)}", expected="the --workdir of a training run"
         )
     start_jax()
     start.join(distributed, coordinator, processes, process_index)
+
+    if predictions is not None and given is not None:
+        from nucseg_jax.cli.evaluate_predictions import evaluate_predictions
+
+        evaluate_predictions(
+            given.experiment(), user_path(predictions), split=split, out=user_path(out) if out else None
+        )
+        return
 
     from nucseg_jax.cli.evaluate import evaluate
 
@@ -66,6 +105,7 @@ def command(
         user_path(workdir) if workdir else None,
         split=split,
         baselines=baselines,
+        instances=instances,
         force=force,
         verbose=verbose,
     )

@@ -42,9 +42,7 @@ from nucseg_jax.core.program import PROGRAM
 @click.option(
     "--threshold",
     type=float,
-    default=0.5,
-    show_default=True,
-    help="A pixel is nucleus where its probability is above.",
+    help="A pixel is nucleus where its probability is above.  [default: the run's own, .5 unless it was tuned]",
 )
 @click.option(
     "--batch_size", type=int, default=8, show_default=True, help="Tiles in a batch; no result depends on it."
@@ -57,7 +55,7 @@ def command(
     mpp_from_objective: bool,
     tile_px: int | None,
     overlap_px: int | None,
-    threshold: float,
+    threshold: float | None,
     batch_size: int,
 ) -> None:
     """Find the nuclei of images and slides: masks, outlines for QuPath, tables.
@@ -74,8 +72,11 @@ def command(
 
     from nucseg_jax.cli.predict import PredictSettings, predict
     from nucseg_jax.cli.predict_inputs import split_inputs
-    from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+    from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 
+    if threshold is not None:
+        # Refused before the run is loaded, which takes seconds.
+        NucleusRule(threshold=threshold)
     failures = predict(
         user_path(workdir),
         [name for text in inputs for name in split_inputs(text)],
@@ -84,10 +85,11 @@ def command(
             microns_per_px=mpp,
             tile_px=tile_px,
             overlap_px=overlap_px,
-            rule=NucleusRule(threshold=threshold),
+            rule=None,
             mpp_from_objective=mpp_from_objective,
         ),
         batch_size=batch_size,
+        threshold=threshold,
     )
     if failures:
         sys.exit(1)

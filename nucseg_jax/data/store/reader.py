@@ -59,12 +59,13 @@ def read_facts(data_dir: pathlib.Path) -> StoredFacts:
     return layout_of(name).read_facts(dataset_folder(data_dir, name))
 
 
-def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:
+def read_folds(data_dir: pathlib.Path, folds: Sequence[int], *, with_instances: bool = False) -> Patches:
     """Reads whole folds (stored parts); `DatasetInfo.bytes_per_patch` of memory a patch, 262 KB at 256 px.
 
     Args:
       data_dir: the folder that `prepare` was given.
       folds: their numbers, in any order, each once.
+      with_instances: whether ids of nuclei are read too; 131 KB more a patch at 256 px.
 
     Returns:
       The patches of these folds, sorted by fold, then by index.
@@ -73,11 +74,13 @@ def read_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> Patches:
       UserError: nothing was prepared there, or its files are missing, damaged or not what the audit records.
       ValueError: `folds` is empty, holds a number that there is none of, or one twice.
     """
-    stored = open_folds(data_dir, folds)
+    stored = open_folds(data_dir, folds, with_instances=with_instances)
     return stored.take(np.arange(len(stored.index)))
 
 
-def open_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> StoredPatches:
+def open_folds(
+    data_dir: pathlib.Path, folds: Sequence[int], *, with_instances: bool = False
+) -> StoredPatches:
     """Opens whole folds for reading at random; 8 bytes of memory a patch.
 
     Args, Returns, Raises: as `read_folds`; in a data set without checksums of its files a damaged record shows when
@@ -95,6 +98,7 @@ def open_folds(data_dir: pathlib.Path, folds: Sequence[int]) -> StoredPatches:
         {fold: sizes[fold] for fold in folds},
         patch_px=facts.info.patch_px,
         group_feature=layout.group_feature,
+        with_instances=with_instances,
     )
 
 

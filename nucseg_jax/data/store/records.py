@@ -28,7 +28,13 @@ class StoredPatches:
     """
 
     def __init__(
-        self, folder: pathlib.Path, fold_sizes: Mapping[int, int], *, patch_px: int, group_feature: str
+        self,
+        folder: pathlib.Path,
+        fold_sizes: Mapping[int, int],
+        *,
+        patch_px: int,
+        group_feature: str,
+        with_instances: bool = False,
     ):
         """Opens the files; reads no patch.
 
@@ -37,13 +43,18 @@ class StoredPatches:
           fold_sizes: patches of each fold to open.
           patch_px: side of a patch.
           group_feature: name under which records hold the position of their group.
+          with_instances: whether ids of nuclei are read too.
 
         Raises:
           UserError: files are missing or damaged.
         """
         sizes = dict(sorted(fold_sizes.items()))
         self._patch_px, self._group_feature = patch_px, group_feature
-        self._folds = {fold: FoldRecords(folder, fold, size) for fold, size in sizes.items()}
+        self._with_instances = with_instances
+        self._folds = {
+            fold: FoldRecords(folder, fold, size, with_instances=with_instances)
+            for fold, size in sizes.items()
+        }
         self.fold: np.ndarray = np.repeat(list(sizes), list(sizes.values())).astype(np.int32)
         self.index: np.ndarray = np.concatenate([np.arange(size) for size in sizes.values()]).astype(np.int32)
 
@@ -60,6 +71,7 @@ class StoredPatches:
             group=np.empty(N, np.int32),
             fold=self.fold[rows],
             index=self.index[rows],
+            instance=np.empty((N, px, px), np.uint16) if self._with_instances else None,
         )
         for fold in np.unique(taken.fold):
             places = np.flatnonzero(taken.fold == fold)
@@ -69,6 +81,8 @@ class StoredPatches:
                 for place, example in zip(chunk, examples, strict=True):
                     taken.image[place], taken.label[place] = example["image"], example["label"]
                     taken.group[place] = example[self._group_feature]
+                    if taken.instance is not None:
+                        taken.instance[place] = example["instance"]
         return taken
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 import shapely
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.nuclei.measure import ANY_CLASS, COLUMNS, Table
+from nucseg_jax.inference.nuclei.measure import ANY_CLASS, Table
 
 Color = tuple[int, int, int]
 # Of nuclei without classes.
 ANY_COLOR: Color = (255, 225, 0)
 # Of the features' ids, which are a function of image and number.
 _NAMESPACE = uuid.UUID("6f1c2a0e-6c0c-4f5c-9a55-6e7563736567")
-_MEASUREMENTS = tuple(name for name in COLUMNS if name not in ("nucleus", "class", "x_px", "y_px"))
+_NO_MEASUREMENTS = ("nucleus", "class", "x_px", "y_px")
 _DECIMALS = 4
 
 
@@ -36,7 +36,8 @@ def features(
     """
     if not polygons:
         return
-    measured = zip(*(table[column].round(_DECIMALS).tolist() for column in _MEASUREMENTS), strict=True)
+    measurements = [name for name in table if name not in _NO_MEASUREMENTS]
+    measured = zip(*(table[column].round(_DECIMALS).tolist() for column in measurements), strict=True)
     rows = zip(
         shapely.to_geojson(polygons),
         table["nucleus"].tolist(),
@@ -48,7 +49,7 @@ def features(
         properties = {
             "objectType": "detection",
             "classification": {"name": name, "color": colors[name]},
-            "measurements": dict(zip(_MEASUREMENTS, values, strict=True)),
+            "measurements": dict(zip(measurements, values, strict=True)),
         }
         identity = uuid.uuid5(_NAMESPACE, f"{stem}/{number}")
         yield (

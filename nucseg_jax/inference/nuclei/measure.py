@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.inference.nuclei.find_nuclei import NEIGHBOURS
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.class_votes import class_votes
+from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the
@@ -24,6 +26,9 @@ COLUMNS: dict[str, Any] = {
     "mean_haematoxylin": np.float64,
     "mean_eosin": np.float64,
 }
+# Of nuclei that were measured with the probabilities of their classes.
+CLASS_PROBABILITY = "class_probability"
+COLUMNS_WITH_CLASS_PROBABILITY: dict[str, Any] = COLUMNS | {CLASS_PROBABILITY: np.float64}
 # What a nucleus is called where a model knows no classes.
 ANY_CLASS = "Nucleus"
 
@@ -36,8 +41,7 @@ def measure_nuclei(
     first: int,
     count: int,
     top: int,
-    level: np.ndarray,
-    classes: np.ndarray | None,
+    band: Band,
     class_names: Sequence[str],
     image: np.ndarray,
     microns_per_px: float,
@@ -45,20 +49,21 @@ def measure_nuclei(
     """Measures nuclei that lie whole in a window of the image.
 
     The perimeter is that of Crofton's formula in four directions; the eccentricity that of the ellipse with the same
-    second moments, 0 = round, below 1; the class that of most pixels, the first of equals.
+    second moments, 0 = round, below 1; the class that of most pixels, or with `class_levels` that of the largest
+    probability summed over the nucleus, background left out; the first of equals.
 
     Args:
       nuclei: uint32 [h, W]: 0, or numbers from `first` to `first` + `count` - 1.
       first, count: see `nuclei`.
       top: row of the image at which the window begins.
-      level: uint8 [h, W], probability in 255ths.
-      classes: uint8 [h, W], 1..C, or None.
-      class_names: C names; not looked at without `classes`.
+      band: the model's outputs in the window.
+      class_names: C names; not looked at without classes.
       image: uint8 [h, W, 3].
       microns_per_px: of the image.
 
     Returns:
-      `COLUMNS`, each [count], in the order of the numbers.
+      `COLUMNS`, each [count], in the order of the numbers. With `class_levels` also `class_probability`, 0..1: the
+      share of the nucleus's class in the summed probability of all C; 0 where none of its pixels has any.
     """
     rows, columns = np.nonzero(nuclei)
     index = nuclei[rows, columns].astype(np.int64) - first
@@ -75,12 +80,10 @@ def measure_nuclei(
     pixels = image[rows, columns]
     amounts = unmixed(np.stack([total(densities[pixels[:, channel]]) for channel in range(3)], axis=-1))
     named: np.ndarray = np.full(count, ANY_CLASS, object)
-    if classes is not None:
-        votes: np.ndarray = np.zeros((count, len(class_names)), np.int64)
-        seen = classes[rows, columns].astype(np.int64)
-        np.add.at(votes, (index[seen > 0], seen[seen > 0] - 1), 1)
+    votes = class_votes(nuclei, band, first=first, count=count)
+    if votes is not None:
         named = np.array(class_names, object)[votes.argmax(axis=1)]
-    return {
+    table = {
         "nucleus": np.arange(first, first + count, dtype=np.uint32),
         "class": named,
         "x_px": mean_x,
@@ -92,10 +95,13 @@ def measure_nuclei(
         "eccentricity": _eccentricity(
             total(off_y * off_y) / area, total(off_x * off_x) / area, total(off_y * off_x) / area
         ),
-        "mean_probability": total(level[rows, columns] / 255.0) / area,
+        "mean_probability": total(band.level[rows, columns] / 255.0) / area,
         "mean_haematoxylin": amounts[:, HEMATOXYLIN] / area,
         "mean_eosin": amounts[:, EOSIN] / area,
     }
+    if votes is not None and band.class_levels is not None:
+        table[CLASS_PROBABILITY] = votes.max(axis=1) / np.maximum(votes.sum(axis=1), 1.0)
+    return table
 
 
 def _eccentricity(yy: np.ndarray, xx: np.ndarray, yx: np.ndarray) -> np.ndarray:

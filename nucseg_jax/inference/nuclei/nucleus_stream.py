@@ -2,6 +2,8 @@
 
 A connected piece of foreground that touches the end of the rows seen so far is not finished: it waits, with its rows,
 for the next band. All others are parted into nuclei immediately; what comes later cannot change them.
+
+A row that waits takes 10 bytes a pixel, one more for each map and each class.
 """
 
 from typing import NamedTuple
@@ -9,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, place
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
 
 
 class FoundNuclei(NamedTuple):
@@ -20,7 +23,8 @@ class FoundNuclei(NamedTuple):
       nuclei: uint32 [h, W] of the window, only the nuclei that are new: 0, or their numbers from `first` on.
       first: number of the first new nucleus.
       new: how many are new.
-      level, classes, image: the window's probability uint8 [h, W], class uint8 [h, W] or None, RGB uint8 [h, W, 3].
+      band: the window's outputs.
+      image: of the window, RGB uint8 [h, W, 3].
       settled: uint32 [h', W], all nuclei in the first rows of the window, which will not be seen again.
     """
 
@@ -28,8 +32,7 @@ class FoundNuclei(NamedTuple):
     nuclei: np.ndarray
     first: int
     new: int
-    level: np.ndarray
-    classes: np.ndarray | None
+    band: Band
     image: np.ndarray
     settled: np.ndarray
 
@@ -44,49 +47,53 @@ class NucleusStream:
     """
 
     def __init__(self, rule: NucleusRule, *, microns_per_px: float, height: int):
-        self._level = rule.threshold_level
-        self._neck_px = rule.neck_um / microns_per_px
-        self._smallest_px = rule.smallest_um2 / microns_per_px**2
+        self._rule = rule
+        self._microns_per_px = microns_per_px
         self._tallest_px = rule.tallest_um / microns_per_px
         self._height = height
         self._found = 0
         self._top = 0
-        self._held: tuple[np.ndarray, ...] | None = None
+        self._held: dict[str, np.ndarray] = {}
 
-    def push(self, level: np.ndarray, classes: np.ndarray | None, image: np.ndarray) -> FoundNuclei:
-        """Takes the next band: level uint8 [h, W], class uint8 [h, W] if there are classes, RGB uint8 [h, W, 3]."""
-        arrivals: tuple[np.ndarray, ...] = (
-            level >= self._level,
-            np.zeros(level.shape, np.uint32),
-            level,
-            np.zeros((len(level), 0), np.uint8) if classes is None else classes,
-            image,
-        )
-        if self._held is not None:
-            arrivals = tuple(np.concatenate(pair) for pair in zip(self._held, arrivals, strict=True))
-        unfinished, placed, level, all_classes, image = arrivals
-        new = np.zeros(unfinished.shape, np.uint32)
+    def push(self, band: Band, image: np.ndarray) -> FoundNuclei:
+        """Takes the next band.
+
+        Args:
+          band: outputs on its rows; every band has the same ones, and maps as the rule's `parting` needs them.
+          image: uint8 [h, W, 3], RGB.
+
+        Raises:
+          UserError: the rule needs other maps.
+        """
+        level = band.level
+        arrived: dict[str, np.ndarray] = {
+            **dict(band.present()),
+            "maps": self._rule.require_maps(level.shape, band.maps),
+            "image": image,
+            "unfinished": level >= self._rule.threshold_level,
+            "placed": np.zeros(level.shape, np.uint32),
+        }
+        if self._held:
+            arrived = {name: np.concatenate([self._held[name], rows]) for name, rows in arrived.items()}
+        new = np.zeros(arrived["level"].shape, np.uint32)
         first = self._found + 1
-        kept_from = self._part_finished(unfinished, new)
-        placed += new
+        kept_from = self._part_finished(arrived["unfinished"], arrived["maps"], new)
+        arrived["placed"] += new
         found = FoundNuclei(
             top=self._top,
             nuclei=new,
             first=first,
             new=self._found + 1 - first,
-            level=level,
-            classes=None if classes is None else all_classes,
-            image=image,
-            settled=placed[:kept_from],
+            band=Band(**{name: arrived[name] for name, _ in band.present()}),
+            image=arrived["image"],
+            settled=arrived["placed"][:kept_from],
         )
         # Copies, so that a few rows do not keep a whole window in memory.
-        self._held = tuple(
-            rows[kept_from:].copy() for rows in (unfinished, placed, level, all_classes, image)
-        )
+        self._held = {name: rows[kept_from:].copy() for name, rows in arrived.items()}
         self._top += kept_from
         return found
 
-    def _part_finished(self, unfinished: np.ndarray, new: np.ndarray) -> int:
+    def _part_finished(self, unfinished: np.ndarray, maps: np.ndarray, new: np.ndarray) -> int:
         """Parts the pieces that are complete and strikes them off; returns the first row that is still needed."""
         rows = len(unfinished)
         is_last = self._top + rows == self._height
@@ -99,7 +106,12 @@ class NucleusStream:
                 continue
             piece = pieces[where] == number
             self._found += place(
-                new[where], piece, self._found, neck_px=self._neck_px, smallest_px=self._smallest_px
+                new[where],
+                piece,
+                maps[where],
+                self._found,
+                rule=self._rule,
+                microns_per_px=self._microns_per_px,
             )
             unfinished[where][piece] = False
         return kept_from

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,15 @@ from nucseg_jax.inference.nuclei.measure import COLUMNS, Table
 _DECIMALS = 4
 # Parquet files of many small groups read slowly.
 _GROUP_ROWS = 50_000
-_SCHEMA = pa.schema(
-    [
-        (name, pa.string() if dtype is object else pa.from_numpy_dtype(dtype))
-        for name, dtype in COLUMNS.items()
-    ]
-)
+
+
+def _schema(columns: Mapping[str, Any]) -> pa.Schema:
+    return pa.schema(
+        [
+            (name, pa.string() if dtype is object else pa.from_numpy_dtype(dtype))
+            for name, dtype in columns.items()
+        ]
+    )
 
 
 class NucleiFiles:
@@ -36,15 +39,17 @@ class NucleiFiles:
         table_csv: TextIO,
         parquet: pq.ParquetWriter,
         colors: Mapping[str, Color],
+        columns: Mapping[str, Any],
     ):
         self._stem = stem
         self._colors = colors
+        self._schema = _schema(columns)
         self._geojson = geojson
         self._csv = csv.writer(table_csv, lineterminator="\n")
         self._parquet = parquet
         self._waiting: list[pa.RecordBatch] = []
         self._separator = "\n"
-        self._csv.writerow(COLUMNS)
+        self._csv.writerow(columns)
         self._geojson.write('{"type":"FeatureCollection","features":[')
 
     def add(self, table: Table, polygons: list[shapely.Polygon]) -> None:
@@ -60,7 +65,7 @@ class NucleiFiles:
         ]
         self._csv.writerows(zip(*rounded, strict=True))
         self._waiting.append(
-            pa.RecordBatch.from_arrays([pa.array(c) for c in table.values()], schema=_SCHEMA)
+            pa.RecordBatch.from_arrays([pa.array(c) for c in table.values()], schema=self._schema)
         )
         if sum(len(batch) for batch in self._waiting) >= _GROUP_ROWS:
             self._write_waiting()
@@ -72,7 +77,7 @@ class NucleiFiles:
             self._write_waiting()
 
     def _write_waiting(self) -> None:
-        self._parquet.write_table(pa.Table.from_batches(self._waiting, _SCHEMA))
+        self._parquet.write_table(pa.Table.from_batches(self._waiting, self._schema))
         self._waiting = []
 
 
@@ -83,6 +88,7 @@ def open_nuclei_files(
     table_csv: pathlib.Path,
     table_parquet: pathlib.Path,
     colors: Mapping[str, Color],
+    columns: Mapping[str, Any] = COLUMNS,
 ) -> Iterator[NucleiFiles]:
     """The three files, which appear when the block ends without an error, and not at all after one.
 
@@ -90,14 +96,15 @@ def open_nuclei_files(
       stem: of the image.
       geojson, table_csv, table_parquet: the files.
       colors: of classes, by name.
+      columns: of the tables that will be added, and their dtypes: `COLUMNS` or `COLUMNS_WITH_CLASS_PROBABILITY`.
     """
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(atomic_write(path)) for path in (geojson, table_csv, table_parquet)]
         with (
             parts[0].open("w", encoding="utf-8") as text,
             parts[1].open("w", encoding="utf-8", newline="") as lines,
-            pq.ParquetWriter(parts[2], _SCHEMA) as parquet,
+            pq.ParquetWriter(parts[2], _schema(columns)) as parquet,
         ):
-            files = NucleiFiles(stem, text, lines, parquet, colors)
+            files = NucleiFiles(stem, text, lines, parquet, colors, columns)
             yield files
             files.finish()

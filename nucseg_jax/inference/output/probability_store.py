@@ -16,9 +16,14 @@ from collections.abc import Sequence
 import numpy as np
 import zarr
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 
 PROBABILITY, NUCLEUS, CLASS = "probability", "nucleus", "class"
+# Of an image that is not finished.
+MAPS, CLASS_LEVELS = "maps", "class_levels"
+# Names of arrays by fields of `Band`.
+_ARRAYS = {"level": PROBABILITY, "classes": CLASS, "maps": MAPS, "class_levels": CLASS_LEVELS}
 # A band is lower than a tile; wide chunks keep the number of files low. Chunks of zeros are not written.
 _CHUNKS = (256, 2048)
 
@@ -49,7 +54,11 @@ class ProbabilityStore:
         class_names: Sequence[str],
         rule: NucleusRule,
     ) -> "ProbabilityStore":
-        """Makes a new one in place of what is there; without names of classes there is no `class`."""
+        """Makes a new one in place of what is there; without names of classes there is no `class`.
+
+        With a rule that needs maps of an instance head it keeps these too, and the probability of each class, until
+        it is published: an image that was stopped finds its nuclei again.
+        """
         _remove(path)
         group = zarr.create_group(path)
         group.attrs.update(
@@ -61,10 +70,20 @@ class ProbabilityStore:
                 **({"classes": list(class_names)} if class_names else {}),
             }
         )
-        dtypes = {PROBABILITY: np.uint8, NUCLEUS: np.uint32} | ({CLASS: np.uint8} if class_names else {})
+        classes, maps = len(class_names), rule.parting.maps
+        arrays: dict[str, tuple[type, int]] = {PROBABILITY: (np.uint8, 0), NUCLEUS: (np.uint32, 0)}
+        if classes:
+            arrays[CLASS] = (np.uint8, 0)
+        if maps:
+            arrays[MAPS] = (np.int8, maps)
+        if classes and maps:
+            arrays[CLASS_LEVELS] = (np.uint8, classes)
         chunks = (min(_CHUNKS[0], height), min(_CHUNKS[1], width))
-        for name, dtype in dtypes.items():
-            group.create_array(name, shape=(height, width), chunks=chunks, dtype=dtype, fill_value=0)
+        for name, (dtype, channels) in arrays.items():
+            last = (channels,) if channels else ()
+            group.create_array(
+                name, shape=(height, width, *last), chunks=(*chunks, *last), dtype=dtype, fill_value=0
+            )
         return cls(path, group)
 
     @classmethod
@@ -84,35 +103,41 @@ class ProbabilityStore:
         assert isinstance(array, zarr.Array)
         return array
 
-    def write(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
-        """Writes rows of probability, and of classes if there are any; they are on the disk when this returns."""
-        rows = slice(top, top + len(level))
-        self._array(PROBABILITY)[rows] = level
-        if classes is not None:
-            self._array(CLASS)[rows] = classes
-        for name in (PROBABILITY, CLASS) if classes is not None else (PROBABILITY,):
+    def write(self, top: int, band: Band) -> None:
+        """Writes the rows of a band; they are on the disk when this returns."""
+        rows = slice(top, top + len(band.level))
+        for field, values in band.present():
+            name = _ARRAYS[field]
+            self._array(name)[rows] = values
             height = self._array(name).chunks[0]
             for row in range(rows.start // height, (rows.stop - 1) // height + 1):
                 _sync(self.path / name / "c" / str(row))
 
-    def read(self, top: int, end: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Rows as they were written."""
-        classes = np.asarray(self._array(CLASS)[top:end]) if CLASS in self.group else None
-        return np.asarray(self._array(PROBABILITY)[top:end]), classes
+    def read(self, top: int, end: int) -> Band:
+        """Reads rows as they were written."""
+        return Band(
+            **{
+                field: np.asarray(self._array(name)[top:end])
+                for field, name in _ARRAYS.items()
+                if name in self.group
+            }
+        )
 
     def publish(self, path: pathlib.Path) -> None:
         """Gives the folder its final name, all of it on the disk; what had it before goes away."""
+        for name in (MAPS, CLASS_LEVELS):
+            if name in self.group:
+                del self.group[name]
         _sync(self.path)
         _remove(path)
         self.path.replace(path)
 
 
-def band_digest(level: np.ndarray, classes: np.ndarray | None) -> str:
+def band_digest(band: Band) -> str:
     """Computes a SHA-256 of rows as they are written and read: in a store, a chunk that is gone reads as zeros."""
-    digest = hashlib.sha256(repr(level.shape).encode())
-    for rows in (level, classes):
-        if rows is not None:
-            digest.update(np.ascontiguousarray(rows).data)
+    digest = hashlib.sha256(repr(band.level.shape).encode())
+    for _, rows in band.present():
+        digest.update(np.ascontiguousarray(rows).data)
     return digest.hexdigest()
 
 
@@ -128,7 +153,7 @@ def intact_bands(path: pathlib.Path, ends: Sequence[int], digests: Sequence[str]
     try:
         store = ProbabilityStore.reopen(path)
         for (top, end), digest in zip(itertools.pairwise((0, *ends)), digests, strict=True):
-            if band_digest(*store.read(top, end)) != digest:
+            if band_digest(store.read(top, end)) != digest:
                 break
             intact.append(end)
     except Exception:  # Zarr meets damage with errors of every kind; the rest is computed again.

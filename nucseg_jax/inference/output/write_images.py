@@ -13,12 +13,13 @@ import zarr
 
 from nucseg_jax.core.errors import reason_of
 from nucseg_jax.data.dataset_info import DatasetInfo
+from nucseg_jax.heads.decoding.band import Band, to_band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.source import RefusedImage
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.nuclei.geojson import class_colors
-from nucseg_jax.inference.nuclei.measure import measure_nuclei
+from nucseg_jax.inference.nuclei.measure import COLUMNS, COLUMNS_WITH_CLASS_PROBABILITY, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
 from nucseg_jax.inference.output.journal import Journal, output_digests, write_journal
@@ -28,7 +29,7 @@ from nucseg_jax.inference.output.output_files import OutputFiles
 from nucseg_jax.inference.output.overlay import Overlay, save_overlay
 from nucseg_jax.inference.output.probability_store import ProbabilityStore, band_digest
 from nucseg_jax.inference.output.remarks import appearance, remarks
-from nucseg_jax.inference.tiling.bands import bands_of, levels_and_classes
+from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.stream import Begin, End, Event, Failed
 
@@ -47,6 +48,7 @@ def write_images(
     *,
     rule: NucleusRule,
     channels: int,
+    map_channels: int = 0,
     info: DatasetInfo,
 ) -> Iterator[dict[str, Any] | Failed]:
     """Writes the outputs of each image and gives its entry in summary.json, or why there is none.
@@ -55,7 +57,8 @@ def write_images(
       events: after inference.
       outputs: where an image's files go, and the key for its journal.
       rule: what counts as a nucleus.
-      channels: F, foreground classes of the model.
+      channels: F + M, foreground classes of the model and maps of its instance head.
+      map_channels: M.
       info: of the data set that it was trained on: names and colours of classes.
     """
     events = iter(events)
@@ -68,7 +71,16 @@ def write_images(
         files, key = outputs(job)
         its_events = _of_one_image(events)
         try:
-            yield _write_image(job, its_events, files, key, rule=rule, channels=channels, info=info)
+            yield _write_image(
+                job,
+                its_events,
+                files,
+                key,
+                rule=rule,
+                channels=channels,
+                map_channels=map_channels,
+                info=info,
+            )
         except RefusedImage as error:
             _give_up(its_events, files)
             yield Failed(job.path, error)
@@ -106,9 +118,12 @@ def _write_image(
     *,
     rule: NucleusRule,
     channels: int,
+    map_channels: int,
     info: DatasetInfo,
 ) -> dict[str, Any]:
     source, microns = job.view.source, job.resolution.microns_per_px
+    has_classes = channels - map_channels > 1
+    columns = COLUMNS_WITH_CLASS_PROBABILITY if has_classes and map_channels else COLUMNS
     if job.rows_done:
         store = ProbabilityStore.reopen(files.unfinished)
     else:
@@ -119,25 +134,27 @@ def _write_image(
             source.height,
             source.width,
             microns_per_px=microns,
-            class_names=info.class_names if channels > 1 else (),
+            class_names=info.class_names if has_classes else (),
             rule=rule,
         )
     colors = class_colors(info)
-    with open_nuclei_files(files.stem, files.geojson, files.csv, files.parquet, colors) as nuclei_files:
+    with open_nuclei_files(
+        files.stem, files.geojson, files.csv, files.parquet, colors, columns
+    ) as nuclei_files:
         nuclei = _Nuclei(job, rule, store.nucleus, nuclei_files, info)
         ends, digests = list(job.ends), []
         for top, end in itertools.pairwise((0, *job.ends)):
-            level, classes = store.read(top, end)
-            digests.append(band_digest(level, classes))
-            nuclei.find(top, level, classes)
-        for top, band in bands_of(events, job, channels):
-            if len(band):
-                level, classes = levels_and_classes(band, rule.threshold)
-                store.write(top, level, classes)
-                ends.append(top + len(band))
-                digests.append(band_digest(level, classes))
+            band = store.read(top, end)
+            digests.append(band_digest(band))
+            nuclei.find(top, band)
+        for top, values in bands_of(events, job, channels):
+            if len(values):
+                band = to_band(values, rule.threshold, map_channels)
+                store.write(top, band)
+                ends.append(top + len(values))
+                digests.append(band_digest(band))
                 write_journal(files.journal, Journal(key, ends, digests))
-                nuclei.find(top, level, classes)
+                nuclei.find(top, band)
     small = is_small(source.height, source.width)
     if small:
         write_png_mask(files.png_mask, store.nucleus, microns)
@@ -149,7 +166,7 @@ def _write_image(
     outputs = files.finished(is_small=small)
     summary = {
         **_about(job),
-        **nuclei.summary(by_class=channels > 1),
+        **nuclei.summary(by_class=has_classes),
         "files": [path.name for path in outputs],
         "notes": [
             *remarks(seen, nuclei=nuclei.count),
@@ -175,12 +192,12 @@ class _Nuclei:
         self._count_by_class: Counter[str] = Counter()
         self._area_um2 = 0.0
 
-    def find(self, top: int, level: np.ndarray, classes: np.ndarray | None) -> None:
-        """Takes the next band, uint8 [h, W] each."""
+    def find(self, top: int, band: Band) -> None:
+        """Takes the next band."""
         with refused(self._job.path):
-            image = self._job.read_wanted(top, len(level))
+            image = self._job.read_wanted(top, len(band.level))
         self.overlay.add_image(image)
-        found = self._stream.push(level, classes, image)
+        found = self._stream.push(band, image)
         if len(found.settled):
             self._numbers[found.top : found.top + len(found.settled)] = found.settled
         if not found.new:
@@ -190,8 +207,7 @@ class _Nuclei:
             first=found.first,
             count=found.new,
             top=found.top,
-            level=found.level,
-            classes=found.classes,
+            band=found.band,
             class_names=self._class_names,
             image=found.image,
             microns_per_px=self._microns,

@@ -1,4 +1,4 @@
-"""From the tiles of one image to bands of probability at its full resolution."""
+"""From the tiles of one image to bands of a model's outputs at its full resolution."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,6 @@ from nucseg_jax.images.source import RefusedImage
 from nucseg_jax.inference.tiling.blending import Blender
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.stream import Event, Failed, RowEnd, Tile
-from nucseg_jax.ops.probability import any_nucleus, levels, lowest_nucleus_level
 
 
 def bands_of(events: Iterable[Event], job: Job, channels: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -18,10 +17,10 @@ def bands_of(events: Iterable[Event], job: Job, channels: int) -> Iterator[tuple
     Args:
       events: of this job after inference, Begin left out or not.
       job: the image.
-      channels: F, foreground classes.
+      channels: F + M, foreground classes and maps.
 
     Yields:
-      For each row of tiles the band's first row at full resolution, and float32 [h, W, F] from there; h may be 0.
+      For each row of tiles the band's first row at full resolution, and float32 [h, W, F + M] from there; h may be 0.
 
     Raises:
       RefusedImage: the image cannot be read further, or the model gave something else than numbers, which would count
@@ -37,8 +36,8 @@ def bands_of(events: Iterable[Event], job: Job, channels: int) -> Iterator[tuple
         if isinstance(event, Tile):
             if not np.isfinite(event.values).all():
                 raise RefusedImage(
-                    f"{job.path}: the model's probabilities are not numbers",
-                    expected="0 to 1",
+                    f"{job.path}: the model's outputs are not numbers",
+                    expected="probabilities of 0 to 1 and finite maps",
                     advice="train the model again, in float32 if it was bfloat16: its weights or activations overflow",
                 )
             blender.add(event.column, event.values)
@@ -46,19 +45,3 @@ def bands_of(events: Iterable[Event], job: Job, channels: int) -> Iterator[tuple
             top, band = blender.finish_row(event.row)
             early = min(max(needed_from - top, 0), len(band))
             yield resampler.push(top + early, band[early:])
-
-
-def levels_and_classes(band: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the probability of any nucleus in 255ths, uint8 [h, W], and the likeliest class, uint8 [h, W], 1..F.
-
-    The level is `ops.probability.lowest_nucleus_level` or more exactly where the probability > threshold.
-
-    Args:
-      band: float32 [h, W, F]; without classes (F = 1) the second is None.
-      threshold: 0 <= threshold < 1, compared as a float32.
-    """
-    probability = any_nucleus(band)
-    level = levels(probability, probability > threshold, lowest_nucleus_level(threshold))
-    if band.shape[-1] == 1:
-        return level, None
-    return level, (band.argmax(axis=-1) + 1).astype(np.uint8)

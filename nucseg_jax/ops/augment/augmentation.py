@@ -10,7 +10,7 @@ from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.ops.augment.blur import random_blur
 from nucseg_jax.ops.augment.colour import colour_jitter
-from nucseg_jax.ops.augment.geometry import flips_and_quarter_turns
+from nucseg_jax.ops.augment.geometry import Labels, flips_and_quarter_turns
 from nucseg_jax.ops.augment.keys import example_keys
 from nucseg_jax.ops.augment.noise import random_noise
 from nucseg_jax.ops.augment.stain import stain_jitter
@@ -33,8 +33,8 @@ NO_AUGMENTATION = AugmentConfig(
 
 
 def augment(
-    image: jax.Array, label: jax.Array, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: Array
-) -> tuple[jax.Array, jax.Array]:
+    image: jax.Array, label: Labels, index: jax.Array, *, how: AugmentConfig, seed: int, epoch: Array
+) -> tuple[jax.Array, Labels]:
     """Augments a batch; pure, and jit-able with `how` and `seed` static.
 
     The draws of an example depend on (seed, epoch, its index) and the kind of augmentation alone: the same example in
@@ -44,14 +44,15 @@ def augment(
 
     Args:
       image: uint8 [N, S, S, 3], RGB; square where quarter turns are on.
-      label: uint8 [N, S, S]; moves with the image, and is left alone by what changes colours.
+      label: uint8 [N, S, S], or a tree of integer arrays of that shape, such as label and instance ids; moves with
+        the image, and is left alone by what changes colours.
       index: int32 [N], the examples' numbers in the data set, no two alike.
       how: strengths, within the ranges that docs/config.md has for section `augment`; 0 and False = not at all.
       seed: of the run, 0..2^32 - 1.
       epoch: int32 [], the number of the pass over the data; or any number that changes from pass to pass.
 
     Returns:
-      image, uint8 if no more than geometry is on, otherwise float32 0..255, not rounded; label, uint8.
+      image, uint8 if no more than geometry is on, otherwise float32 0..255, not rounded; label, as it came in.
     """
 
     def keys(kind: Kind) -> jax.Array:

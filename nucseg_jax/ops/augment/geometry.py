@@ -1,17 +1,22 @@
-"""The square's symmetries, applied to image and label alike."""
+"""The square's symmetries, applied to image and labels alike."""
+
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 
+# An array, or a tree of arrays.
+Labels = TypeVar("Labels")
+
 
 def flips_and_quarter_turns(
-    image: jax.Array, label: jax.Array, keys: jax.Array, *, flips: bool = True, quarter_turns: bool = True
-) -> tuple[jax.Array, jax.Array]:
+    image: jax.Array, label: Labels, keys: jax.Array, *, flips: bool = True, quarter_turns: bool = True
+) -> tuple[jax.Array, Labels]:
     """Moves each example by one of the square's eight symmetries, all equally likely.
 
     Args:
       image: [N, S, S, 3], any dtype.
-      label: [N, S, S], any dtype.
+      label: [N, S, S], any dtype, or a tree of such arrays.
       keys: typed random keys [N].
       flips: False leaves the four rotations.
       quarter_turns: False leaves the four moves that keep rows rows: both flips, alone, together or neither.
@@ -34,4 +39,6 @@ def flips_and_quarter_turns(
         pixels = jnp.where(chosen(columns), pixels[:, :, ::-1], pixels)
         return jnp.where(chosen(transposed), jnp.swapaxes(pixels, 1, 2), pixels)
 
-    return move(image), move(label)
+    image = move(image)
+    moved: Labels = jax.tree.map(move, label)
+    return image, moved

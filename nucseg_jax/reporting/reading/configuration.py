@@ -18,6 +18,8 @@ from nucseg_jax.reporting.reading.same_data import data_set_keys
 
 WEIGHTS = "pretrained.weights"
 SCRATCH = "scratch"
+# Of `model.head`; runs of earlier versions have no such field.
+NO_HEAD = "none"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -179,6 +181,8 @@ def model_name(run: Run) -> str:
         parts.append(f"stride {model['output_stride']}")
     if model.get("num_classes", 1) != 1:
         parts.append(f"{counted(model['num_classes'], 'class')}")
+    if model.get("head", NO_HEAD) != NO_HEAD:
+        parts.append(phrase("model.head", model["head"]))
     return ", ".join(parts)
 
 
@@ -192,6 +196,7 @@ def paper_model(run: Run) -> PaperModel | None:
         or model.get("encoder_depths")
         or model.get("num_classes", 1) != 1
         or model.get("output_stride", 16) != 16
+        or model.get("head", NO_HEAD) != NO_HEAD
     ):
         return None
     names = model["decoder"], model["encoder"]

@@ -6,23 +6,21 @@ or nothing, the others a sentence in `faults` as well.
 """
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-import numpy as np
-
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import require_regular_file
 from nucseg_jax.core.strict_json import read_json
-from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.calibration import calibration_path, read_levels
-from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.examples import examples_path
-from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
-from nucseg_jax.reporting.reading.run import Entry, Evaluation, Run, at
+from nucseg_jax.evaluation.instances.per_image_instances import (
+    per_image_instances_path,
+)
+from nucseg_jax.evaluation.per_image import per_image_path
+from nucseg_jax.reporting.reading.run import Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
     read_config,
@@ -32,6 +30,7 @@ from nucseg_jax.reporting.reading.run_files import (
     read_object,
     read_timing,
 )
+from nucseg_jax.reporting.reading.split_tables import contradictions, counts_of, instances_of
 from nucseg_jax.run_folder.check import READ_WHEN_RESUMED, final_record
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.run_folder.record import RunRecord
@@ -62,10 +61,12 @@ def read_run(path: pathlib.Path) -> Run:
         files.record = newest
     classes = at(config, "model", "num_classes")
     scores = {} if files.record is None else files.record.scores
-    counts, calibration = {}, {}
+    counts, instances, calibration = {}, {}, {}
     for split in SPLIT_NAMES:
-        read_counts = _counts_of(getattr(splits, split), info, classes)
-        counts[split] = files.read(per_image_path(path, split), read_counts, None)
+        listed = getattr(splits, split)
+        counts[split] = files.read(per_image_path(path, split), counts_of(listed, info, classes), None)
+        read_instances = instances_of(listed, info, classes)
+        instances[split] = files.read(per_image_instances_path(path, split), read_instances, None)
         calibration[split] = files.read(calibration_path(path, split), read_levels, None)
         # Read when they are drawn.
         files.read(examples_path(path, split), lambda _: None, None)
@@ -97,6 +98,7 @@ def read_run(path: pathlib.Path) -> Run:
         results=files.read(folder.results, lambda file: checked_results(read_json(file), info), None),
         timing=files.read(folder.timing, read_timing, {}),
         counts={split: found for split, found in counts.items() if found is not None},
+        instances={split: found for split, found in instances.items() if found is not None},
         calibration={split: found for split, found in calibration.items() if found is not None},
         evaluations=tuple(evaluations),
         faults=tuple(files.faults),
@@ -140,23 +142,6 @@ class _Files:
             record.require_file(file, may_be_longer=not is_finished and file.suffix == ".jsonl")
 
 
-def _counts_of(
-    patches: np.ndarray, info: DatasetInfo, classes: int | None
-) -> Callable[[pathlib.Path], Counts | None]:
-    """Makes a reader of per-image counts that requires these patches, in this order, and so many classes."""
-
-    def read(file: pathlib.Path) -> Counts | None:
-        found, listed = read_per_image(file, info)
-        if not np.array_equal(listed, patches):
-            raise ValueError(f"its {len(listed)} patches are not the {len(patches)} of split.json")
-        counted = found.counts.shape[1]
-        if classes is not None and counted != classes:
-            raise ValueError(f"its {counted} counted classes are not the {classes} of config.json")
-        return found
-
-    return read
-
-
 def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
     """Raises ValueError if an evaluation is of another run's checkpoint, by the run's validation scores by step.
 
@@ -165,40 +150,3 @@ def require_own(evaluation: Evaluation, scores: Mapping[int, float]) -> None:
     step, score = evaluation.about.get("checkpoint_step"), evaluation.about.get("checkpoint_score")
     if score is not None and type(step) is int and scores and scores.get(step) != score:
         raise ValueError(f"it is of another run: its checkpoint of step {step:,} has the score {score}")
-
-
-def contradictions(run: Run) -> list[str]:
-    """Names the splits whose table of counts does not give the scores of results.json."""
-    if run.results is None:
-        return []
-    faults = []
-    for split, counts in run.counts.items():
-        computed = {**counts.scores(run.info), **counts.mean_losses()}
-        if _differ(computed, run.results[split]):
-            faults.append(f"per_image_{split}.csv: its counts do not give the scores in results.json")
-    return faults
-
-
-def _differ(computed: Entry, written: Entry) -> bool:
-    """Returns True if an entry of results.json has other values than were computed, as far as it has them.
-
-    In every convention, of nucleus or of a class, and of every loss that has a column. Pooled scores are exact;
-    means may differ in the last digit from those of an earlier version.
-    """
-    for name, value in written.items():
-        if name == "classes":
-            classes = computed.get(name, {})
-            if any(_differ(classes[each], entry) for each, entry in value.items() if each in classes):
-                return True
-        elif isinstance(value, Mapping):
-            if name in computed and _differ(computed[name], value):
-                return True
-        elif name in computed and not _is_close(computed[name], value):
-            return True
-    return False
-
-
-def _is_close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)

@@ -10,6 +10,7 @@ import numpy as np
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
+from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
 
 Entry = Mapping[str, Any]
 
@@ -40,6 +41,7 @@ class Run:
       results: of results.json; None while the run is not finished.
       timing: of timing.json; empty if unknown.
       counts: of every split that has its table of counts.
+      instances: counts of nuclei, of every split that has its table of them.
       calibration: int64 [256, 2] by split, pixels of background and nucleus by predicted level.
       evaluations: of the same data and split.
       faults: what could not be read or was altered, and why.
@@ -58,6 +60,7 @@ class Run:
     results: Entry | None
     timing: Entry
     counts: Mapping[str, Counts]
+    instances: Mapping[str, InstanceCounts]
     calibration: Mapping[str, np.ndarray]
     evaluations: tuple[Evaluation, ...]
     faults: tuple[str, ...]

@@ -13,6 +13,7 @@ from nucseg_jax.core.strict_json import read_json
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.evaluation.scores import OTHER_STATISTICS, conventions, is_loss
+from nucseg_jax.reporting.reading.instance_entry import check_instances
 from nucseg_jax.reporting.reading.run import Entry, Evaluation, at
 from nucseg_jax.run_folder.metrics_log import read_metrics
 
@@ -40,6 +41,7 @@ _MODEL: Mapping[str, tuple[type, ...]] = {
     "encoder_depths": (list,),
     "output_stride": (int,),
     "num_classes": (int,),
+    "head": (str,),
 }
 
 
@@ -106,9 +108,9 @@ def read_evaluations(file: pathlib.Path, info: DatasetInfo) -> tuple[Evaluation,
     # Those of earlier versions hold no digest.
     if SEAL in value:
         value = unsealed(value)
-        table = file.with_name("per_image.csv")
-        if table.exists() and file_digest(table) != at(value, "files", table.name):
-            raise ValueError(f"{table.name} beside it was altered")
+        for table in map(file.with_name, ("per_image.csv", "per_image_instances.csv")):
+            if table.exists() and file_digest(table) != at(value, "files", table.name):
+                raise ValueError(f"{table.name} beside it was altered")
     about = value.get("about")
     if not isinstance(about, Mapping):
         raise ValueError("it does not name what was scored")
@@ -154,6 +156,8 @@ def _check_entry(entry: Any, name: str, info: DatasetInfo) -> None:
             raise ValueError(f"{name}, {key}: {str(value)[:40]!r} is no number")
         elif key in OTHER_STATISTICS:
             _check_entry(value, f"{name}, {key}", info)
+        elif key == "instances":
+            check_instances(value, name, info)
         elif key == "classes":
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name}, {key}: no object")

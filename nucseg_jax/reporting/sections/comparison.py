@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nucseg_jax.config import config_fields
 from nucseg_jax.evaluation.bootstrap import (
     CONFIDENCE,
     MEASURES,
@@ -181,7 +182,13 @@ def _factor(
     names: Sequence[str], partition: Sequence[Sequence[int]], all_fields: Sequence[Mapping[str, Any]]
 ) -> Factor:
     values = [all_fields[level[0]].get(names[0]) for level in partition]
-    words = [value if isinstance(value, str) and value else phrase(names[0], value) for value in values]
+    # Names such as 'unet' tell enough by themselves, but for 'none' of a field with words for it.
+    declared = config_fields().get(names[0])
+    is_phrased = declared is not None and declared.phrase is not None
+    words = [
+        value if isinstance(value, str) and value and not is_phrased else phrase(names[0], value)
+        for value in values
+    ]
     if len(set(words)) < len(words):
         words = list(map(json.dumps, values))
     return Factor(tuple(names), {word: tuple(level) for word, level in zip(words, partition, strict=True)})

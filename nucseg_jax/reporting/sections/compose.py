@@ -17,6 +17,7 @@ from nucseg_jax.reporting.sections.calibration import calibration_blocks
 from nucseg_jax.reporting.sections.cells import mean
 from nucseg_jax.reporting.sections.comparison import SPLIT, compare
 from nucseg_jax.reporting.sections.curves import curves_blocks
+from nucseg_jax.reporting.sections.nuclei import nuclei_blocks
 from nucseg_jax.reporting.sections.paper import paper_blocks, table_1
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.pictures import pictures_blocks
@@ -27,6 +28,7 @@ from nucseg_jax.reporting.sections.times import times_blocks
 # In the order of the page; a section without a block is left out.
 SECTIONS: Mapping[str, Callable[[Part], list[Block]]] = {
     "Scores by convention": scores_blocks,
+    "Nuclei": nuclei_blocks,
     "Scores by class": classes_blocks,
     "Scores by group": groups_blocks,
     "Score against nucleus density": density_blocks,

@@ -2,10 +2,12 @@
 
 import io
 
+import numpy as np
 from PIL import Image
 
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.evaluation.examples import BEST, SPREAD, WORST, examples_path, read_examples
+from nucseg_jax.evaluation.nuclei_overlays import nuclei_sheet
 from nucseg_jax.evaluation.overlays import prediction_sheet
 from nucseg_jax.reporting.page.document import Block, Paragraph, Picture, Warn
 from nucseg_jax.reporting.reading.run import Run
@@ -14,6 +16,11 @@ from nucseg_jax.reporting.sections.comparison import SPLIT
 from nucseg_jax.reporting.sections.part import Part
 
 _PATCHES = {SPREAD: 4, BEST: 2, WORST: 2}
+_NUCLEI = (
+    "nuclei of the same patches, outlined by class. Errors: found (IoU above 1/2), extra and merged are outlines of"
+    " predicted nuclei, missed and split of annotated ones. Merged: more than half of each of two or more annotated"
+    " nuclei lies in it; split: it has more than half of each of two or more predicted ones."
+)
 # Pictures are most of the page's bytes.
 _MOST_CONFIGURATIONS = 9
 
@@ -27,8 +34,7 @@ def pictures_blocks(part: Part) -> list[Block]:
             path = examples_path(run.path, SPLIT)
             # A damaged one is named among the warnings.
             if path.exists() and not run.is_damaged(path.name):
-                name = part.file(f"patches_{number}")
-                blocks.append(_sheet(name, f"{configuration.label}, seed {run.seed}", run))
+                blocks += _sheets(part, number, f"{configuration.label}, seed {run.seed}", run)
                 break
         else:
             without.append(configuration.label)
@@ -42,30 +48,40 @@ def pictures_blocks(part: Part) -> list[Block]:
     return blocks
 
 
-def _sheet(name: str, title: str, run: Run) -> Block:
+def _sheets(part: Part, number: int, title: str, run: Run) -> list[Block]:
+    """Returns the sheet of masks, and that of nuclei where the run kept them."""
     try:
         examples = read_examples(examples_path(run.path, SPLIT), run.info)
     except UserError as error:
-        return Warn(str(error))
+        return [Warn(str(error))]
     chosen = [
-        (f"{reason}: {examples.name(number, run.info)}", int(number))
+        (f"{reason}: {examples.name(place, run.info)}", int(place))
         for reason, most in _PATCHES.items()
-        for number in examples.of(reason)[:most]
+        for place in examples.of(reason)[:most]
     ]
     if not chosen:
-        return Paragraph(f"{title}: no patch was kept.")
-    numbers = [number for _, number in chosen]
-    sheet = prediction_sheet(
-        *(examples.image[numbers], examples.truth[numbers], examples.probability[numbers] / 255.0),
-        examples.prediction[numbers],
-        [words for words, _ in chosen],
-        void=examples.void[numbers],
-    )
+        return [Paragraph(f"{title}: no patch was kept.")]
+    captions = [words for words, _ in chosen]
+    shown = examples.take(np.array([place for _, place in chosen]))
     caption = (
         f"{title}: test patches spread over the split, the same for all runs, then those with the highest and the"
         " lowest Dice. Blue: truth and prediction agree on nucleus; red: extra; green: missing."
     )
-    said = "; ".join(f"{words}, Dice {short(examples.dice(number))}" for words, number in chosen)
+    said = "; ".join(f"{words}, Dice {short(shown.dice(place))}" for place, words in enumerate(captions))
+    masks = prediction_sheet(
+        *(shown.image, shown.truth, shown.probability / 255.0, shown.prediction, captions), void=shown.void
+    )
+    blocks: list[Block] = [
+        Picture(part.file(f"patches_{number}"), caption, f"{caption} {said}.", _png(masks))
+    ]
+    if shown.nuclei is not None:
+        sheet = nuclei_sheet(shown, run.info, captions)
+        name = part.file(f"nuclei_{number}")
+        blocks.append(Picture(name, f"{title}: {_NUCLEI}", f"{title}: {_NUCLEI}", _png(sheet)))
+    return blocks
+
+
+def _png(picture: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, format="PNG")
-    return Picture(name, caption, f"{caption} {said}.", buffer.getvalue())
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()

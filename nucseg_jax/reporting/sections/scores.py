@@ -19,6 +19,7 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
+from nucseg_jax.reporting.reading.instance_entry import instance_rows
 from nucseg_jax.reporting.reading.run import Run, at
 from nucseg_jax.reporting.sections.answer import find_baselines
 from nucseg_jax.reporting.sections.cells import OVER_RUNS, by_configuration, defined, metric_name, over_runs
@@ -49,6 +50,7 @@ def _long(run: Run) -> Iterator[tuple[Value, ...]]:
                 for metric, value in (at(scores, convention) or {}).items():
                     yield split, name, convention, metric, value
         yield from ((split, "", "", term, value) for term, value in entry.items() if is_loss(term))
+        yield from ((split, *row) for row in instance_rows(entry, run.info))
 
 
 def scores_blocks(part: Part) -> list[Block]:

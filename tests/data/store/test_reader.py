@@ -25,19 +25,20 @@ def data_dir(release_dir, tmp_path):
 
 
 def test_patches_come_sorted_by_fold_and_row(data_dir, fold_arrays):
-    patches = reader.read_folds(data_dir, [3, 1])
+    patches = reader.read_folds(data_dir, [3, 1], with_instances=True)
     assert patches.fold.tolist() == [1, 1, 3, 3]
     assert patches.index.tolist() == [0, 1, 0, 1]
     for place, (fold, row) in enumerate(zip(patches.fold, patches.index, strict=True)):
         arrays = fold_arrays(int(fold))
-        label, _, _ = labels.from_masks(arrays["masks"][row])
+        label, instance, _ = labels.from_masks(arrays["masks"][row])
         np.testing.assert_array_equal(patches.image[place], arrays["images"][row])
         np.testing.assert_array_equal(patches.label[place], label)
+        np.testing.assert_array_equal(patches.instance[place], instance)
         assert vocabulary.TISSUES[patches.group[place]] == arrays["types"][row]
     dtypes = {name: str(array.dtype) for name, array in vars(patches).items()}
     assert dtypes == {
         "image": "uint8", "label": "uint8",
-        "group": "int32", "fold": "int32", "index": "int32",
+        "group": "int32", "fold": "int32", "index": "int32", "instance": "uint16",
     }  # fmt: skip
 
 

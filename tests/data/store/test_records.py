@@ -11,13 +11,15 @@ from tests.data.sources.pannuke.prepared import forget_checksums, record_file
 
 
 def require_equal(one, other):
+    assert one.instance is not None
     for name, array in vars(one).items():
         np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
         assert array.dtype == getattr(other, name).dtype
 
 
 def test_rows_on_disk_are_the_rows_in_memory_in_any_order_and_from_any_thread(painted):
-    stored, patches = reader.open_folds(painted, [2, 1]), reader.read_folds(painted, [1, 2])
+    stored = reader.open_folds(painted, [2, 1], with_instances=True)
+    patches = reader.read_folds(painted, [1, 2], with_instances=True)
     np.testing.assert_array_equal(stored.fold, patches.fold)
     np.testing.assert_array_equal(stored.index, patches.index)
     lists = [np.random.default_rng(seed).integers(0, 10, 7) for seed in range(8)]
@@ -27,7 +29,9 @@ def test_rows_on_disk_are_the_rows_in_memory_in_any_order_and_from_any_thread(pa
 
 
 def test_batches_of_both_are_equal(painted):
-    stored, patches = reader.open_folds(painted, [3]), reader.read_folds(painted, [3])
+    stored, patches = (
+        read(painted, [3], with_instances=True) for read in (reader.open_folds, reader.read_folds)
+    )
     rows = np.array([3, 0, 4])
     options = dict(patch_px=256, tile_px=128, batch_size=3, seed=1, epoch=2, first_step=1)
     for of_stored, of_patches in (

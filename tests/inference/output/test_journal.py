@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import (
     Journal,
     altered_outputs,
@@ -87,8 +88,8 @@ def test_only_bands_that_read_as_they_were_written_are_resumed_from(file, intact
     ends, digests = [300, 600, 700], []
     for top, end in ((0, 300), (300, 600), (600, 700)):
         level, classes = (random.integers(1, 255, (end - top, 40)).astype(np.uint8) for _ in range(2))
-        store.write(top, level, classes)
-        digests.append(band_digest(level, classes))
+        store.write(top, Band(level, classes))
+        digests.append(band_digest(Band(level, classes)))
     assert intact_bands(tmp_path / "s", ends, digests) == (300, 600, 700)
     assert intact_bands(tmp_path / "none", ends, digests) == ()
     path = tmp_path / "s" / file

@@ -12,8 +12,8 @@ from PIL import Image
 
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.output.journal import read_journal
 from nucseg_jax.inference.output.output_files import OutputFiles
 from nucseg_jax.inference.output.write_images import write_images
@@ -27,6 +27,7 @@ class ByColour:
     """Dark is nucleus; its class is 1 + the green level modulo the number of classes."""
 
     channels: int
+    map_channels = 0
     batch_size: int = 4
 
     def start(self, tiles):
@@ -139,6 +140,7 @@ class Shaded:
     """Probabilities at and around a threshold by the red level, shared by the classes."""
 
     channels: int
+    map_channels = 0
     threshold: float
     batch_size: int = 4
 

@@ -9,8 +9,8 @@ import pytest
 from flax import linen as nn
 
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import RefusedImage, Source, array_source
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule
 from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import plan_job, resumed
@@ -20,11 +20,12 @@ from nucseg_jax.inference.tiling.tiles import reflected
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.ops.probability import nucleus_probability, predicted_label
 from nucseg_jax.runtime.mesh import make_mesh
+from tests.toy_model import LogitsModel
 
 TILE_PX, OVERLAP_PX = 64, 32
 
 
-class Local(nn.Module):
+class Local(LogitsModel):
     """Looks 7 px far, less than a quarter of the overlap, through a map of stride 2."""
 
     num_classes: int = 1
@@ -97,7 +98,7 @@ def test_tiles_give_what_the_whole_image_gives(size, num_classes, variables):
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
-class Undefined(nn.Module):
+class Undefined(LogitsModel):
     """Logits that are no number where a pixel is black."""
 
     @nn.compact
@@ -245,7 +246,7 @@ def test_a_prediction_is_all_of_one_piece(variables):
 def test_a_model_whose_output_is_not_a_number_is_refused(variables):
     """As background it would be an image without nuclei."""
     broken = jax.tree.map(lambda leaf: leaf * np.nan, variables)
-    with pytest.raises(RefusedImage, match="an image: the model's probabilities are not numbers"):
+    with pytest.raises(RefusedImage, match="an image: the model's outputs are not numbers"):
         predict_job(job(noise(40, 40)), predictor(broken), NucleusRule(), PANNUKE)
 
 

@@ -8,7 +8,10 @@ from skimage.measure import label, perimeter_crofton, regionprops_table
 from skimage.morphology import local_maxima, reconstruction
 
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.inference.nuclei.find_nuclei import NucleusRule, part, place
+from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, place
+from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
+from nucseg_jax.heads.decoding.part_by_shape import part_by_shape as part
 from nucseg_jax.inference.nuclei.measure import COLUMNS, measure_nuclei
 from nucseg_jax.inference.nuclei.nucleus_stream import NucleusStream
 from nucseg_jax.inference.nuclei.outlines import outlines
@@ -19,13 +22,14 @@ MICRONS = 0.25
 
 def find_nuclei(foreground: np.ndarray, *, neck_px: float, smallest_px: float) -> np.ndarray:
     """All nuclei of a whole foreground, uint32 [H, W], numbered 1, 2, ... without gaps."""
+    rule = NucleusRule(smallest_um2=smallest_px, parting=ShapeParting(neck_um=neck_px))
     pieces, _ = ndimage.label(foreground)
     nuclei = np.zeros(foreground.shape, np.uint32)
+    maps = np.zeros((*foreground.shape, 0), np.int8)
     found = 0
     for number, where in enumerate(ndimage.find_objects(pieces), start=1):
-        found += place(
-            nuclei[where], pieces[where] == number, found, neck_px=neck_px, smallest_px=smallest_px
-        )
+        piece = pieces[where] == number
+        found += place(nuclei[where], piece, maps[where], found, rule=rule, microns_per_px=1.0)
     return nuclei
 
 
@@ -40,7 +44,7 @@ def streamed(level: np.ndarray, cuts: list[int], rule: NucleusRule) -> tuple[np.
     found = []
     for band in np.split(level, cuts):
         if len(band):
-            found.append(stream.push(band, None, np.zeros((*band.shape, 3), np.uint8)))
+            found.append(stream.push(Band(band), np.zeros((*band.shape, 3), np.uint8)))
     return np.concatenate([each.settled for each in found]), found
 
 
@@ -63,7 +67,7 @@ def test_nuclei_found_strip_by_strip_are_those_of_the_whole_image(seed, cuts):
     rule, level = NucleusRule(), blobs(seed)
     whole = find_nuclei(
         level >= rule.threshold_level,
-        neck_px=rule.neck_um / MICRONS,
+        neck_px=rule.parting.neck_um / MICRONS,
         smallest_px=rule.smallest_um2 / MICRONS**2,
     )
     strips, found = streamed(level, cuts, rule)
@@ -81,7 +85,7 @@ def test_a_piece_taller_than_the_bound_is_cut_and_not_lost():
     level[5:190, 5:15] = 255
     nuclei, found = streamed(level, [50, 100, 150], rule)
     np.testing.assert_array_equal(nuclei > 0, level > 0)
-    assert max(len(each.level) for each in found) <= 100
+    assert max(len(each.band.level) for each in found) <= 100
     # 40 px at .25 microns: of two pieces across the end of a band, the one that is taller before it is cut.
     for first, pieces in ((10, 1), (9, 2)):
         level[:] = 0
@@ -186,8 +190,7 @@ def measured():
         first=41,
         count=int(nuclei.max()),
         top=1000,
-        level=level,
-        classes=classes,
+        band=Band(level, classes),
         class_names=NAMES,
         image=image,
         microns_per_px=MICRONS,
@@ -232,8 +235,7 @@ def test_no_nucleus_is_a_table_without_rows():
         first=1,
         count=0,
         top=0,
-        level=nothing.astype(np.uint8),
-        classes=None,
+        band=Band(nothing.astype(np.uint8)),
         class_names=(),
         image=np.zeros((4, 4, 3), np.uint8),
         microns_per_px=MICRONS,

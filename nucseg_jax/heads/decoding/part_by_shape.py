@@ -1,10 +1,7 @@
-"""Foreground to nuclei: touching ones are parted by a watershed on the distance to the background.
-
-Each connected piece of foreground (4-connected) is looked at by itself, so that the result does not depend on what is
-around it, nor on the window through which it is seen.
-"""
+"""Parts a piece of foreground at its necks, by its shape alone: the decoder of a model without an instance head."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
@@ -12,57 +9,40 @@ from skimage.measure import label
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
-from nucseg_jax.core.errors import UserError
-from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
+from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
+from nucseg_jax.heads.decoding.parameter_range import require_between
 
 # An ellipse has the ratio of its axes; two equal disks that touch have 2.
 _COMPACT = 1.5
-Index = slice | tuple[slice, slice]
-# Of an image, each pixel and its neighbour: to the right, below, below and to the right, below and to the left.
-NEIGHBOURS: tuple[tuple[Index, Index], ...] = (
-    (np.s_[:, :-1], np.s_[:, 1:]),
-    (np.s_[:-1], np.s_[1:]),
-    (np.s_[:-1, :-1], np.s_[1:, 1:]),
-    (np.s_[:-1, 1:], np.s_[1:, :-1]),
-)
 
 
 @dataclasses.dataclass(frozen=True)
-class NucleusRule:
-    """What counts as a nucleus, in microns, so that it holds at any resolution.
+class ShapeParting:
+    """Parameters of `part_by_shape`, in microns; a `Parting` that needs no maps.
 
     Attributes:
-      threshold: a pixel is foreground where the probability of any nucleus > threshold; 0 <= threshold < 1.
       neck_um: two nuclei are parted where the piece is narrower than at both of their centres by this much on each
         side of its middle line.
-      smallest_um2: smaller ones are dropped. A lymphocyte, the smallest whole nucleus, has some 25.
-      tallest_um: a connected piece that is taller than this may be cut where a strip of the image ends; a bound on
-        memory, not a size of nuclei.
+      head: its name in `PARTINGS`.
     """
 
-    threshold: float = THRESHOLD
     neck_um: float = 0.3
-    smallest_um2: float = 5.0
-    tallest_um: float = 256.0
+    head: str = dataclasses.field(default="none", init=False)
+
+    maps: ClassVar[int] = 0
+    tuned: ClassVar[str] = "neck_um"
+    grid: ClassVar[tuple[float, ...]] = (0.15, 0.3, 0.45, 0.6)
 
     def __post_init__(self) -> None:
-        """Raises UserError for a threshold that is no probability."""
-        if not 0 <= self.threshold < 1:
-            raise UserError(
-                f"the threshold is {self.threshold}", expected="a probability, 0 <= threshold < 1"
-            )
+        """Raises UserError for a depth that is negative or no number."""
+        require_between("neck_um", self.neck_um, 0.0, np.inf)
 
-    @property
-    def threshold_level(self) -> int:
-        """The lowest level, in 255ths, that is foreground; see `ops.probability`.
-
-        >>> NucleusRule(threshold=0.5).threshold_level
-        128
-        """
-        return lowest_nucleus_level(self.threshold)
+    def part(self, piece: np.ndarray, maps: np.ndarray, microns_per_px: float) -> np.ndarray:
+        """Returns the nuclei of a piece, int [h, w]; the maps are not read. See `Parting.part`."""
+        return part_by_shape(piece, self.neck_um / microns_per_px)
 
 
-def part(piece: np.ndarray, neck_px: float) -> np.ndarray:
+def part_by_shape(piece: np.ndarray, neck_px: float) -> np.ndarray:
     """Parts one connected piece of foreground into nuclei.
 
     A piece of at most 1.5 times the area of the largest disk inside it is one. Else the watershed floods the distance
@@ -91,7 +71,7 @@ def part(piece: np.ndarray, neck_px: float) -> np.ndarray:
     regions = watershed(-distance, tops, mask=padded, connectivity=1)
     parted = _joined(regions, heights.tolist(), distance, neck_px)
     # Regions that were joined across a corner only are two again.
-    return label(parted[1:-1, 1:-1], connectivity=1)
+    return np.asarray(label(parted[1:-1, 1:-1], connectivity=1))
 
 
 def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: float) -> np.ndarray:
@@ -125,21 +105,4 @@ def _joined(regions: np.ndarray, tops: list[float], height: np.ndarray, depth: f
         low, high = sorted((root(one), root(other)), key=tops.__getitem__)
         if low != high and tops[low] - level <= depth:
             joined_to[low] = high
-    return np.array([root(region) for region in range(len(tops))])[regions]
-
-
-def place(nuclei: np.ndarray, piece: np.ndarray, taken: int, *, neck_px: float, smallest_px: float) -> int:
-    """Parts a piece and writes its nuclei, numbered from `taken` + 1, into `nuclei`, uint32 [h, w].
-
-    Returns:
-      How many there are.
-    """
-    if np.count_nonzero(piece) < smallest_px:
-        return 0
-    parts = part(piece, neck_px)
-    sizes = np.bincount(parts.ravel())
-    keeps = sizes >= smallest_px
-    keeps[0] = False
-    numbers = np.where(keeps, taken + np.cumsum(keeps), 0).astype(np.uint32)
-    np.copyto(nuclei, numbers[parts], where=piece)
-    return int(keeps.sum())
+    return np.asarray(np.array([root(region) for region in range(len(tops))])[regions])

@@ -1,0 +1,12 @@
+r"""The config's model without an instance head, with a distance map and with HoVer maps, all scored by nuclei.
+
+    python launch.py train --config=configs/unet_resnet50.py \
+        --sweep=configs/sweeps/heads.py --executor=local --workdir=runs/heads
+
+Cost: 3 runs of the config. Several seeds tell more: repeat it with --config.train.seed=1 in another folder.
+"""
+
+ROWS = [
+    {"label": head, "overrides": {"model.head": head, "eval.instances": True}}
+    for head in ("none", "distance", "hover")
+]
