@@ -1,4 +1,4 @@
-"""What the instance metrics of a fold cost on the host: seconds for 2,700 patches of 256 px, one thread.
+"""Costs of the instance metrics of a fold on the host: seconds for 2,700 patches of 256 px, one thread.
 
     python benchmarks/instance_metrics.py --patches=../shared/data/monuseg_folds.npz
 

@@ -12,34 +12,14 @@ Expected: not measured. The literature knows no such model; with HoVer maps one 
 
 import ml_collections
 
-from nucseg_jax.config import default_config
+from nucseg_jax.recipes import instance_recipe
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """AdamW, cosine with warm-up, an encoder that waits for 25 epochs, rare classes more often, losses as CellViT's."""
-    config = ml_collections.ConfigDict(default_config())
-    config.data.sampling = "balanced"
+    """The recipe of instance heads."""
+    config = ml_collections.ConfigDict(instance_recipe())
     config.model.encoder = "resnet50"
     config.model.decoder = "unet"
     config.model.output_stride = 16
     config.model.head = "distance"
-    config.model.num_classes = 6
-    config.model.dropout = 0.1
-    config.model.batch_norm_momentum = 0.9
-    config.loss.l2 = 0.0
-    config.loss.cross_entropy = 1.0
-    config.loss.reduce = "batch"
-    config.loss.smooth = 1e-3
-    config.transfer.unfreeze_after_epochs = 25
-    config.train.batch_size = 16
-    config.train.optimizer = "adamw"
-    config.train.lr = 3e-4
-    config.train.weight_decay = 1e-4
-    config.train.schedule = "cosine"
-    config.train.warmup_epochs = 2.0
-    config.augment.flips = True
-    config.augment.quarter_turns = True
-    config.augment.stain_factor = 0.1
-    config.augment.brightness = 0.1
-    config.augment.contrast = 0.1
     return config

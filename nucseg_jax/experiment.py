@@ -80,7 +80,7 @@ class Experiment:
 
     @property
     def scores_instances(self) -> bool:
-        """Whether nuclei are found and scored, so that patches need their ids."""
+        """True if nuclei are found and scored, so that patches need their ids."""
         return bool(self.head.maps) or self.config.eval.instances
 
     @property

@@ -1,4 +1,4 @@
-"""What a model of a test must be beside a function from images to logits."""
+"""Models of tests that are functions from images to logits."""
 
 from flax import linen as nn
 

@@ -1,4 +1,4 @@
-"""Which classes each patch holds. Nothing beside the records says so, so that labels are read, each once."""
+"""Classes that occur in each patch. Nothing beside the records says so, so that labels are read, each once."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ CHUNK = 64
 
 
 class Contents(NamedTuple):
-    """What P patches hold.
+    """Groups and classes of P patches.
 
     Attributes:
       group: int32 [P], position in the data set's `groups`.

@@ -72,25 +72,25 @@ class Metric(NamedTuple):
 
 
 def _dice(n: Cells) -> np.ndarray:
-    return n.overlap(_divide(2 * n.tp, 2 * n.tp + n.fp + n.fn))
+    return n.overlap(divide(2 * n.tp, 2 * n.tp + n.fp + n.fn))
 
 
 def _iou(n: Cells) -> np.ndarray:
-    return n.overlap(_divide(n.tp, n.tp + n.fp + n.fn))
+    return n.overlap(divide(n.tp, n.tp + n.fp + n.fn))
 
 
 def _iou_two_class_mean(n: Cells) -> np.ndarray:
-    both = np.stack([_iou(n), _divide(n.tn, n.tn + n.fp + n.fn)])
-    return _divide(np.nansum(both, axis=0), np.isfinite(both).sum(axis=0))
+    both = np.stack([_iou(n), divide(n.tn, n.tn + n.fp + n.fn)])
+    return divide(np.nansum(both, axis=0), np.isfinite(both).sum(axis=0))
 
 
 METRICS: Mapping[str, Metric] = {
     "dice": Metric("Dice", _dice),
     "iou": Metric("IoU", _iou),
-    "accuracy": Metric("accuracy", lambda n: _divide(n.tp + n.tn, n.tp + n.fp + n.fn + n.tn)),
-    "sensitivity": Metric("sensitivity", lambda n: _divide(n.tp, n.tp + n.fn)),
-    "precision": Metric("precision", lambda n: _divide(n.tp, n.tp + n.fp)),
-    "specificity": Metric("specificity", lambda n: _divide(n.tn, n.tn + n.fp)),
+    "accuracy": Metric("accuracy", lambda n: divide(n.tp + n.tn, n.tp + n.fp + n.fn + n.tn)),
+    "sensitivity": Metric("sensitivity", lambda n: divide(n.tp, n.tp + n.fn)),
+    "precision": Metric("precision", lambda n: divide(n.tp, n.tp + n.fp)),
+    "specificity": Metric("specificity", lambda n: divide(n.tn, n.tn + n.fp)),
     "iou_two_class_mean": Metric("IoU, mean of two classes", _iou_two_class_mean),
 }
 # Of every data set; `conventions` adds the one over groups.
@@ -192,26 +192,29 @@ def _batch8(counts: np.ndarray) -> Scores:
 def _group(counts: np.ndarray, group: np.ndarray) -> Scores:
     by_group = [_image_skip(counts[group == number]) for number in np.unique(group)]
     return {
-        metric: _mean(np.array([values[metric] for values in by_group], np.float64)) for metric in METRICS
+        metric: mean_of_defined(np.array([values[metric] for values in by_group], np.float64))
+        for metric in METRICS
     }
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divides, with NaN for 0/0."""
     with np.errstate(invalid="ignore"):
         return np.asarray(numerator, np.float64) / np.asarray(denominator, np.float64)
 
 
 def _means(values: dict[str, np.ndarray]) -> Scores:
-    return {metric: _mean(of_rows) for metric, of_rows in values.items()}
+    return {metric: mean_of_defined(of_rows) for metric, of_rows in values.items()}
 
 
-def _mean(values: np.ndarray) -> float | None:
+def mean_of_defined(values: np.ndarray) -> float | None:
+    """Averages the values that are not NaN; None where there is none."""
     # fsum rounds once, so that the last digit does not depend on the machine's vector width.
     defined = values[~np.isnan(values)].tolist()
     return math.fsum(defined) / len(defined) if defined else None
 
 
 def _deviation(values: np.ndarray) -> float | None:
-    mean = _mean(values)
-    variance = _mean((values - mean) ** 2) if mean is not None else None
+    mean = mean_of_defined(values)
+    variance = mean_of_defined((values - mean) ** 2) if mean is not None else None
     return None if variance is None else math.sqrt(variance)

@@ -131,8 +131,8 @@ def count_batches(
 def _fetch(
     batch: EvaluatedBatch[jax.Array], scorer: NucleusScorer | None
 ) -> tuple[Counts, np.ndarray, InstanceCounts | None]:
-    wanted = batch.masks_alone() if scorer is None else batch
-    seen: EvaluatedBatch[np.ndarray] = jax.device_get(wanted.replace(nucleus=None))
+    fetched = batch.masks_alone() if scorer is None else batch
+    seen: EvaluatedBatch[np.ndarray] = jax.device_get(fetched.replace(nucleus=None))
     gathered = Counts.from_batch(
         counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
     )

@@ -123,7 +123,7 @@ def compile_evaluation_step(
 
 
 def _of_nuclei(batch: Batch[jax.Array], outputs: Outputs) -> dict[str, jax.Array | None]:
-    """What nuclei are found in and compared with; a map that is not a number is 0, as such a logit is background."""
+    """Returns outputs and truth of nuclei; a map that is not a number is 0, as such a logit is background."""
     maps, probability = outputs.maps, foreground_probability(outputs.logits)
     has_classes = probability.shape[-1] > 1
     return {

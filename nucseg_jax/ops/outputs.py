@@ -16,7 +16,7 @@ from nucseg_jax.ops.probability import foreground_probability
 
 
 class Outputs(NamedTuple):
-    """What a model computes for N images; C as in `models.segmenter.Segmenter`.
+    """Outputs of a model for N images; C as in `models.segmenter.Segmenter`.
 
     Attributes:
       logits: float32 [N, H, W, C], for scores, masks and probabilities.

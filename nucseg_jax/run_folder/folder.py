@@ -74,7 +74,7 @@ class RunFolder:
 
     @property
     def nucleus_rule(self) -> pathlib.Path:
-        """What counts as a nucleus, tuned on the validation split; runs without an instance head have none."""
+        """The definition of a nucleus, tuned on the validation split; runs without an instance head have none."""
         return self.path / "nucleus_rule.json"
 
     @property

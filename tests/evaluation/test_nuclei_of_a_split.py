@@ -1,6 +1,7 @@
 """Nuclei of a split, found and counted batch by batch, are those of each patch alone."""
 
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.evaluation.instances.image_counts import count_image
 from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
+from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
 from nucseg_jax.evaluation.split_scores import count_batches
 from nucseg_jax.evaluation.step import compile_evaluation_step, placed_batches
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
@@ -129,3 +131,21 @@ def test_a_run_without_a_head_parts_nuclei_by_their_shape(patches):
             microns_per_px=0.25,
         )
         assert found.images.tp[position].tolist() == alone.tp.tolist()
+
+
+@pytest.mark.parametrize("has_nuclei", [True, False])
+def test_a_rule_is_tuned_where_there_are_nuclei_and_is_the_default_elsewhere(patches, has_nuclei):
+    """Neither fails: the end of a training would."""
+    mesh = make_mesh(1)
+    step = compile_evaluation_step(Painted(1), OBJECTIVE, mesh, head=HEADS["distance"])
+    instance = patches.instance if has_nuclei else patches.instance * 0
+    data = types.SimpleNamespace(
+        patches=dataclasses.replace(patches, instance=instance), rows=lambda split: np.arange(P), info=INFO
+    )
+    default = NucleusRule(parting=DistanceParting(seed_above=1.0), smallest_um2=0.0)
+    tuned = tune_rule(step, {}, data, default, batch_size=4, mesh=mesh)
+    assert (tuned.rule != default) == has_nuclei
+    assert bool(tuned.table) == has_nuclei
+    if has_nuclei:
+        scores = {point.rule: point.score for point in tuned.table}
+        assert scores[tuned.rule] == max(scores.values()) > scores[default]

@@ -1,4 +1,4 @@
-"""What one image contributes to every instance score: whole numbers, and sums of IoU.
+"""Counts of one image, from which every instance score follows: whole numbers, and sums of IoU.
 
 Letters: T truth and P predicted nuclei; C classes, K = 1 + C columns: column 0 is any nucleus, column c class c.
 """

@@ -12,6 +12,7 @@ import numpy as np
 from nucseg_jax.evaluation.instances.detection import CELLS, detection_f1
 from nucseg_jax.evaluation.instances.image_counts import ImageCounts
 from nucseg_jax.evaluation.instances.panoptic import PanopticQuality, fsum, panoptic_quality
+from nucseg_jax.evaluation.scores import divide
 
 # The average over groups has the data set's word for a group as its key, such as 'tissue'.
 GROUP, IMAGE, POOLED = "group", "image", "pooled"
@@ -98,12 +99,6 @@ def _dice2(counts: ImageCounts, _: int) -> np.ndarray:
     # Truth of which nothing is overlapped is not left out of means: it is worth 0.
     is_missed = (truth_nuclei(counts)[:, 0] > 0) & (counts.dice2[:, 1] == 0)
     return np.where(is_missed, 0.0, divide(*counts.dice2.T))
-
-
-def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divides, with NaN for 0/0."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(numerator, np.float64) / np.asarray(denominator, np.float64)
 
 
 _DQ = InstanceMetric("DQ", "TP / (TP + FP/2 + FN/2), IoU > 1/2", lambda n, column: quality(n).dq[:, column])

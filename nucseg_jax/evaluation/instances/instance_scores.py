@@ -18,7 +18,6 @@ An image without an annotated pixel is in none of them. The detection precision 
 where nothing was predicted. 0/0 is undefined: left out of every mean, and None where nothing is left. Nothing is NaN.
 """
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -37,6 +36,7 @@ from nucseg_jax.evaluation.instances.instance_metrics import (
     total,
     truth_nuclei,
 )
+from nucseg_jax.evaluation.scores import mean_of_defined
 
 # Of nuclei without classes, these have no value.
 _OF_CLASSES = ("mpq", "mpq_plus")
@@ -103,11 +103,11 @@ def _averages(
     summed = total(images)
     for name, metric in metrics.items():
         if IMAGE in metric.averages:
-            by_image[name] = _mean(metric.value(own, column))
+            by_image[name] = mean_of_defined(metric.value(own, column))
         if GROUP in metric.averages:
             by_group[name] = _group_mean(metric.value(own, column), own_group)
         if POOLED in metric.averages:
-            pooled[name] = _mean(metric.value(images if metric.is_of_images else summed, column))
+            pooled[name] = mean_of_defined(metric.value(images if metric.is_of_images else summed, column))
     count = len(own_group)
     return {
         group_noun: {**by_group, "images": count, "groups": len(np.unique(own_group))},
@@ -117,11 +117,5 @@ def _averages(
 
 
 def _group_mean(values: np.ndarray, group: np.ndarray) -> float | None:
-    means = [_mean(values[group == number]) for number in np.unique(group)]
-    return _mean(np.array([np.nan if mean is None else mean for mean in means], np.float64))
-
-
-def _mean(values: np.ndarray) -> float | None:
-    # fsum rounds once, so that the last digit depends neither on the order nor on the machine.
-    defined = values[~np.isnan(values)].tolist()
-    return math.fsum(defined) / len(defined) if defined else None
+    means = [mean_of_defined(values[group == number]) for number in np.unique(group)]
+    return mean_of_defined(np.array([np.nan if mean is None else mean for mean in means], np.float64))

@@ -30,8 +30,9 @@ from nucseg_jax.data.patch_index import PatchIndex
 from nucseg_jax.evaluation.instances.detection import CELLS
 from nucseg_jax.evaluation.instances.image_counts import ImageCounts
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
-from nucseg_jax.evaluation.instances.instance_metrics import divide, quality
+from nucseg_jax.evaluation.instances.instance_metrics import quality
 from nucseg_jax.evaluation.patch_columns import PLACES, patch_columns
+from nucseg_jax.evaluation.scores import divide
 
 # No patch has as many pixels.
 _LIMIT = 2**31

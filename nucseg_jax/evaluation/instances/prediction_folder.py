@@ -57,9 +57,9 @@ def find_files(folder: pathlib.Path, patches: np.ndarray) -> PredictionFiles:
         if patch in of_kind:
             raise UserError(f"{of_kind[patch]} and {path.name} are of one patch", expected=_EXPECTED)
         of_kind[patch] = path
-    wanted = [(int(fold), int(row)) for fold, row in patches]
-    instances = _in_order(folder, found["instance"], wanted, "instance")
-    classes = _in_order(folder, found["class"], wanted, "class") if found["class"] else None
+    listed = [(int(fold), int(row)) for fold, row in patches]
+    instances = _in_order(folder, found["instance"], listed, "instance")
+    classes = _in_order(folder, found["class"], listed, "class") if found["class"] else None
     return PredictionFiles(instances, classes)
 
 
@@ -109,25 +109,25 @@ def read_files(
 def _in_order(
     folder: pathlib.Path,
     found: dict[tuple[int, int], pathlib.Path],
-    wanted: list[tuple[int, int]],
+    listed: list[tuple[int, int]],
     kind: str,
 ) -> list[pathlib.Path]:
-    missing = [patch for patch in wanted if patch not in found]
+    missing = [patch for patch in listed if patch not in found]
     if missing:
         fold, row = missing[0]
         raise UserError(
-            f"{folder} has no {kind} map for {counted(len(missing), 'patch')} of {len(wanted):,}, such as"
+            f"{folder} has no {kind} map for {counted(len(missing), 'patch')} of {len(listed):,}, such as"
             f" {fold}_{row}.{kind}.png",
             expected=_EXPECTED,
         )
-    if strangers := sorted(found.keys() - set(wanted)):
+    if strangers := sorted(found.keys() - set(listed)):
         raise UserError(
             f"{folder} has {kind} maps for {counted(len(strangers), 'patch')} outside of the split, such as"
             f" {found[strangers[0]].name}",
             expected=_EXPECTED,
             advice="leave them out, or choose the split that was predicted",
         )
-    return [found[patch] for patch in wanted]
+    return [found[patch] for patch in listed]
 
 
 def _read(path: pathlib.Path, patch_px: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What counts as a nucleus, chosen on the validation split of a run with an instance head."""
+"""The definition of a nucleus, chosen on the validation split of a run with an instance head."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,8 @@ def tune_rule(
 ) -> Tuned:
     """Finds the rule with the best mean binary panoptic quality on patches of the validation split.
 
-    On at most `PATCHES` of them, spread evenly; the same weights and patches give the same rule.
+    On at most `PATCHES` of them, spread evenly; the same weights and patches give the same rule. Where none of them
+    has a nucleus it is the default one, with an empty table: the end of a training must not fail for that.
 
     Args:
       step: from `compile_evaluation_step`.
@@ -40,12 +41,12 @@ def tune_rule(
       rule: the default, which is tried first.
       batch_size: whole patches a batch; the rule does not depend on it.
       mesh: where the model runs.
-
-    Raises:
-      UserError: no patch has a nucleus.
     """
     rows = data.rows("validation")
     chosen = rows[spread_positions(len(rows), min(PATCHES, len(rows)))]
+    truth = data.patches.take(chosen).instance
+    if truth is None or not truth.any():
+        return Tuned(rule, [])
 
     def patches() -> Iterator[ScoredPatch]:
         for batch in placed_batches(data.patches, chosen, batch_size=batch_size, mesh=mesh):

@@ -1,4 +1,4 @@
-"""What nuclei are found in: a model's outputs on some rows of an image, as whole levels of a byte each."""
+"""A model's outputs on some rows of an image, in which nuclei are found: whole levels of a byte each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -19,7 +19,7 @@ from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
 
 @dataclasses.dataclass(frozen=True)
 class NucleusRule:
-    """What counts as a nucleus, in microns, so that it holds at any resolution.
+    """Definition of a nucleus, in microns, so that it holds at any resolution.
 
     Attributes:
       threshold: a pixel is foreground where the probability of any nucleus > threshold; 0 <= threshold < 1.

@@ -1,4 +1,4 @@
-"""What counts as a nucleus as JSON: a rule that was tuned is kept with its run, and read back strictly."""
+"""The definition of a nucleus as JSON: a rule that was tuned is kept with its run, and read back strictly."""
 
 import dataclasses
 from collections.abc import Mapping
