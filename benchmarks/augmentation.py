@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nucseg_jax.config import AugmentConfig
+from nucseg_jax.config.augment import AugmentConfig
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, augment
 
 BATCH_SIZE, PATCH_PX, CALLS = 8, 256, 20

@@ -1,11 +1,11 @@
 """The best that a decoder of maps can reach: perfect maps of real masks, blurred in place of a network's uncertainty.
 
-python -m benchmarks.decoding_ceilings --data=FOLDER --workers 1 2
+python -m benchmarks.decoding_ceilings --data=FOLDER
 
 FOLDER has pannuke_breast_25.npz and monuseg_folds.npz (every third patch is used), with `instance` [N, H, W].
 Foreground and maps are blurred by a Gaussian of 0, 1 and 2 px. Scores are binary panoptic quality, mean over patches.
-`--smallest_um2` is the size below which nuclei are dropped; `--tau` and `--seed_above` are those of the heads. The
-column "floats" is the score of maps that were not rounded to 127ths, less the score of those that were.
+`--smallest_um2` is the size below which nuclei are dropped; `--hover_depth` and `--distance_depth` are those of the
+heads. The column "floats" is the score of maps that were not rounded to 127ths, less the score of those that were.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from nucseg_jax.heads.decoding.decode_patches import decode_patches
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.official import official_hover
 from nucseg_jax.heads.decoding.part_by_distance import DistanceParting
@@ -28,7 +27,6 @@ from tests.heads.decoding.perfect_maps import PERFECT
 
 MICRONS = 0.25
 BLURS = (0, 1, 2)
-REPEATS = 4
 Maps = tuple[np.ndarray, np.ndarray]
 Decoder = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -117,44 +115,21 @@ def ceilings(data: dict[str, np.ndarray], rules: dict[str, NucleusRule]) -> None
             print(f"| {name} | {data_set} | {cells} | {change} | {milliseconds:.1f} |", flush=True)
 
 
-def speed(truths: np.ndarray, rules: dict[str, NucleusRule], workers: list[int]) -> None:
-    """Prints patches a second by `decode_patches`, the start of its processes left out."""
-    print("\n| head | workers | patches a second |\n|---|---|---|")
-    for head, rule in rules.items():
-        patches = []
-        for truth in truths:
-            perfect = PERFECT[head](truth) if head in PERFECT else np.zeros((*truth.shape, 0), np.float32)
-            probability, maps = blurred(truth, perfect, 1)
-            patches.append((level(probability), map_levels(maps)))
-        patches *= REPEATS
-        for count in workers:
-            decoded = decode_patches(patches, rule, microns_per_px=MICRONS, workers=count)
-            for _ in range(len(truths)):
-                next(decoded)
-            begin = time.perf_counter()
-            rest = sum(1 for _ in decoded)
-            print(f"| {head} | {count} | {rest / (time.perf_counter() - begin):.0f} |", flush=True)
-
-
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--smallest_um2", type=float, default=0.0)
-    parser.add_argument("--tau", type=float, default=HoverParting().tau)
-    parser.add_argument("--seed_above", type=float, default=DistanceParting().seed_above)
-    parser.add_argument("--workers", type=int, nargs="*", default=[])
+    parser.add_argument("--hover_depth", type=float, default=HoverParting().depth)
+    parser.add_argument("--distance_depth", type=float, default=DistanceParting().depth)
     arguments = parser.parse_args()
     plain = NucleusRule(smallest_um2=arguments.smallest_um2)
     rules = {
         "none": plain,
-        "hover": dataclasses.replace(plain, parting=HoverParting(tau=arguments.tau)),
-        "distance": dataclasses.replace(plain, parting=DistanceParting(seed_above=arguments.seed_above)),
+        "hover": dataclasses.replace(plain, parting=HoverParting(depth=arguments.hover_depth)),
+        "distance": dataclasses.replace(plain, parting=DistanceParting(depth=arguments.distance_depth)),
     }
-    data = patches_of(arguments.data)
-    ceilings(data, rules)
-    if arguments.workers:
-        speed(data["MoNuSeg"], rules, arguments.workers)
+    ceilings(patches_of(arguments.data), rules)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nucseg_jax.cli.prepare import prepare
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.sources.pannuke.labels import from_masks
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch, write_release

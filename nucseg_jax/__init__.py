@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nucseg_jax import metrics
-    from nucseg_jax.config import AugmentConfig
+    from nucseg_jax.config.augment import AugmentConfig
     from nucseg_jax.core.errors import UserError
     from nucseg_jax.create import create_encoder, create_model
     from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
@@ -66,7 +66,7 @@ __version__ = "0.1.0"
 
 # The module of the package that each name is in.
 _SOURCES = {
-    "AugmentConfig": "config",
+    "AugmentConfig": "config.augment",
     "DatasetInfo": "data.dataset_info",
     "NucleusClass": "data.dataset_info",
     "Run": "run",

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from nucseg_jax.config import HeadName, ModelConfig, TrainConfig
+from nucseg_jax.config.model import HeadName, ModelConfig
+from nucseg_jax.config.train import TrainConfig
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.config_field import declared_fields, read_section
 from nucseg_jax.core.errors import UserError

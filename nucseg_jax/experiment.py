@@ -11,7 +11,8 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from nucseg_jax.config import Config, DataConfig, read_config
+from nucseg_jax.config import Config, read_config
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.arrays import Tree, Variables
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import table_path, user_path

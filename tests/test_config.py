@@ -31,17 +31,15 @@ from configs import (
 from nucseg_jax.cli.given_config import unknown_overrides
 from nucseg_jax.config import (
     Config,
-    DecoderName,
-    DtypeName,
-    EncoderName,
-    FeedChoice,
-    SourceName,
     config_fields,
     default_config,
     differences,
     may_change_on_resume,
     read_config,
 )
+from nucseg_jax.config.data import SourceName
+from nucseg_jax.config.model import DecoderName, EncoderName
+from nucseg_jax.config.train import DtypeName, FeedChoice
 from nucseg_jax.core.config_field import EFFECTS
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import PROJECT

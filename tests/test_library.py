@@ -16,7 +16,7 @@ import pytest
 
 import nucseg_jax as ns
 from configs import quickstart
-from nucseg_jax.config import ModelConfig
+from nucseg_jax.config.model import ModelConfig
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.evaluation.scores import METRICS
 from nucseg_jax.experiment import read_experiment, read_experiment_file

@@ -13,7 +13,7 @@ COMMAND = "python -m nucseg_jax.cli.config_reference > docs/config.md"
 def config_reference() -> str:
     """Returns docs/config.md: a table of each section."""
     blocks = [
-        f"<!-- Made from nucseg_jax/config.py by: {COMMAND} -->",
+        f"<!-- Made from nucseg_jax/config/ by: {COMMAND} -->",
         "# Fields of a config",
         "Set a field after the config: `--config=quickstart --config.train.lr=3e-4`. `nucseg config` shows the same in"
         ' a terminal. The defaults are those of `configs/base.py`. "The paper" is Koishiyeva et al. (2024).',

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nucseg_jax.config import EvalConfig
+from nucseg_jax.config.evaluation import EvalConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import write_json
 from nucseg_jax.core.seal import file_digest, sealed

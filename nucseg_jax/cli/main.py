@@ -25,6 +25,7 @@ from nucseg_jax.cli.verbs import (
     prepare,
     profile,
     report,
+    robustness,
     train,
 )
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
@@ -35,6 +36,7 @@ VERBS = {
     "prepare": prepare.command,
     "train": train.command,
     "evaluate": evaluate.command,
+    "robustness": robustness.command,
     "predict": predict.command,
     "report": report.command,
     "describe": describe.command,

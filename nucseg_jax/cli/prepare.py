@@ -3,7 +3,8 @@
 from nucseg_jax.cli.next_command import Invocation, train_command
 from nucseg_jax.cli.prepare_images import prepare_images
 from nucseg_jax.cli.prepare_pannuke import prepare_pannuke
-from nucseg_jax.config import TILE_UNIT_PX, DataConfig
+from nucseg_jax.config.data import DataConfig
+from nucseg_jax.config.train import TILE_UNIT_PX
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.extras import require_extra
 from nucseg_jax.data.sources.check import check_source

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nucseg_jax.cli.prepared_dataset import PreparedDataset, another_data_set, require_no_other
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.data.sources.patch import OpenedSource
 from nucseg_jax.data.sources.table import Open
 from nucseg_jax.data.store import audit_table

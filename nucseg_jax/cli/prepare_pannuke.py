@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 from nucseg_jax.cli.prepared_dataset import PreparedDataset, another_data_set, require_no_other
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.download import download
 from nucseg_jax.data.sources.pannuke import audit as audits
 from nucseg_jax.data.sources.pannuke import audit_table, build, facts, origin

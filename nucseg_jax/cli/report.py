@@ -12,12 +12,12 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.terminal_lines import COLUMNS, labelled
 from nucseg_jax.experiment import Experiment, read_experiment
-from nucseg_jax.reporting.page.document import Document, Gap, Interval, plain, shown
+from nucseg_jax.reporting.page.document import Document, Gap, Interval, Spread, plain, shown
 from nucseg_jax.reporting.page.write import require_report_folder, write_report
-from nucseg_jax.reporting.reading.configuration import Cohort, make_cohorts
+from nucseg_jax.reporting.reading.configuration import Cohort, Configuration, make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
-from nucseg_jax.reporting.sections.answer import dice_cells
+from nucseg_jax.reporting.sections.answer import bpq_rows, dice_cells
 from nucseg_jax.reporting.sections.compose import Wishes, compose, is_of_the_paper, make_parts
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.runs import problems
@@ -111,13 +111,18 @@ def summary(found: Found, parts: Sequence[Part], document: Document, out: pathli
 
 
 def best_rows(part: Part) -> list[str]:
-    """Returns the three configurations with the highest test Dice: label, Dice, interval."""
-    cells = [(each, *dice_cells(part, each)) for each in part.configurations]
-    cells = [(each, dice, limits) for each, dice, limits in cells if dice.value is not None]
-    cells.sort(key=lambda row: -(row[1].value or 0.0))
+    """Returns the three configurations with the highest test Dice, and bPQ if known: label, score, interval."""
+    dice = [(each, *dice_cells(part, each)) for each in part.configurations]
+    nuclei = bpq_rows(part)
+    return [*_best("best" if not nuclei else "Dice", dice), *_best("bPQ", nuclei)]
+
+
+def _best(heading: str, rows: Sequence[tuple[Configuration, Spread, Interval | None]]) -> list[str]:
+    known = [row for row in rows if row[1].value is not None]
+    known.sort(key=lambda row: -(row[1].value or 0.0))
     lines = []
-    for place, (configuration, dice, limits) in enumerate(cells[:_BEST], 1):
-        numbers = f"  {shown(dice.value)}  {shown(limits or Interval(float('nan'), float('nan')))}"
+    for place, (configuration, score, limits) in enumerate(known[:_BEST], 1):
+        numbers = f"  {shown(score.value)}  {shown(limits or Interval(float('nan'), float('nan')))}"
         room = COLUMNS - 10 - len(numbers)
         name = plain(configuration.label)
         name = (
@@ -125,5 +130,5 @@ def best_rows(part: Part) -> list[str]:
             if len(name) <= room
             else f"{name[: room // 2 - 1]}...{name[len(name) - (room - room // 2 - 2) :]}"
         )
-        lines.append(f"{f'best {place}':<10}{name:<{min(room, 46)}}{numbers}")
+        lines.append(f"{f'{heading} {place}':<10}{name:<{min(room, 46)}}{numbers}")
     return lines

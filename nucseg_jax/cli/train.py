@@ -9,7 +9,8 @@ from jax.sharding import Mesh
 from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.run_end import print_end
-from nucseg_jax.cli.training_run import TrainingRun, record_baseline, run_epochs, score_best, start_or_resume
+from nucseg_jax.cli.run_scores import record_baseline, score_best
+from nucseg_jax.cli.training_run import TrainingRun, run_epochs, start_or_resume
 from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.files import full_disk_explained, own_files_explained, write_json

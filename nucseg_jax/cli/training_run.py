@@ -1,4 +1,4 @@
-"""The phases of a training run: from a checkpoint, or none, through the epochs to results.json."""
+"""The phases of a training run: from a checkpoint, or none, through the epochs."""
 
 import contextlib
 import dataclasses
@@ -12,31 +12,14 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from nucseg_jax.cli.first_weights import FirstWeights
-from nucseg_jax.core.arrays import Variables
-from nucseg_jax.core.errors import reason_of
-from nucseg_jax.core.files import sync_file, write_json
+from nucseg_jax.core.files import sync_file
 from nucseg_jax.data.prepared import PreparedData
-from nucseg_jax.data.splits import SPLIT_NAMES
-from nucseg_jax.evaluation.baseline_scores import score_baselines
-from nucseg_jax.evaluation.calibration import calibration_path, write_levels
 from nucseg_jax.evaluation.evaluator import Evaluator
-from nucseg_jax.evaluation.examples import SPREAD, examples_path, write_examples
-from nucseg_jax.evaluation.inference_time import time_inference
-from nucseg_jax.evaluation.instances.per_image_instances import (
-    per_image_instances_path,
-    write_per_image_instances,
-)
-from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
-from nucseg_jax.evaluation.nuclei_overlays import nuclei_sheet
-from nucseg_jax.evaluation.overlays import example_sheet, save_png
-from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
+from nucseg_jax.evaluation.overlays import example_sheet
 from nucseg_jax.evaluation.training_scores import training_scores
 from nucseg_jax.experiment import Experiment
-from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
-from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
-    best_checkpoint,
     require_best,
     resumed_scores,
 )
@@ -46,12 +29,10 @@ from nucseg_jax.run_folder.saved_checkpoints import mend_scores
 from nucseg_jax.runtime.mesh import keep_state_sharded
 from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.runtime.preemption import preemption_requested
-from nucseg_jax.runtime.processes import wait_for_all
 from nucseg_jax.runtime.stopwatch import Stopwatch, process_age_s
 from nucseg_jax.training.checkpoint import (
     abstract_like,
     best_score,
-    restore_checkpoint,
     restore_newest,
     save_checkpoint,
 )
@@ -248,83 +229,3 @@ def validate(run: TrainingRun, state: TrainState) -> dict[str, Any]:
             "train": training_scores(state.epoch_sums, run.static.objective),
             "validation": run.evaluator.validate(state.evaluated_variables, run.data),
         }
-
-
-def score_best(run: TrainingRun) -> dict[str, Any]:
-    """Scores all three splits with the best checkpoint, and returns the content of results.json."""
-    if jax.process_count() > 1:
-        # The first process may still be removing a checkpoint.
-        wait_for_all("the last checkpoint")
-    best, _ = best_checkpoint(run.folder)
-    like = abstract_like(run.experiment.abstract_state(run.static), run.mesh)
-    state, _ = restore_checkpoint(best.path, like)
-    trained = state.evaluated_variables
-    print(
-        f"\nscoring train, validation and test with the best checkpoint, step {best.record.step:,}",
-        flush=True,
-    )
-    path = run.folder.path
-    example_predictor = run.experiment.example_predictor(run.evaluator)
-    scorer = run.experiment.nucleus_scorer(run.data.info, nucleus_rule(run, trained))
-    variables, scored = run.evaluator.score(
-        trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer
-    )
-    for name, of_split in scored.items():
-        patches, dataset = getattr(run.data.splits, name), run.data.dataset
-        write_per_image(
-            per_image_path(path, name), of_split.counts, patches, info=dataset.info, index=dataset.index
-        )
-        instances_path = per_image_instances_path(path, name)
-        if of_split.instances is None:
-            # Of an end that was cut off, before `eval.instances` was changed.
-            instances_path.unlink(missing_ok=True)
-        else:
-            write_per_image_instances(
-                instances_path, of_split.instances, patches, info=dataset.info, index=dataset.index
-            )
-        write_levels(calibration_path(path, name), of_split.levels)
-        if example_predictor is not None:
-            with_nuclei = dataclasses.replace(example_predictor, scorer=scorer)
-            examples = with_nuclei.examples(variables, run.data, name, of_split.counts)
-            write_examples(examples_path(path, name), examples)
-            spread = examples.only(SPREAD)
-            save_png(run.folder.overlays / f"{name}.png", example_sheet(spread, dataset.info))
-            if spread.nuclei is not None:
-                save_png(run.folder.overlays / f"{name}_nuclei.png", nuclei_sheet(spread, dataset.info))
-    if run.experiment.config.eval.time_inference:
-        with run.watch.phase("inference timing"):
-            images = run.data.patches.take(run.data.rows("test")[:8]).image
-            run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
-    return {name: of_split.result for name, of_split in scored.items()}
-
-
-def nucleus_rule(run: TrainingRun, variables: Variables) -> NucleusRule:
-    """Returns what counts as a nucleus; with an instance head it is tuned on the validation split, and kept."""
-    experiment = run.experiment
-    if not experiment.head.maps:
-        return experiment.default_rule
-    print("tuning what counts as a nucleus on the validation split", flush=True)
-    tuned = tune_rule(
-        run.evaluator.step,
-        variables,
-        run.data,
-        experiment.default_rule,
-        batch_size=experiment.config.eval.batch_size,
-        mesh=run.mesh,
-    )
-    write_json(
-        run.folder.nucleus_rule,
-        {"rule": rule_to_json(tuned.rule), "score": "mean binary panoptic quality", "grid": tuned.rows()},
-    )
-    return tuned.rule
-
-
-def record_baseline(run: TrainingRun) -> None:
-    """Writes the scores of Otsu's threshold on the test split; a failure is printed and does not fail the run."""
-    if jax.process_index() == 0:
-        try:
-            write_json(run.folder.baselines, score_baselines(run.data, "test", ("otsu_hematoxylin",)))
-        except Exception as error:
-            print(f"Otsu's threshold could not be scored: {reason_of(error)}", flush=True)
-    if jax.process_count() > 1:
-        wait_for_all("the baseline")

@@ -1,6 +1,7 @@
 """Sizes of a data set's patches against those that a config asks for."""
 
-from nucseg_jax.config import TILE_UNIT_PX, Config
+from nucseg_jax.config import Config
+from nucseg_jax.config.train import TILE_UNIT_PX
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
 

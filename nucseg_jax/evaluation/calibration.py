@@ -1,6 +1,6 @@
 """How often nuclei are where a model sees them with some probability: pixels counted by level and truth.
 
-A level is a probability in 255ths, 0..255, the nearest one on its own side of 0.5 (`ops.probability`): levels above
+A level is a probability in 255ths, 0..255, the nearest one on its own side of 0.5 (`ops.levels`): levels above
 127 are exactly the pixels that are scored as nucleus. Levels of a split are int64 [256, 2]: for each level the pixels
 that are background and those that are nucleus, exact, so that any calibration curve follows from them.
 Curves have bins as in Guo et al. (2017): ten of equal width over 0..1; the expected calibration error is the mean over

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.config import Comparison
+from nucseg_jax.config.evaluation import Comparison
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.results import Entry
 from nucseg_jax.data.batches import training_batches
@@ -66,13 +66,24 @@ class Evaluator:
 
     def validate(self, variables: Variables, data: PreparedData) -> Entry:
         """The validation split's entry at an epoch's end."""
-        chosen = self._reestimate(variables, data, data.rows("train")) if self.reestimates else variables
+        chosen = self.chosen_variables(variables, data, data.rows("train"))
         result = self._score(self.step, chosen, data, "validation").result
         if self.compares == "epochs":
             result["batch_statistics"] = self._score(
                 self.batch_statistics_step, variables, data, "validation"
             ).result
         return result
+
+    def chosen_variables(
+        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
+    ) -> Variables:
+        """Returns the variables that are scored: with statistics estimated again where the config asks for it.
+
+        Args:
+          variables, data, training_rows: as in `score`.
+          bar: text of a progress bar; '' for none.
+        """
+        return self._reestimate(variables, data, training_rows, bar=bar) if self.reestimates else variables
 
     def score(
         self,

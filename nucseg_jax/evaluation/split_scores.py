@@ -1,7 +1,7 @@
 """A model over a whole split: every patch once, exact counts, and the entry of results.json that follows from them."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -15,12 +15,17 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.calibration import count_levels, no_levels
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
-from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
+from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer, TruePatch
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.step import EvaluatedBatch, EvaluationStep, placed_batches
 from nucseg_jax.heads.decoding.band import Band
+from nucseg_jax.heads.decoding.worker_count import worker_count
 from nucseg_jax.ops.objective import WITH_NUCLEI, Objective
 from nucseg_jax.ops.probability import FOREGROUND_RULE
+
+Item = TypeVar("Item")
+# To find and count the nuclei of a patch, in CPU time (`benchmarks/parallel_decoding.py`).
+_SECONDS_A_PIXEL = 0.015 / 256**2
 
 
 class SplitScores(NamedTuple):
@@ -73,7 +78,8 @@ def score_split(
     rows = data.rows(split)
     batches = placed_batches(data.patches, rows, batch_size=batch_size, mesh=mesh)
     barred = with_bar(batches, bar, -(-len(rows) // batch_size))
-    counts, levels, instances = count_batches(step, variables, barred, scorer)
+    workers = scoring_workers(len(rows), data.info.patch_px, platform=mesh.devices.flat[0].platform)
+    counts, levels, instances = count_batches(step, variables, barred, scorer, workers=workers)
     if undefined := undefined_images(counts):
         print(
             f"{undefined:,} of the {counted(len(counts.index), 'patch')} of {split}: what the model gives is not a"
@@ -89,11 +95,25 @@ def score_split(
     return SplitScores(counts, levels, result, instances)
 
 
+def scoring_workers(patch_count: int, patch_px: int, *, platform: str) -> int:
+    """Returns how many processes find and count the nuclei of a split; 1 on CPU, and below some 670 patches of 256 px.
+
+    On CPU XLA uses the cores itself while nuclei are found beside it, in less time than it takes.
+
+    Args:
+      patch_count, patch_px: of the split.
+      platform: of the devices that the model runs on, 'cpu', 'gpu' or 'tpu'.
+    """
+    return 1 if platform == "cpu" else worker_count(patch_count * patch_px**2 * _SECONDS_A_PIXEL)
+
+
 def count_batches(
     step: EvaluationStep,
     variables: Variables,
     batches: Iterable[Batch[jax.Array]],
     scorer: NucleusScorer | None = None,
+    *,
+    workers: int = 1,
 ) -> tuple[Counts, np.ndarray, InstanceCounts | None]:
     """Runs the step over batches and gathers on the host what it counts in their valid patches.
 
@@ -104,55 +124,76 @@ def count_batches(
       variables: of the model.
       batches: on the mesh, such as those of `placed_batches`.
       scorer: finds and counts nuclei; None = they are not counted.
+      workers: processes that do so, see `map_in_processes`; no count depends on them.
 
     Returns:
       The counts of the split; its pixels by level, int64 [256, 2], see `evaluation.calibration`; and the counts of its
       nuclei, None without `scorer`.
     """
-    counts, levels = Counts.empty(), no_levels()
-    instances = None if scorer is None else InstanceCounts.empty(scorer.num_classes)
-    waiting: EvaluatedBatch[jax.Array] | None = None
-    parts = []
-    for batch in batches:
-        running = step(variables, batch)
-        if waiting is not None:
-            parts.append(_fetch(waiting, scorer))
-        waiting = running
-    if waiting is not None:
-        parts.append(_fetch(waiting, scorer))
-    for of_batch, levels_of_batch, of_nuclei in parts:
+    parts: list[Counts] = []
+    levels = no_levels()
+
+    def fetched() -> Iterator[EvaluatedBatch[np.ndarray]]:
+        nonlocal levels
+        for running in _one_ahead(step(variables, batch) for batch in batches):
+            wanted = running.masks_alone() if scorer is None else running
+            seen: EvaluatedBatch[np.ndarray] = jax.device_get(wanted.replace(nucleus=None))
+            parts.append(
+                Counts.from_batch(
+                    counts=seen.counts,
+                    losses=seen.losses,
+                    index=seen.index,
+                    group=seen.group,
+                    valid=seen.valid,
+                )
+            )
+            is_counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
+            levels = levels + count_levels(seen.level[is_counted], seen.truth[is_counted])
+            yield seen
+
+    if scorer is None:
+        instances = None
+        for _ in fetched():
+            pass
+    else:
+        instances = _count_nuclei(fetched(), scorer, workers)
+    counts = Counts.empty()
+    for of_batch in parts:
         counts = counts.merge(of_batch)
-        levels = levels + levels_of_batch
-        if instances is not None and of_nuclei is not None:
-            instances = instances.merge(of_nuclei)
     return counts, levels, instances
 
 
-def _fetch(
-    batch: EvaluatedBatch[jax.Array], scorer: NucleusScorer | None
-) -> tuple[Counts, np.ndarray, InstanceCounts | None]:
-    fetched = batch.masks_alone() if scorer is None else batch
-    seen: EvaluatedBatch[np.ndarray] = jax.device_get(fetched.replace(nucleus=None))
-    gathered = Counts.from_batch(
-        counts=seen.counts, losses=seen.losses, index=seen.index, group=seen.group, valid=seen.valid
-    )
-    is_counted = seen.valid if seen.valid_px is None else seen.valid[:, None, None] & seen.valid_px
-    levels = count_levels(seen.level[is_counted], seen.truth[is_counted])
-    return gathered, levels, None if scorer is None else _count_nuclei(seen, scorer)
+def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yields the items, each once the one after it has been made."""
+    items = iter(items)
+    for waiting in items:
+        for following in items:
+            yield waiting
+            waiting = following
+        yield waiting
 
 
-def _count_nuclei(seen: EvaluatedBatch[np.ndarray], scorer: NucleusScorer) -> InstanceCounts:
-    assert seen.instance is not None
-    assert seen.label is not None
-    valid = seen.valid
-    band = Band(**{name: values[valid] for name, values in seen.band().present()})
-    return scorer.count(
-        band,
-        seen.instance[valid],
-        seen.label[valid],
-        index=seen.index[valid],
-        group=seen.group[valid],
-    )
+def _count_nuclei(
+    batches: Iterable[EvaluatedBatch[np.ndarray]], scorer: NucleusScorer, workers: int
+) -> InstanceCounts:
+    index: list[int] = []
+    group: list[int] = []
+
+    def patches() -> Iterator[TruePatch]:
+        for seen in batches:
+            assert seen.instance is not None
+            assert seen.label is not None
+            outputs = dict(seen.band().present())
+            for position in np.flatnonzero(seen.valid):
+                index.append(int(seen.index[position]))
+                group.append(int(seen.group[position]))
+                band = Band(**{name: values[position] for name, values in outputs.items()})
+                yield TruePatch(band, seen.instance[position], seen.label[position])
+
+    images = list(scorer.count_patches(patches(), workers=workers))
+    if not images:
+        return InstanceCounts.empty(scorer.num_classes)
+    return InstanceCounts.of_images(images, index=index, group=group)
 
 
 def loss_entries(counts: Counts, objective: Objective, l2_penalty: float) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.heads.decoding.band import Band
-from nucseg_jax.heads.decoding.quantize import LEVELS as MAP_LEVELS
+from nucseg_jax.heads.decoding.quantize import nearest_class_levels, nearest_map_levels
 from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.heads.table import HEADS
 from nucseg_jax.ops.counts import count_pixels
@@ -130,12 +130,10 @@ def _of_nuclei(batch: Batch[jax.Array], outputs: Outputs) -> dict[str, jax.Array
         "instance": batch.instance,
         "label": batch.label,
         "classes": (jnp.argmax(probability, axis=-1) + 1).astype(jnp.uint8) if has_classes else None,
-        "maps": None
-        if maps is None
-        else jnp.rint(jnp.clip(jnp.nan_to_num(maps), -1.0, 1.0) * MAP_LEVELS).astype(jnp.int8),
+        "maps": None if maps is None else nearest_map_levels(jnp.nan_to_num(maps)),
         "class_levels": None
         if maps is None or not has_classes
-        else jnp.rint(255.0 * jnp.minimum(jnp.nan_to_num(probability), 1.0)).astype(jnp.uint8),
+        else nearest_class_levels(jnp.nan_to_num(probability)),
     }
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from nucseg_jax.config import HeadName
+from nucseg_jax.config.model import HeadName
 from nucseg_jax.heads.distance import DISTANCE
 from nucseg_jax.heads.hover import HOVER
 from nucseg_jax.heads.interfaces import Head

@@ -22,7 +22,7 @@ from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.stream import infer, read_events
-from nucseg_jax.ops.probability import any_nucleus
+from nucseg_jax.ops.levels import any_nucleus
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from flax import struct
 from jax.sharding import Mesh
 
-from nucseg_jax.config import Store
+from nucseg_jax.config.train import Store
 from nucseg_jax.core.arrays import Array
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.order import epoch_order, tile_place

@@ -8,7 +8,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from nucseg_jax.config import LossConfig, ModelConfig, Reduction
+from nucseg_jax.config.loss import LossConfig, Reduction
+from nucseg_jax.config.model import ModelConfig
 from nucseg_jax.heads.table import HEADS
 from nucseg_jax.ops.losses import Loss, cross_entropy, focal, plain_dice, soft_dice, tversky
 from nucseg_jax.ops.objective import Objective, Term

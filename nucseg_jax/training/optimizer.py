@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import optax.contrib
 
-from nucseg_jax.config import L2Scope
+from nucseg_jax.config.loss import L2Scope
 from nucseg_jax.core.arrays import Tree
 from nucseg_jax.core.tree import mask_by_name
 from nucseg_jax.models.frozen_stages import frozen_mask, is_frozen

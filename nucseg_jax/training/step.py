@@ -9,7 +9,8 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from nucseg_jax.config import AugmentConfig, L2Scope
+from nucseg_jax.config.augment import AugmentConfig
+from nucseg_jax.config.loss import L2Scope
 from nucseg_jax.core.arrays import Array, Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch

@@ -10,7 +10,7 @@ from nucseg_jax import load_run
 from nucseg_jax.cli.evaluate import evaluate, read_patches, refuse_other_data, refuse_seen_patches
 from nucseg_jax.cli.evaluation_folder import evaluation_name
 from nucseg_jax.cli.train import changes_since_start
-from nucseg_jax.config import EvalConfig
+from nucseg_jax.config.evaluation import EvalConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import sealed, unsealed
 from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass

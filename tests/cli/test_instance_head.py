@@ -51,12 +51,16 @@ def test_the_tuned_rule_is_the_best_of_its_grid_and_what_the_run_uses(run):
     best = max(point["score"] for point in stored["grid"])
     rule = load_run(run).rule
     assert rule == rule_from_json(stored["rule"])
-    (point,) = (
-        each
-        for each in stored["grid"]
-        if (each["threshold"], each["seed_above"]) == (rule.threshold, rule.parting.seed_above)
-    )
+    chosen = {
+        "threshold": rule.threshold,
+        "head": rule.parting.head,
+        rule.parting.tuned: getattr(rule.parting, rule.parting.tuned),
+        "smallest_um2": rule.smallest_um2,
+    }
+    (point,) = (each for each in stored["grid"] if chosen.items() <= each.items())
     assert point["score"] == best
+    # Without the maps too, in case they have learned little.
+    assert {each["head"] for each in stored["grid"]} == {"distance", "none"}
     assert len(stored["grid"]) > 10
 
 

@@ -18,7 +18,8 @@ import pytest
 from tensorflow_datasets.core import shuffle
 
 from nucseg_jax.cli.prepare import prepare
-from nucseg_jax.config import DataConfig, config_fields, default_config
+from nucseg_jax.config import config_fields, default_config
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.download import RemoteFile
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke import build, facts, synthetic
@@ -265,7 +266,8 @@ CHILD = textwrap.dedent("""
     import pathlib, sys
     from nucseg_jax.cli.prepare import prepare
     from nucseg_jax.core.errors import UserError
-    from nucseg_jax.config import DataConfig, config_fields, default_config
+    from nucseg_jax.config import config_fields, default_config
+    from nucseg_jax.config.data import DataConfig
     try:
         prepare(DataConfig("release", sys.argv[1], sys.argv[2]))
     except UserError as error:

@@ -19,7 +19,7 @@ import pytest
 from nucseg_jax.cli import prepare as command
 from nucseg_jax.cli.next_command import Invocation, train_command
 from nucseg_jax.cli.prepare import prepare
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.store import build, reader

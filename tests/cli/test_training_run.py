@@ -7,7 +7,7 @@ import pytest
 
 from configs import quickstart
 from nucseg_jax import run as trained_run
-from nucseg_jax.cli import training_run
+from nucseg_jax.cli import run_scores, training_run
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.runtime.placement import put_state
@@ -91,7 +91,7 @@ def test_validation_predictions_and_scores_are_of_averaged_weights(monkeypatch):
     )
     expected = {**averages, "constants": state.constants}
     best = NAMESPACE(path=None, record=NAMESPACE(step=4))
-    for module in (training_run, trained_run):
+    for module in (run_scores, trained_run):
         monkeypatch.setattr(module, "best_checkpoint", lambda folder: (best, []))
         monkeypatch.setattr(module, "restore_checkpoint", lambda path, like: (state, None))
     monkeypatch.setattr(training_run, "training_scores", lambda sums, objective: {})
@@ -118,4 +118,4 @@ def test_validation_predictions_and_scores_are_of_averaged_weights(monkeypatch):
     assert training_run.validate(run, state)["validation"] == expected
     assert trained_run.best_variables(experiment, run.folder, run.mesh) == (4, expected)
     with pytest.raises(ScoredError):
-        training_run.score_best(run)
+        run_scores.score_best(run)

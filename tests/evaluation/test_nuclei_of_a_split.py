@@ -14,8 +14,9 @@ from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.evaluation.instances.image_counts import count_image
 from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.instances.tuned_rule import tune_rule
-from nucseg_jax.evaluation.split_scores import count_batches
+from nucseg_jax.evaluation.split_scores import count_batches, scoring_workers
 from nucseg_jax.evaluation.step import compile_evaluation_step, placed_batches
+from nucseg_jax.heads.decoding import worker_count
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.part_by_distance import DistanceParting
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
@@ -60,18 +61,18 @@ def patches() -> Patches:
     return Patches(image.astype(np.uint8), label, numbers % 3, numbers * 0 + 1, numbers, instance=instance)
 
 
-def counted(patches, *, num_classes=3, rule=None, batch_size=3, devices=1, has_void=False):
+def counted(patches, *, num_classes=3, rule=None, batch_size=3, devices=1, has_void=False, workers=1):
     mesh, model = make_mesh(devices), Painted(num_classes)
     step = compile_evaluation_step(model, OBJECTIVE, mesh, head=HEADS["distance"], has_void=has_void)
     rule = rule or NucleusRule(parting=DistanceParting(), smallest_um2=0.0)
     scorer = NucleusScorer(rule, num_classes - 1, INFO.microns_per_px)
     batches = placed_batches(patches, np.arange(P), batch_size=batch_size, mesh=mesh)
-    _, _, instances = count_batches(step, {}, batches, scorer)
+    _, _, instances = count_batches(step, {}, batches, scorer, workers=workers)
     return instances
 
 
 @pytest.mark.parametrize("num_classes", [1, 3])
-def test_perfect_outputs_score_1_and_batches_and_devices_change_nothing(patches, num_classes):
+def test_perfect_outputs_score_1_and_batches_devices_and_workers_change_nothing(patches, num_classes):
     expected = counted(patches, num_classes=num_classes)
     scores = expected.scores(INFO)["instances"]
     assert scores["patches"] == {
@@ -83,8 +84,10 @@ def test_perfect_outputs_score_1_and_batches_and_devices_change_nothing(patches,
     }
     names = ["bpq", "aji", "detection_f1"] + (["mpq"] if num_classes > 1 else [])
     assert all(scores["image"][name] > 0.98 for name in names)
-    for batch_size, devices in ((7, 1), (8, 8)):
-        found = counted(patches, num_classes=num_classes, batch_size=batch_size, devices=devices)
+    for batch_size, devices, workers in ((7, 1, 2), (8, 8, 1)):
+        found = counted(
+            patches, num_classes=num_classes, batch_size=batch_size, devices=devices, workers=workers
+        )
         jax.tree.map(np.testing.assert_array_equal, found.images._asdict(), expected.images._asdict())
         np.testing.assert_array_equal(found.index, expected.index)
         np.testing.assert_array_equal(found.group, expected.group)
@@ -95,7 +98,7 @@ def test_the_rule_decides_what_is_found(patches):
     by_maps = counted(patches).scores(INFO)["instances"]["image"]["bpq"]
     large = NucleusRule(parting=DistanceParting(), smallest_um2=1e6)
     assert counted(patches, rule=large).scores(INFO)["instances"]["nuclei"]["predicted"] == 0
-    one_piece = NucleusRule(parting=DistanceParting(seed_above=1.0), smallest_um2=0.0)
+    one_piece = NucleusRule(parting=DistanceParting(depth=1.0), smallest_um2=0.0)
     assert counted(patches, rule=one_piece).scores(INFO)["instances"]["image"]["bpq"] < by_maps
 
 
@@ -142,10 +145,18 @@ def test_a_rule_is_tuned_where_there_are_nuclei_and_is_the_default_elsewhere(pat
     data = types.SimpleNamespace(
         patches=dataclasses.replace(patches, instance=instance), rows=lambda split: np.arange(P), info=INFO
     )
-    default = NucleusRule(parting=DistanceParting(seed_above=1.0), smallest_um2=0.0)
+    default = NucleusRule(parting=DistanceParting(depth=1.0), smallest_um2=0.0)
     tuned = tune_rule(step, {}, data, default, batch_size=4, mesh=mesh)
     assert (tuned.rule != default) == has_nuclei
     assert bool(tuned.table) == has_nuclei
     if has_nuclei:
         scores = {point.rule: point.score for point in tuned.table}
         assert scores[tuned.rule] == max(scores.values()) > scores[default]
+
+
+def test_a_large_split_is_scored_by_idle_cores_where_the_model_runs_elsewhere(monkeypatch):
+    monkeypatch.setattr(worker_count, "usable_cores", lambda: 16)
+    assert scoring_workers(2_700, 256, platform="gpu") == 8
+    assert scoring_workers(2_700, 256, platform="cpu") == 1
+    assert scoring_workers(600, 256, platform="gpu") == 1
+    assert scoring_workers(150, 512, platform="gpu") == scoring_workers(600, 256, platform="gpu")

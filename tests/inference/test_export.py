@@ -91,7 +91,7 @@ def test_beside_the_program_stand_the_names_of_its_channels_and_the_scale_of_its
     binary = export_facts(exported, info, num_classes=1, **without)
     assert [each["name"] for each in binary["channels"]] == ["Nucleus"]
     assert "maps" not in binary
-    rule = NucleusRule(threshold=0.4, parting=HoverParting(tau=0.2))
+    rule = NucleusRule(threshold=0.4, parting=HoverParting(depth=0.2))
     facts = export_facts(exported, info, num_classes=1, head=HEADS["hover"], rule=rule)
     assert facts["maps"] == ["horizontal", "vertical"]
     assert rule_from_json(facts["nucleus_rule"]) == rule

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.config import LossConfig
+from nucseg_jax.config.loss import LossConfig
 from nucseg_jax.ops.losses import cross_entropy, focal, plain_dice, tversky
 from nucseg_jax.ops.probability import foreground_probability, nucleus_probability
 from nucseg_jax.training.loss_terms import LOSS_TERMS

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nucseg_jax.ops import levels as rounding
 from nucseg_jax.ops import probability as ops
 from nucseg_jax.ops.counts import count_pixels
 
@@ -36,12 +37,12 @@ def random_logits(channels, scale=2.0):
 
 
 def test_the_examples_in_the_docstrings():
-    assert doctest.testmod(ops) == (0, 2)
+    assert doctest.testmod(rounding) == (0, 2)
 
 
 @pytest.mark.parametrize(("threshold", "lowest"), [(0.0, 1), (0.3, 77), (0.5, 128), (0.8, 205), (0.4, 103)])
 def test_the_lowest_level_of_nucleus_in_numbers(threshold, lowest):
-    assert ops.lowest_nucleus_level(threshold) == lowest
+    assert rounding.lowest_nucleus_level(threshold) == lowest
 
 
 _THRESHOLDS = st.one_of(
@@ -57,7 +58,7 @@ _THRESHOLDS = st.one_of(
 @given(threshold=_THRESHOLDS)
 def test_a_level_never_crosses_the_threshold_and_is_within_a_255th(threshold):
     is_nucleus = near_marks > threshold
-    level = ops.levels(near_marks, is_nucleus, ops.lowest_nucleus_level(threshold))
+    level = rounding.levels(near_marks, is_nucleus, rounding.lowest_nucleus_level(threshold))
     assert level.dtype == np.uint8
     np.testing.assert_array_equal(level > np.floor(255 * threshold), is_nucleus)
     assert np.abs(level - 255.0 * near_marks).max() <= 1.0 + 1e-5
@@ -65,11 +66,11 @@ def test_a_level_never_crosses_the_threshold_and_is_within_a_255th(threshold):
 
 def test_levels_on_the_device_are_those_of_numpy():
     for threshold in (0.0, 0.4, 0.5, 0.999):
-        lowest = ops.lowest_nucleus_level(threshold)
+        lowest = rounding.lowest_nucleus_level(threshold)
         is_nucleus = near_marks > threshold
-        on_device = jax.jit(ops.levels, static_argnums=2)(near_marks, is_nucleus, lowest)
-        np.testing.assert_array_equal(on_device, ops.levels(near_marks, is_nucleus, lowest))
-    assert ops.levels(np.array([np.nan, -1.0, 2.0]), np.array([False, False, True]), 128).tolist() == [
+        on_device = jax.jit(rounding.levels, static_argnums=2)(near_marks, is_nucleus, lowest)
+        np.testing.assert_array_equal(on_device, rounding.levels(near_marks, is_nucleus, lowest))
+    assert rounding.levels(np.array([np.nan, -1.0, 2.0]), np.array([False, False, True]), 128).tolist() == [
         0,
         0,
         255,
@@ -85,7 +86,7 @@ def test_mask_classes_counts_and_levels_are_of_one_rule(channels):
     any_nucleus = np.asarray(jax.jit(ops.nucleus_probability)(logits))
     np.testing.assert_array_equal(label > 0, any_nucleus > 0.5)
     np.testing.assert_array_equal(label > 0, level > 127)
-    np.testing.assert_allclose(any_nucleus, ops.any_nucleus(probability), rtol=3e-7)
+    np.testing.assert_allclose(any_nucleus, rounding.any_nucleus(probability), rtol=3e-7)
     assert np.abs(level / 255.0 - any_nucleus).max() < 0.5 / 255 + 1e-6
     np.testing.assert_array_equal(label[label > 0], probability.argmax(-1)[label > 0] + 1)
     nothing = np.zeros(label.shape, np.uint8)

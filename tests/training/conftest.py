@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.config import AugmentConfig
+from nucseg_jax.config.augment import AugmentConfig
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables

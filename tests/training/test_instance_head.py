@@ -7,7 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from nucseg_jax.config import AugmentConfig, LossConfig, ModelConfig
+from nucseg_jax.config.augment import AugmentConfig
+from nucseg_jax.config.loss import LossConfig
+from nucseg_jax.config.model import ModelConfig
 from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.heads.table import HEADS

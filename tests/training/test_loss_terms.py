@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nucseg_jax.config import LossConfig, ModelConfig, config_fields
+from nucseg_jax.config import config_fields
+from nucseg_jax.config.loss import LossConfig
+from nucseg_jax.config.model import ModelConfig
 from nucseg_jax.heads.table import HEADS
 from nucseg_jax.training.loss_terms import LOSS_TERMS, make_objective
 

@@ -11,7 +11,8 @@ import pytest
 from flax import linen as nn
 
 from configs import quickstart
-from nucseg_jax.config import AugmentConfig, config_fields
+from nucseg_jax.config import config_fields
+from nucseg_jax.config.augment import AugmentConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.dataset_info import VOID_LABEL, DatasetInfo, NucleusClass

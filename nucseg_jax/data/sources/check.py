@@ -1,6 +1,6 @@
 """Checks that a config's source has its folder, and that nothing is asked of patches that come as they are."""
 
-from nucseg_jax.config import DataConfig, SourceName
+from nucseg_jax.config.data import DataConfig, SourceName
 from nucseg_jax.core.errors import UserError
 
 # Patches of these come as they are, 256 px at 0.25 microns; images of the others are resampled and cut.

@@ -8,7 +8,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Sequence
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import PALETTE, NucleusClass

@@ -7,7 +7,7 @@ not; the test set is ID.tif and ID.xml side by side in 'MoNuSegTestData'.
 import pathlib
 from collections import Counter
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.folder.class_names import ClassTable

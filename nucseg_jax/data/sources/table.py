@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.data.sources.patch import OpenedSource
 
 # Finds and checks the files before it returns.

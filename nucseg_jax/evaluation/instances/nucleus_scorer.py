@@ -1,14 +1,30 @@
-"""The nuclei of a batch, found and counted: from a model's outputs to instance counts."""
+"""The nuclei of patches, found and counted: from a model's outputs to counts. Imports no JAX, for quick workers."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from nucseg_jax.evaluation.instances.image_counts import ImageCounts, count_image
-from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.class_votes import class_votes
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
+from nucseg_jax.heads.decoding.in_processes import map_in_processes
+
+
+class TruePatch(NamedTuple):
+    """What is predicted of a patch, and its truth.
+
+    Attributes:
+      band: outputs on the whole patch.
+      truth: uint16 [H, W], ids of the truth.
+      label: uint8 [H, W].
+    """
+
+    band: Band
+    truth: np.ndarray
+    label: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,36 +41,21 @@ class NucleusScorer:
     num_classes: int
     microns_per_px: float
 
-    def count(
-        self, band: Band, truth: np.ndarray, label: np.ndarray, *, index: np.ndarray, group: np.ndarray
-    ) -> InstanceCounts:
-        """Counts a batch.
+    def count_patches(self, patches: Iterable[TruePatch], *, workers: int = 1) -> Iterator[ImageCounts]:
+        """Yields the counts of each patch, in order, whatever the number of workers.
 
         Args:
-          band: outputs of N patches, each array with an axis N in front.
-          truth: uint16 [N, H, W], ids of the truth.
-          label: uint8 [N, H, W].
-          index, group: int [N], as in `InstanceCounts`.
+          patches: taken as they are needed.
+          workers: processes; see `map_in_processes`.
         """
-        if not len(index):
-            return InstanceCounts.empty(self.num_classes)
-        arrays = dict(band.present())
-        images = [
-            self.count_patch(
-                Band(**{name: values[position] for name, values in arrays.items()}),
-                truth[position],
-                label[position],
-            )
-            for position in range(len(index))
-        ]
-        return InstanceCounts.of_images(images, index=index.tolist(), group=group.tolist())
+        return map_in_processes(self.count_patch, patches, workers=workers)
 
-    def count_patch(self, band: Band, truth: np.ndarray, label: np.ndarray) -> ImageCounts:
-        """Counts one patch; arguments as in `count`, without their axis N."""
-        nuclei, class_of = self.find(band)
+    def count_patch(self, patch: TruePatch) -> ImageCounts:
+        """Counts one patch."""
+        nuclei, class_of = self.find(patch.band)
         return count_image(
-            truth,
-            label,
+            patch.truth,
+            patch.label,
             nuclei,
             class_of,
             num_classes=self.num_classes,

@@ -9,15 +9,18 @@ from jax.sharding import Mesh
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.examples import spread_positions
-from nucseg_jax.evaluation.instances.instance_map import instance_map
-from nucseg_jax.evaluation.instances.overlap import overlap
-from nucseg_jax.evaluation.instances.panoptic import count_matches, panoptic_quality
+from nucseg_jax.evaluation.instances.binary_quality import binary_panoptic_quality
 from nucseg_jax.evaluation.step import EvaluationStep, placed_batches
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.tuning import ScoredPatch, Tuned, tune
+from nucseg_jax.heads.decoding.worker_count import worker_count
 
-# Each patch is decoded by every rule of the grid, a third of a second at 256 px.
+# Each patch is decoded by every rule of the grid.
 PATCHES = 100
+# From HoVer-Net's 10 px at .25 microns per pixel to the size below which no whole nucleus is.
+SMALLEST_UM2 = (0.625, 2.5, 5.0)
+# Of CPU time, for all rules of the grid (`benchmarks/parallel_decoding.py`).
+_SECONDS_A_PIXEL = 0.3 / 256**2
 
 
 def tune_rule(
@@ -31,8 +34,10 @@ def tune_rule(
 ) -> Tuned:
     """Finds the rule with the best mean binary panoptic quality on patches of the validation split.
 
-    On at most `PATCHES` of them, spread evenly; the same weights and patches give the same rule. Where none of them
-    has a nucleus it is the default one, with an empty table: the end of a training must not fail for that.
+    Parting by shape is tried too, so that the maps of a head that has learned little do no harm. On at most `PATCHES`
+    patches, spread evenly; the same weights and patches give the same rule. Where none of them
+    has a nucleus it is the default one, with an empty table: the end of a training must not fail for that. Idle cores
+    share the work; the rule does not depend on them.
 
     Args:
       step: from `compile_evaluation_step`.
@@ -57,22 +62,12 @@ def tune_rule(
                 # What is predicted where nobody annotated is neither right nor wrong.
                 yield np.where(valid_px, seen.level[position], 0), maps, seen.instance[position]
 
-    return tune(patches(), rule, binary_panoptic_quality, microns_per_px=data.info.microns_per_px)
-
-
-def binary_panoptic_quality(truth: np.ndarray, prediction: np.ndarray) -> float | None:
-    """Computes the panoptic quality of the nuclei of one patch, whatever their classes.
-
-    Args:
-      truth, prediction: ids, integer [H, W], 0 = background.
-
-    Returns:
-      0..1; None where the truth has no nucleus.
-    """
-    true_map, predicted_map = instance_map(truth, "truth"), instance_map(prediction, "prediction")
-    if not true_map.nucleus_count:
-        return None
-    of_truth, of_prediction = (np.ones(each.nucleus_count, np.int64) for each in (true_map, predicted_map))
-    counts = count_matches(overlap(true_map, predicted_map), of_truth, of_prediction, 0)
-    _, _, quality = panoptic_quality(counts.tp, counts.fp, counts.fn, counts.iou_sum)
-    return float(quality[0])
+    return tune(
+        patches(),
+        rule,
+        binary_panoptic_quality,
+        microns_per_px=data.info.microns_per_px,
+        smallest_um2=SMALLEST_UM2,
+        others=(NucleusRule(),),
+        workers=worker_count(truth.size * _SECONDS_A_PIXEL),
+    )

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.heads.decoding.quantize import class_levels, map_levels
-from nucseg_jax.ops.probability import any_nucleus, levels, lowest_nucleus_level
+from nucseg_jax.ops.levels import any_nucleus, levels, lowest_nucleus_level
 
 
 class Band(NamedTuple):
     """Outputs on h rows of an image, or on all of them.
 
     Attributes:
-      level: uint8 [h, W], probability of any nucleus in 255ths; see `ops.probability.levels`.
+      level: uint8 [h, W], probability of any nucleus in 255ths; see `ops.levels.levels`.
       classes: uint8 [h, W], the likeliest class, 1..C; None without classes.
       maps: int8 [h, W, M], of the instance head; see `quantize.map_levels`; None without one.
       class_levels: uint8 [h, W, C], probability of each class in 255ths; None without an instance head or classes.
@@ -32,7 +32,7 @@ class Band(NamedTuple):
 def to_band(values: np.ndarray, threshold: float, map_channels: int = 0) -> Band:
     """Rounds a model's outputs to levels.
 
-    The level is at least `ops.probability.lowest_nucleus_level` exactly where a nucleus is more probable than the
+    The level is at least `ops.levels.lowest_nucleus_level` exactly where a nucleus is more probable than the
     threshold.
 
     Args:

@@ -14,7 +14,7 @@ from nucseg_jax.heads.decoding.parameter_range import require_between
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
 from nucseg_jax.heads.decoding.parting import Parting
 from nucseg_jax.heads.decoding.quantize import maps_of_levels
-from nucseg_jax.ops.probability import THRESHOLD, lowest_nucleus_level
+from nucseg_jax.ops.levels import THRESHOLD, lowest_nucleus_level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NucleusRule:
 
     @property
     def threshold_level(self) -> int:
-        """The lowest level, in 255ths, that is foreground; see `ops.probability`.
+        """The lowest level, in 255ths, that is foreground; see `ops.levels`.
 
         >>> NucleusRule(threshold=0.5).threshold_level
         128
@@ -55,6 +55,8 @@ class NucleusRule:
     def require_maps(self, shape: tuple[int, ...], maps: np.ndarray | None) -> np.ndarray:
         """Returns the maps of an image or a band of it, int8 [h, w, M]; without columns where the rule needs none.
 
+        A rule that parts by shape looks at no map, of whatever head they are.
+
         Args:
           shape: (h, w).
           maps: int8 [h, w, M] from `quantize.map_levels`, or None if M is 0.
@@ -63,7 +65,7 @@ class NucleusRule:
           UserError: the rule needs other maps than there are.
         """
         count = self.parting.maps
-        if maps is None:
+        if maps is None or not count:
             maps = np.zeros((*shape, 0), np.int8)
         if maps.shape != (*shape, count) or maps.dtype != np.int8:
             raise UserError(
@@ -114,7 +116,7 @@ def find_nuclei(
     """Finds the nuclei of a patch or image that is there as a whole; those of `NucleusStream`, in another order.
 
     Args:
-      level: uint8 [h, w], probability of any nucleus in 255ths; see `ops.probability.levels`.
+      level: uint8 [h, w], probability of any nucleus in 255ths; see `ops.levels.levels`.
       maps: int8 [h, w, M] from `quantize.map_levels`, or None for a rule whose `parting` needs none.
       rule: what counts as a nucleus.
       microns_per_px: of the image.

@@ -1,7 +1,8 @@
-"""Parts a piece by horizontal and vertical maps: HoVer-Net's markers (Graham et al., 2019, arXiv 1812.06499) by piece.
+"""Parts a piece by horizontal and vertical maps, where they fall steeply (HoVer-Net: Graham et al., arXiv 1812.06499).
 
 Unlike the published form (`official.py`) nothing is scaled by the extremes of a tile, so that no result depends on a
-window: the maps have a fixed scale, and their slope is divided by the kernel's own gain.
+window: the maps have a fixed scale, and their slope is divided by the kernel's own gain. In place of a bound on the
+slope a pass must be deep, which holds for the shallow maps of a network too (README, "Instance heads").
 """
 
 import dataclasses
@@ -10,10 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import label
 
-from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
 from nucseg_jax.heads.decoding.parameter_range import require_between
+from nucseg_jax.heads.decoding.part_at_passes import part_at_passes, smoothed
 from nucseg_jax.heads.decoding.sobel import WIDEST_PX, sobel_kernels
 
 
@@ -22,37 +22,37 @@ class HoverParting:
     """Parameters of `part_by_hover`, in microns; a `Parting` with two maps, horizontal first.
 
     Attributes:
-      tau: a pixel belongs to a seed where the edge strength < tau. A step from 1 to -1 between two nuclei has 2, one
-        from 1 to the background 1, the slope inside a nucleus is below 0. On perfect maps of real masks .1 decodes
-        better than .2 at every blur (`benchmarks/decoding_ceilings.py`).
+      depth: two nuclei are parted where the edge strength between them is higher than at both of their calmest places
+        by this much. A step from 1 to -1 between two nuclei has 2, one from 1 to the background 1, the slope inside a
+        nucleus is below 0.
       sobel_um: half the width of the Sobel kernel; 11 px at .25 microns/px, 5 px at .5.
-      smallest_seed_um2: smaller seeds are dropped; 10 px at .25 microns/px.
+      smooth_um: standard deviation of the Gaussian that smooths the edge strength; 1 px at .25 microns/px.
       head: its name in `PARTINGS`.
     """
 
-    tau: float = 0.1
+    depth: float = 0.25
     sobel_um: float = 1.375
-    smallest_seed_um2: float = 0.625
+    smooth_um: float = 0.25
     head: str = dataclasses.field(default="hover", init=False)
 
     maps: ClassVar[int] = 2
-    tuned: ClassVar[str] = "tau"
-    grid: ClassVar[tuple[float, ...]] = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+    tuned: ClassVar[str] = "depth"
+    grid: ClassVar[tuple[float, ...]] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 
     def __post_init__(self) -> None:
         """Raises UserError for parameters out of range."""
-        require_between("tau", self.tau, 0.0, 2.0)
+        require_between("depth", self.depth, 0.0, 2.0)
         require_between("sobel_um", self.sobel_um, 0.0, 10.0)
-        require_between("smallest_seed_um2", self.smallest_seed_um2, 0.0, np.inf)
+        require_between("smooth_um", self.smooth_um, 0.0, 10.0)
 
     def part(self, piece: np.ndarray, maps: np.ndarray, microns_per_px: float) -> np.ndarray:
         """Returns the nuclei of a piece, int32 [h, w]. See `Parting.part`."""
         return part_by_hover(
             piece,
             maps,
-            tau=self.tau,
+            depth=self.depth,
             sobel_px=odd_px(2 * self.sobel_um / microns_per_px),
-            smallest_seed_px=self.smallest_seed_um2 / microns_per_px**2,
+            smooth_px=self.smooth_um / microns_per_px,
         )
 
 
@@ -66,35 +66,25 @@ def odd_px(width_px: float) -> int:
 
 
 def part_by_hover(
-    piece: np.ndarray, maps: np.ndarray, *, tau: float, sobel_px: int, smallest_seed_px: float
+    piece: np.ndarray, maps: np.ndarray, *, depth: float, sobel_px: int, smooth_px: float
 ) -> np.ndarray:
     """Parts one connected piece of foreground where the maps fall from one nucleus to the next.
 
-    Seeds are the 4-connected regions of the piece with an edge strength below `tau`, their holes filled; the watershed
-    floods the edge strength, cut off at 0, from them. A piece without a seed is one nucleus.
+    The calm places of the smoothed edge strength are summits, and what falls between them is a pass.
 
     Args:
       piece: bool [h, w], 4-connected; what lies outside counts as background.
       maps: float32 [h, w, 2], horizontal and vertical, nominally -1 (left, upper end of a nucleus) to 1; clipped to
         that; 0 outside of the piece, whatever they hold there.
-      tau: see `HoverParting`.
+      depth: see `HoverParting`.
       sobel_px: width of the Sobel kernel, odd.
-      smallest_seed_px: seeds of fewer pixels are dropped.
+      smooth_px: standard deviation of the Gaussian; 0 = none.
 
     Returns:
       int32 [h, w]: 0 outside, else 1, 2, ...; each 4-connected.
     """
     strength = edge_strength(np.where(piece[..., None], np.clip(maps, -1.0, 1.0), 0.0), sobel_px)
-    is_seed = piece & (strength < tau)
-    # Filling holes makes no second seed of one, and takes longer than all the rest.
-    if label(is_seed, connectivity=1).max() < 2:
-        return piece.astype(np.int32)
-    seeds = label(ndimage.binary_fill_holes(is_seed) & piece, connectivity=1)
-    sizes = np.bincount(seeds.ravel())
-    keeps = sizes >= smallest_seed_px
-    keeps[0] = False
-    seeds = (np.cumsum(keeps) * keeps)[seeds]
-    return flood_seeds(piece, seeds, np.maximum(strength, 0.0))
+    return part_at_passes(piece, smoothed(-np.where(piece, strength, 0.0), smooth_px), depth)
 
 
 def edge_strength(maps: np.ndarray, sobel_px: int) -> np.ndarray:

@@ -7,8 +7,23 @@ the bPQ of float32 to within .0012 (`benchmarks/decoding_ceilings.py`).
 import numpy as np
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.ops.levels import Array
 
 LEVELS = 127
+
+
+def nearest_map_levels(maps: Array) -> Array:
+    """Rounds finite maps to levels, as numpy's arrays or as JAX's; arguments and result as in `map_levels`."""
+    xp = maps.__array_namespace__()
+    rounded: Array = xp.rint(xp.clip(maps, -1.0, 1.0) * LEVELS).astype(np.int8)
+    return rounded
+
+
+def nearest_class_levels(probability: Array) -> Array:
+    """Rounds probabilities to levels, as numpy's arrays or as JAX's; arguments and result as in `class_levels`."""
+    xp = probability.__array_namespace__()
+    rounded: Array = xp.rint(xp.minimum(probability, 1.0) * 255).astype(np.uint8)
+    return rounded
 
 
 def map_levels(maps: np.ndarray) -> np.ndarray:
@@ -32,7 +47,7 @@ def map_levels(maps: np.ndarray) -> np.ndarray:
             expected="-1 to 1",
             advice="train the model again, in float32 if it was bfloat16: its weights or activations overflow",
         )
-    return np.asarray(np.rint(np.clip(maps, -1.0, 1.0) * LEVELS), np.int8)
+    return nearest_map_levels(maps)
 
 
 def maps_of_levels(levels: np.ndarray) -> np.ndarray:
@@ -57,4 +72,4 @@ def class_levels(probability: np.ndarray) -> np.ndarray:
     """
     if not ((probability >= 0) & (probability <= 1 + 1e-5)).all():
         raise UserError("the probabilities of classes are not between 0 and 1", expected="0 to 1")
-    return np.asarray(np.rint(np.minimum(probability, 1.0) * 255), np.uint8)
+    return nearest_class_levels(probability)

@@ -20,7 +20,7 @@ def rule_from_json(values: Mapping[str, Any]) -> NucleusRule:
     Raises:
       UserError: an unknown head or field, or a value that is no number or out of its range.
 
-    >>> rule_from_json({"threshold": 0.4, "parting": {"head": "hover", "tau": 0.2}}).parting.tau
+    >>> rule_from_json({"threshold": 0.4, "parting": {"head": "hover", "depth": 0.2}}).parting.depth
     0.2
     """
     numbers = dict(values)
@@ -41,7 +41,12 @@ def _made(kind: type, numbers: Mapping[str, Any], **others: Any) -> Any:
     known = {each.name for each in dataclasses.fields(kind) if each.init} - set(others)
     for name, value in numbers.items():
         if name not in known:
-            raise UserError(f"the rule for nuclei has a field {name!r}", expected=", ".join(sorted(known)))
+            raise UserError(
+                f"the rule for nuclei has a field {name!r}",
+                expected=", ".join(sorted(known)),
+                advice="if an earlier version of the package tuned it: remove nucleus_rule.json and results.json of the"
+                " run, and rerun its train command, which tunes and scores again without training",
+            )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{name} of the rule for nuclei is {value!r}", expected="a number")
     return kind(**numbers, **others)

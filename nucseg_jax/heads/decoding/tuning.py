@@ -1,4 +1,4 @@
-"""Chooses what counts as a nucleus on a validation split: threshold, seeds and smallest size from a small grid."""
+"""Chooses what counts as a nucleus on a validation split: threshold, depth of a pass and smallest size."""
 
 import dataclasses
 import functools
@@ -34,10 +34,10 @@ class GridPoint(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """The best rule of a grid, and all of the grid, the given rule first.
+    """The best rule, and all that were tried, the given rule first.
 
     Attributes:
-      rule: the best; of equals the one nearest to the given rule.
+      rule: the best; of equals the one that was tried first, which is the nearest to the given rule.
       table: every rule that was tried.
     """
 
@@ -45,10 +45,15 @@ class Tuned(NamedTuple):
     table: list[GridPoint]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns the table as plain values: threshold, the tuned parameter, smallest_um2, score, patches."""
+        """Returns the table as plain values.
+
+        Each row has the threshold, the head whose maps part nuclei, that decoder's tuned parameter, smallest_um2, score
+        and patches.
+        """
         return [
             {
                 "threshold": point.rule.threshold,
+                "head": point.rule.parting.head,
                 point.rule.parting.tuned: getattr(point.rule.parting, point.rule.parting.tuned),
                 "smallest_um2": point.rule.smallest_um2,
                 "score": None if math.isnan(point.score) else point.score,
@@ -67,44 +72,60 @@ def tune(
     thresholds: Sequence[float] = THRESHOLDS,
     values: Sequence[float] | None = None,
     smallest_um2: Sequence[float] = (),
+    others: Sequence[NucleusRule] = (),
     workers: int = 1,
 ) -> Tuned:
     """Finds the rule with the best mean score over the patches of a validation split.
 
-    The same patches give the same rule, whatever the number of workers.
+    One axis after the other: first the thresholds, with `others` beside the given decoder; then the decoder's own
+    parameter at its best threshold. Each with all sizes. The same patches give the same rule, whatever the number of
+    workers.
 
     Args:
       patches: of each the probability, uint8 [h, w] in 255ths, the maps, int8 [h, w, M] or None, and the truth, an
-        instance map int [h, w]; taken once, never held together. Probabilities are a 255th off at most, and exact at
-        the threshold for which they were rounded (`ops.probability.levels`).
+        instance map int [h, w]; held together. Probabilities are a 255th off at most, and exact at the threshold for
+        which they were rounded (`ops.levels.levels`).
       rule: the default, which is always tried.
       score: for a patch, such as its binary panoptic quality; of a module if there are several workers.
       microns_per_px: of all patches.
       thresholds: of the probability.
       values: of `rule.parting.tuned`; its `grid` if None.
       smallest_um2: sizes below which nuclei are dropped; those of `rule` alone if empty.
+      others: rules of other decoders, tried at each threshold and size.
       workers: processes; see `map_in_processes`.
 
     Raises:
       UserError: no patch has a score, a value is out of its range, or the rule needs other maps.
     """
-    rules = _grid(rule, thresholds, rule.parting.grid if values is None else values, smallest_um2)
-    of_a_patch = functools.partial(_scores, rules=rules, score=score, microns_per_px=microns_per_px)
-    of_patches = list(map_in_processes(of_a_patch, patches, workers=workers))
-    table = []
-    for index, tried in enumerate(rules):
-        scores = [of_patch[index] for of_patch in of_patches]
-        defined = [each for each in scores if not math.isnan(each)]
-        mean = math.fsum(defined) / len(defined) if defined else math.nan
-        table.append(GridPoint(tried, mean, len(defined)))
+    held = list(patches)
+
+    def scored(rules: list[NucleusRule]) -> list[GridPoint]:
+        of_a_patch = functools.partial(_scores, rules=rules, score=score, microns_per_px=microns_per_px)
+        of_patches = list(map_in_processes(of_a_patch, held, workers=workers))
+        return [_mean(tried, [of_patch[at] for of_patch in of_patches]) for at, tried in enumerate(rules)]
+
+    own = _grid(rule, thresholds, (), smallest_um2)
+    table = scored(own + [each for other in others for each in _grid(other, thresholds, (), smallest_um2)])
+    best = _best(table[: len(own)]).rule
+    tried = {point.rule for point in table}
+    grid = _grid(best, (), rule.parting.grid if values is None else values, smallest_um2)
+    table += scored([each for each in grid if each not in tried])
     if not any(point.patches for point in table):
         raise UserError(
             "no patch of the validation split has a score, so that no rule can be chosen",
             expected="one patch with nuclei or more",
         )
-    # The first of equals, and the grid begins with the given rule.
-    best = max(table, key=lambda point: -math.inf if math.isnan(point.score) else point.score)
-    return Tuned(best.rule, table)
+    return Tuned(_best(table).rule, table)
+
+
+def _mean(rule: NucleusRule, scores: Sequence[float]) -> GridPoint:
+    defined = [each for each in scores if not math.isnan(each)]
+    return GridPoint(rule, math.fsum(defined) / len(defined) if defined else math.nan, len(defined))
+
+
+def _best(table: Sequence[GridPoint]) -> GridPoint:
+    """The first of equals, and a grid begins with the given rule."""
+    return max(table, key=lambda point: -math.inf if math.isnan(point.score) else point.score)
 
 
 def _grid(
@@ -143,8 +164,15 @@ def _scores(
 ) -> list[float]:
     """The score of a patch by each rule, NaN where it is undefined."""
     level, maps, truth = patch
+    nuclei_by_rule: dict[NucleusRule, np.ndarray] = {}
     scores = []
     for rule in rules:
-        value = score(truth, find_nuclei(level, maps, rule, microns_per_px=microns_per_px))
+        # Sizes differ in what is dropped afterwards.
+        undropped = dataclasses.replace(rule, smallest_um2=0.0)
+        if undropped not in nuclei_by_rule:
+            nuclei_by_rule[undropped] = find_nuclei(level, maps, undropped, microns_per_px=microns_per_px)
+        nuclei = nuclei_by_rule[undropped]
+        keeps = np.bincount(nuclei.ravel()) >= rule.smallest_um2 / microns_per_px**2
+        value = score(truth, np.where(keeps[nuclei], nuclei, 0))
         scores.append(math.nan if value is None else float(value))
     return scores

@@ -1,6 +1,6 @@
 """The maps of an image as a Zarr group: probability, nuclei, classes; written band by band.
 
-Probability is kept in 255ths, the nearest one on the threshold's own side (`ops.probability`): at the threshold t that
+Probability is kept in 255ths, the nearest one on the threshold's own side (`ops.levels`): at the threshold t that
 the maps were made with, `probability` >= `lowest_nucleus_level` = floor(255 t) + 1 exactly where the model's > t. At
 another threshold pixels within 1 / 255 of it may fall on either side.
 """

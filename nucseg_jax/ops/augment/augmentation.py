@@ -5,7 +5,7 @@ import enum
 import jax
 import jax.numpy as jnp
 
-from nucseg_jax.config import AugmentConfig
+from nucseg_jax.config.augment import AugmentConfig
 from nucseg_jax.core.arrays import Array
 from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.ops.augment.blur import random_blur

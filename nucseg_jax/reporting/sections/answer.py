@@ -1,9 +1,15 @@
-"""The first screen: which configuration is best in test Dice, by how much, and how sure that is."""
+"""The first screen: which configuration is best in test, by how much, and how sure that is; for pixels and nuclei.
 
-from collections.abc import Sequence
+Dice answers for pixels, binary panoptic quality (bPQ) for nuclei. Nuclei come first where a model has an instance head.
+"""
 
-from nucseg_jax.core.counted import counted
-from nucseg_jax.evaluation.bootstrap import MEASURES, RESAMPLES
+from collections.abc import Mapping
+
+from nucseg_jax.evaluation.bootstrap import MEASURES, RESAMPLES, Intervals
+from nucseg_jax.evaluation.instances.instance_bootstrap import AVERAGES
+from nucseg_jax.evaluation.instances.instance_metrics import GROUP
+from nucseg_jax.evaluation.instances.instance_metrics import METRICS as NUCLEUS_METRICS
+from nucseg_jax.evaluation.instances.instance_scores import averages
 from nucseg_jax.evaluation.scores import BASELINE_TITLES
 from nucseg_jax.reporting.page.chart import Forest, Row
 from nucseg_jax.reporting.page.document import (
@@ -18,12 +24,21 @@ from nucseg_jax.reporting.page.document import (
 )
 from nucseg_jax.reporting.reading.configuration import Configuration
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.cells import defined, listed, over_runs, short
-from nucseg_jax.reporting.sections.comparison import LEVEL, MAIN, SPLIT, Compared, Effect, limits
+from nucseg_jax.reporting.sections.cells import defined, over_runs
+from nucseg_jax.reporting.sections.comparison import LEVEL, MAIN, SPLIT, Compared
+from nucseg_jax.reporting.sections.effects import effect_sentence, effects_table
+from nucseg_jax.reporting.sections.nuclei_intervals import ComparedNuclei
 from nucseg_jax.reporting.sections.part import Part
+from nucseg_jax.reporting.sections.ranking import (
+    Ranking,
+    ranking_sentences,
+    seeds_sentence,
+    some,
+    with_limits,
+)
 
-_MOST_NAMED = 4
 _MAIN = MEASURES[MAIN]
+_BPQ = NUCLEUS_METRICS["bpq"].title
 NOT_COVERED = (
     f"Intervals are {LEVEL} percentile bootstrap intervals from {RESAMPLES:,} resamples of the test patches, the same"
     " for all configurations, so that differences are paired. They cover the choice of patches; not that of seeds, nor"
@@ -32,212 +47,177 @@ NOT_COVERED = (
 
 
 def answer_blocks(part: Part) -> list[Block]:
-    """Returns the sentence, the table, the figure, and the main effects where the configurations form a grid."""
-    blocks: list[Block] = [Paragraph(answer(part), is_answer=True), _table(part)]
-    if part.compared is not None:
-        blocks.append(_figure(part, part.compared))
-        if part.compared.effects:
-            blocks.append(_effects_table(part, part.compared.effects))
-        blocks.append(Paragraph(NOT_COVERED))
+    """Returns the answer for pixels, and for nuclei where they were scored: a sentence, a table and a figure of each.
+
+    The main effects stand with the pixels where the configurations form a grid.
+    """
+    pixels, nuclei = _pixels(part), _nuclei(part)
+    has_head = any((at(run.config, "model", "head") or "none") != "none" for run in part.cohort.runs)
+    blocks = [*nuclei, *pixels] if has_head else [*pixels, *nuclei]
+    return [*blocks, Paragraph(NOT_COVERED)] if part.compared is not None else blocks
+
+
+def _pixels(part: Part) -> list[Block]:
+    compared = part.compared
+    blocks: list[Block] = [Paragraph(answer(part), is_answer=True)]
+    ranking = None if compared is None else _dice_ranking(compared)
+    blocks.append(_dice_table(part, ranking))
+    if compared is not None and ranking is not None:
+        blocks.append(_dice_figure(part, ranking))
+        if compared.effects:
+            blocks.append(effects_table(part, compared.effects))
     return blocks
 
 
+def _nuclei(part: Part) -> list[Block]:
+    if part.nuclei is None:
+        return []
+    noun = part.cohort.info.group_noun
+    ranking = _bpq_ranking(part.nuclei, noun)
+    sentences = f"Nuclei: {ranking_sentences(ranking)} {seeds_sentence(ranking)}"
+    rows: list[tuple[Cell, ...]] = []
+    for place, (each, runs) in enumerate(ranking.runs.items()):
+        rows.append(
+            (each.label, *_score_cells(ranking, place), len(runs), *_difference_cells(ranking, place))
+        )
+    caption = (
+        f"Test {_BPQ}, {NUCLEUS_METRICS['bpq'].meaning}: mean over the patches of a {noun} that have nuclei, then over"
+        f" {noun}s; mean and standard deviation over runs, the interval of the mean, and the paired difference to the"
+        f" {_to(ranking)}, which is shaded. Other averages and scores stand under Nuclei."
+    )
+    return [
+        Paragraph(sentences, is_answer=True),
+        Table(
+            part.file("answer_nuclei"),
+            caption,
+            _headers(f"test {_BPQ}", ranking),
+            tuple(rows),
+            references=frozenset({ranking.reference}),
+        ),
+        _figure(part.file("answer_nuclei"), f"Test {_BPQ}", ranking, f"{_BPQ} in test"),
+    ]
+
+
 def answer(part: Part) -> str:
-    """States the answer in plain words: an interval that includes 0, and a single seed, are named."""
+    """States the answer for pixels in plain words: an interval that includes 0, and a single seed, are named."""
     open_runs = [each.label for each in part.rows if not each.finished]
-    unfinished = f" Without a finished run: {_some(open_runs)}." if open_runs else ""
+    unfinished = f" Without a finished run: {some(open_runs)}." if open_runs else ""
     if part.compared is None:
         if not part.configurations:
             return f"No run is finished: there is no test score yet.{unfinished}"
         return f"No run kept the counts of its test patches: scores have no intervals.{unfinished}"
-    compared = part.compared
-    labels = [each.label for each in compared.configurations]
-    if len(labels) == 1:
-        dice = _with_limits(*compared.score(0))
-        text = f"{labels[0]} has a test Dice of {dice}; there is no other to compare it with."
-    elif compared.is_named:
-        text = _against_baseline(compared, labels)
-    else:
-        text = _best(compared, labels)
-    effects = "".join(map(_effect_sentence, compared.effects))
-    return f"{text}{effects}{_seeds(compared, labels)}{unfinished}"
-
-
-def _with_limits(estimate: float, low: float, high: float) -> str:
-    # A narrow interval needs its fourth digit: 0.002 [0.002, 0.002] tells nothing.
-    digits = 3 if not high - low < 0.002 else 4
-    return f"{short(estimate, digits)} [{short(low, digits)}, {short(high, digits)}]"
-
-
-def _is_open(low: float, high: float) -> bool:
-    """Returns True if an interval includes 0 or is undefined."""
-    return not (low > 0 or high < 0)
-
-
-def _some(labels: Sequence[str]) -> str:
-    kept = list(labels[:_MOST_NAMED])
-    return listed([*kept, f"{len(labels) - len(kept)} more"] if len(labels) > len(kept) else kept)
-
-
-def _best(compared: Compared, labels: Sequence[str]) -> str:
-    first, second, *_ = compared.ranked()
-    estimate, low, high = (-value for value in compared.difference(second))
-    lead = _with_limits(estimate, high, low)
-    unclear = [labels[each] for each in compared.ranked()[1:] if _is_open(*compared.difference(each)[1:])]
-    if not unclear:
-        more = " and better than every other by more" if len(labels) > 2 else ""
-        return f"{labels[first]} is better than {labels[second]} by {lead} in test Dice{more}."
-    text = f"{labels[first]} has the highest test Dice, {_with_limits(*compared.score(first))}."
-    if unclear[0] == labels[second]:
-        text += f" Its lead over {labels[second]} is {lead}: the interval includes 0."
-    text += f" These patches do not tell whether it is better than {_some(unclear)}"
-    clear = len(labels) - 1 - len(unclear)
-    others = "the other" if clear == 1 else f"the other {clear}"
-    return f"{text}; it is better than {others}." if clear else f"{text}."
-
-
-def _against_baseline(compared: Compared, labels: Sequence[str]) -> str:
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "not told apart from it": []}
-    for each in compared.ranked():
-        if each != compared.reference:
-            estimate, low, high = compared.difference(each)
-            kind = "not told apart from it" if _is_open(low, high) else "better" if estimate > 0 else "worse"
-            sign = "+" if estimate > 0 else ""
-            groups[kind].append(f"{labels[each]} ({sign}{_with_limits(estimate, low, high)})")
-    told = "; ".join(f"{kind}: {_some(names)}" for kind, names in groups.items() if names)
-    dice = _with_limits(*compared.score(compared.reference))
-    return f"Compared with {labels[compared.reference]}, whose test Dice is {dice}: {told}."
-
-
-def _effect_sentence(effect: Effect) -> str:
-    names = list(effect.factor.levels)
-    others = [place for place in range(len(names)) if place != effect.best]
-    second = max(others, key=lambda place: effect.scores.estimate[place])
-    estimate, low, high = (float(-values[second]) for values in effect.differences)
-    is_open = " (includes 0)" if _is_open(low, high) else ""
-    better, worse, lead = names[effect.best], names[second], (estimate, high, low)
-    if estimate < 0:
-        better, worse, lead = worse, better, (-estimate, -low, -high)
-    return f" Averaged over the grid, {better} is better than {worse} by {_with_limits(*lead)}{is_open}."
-
-
-def _seeds(compared: Compared, labels: Sequence[str]) -> str:
-    single = [label for label, runs in zip(labels, compared.runs, strict=True) if len(runs) == 1]
-    unknown = "how far another seed would move a score is not known"
-    if len(single) == len(labels):
-        return f" There is one seed only: {unknown}."
-    spread = max(over_runs(list(map(_dice, runs))).deviation or 0.0 for runs in compared.runs)
-    spreads = f" Seeds of one configuration differ by a standard deviation of up to {short(spread, 4)}"
-    if not single:
-        return f"{spreads}."
-    named = listed(single) if len(single) < _MOST_NAMED else f"{len(single)} of {len(labels)} configurations"
-    return f"{spreads}; {named} {'has' if len(single) == 1 else 'have'} one seed only."
+    ranking = _dice_ranking(part.compared)
+    effects = map(effect_sentence, part.compared.effects)
+    text = " ".join([ranking_sentences(ranking), *effects, seeds_sentence(ranking)])
+    return f"{'' if part.nuclei is None else 'Pixels: '}{text}{unfinished}"
 
 
 def _dice(run: Run) -> float | None:
     return run.score(SPLIT, *_MAIN)
 
 
+def _dice_ranking(compared: Compared) -> Ranking:
+    scores, differences = (
+        Intervals(*(values[:, MAIN] for values in intervals))
+        for intervals in (compared.scores, compared.differences)
+    )
+    runs = dict(zip(compared.configurations, compared.runs, strict=True))
+    return Ranking("test Dice", runs, compared.reference, compared.is_named, scores, differences, _dice)
+
+
+def _bpq_ranking(compared: ComparedNuclei, noun: str) -> Ranking:
+    column = AVERAGES.index(GROUP)
+
+    def bpq(run: Run) -> float | None:
+        return at(run.results, SPLIT, "instances", averages(run.info)[column], "bpq")
+
+    scores, differences = (
+        Intervals(*(values[:, column] for values in intervals))
+        for intervals in (compared.scores, compared.differences)
+    )
+    measure = f"test {_BPQ} (mean over {noun}s)"
+    return Ranking(measure, compared.runs, compared.reference, compared.is_named, scores, differences, bpq)
+
+
+def _to(ranking: Ranking | None) -> str:
+    return "baseline" if ranking is not None and ranking.is_named else "best"
+
+
+def _headers(measure: str, ranking: Ranking | None) -> tuple[str, ...]:
+    to = f"to the {_to(ranking)}"
+    return ("configuration", measure, f"{LEVEL} interval", "runs", to, "interval of the difference")
+
+
+def _score_cells(ranking: Ranking, place: int) -> tuple[Spread, Interval]:
+    estimate, low, high = ranking.score(place)
+    runs = list(ranking.runs.values())[place]
+    return Spread(defined(estimate), over_runs(list(map(ranking.of_run, runs))).deviation), Interval(
+        low, high
+    )
+
+
+def _difference_cells(ranking: Ranking, place: int) -> tuple[Cell, Cell]:
+    """Returns the difference to the reference with its interval; nothing for the reference itself."""
+    if place == ranking.reference:
+        return None, None
+    estimate, low, high = ranking.difference(place)
+    return Difference(defined(estimate)), Interval(low, high, True)
+
+
 def dice_cells(part: Part, configuration: Configuration) -> tuple[Spread, Interval | None]:
     """Returns the test micro Dice of a configuration and its interval, where there are counts."""
-    compared = part.compared
-    if compared is None or configuration not in compared.configurations:
+    ranking = None if part.compared is None else _dice_ranking(part.compared)
+    if ranking is None or configuration not in ranking.runs:
         return over_runs([_dice(run) for run in configuration.finished]), None
-    place = compared.configurations.index(configuration)
-    estimate, low, high = compared.score(place)
-    deviation = over_runs([_dice(run) for run in compared.runs[place]]).deviation
-    return Spread(defined(estimate), deviation), Interval(low, high)
+    return _score_cells(ranking, list(ranking.runs).index(configuration))
 
 
-def _table(part: Part) -> Table:
-    compared = part.compared
+def bpq_rows(part: Part) -> list[tuple[Configuration, Spread, Interval]]:
+    """Returns the test bPQ, mean over groups, of each configuration with counts of nuclei, and its interval."""
+    if part.nuclei is None:
+        return []
+    ranking = _bpq_ranking(part.nuclei, part.cohort.info.group_noun)
+    return [(each, *_score_cells(ranking, place)) for place, each in enumerate(ranking.runs)]
+
+
+def _dice_table(part: Part, ranking: Ranking | None) -> Table:
+    """Returns a row for each configuration, those without intervals or a finished run too."""
+    places = {} if ranking is None else {each: place for place, each in enumerate(ranking.runs)}
     rows: list[tuple[Cell, ...]] = []
     references = set()
     for each in part.rows:
-        dice, limits = dice_cells(part, each)
         difference: tuple[Cell, Cell] = (None, None)
-        if compared is not None and each in compared.configurations:
-            place = compared.configurations.index(each)
-            estimate, low, high = compared.difference(place)
-            if place == compared.reference:
+        if ranking is not None and each in places:
+            difference = _difference_cells(ranking, places[each])
+            if places[each] == ranking.reference:
                 references.add(len(rows))
-            else:
-                difference = Difference(defined(estimate)), Interval(low, high, True)
         finished, runs = len(each.finished), len(each.runs)
         number = finished if finished == runs else f"{finished} of {runs}"
-        rows.append((each.label, dice, limits, number, *difference))
-    to = "baseline" if compared is not None and compared.is_named else "best"
+        rows.append((each.label, *dice_cells(part, each), number, *difference))
     return Table(
         part.file("answer"),
         "Test Dice (`micro`: counts pooled over the split), mean and standard deviation over runs, the interval of the"
-        f" mean, and the paired difference to the {to}, which is shaded.",
-        (
-            "configuration",
-            "test Dice",
-            f"{LEVEL} interval",
-            "runs",
-            f"to the {to}",
-            "interval of the difference",
-        ),
+        f" mean, and the paired difference to the {_to(ranking)}, which is shaded.",
+        _headers("test Dice", ranking),
         tuple(rows),
         references=frozenset(references),
     )
 
 
-def _figure(part: Part, compared: Compared) -> Figure:
-    rows = [
-        Row(each.label, compared.score(place), tuple(map(_dice, runs)) if len(runs) > 1 else ())
-        for place, (each, runs) in enumerate(zip(compared.configurations, compared.runs, strict=True))
-    ]
-    found = {
-        BASELINE_TITLES.get(name, name): at(entry, *_MAIN) for name, entry in find_baselines(part).items()
-    }
+def _dice_figure(part: Part, ranking: Ranking) -> Figure:
+    found = {BASELINE_TITLES.get(name, name): at(entry, *_MAIN) for name, entry in part.baselines().items()}
     lines = {name: value for name, value in found.items() if value is not None}
-    said = (f"{row.name} {_with_limits(*row.interval)}" for row in rows)
-    caption = f"Test Dice with its {LEVEL} interval over patches; rings are single runs."
-    chart = Forest("micro Dice in test", tuple(rows), lines)
-    return Figure(part.file("answer"), caption, f"Test Dice: {'; '.join(said)}.", chart)
+    return _figure(part.file("answer"), "Test Dice", ranking, "micro Dice in test", lines)
 
 
-def _effects_table(part: Part, effects: Sequence[Effect]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    references = set()
-    for effect in effects:
-        name, *together = effect.factor.fields
-        for place, (level, members) in enumerate(effect.factor.levels.items()):
-            field = f"{name} (with {listed(together)})" if together else name
-            score, low, high = limits(effect.scores, place)
-            difference, below, above = limits(effect.differences, place)
-            if place == effect.best:
-                references.add(len(rows))
-                to_best: tuple[Cell, Cell] = (None, None)
-            else:
-                to_best = Difference(defined(difference)), Interval(below, above, True)
-            count = counted(len(members), "configuration")
-            rows.append((field, level, count, defined(score), Interval(low, high), *to_best))
-    return Table(
-        part.file("effects"),
-        "Main effects: the configurations form a grid, every combination of these fields once. Test Dice is the mean"
-        " over the configurations that share the value, and the difference is paired, to the shaded value of the same"
-        " field.",
-        (
-            "field",
-            "value",
-            "mean of",
-            "test Dice",
-            f"{LEVEL} interval",
-            "difference",
-            "interval of the difference",
-        ),
-        tuple(rows),
-        references=frozenset(references),
+def _figure(
+    name: str, measure: str, ranking: Ranking, axis: str, lines: Mapping[str, float] | None = None
+) -> Figure:
+    """Returns a chart of the configurations, with lines to compare them with."""
+    rows = tuple(
+        Row(each.label, ranking.score(place), tuple(map(ranking.of_run, runs)) if len(runs) > 1 else ())
+        for place, (each, runs) in enumerate(ranking.runs.items())
     )
-
-
-def find_baselines(part: Part) -> dict[str, object]:
-    """Returns the scores of what needs no learning, as `evaluate --baselines` left them; the first of each."""
-    evaluations = [each for run in part.cohort.runs for each in run.evaluations if each.split == SPLIT]
-    found: dict[str, object] = {}
-    for evaluation in evaluations:
-        found = {**evaluation.baselines, **found}
-    return found
+    said = "; ".join(f"{row.name} {with_limits(*row.interval)}" for row in rows)
+    caption = f"{measure} with its {LEVEL} interval over patches; rings are single runs."
+    return Figure(name, caption, f"{measure}: {said}.", Forest(axis, rows, lines or {}))

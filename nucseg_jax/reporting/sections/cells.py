@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from nucseg_jax.evaluation.bootstrap import Intervals
 from nucseg_jax.evaluation.scores import METRICS
 from nucseg_jax.reporting.page.document import Block, Cell, Gap, Spread, Table
 from nucseg_jax.reporting.reading.configuration import Configuration
@@ -49,6 +50,12 @@ def metric_name(metric: str) -> str:
 def defined(value: float) -> float | None:
     """Returns the value; None in place of NaN."""
     return value if math.isfinite(value) else None
+
+
+def limits(intervals: Intervals, *position: int) -> tuple[float, float, float]:
+    """Returns estimate, low and high at a position."""
+    estimate, low, high = (float(values[position]) for values in intervals)
+    return estimate, low, high
 
 
 def over_runs(values: Sequence[float | None]) -> Spread:

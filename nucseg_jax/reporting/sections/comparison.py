@@ -19,6 +19,7 @@ from nucseg_jax.evaluation.bootstrap import (
 )
 from nucseg_jax.reporting.reading.configuration import Configuration, phrase
 from nucseg_jax.reporting.reading.run import Run
+from nucseg_jax.reporting.sections.cells import limits
 
 SPLIT = "test"
 MAIN = MEASURES.index(("micro", "dice"))
@@ -63,24 +64,13 @@ class Compared(NamedTuple):
     differences: Intervals
     effects: tuple[Effect, ...]
 
-    def score(self, position: int, measure: int = MAIN) -> tuple[float, float, float]:
-        """Returns a configuration's score, test micro Dice unless another is asked for, and its limits."""
+    def score(self, position: int, measure: int) -> tuple[float, float, float]:
+        """Returns a configuration's score in a measure, and its limits."""
         return limits(self.scores, position, measure)
 
-    def difference(self, position: int, measure: int = MAIN) -> tuple[float, float, float]:
+    def difference(self, position: int, measure: int) -> tuple[float, float, float]:
         """Returns the difference of its score to the reference's, and its limits."""
         return limits(self.differences, position, measure)
-
-    def ranked(self) -> list[int]:
-        """Returns positions by test micro Dice, the best first, undefined ones last."""
-        dice = np.nan_to_num(self.scores.estimate[:, MAIN], nan=-1.0)
-        return np.argsort(-dice, kind="stable").tolist()
-
-
-def limits(intervals: Intervals, *position: int) -> tuple[float, float, float]:
-    """Returns estimate, low and high at a position."""
-    estimate, low, high = (float(values[position]) for values in intervals)
-    return estimate, low, high
 
 
 def compare(configurations: Sequence[Configuration], baseline: str | None = None) -> Compared | None:

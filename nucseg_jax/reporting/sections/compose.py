@@ -18,6 +18,7 @@ from nucseg_jax.reporting.sections.cells import mean
 from nucseg_jax.reporting.sections.comparison import SPLIT, compare
 from nucseg_jax.reporting.sections.curves import curves_blocks
 from nucseg_jax.reporting.sections.nuclei import nuclei_blocks
+from nucseg_jax.reporting.sections.nuclei_intervals import compare_nuclei
 from nucseg_jax.reporting.sections.paper import paper_blocks, table_1
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.pictures import pictures_blocks
@@ -71,10 +72,12 @@ def make_parts(
         rows = cohort.configurations
         if wishes.sort == "score":
             rows = tuple(sorted(rows, key=_dice, reverse=True))
-        compared = compare([each for each in rows if each.finished], wishes.baseline)
+        finished = [each for each in rows if each.finished]
+        compared = compare(finished, wishes.baseline)
+        nuclei = compare_nuclei(finished, wishes.baseline)
         prefix = f"comparison_{number}_" if len(cohorts) > 1 else ""
         is_paper = wishes.is_paper or is_of_the_paper(cohort)
-        parts.append(Part(cohort, rows, compared, prefix, is_paper, paper_configs))
+        parts.append(Part(cohort, rows, compared, nuclei, prefix, is_paper, paper_configs))
     return parts
 
 

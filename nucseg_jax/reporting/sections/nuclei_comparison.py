@@ -1,82 +1,26 @@
-"""Intervals of bPQ, and paired differences between configurations, on the same resamples; and bPQ by group."""
-
-from collections.abc import Mapping
-from typing import NamedTuple
+"""Tables of bPQ: with intervals and paired differences in every average, and by group."""
 
 import numpy as np
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.evaluation.bootstrap import Intervals, bootstrap_intervals, with_differences
 from nucseg_jax.evaluation.instances.image_counts import ImageCounts
-from nucseg_jax.evaluation.instances.instance_bootstrap import AVERAGES, annotated_images, quality_statistic
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
 from nucseg_jax.evaluation.instances.instance_metrics import METRICS, truth_nuclei
 from nucseg_jax.evaluation.instances.instance_scores import averages
 from nucseg_jax.reporting.page.document import Block, Cell, Difference, Interval, Spread, Table
-from nucseg_jax.reporting.reading.configuration import Configuration
-from nucseg_jax.reporting.reading.run import Run, at
+from nucseg_jax.reporting.reading.run import at
 from nucseg_jax.reporting.sections.breakdown import words
-from nucseg_jax.reporting.sections.cells import OVER_RUNS, defined, mean, over_runs
-from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT, limits
+from nucseg_jax.reporting.sections.cells import OVER_RUNS, defined, limits, mean, over_runs
+from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT
+from nucseg_jax.reporting.sections.nuclei_intervals import with_counted_nuclei
 from nucseg_jax.reporting.sections.part import Part
 
 _BPQ = METRICS["bpq"].title
 
 
-class ComparedNuclei(NamedTuple):
-    """Intervals of bPQ of a cohort.
-
-    Attributes:
-      runs: those that have counts of nuclei, by configuration.
-      reference: position of the configuration that the others are compared with: the report's baseline, else that
-        with the highest bPQ in the average over groups.
-      is_named: True for the baseline.
-      scores, differences: [configurations, averages]; differences are to the reference.
-    """
-
-    runs: Mapping[Configuration, tuple[Run, ...]]
-    reference: int
-    is_named: bool
-    scores: Intervals
-    differences: Intervals
-
-
-def with_counted_nuclei(part: Part) -> dict[Configuration, tuple[Run, ...]]:
-    """Returns the finished runs that kept the counts of nuclei of test patches, by configuration."""
-    found = {
-        each: tuple(run for run in each.finished if SPLIT in run.instances) for each in part.configurations
-    }
-    return {each: runs for each, runs in found.items() if runs}
-
-
-def compare_nuclei(part: Part) -> ComparedNuclei | None:
-    """Bootstraps all configurations that have counts of nuclei; None without any."""
-    counted = with_counted_nuclei(part)
-    if not counted:
-        return None
-    statistics = [
-        quality_statistic([annotated_images(run.instances[SPLIT]) for run in runs])
-        for runs in counted.values()
-    ]
-    some_run = next(iter(counted.values()))[0]
-    patches = int(np.count_nonzero(some_run.instances[SPLIT].images.is_annotated))
-    baseline = part.compared.configurations[part.compared.reference] if part.compared is not None else None
-    is_named = part.compared is not None and part.compared.is_named and baseline in counted
-    if is_named:
-        reference = [each is baseline for each in counted].index(True)
-    else:
-        bpq = [statistic(np.ones((1, patches)))[0, 0] for statistic in statistics]
-        reference = int(np.argmax(np.nan_to_num(bpq, nan=-1.0)))
-    pairs = [(place, reference) for place in range(len(counted))]
-    found = bootstrap_intervals(with_differences(statistics, pairs), patches)
-    shape = (2, len(counted), len(AVERAGES))
-    scores, differences = (Intervals(*(values.reshape(shape)[half] for values in found)) for half in range(2))
-    return ComparedNuclei(counted, reference, is_named, scores, differences)
-
-
 def intervals_blocks(part: Part) -> list[Block]:
     """Returns the table of bPQ with intervals and differences; nothing where no run kept counts of nuclei."""
-    compared = compare_nuclei(part)
+    compared = part.nuclei
     if compared is None:
         return []
     rows: list[tuple[Cell, ...]] = []
@@ -131,7 +75,7 @@ def quality_by_group(counts: InstanceCounts, info: DatasetInfo) -> dict[str, dic
 def nuclei_by_group_blocks(part: Part) -> list[Block]:
     """Returns a table of bPQ and mPQ by group; nothing for a data set with one group, or without counts."""
     info = part.cohort.info
-    counted = with_counted_nuclei(part)
+    counted = with_counted_nuclei(part.configurations)
     if len(info.groups) < 2 or not counted:
         return []
     found = [[quality_by_group(run.instances[SPLIT], run.info) for run in runs] for runs in counted.values()]

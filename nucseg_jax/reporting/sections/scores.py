@@ -21,7 +21,6 @@ from nucseg_jax.reporting.reading import next_command
 from nucseg_jax.reporting.reading.configuration import Cohort, Configuration
 from nucseg_jax.reporting.reading.instance_entry import instance_rows
 from nucseg_jax.reporting.reading.run import Run, at
-from nucseg_jax.reporting.sections.answer import find_baselines
 from nucseg_jax.reporting.sections.cells import OVER_RUNS, by_configuration, defined, metric_name, over_runs
 from nucseg_jax.reporting.sections.comparison import LEVEL, SPLIT, Compared
 from nucseg_jax.reporting.sections.part import Part
@@ -83,7 +82,7 @@ def scores_blocks(part: Part) -> list[Block]:
     ]
     if part.compared is not None:
         blocks += _intervals_tables(part, part.compared)
-    baselines = find_baselines(part)
+    baselines = part.baselines()
     rows = [
         (BASELINE_TITLES.get(name, name), *(at(entry, *measure) for measure in MEASURES))
         for name, entry in baselines.items()

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from PIL import Image
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.inference.nuclei.outlines import outlines
 
 

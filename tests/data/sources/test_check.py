@@ -1,6 +1,7 @@
 import pytest
 
-from nucseg_jax.config import DataConfig, config_fields
+from nucseg_jax.config import config_fields
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.check import PANNUKE_SOURCES, check_source
 from nucseg_jax.data.sources.table import SOURCES

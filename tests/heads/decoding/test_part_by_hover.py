@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from skimage.measure import label
-from skimage.segmentation import watershed
 
+from nucseg_jax.heads.decoding.part_at_passes import part_at_passes
 from nucseg_jax.heads.decoding.part_by_hover import edge_strength, part_by_hover
 from nucseg_jax.heads.decoding.sobel import sobel_kernels
 from tests.heads.decoding.scenes import assert_same_up_to_numbers, noise, piece_of
@@ -46,35 +45,22 @@ def test_kernels_are_those_of_opencv():
             sobel_kernels(width)
 
 
-def slow_part_by_hover(piece, maps, tau, sobel_px, smallest_seed_px):
-    strength = slow_edge_strength(np.where(piece[..., None], np.clip(maps, -1, 1), 0), sobel_px)
-    strength = strength.astype(np.float32)
-    seeds, count = ndimage.label(ndimage.binary_fill_holes(piece & (strength < tau)) & piece)
-    for number in range(1, count + 1):
-        if np.count_nonzero(seeds == number) < smallest_seed_px:
-            seeds[seeds == number] = 0
-    if len(np.unique(seeds)) < 3:
-        return piece.astype(np.int32)
-    return label(watershed(np.maximum(strength, 0), seeds, mask=piece), connectivity=1)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_hover_is_its_definition(seed):
+@pytest.mark.parametrize("seed", range(3))
+def test_hover_parts_at_the_passes_of_its_smoothed_edge_strength(seed):
     piece, maps = piece_of(seed), noise(seed + 9, (*piece_of(seed).shape, 2), 1.2)
-    strength = edge_strength(np.where(piece[..., None], np.clip(maps, -1, 1), 0), 5)
-    seeds, _ = ndimage.label(piece & (strength < 0.1))
-    # Bounds that some seeds meet exactly.
-    for smallest in (0, *np.unique(np.bincount(seeds.ravel())[1:])[:5]):
-        parted = part_by_hover(piece, maps, tau=0.1, sobel_px=5, smallest_seed_px=smallest)
-        assert_same_up_to_numbers(parted, slow_part_by_hover(piece, maps, 0.1, 5, smallest))
+    strength = slow_edge_strength(np.where(piece[..., None], np.clip(maps, -1, 1), 0), 5)
+    height = ndimage.gaussian_filter(np.where(piece, -strength, 0), 1.5, mode="constant")
+    parted = part_by_hover(piece, maps, depth=0.1, sobel_px=5, smooth_px=1.5)
+    assert_same_up_to_numbers(parted, part_at_passes(piece, height, 0.1))
 
 
-def test_seeds_below_the_smallest_are_dropped():
+def test_two_nuclei_are_parted_where_the_map_falls_between_them():
     piece = np.ones((20, 60), bool)
     maps = np.zeros((20, 60, 2), np.float32)
-    # Two columns of a fall: seeds to the left, 20 x ~27, and to the right.
-    maps[:, 26:30, 0], maps[:, 30:34, 0] = 1.0, -1.0
-    parted = part_by_hover(piece, maps, tau=0.2, sobel_px=5, smallest_seed_px=10)
-    assert parted[10, 5] != parted[10, 55]
+    maps[:, :30, 0], maps[:, 30:, 0] = np.linspace(-1, 1, 30), np.linspace(-1, 1, 30)
+    maps[..., 1] = np.linspace(-1, 1, 20)[:, None]
+    parted = part_by_hover(piece, maps, depth=0.2, sobel_px=5, smooth_px=1.0)
     assert parted.max() == 2
-    assert part_by_hover(piece, maps, tau=0.2, sobel_px=5, smallest_seed_px=1000).max() == 1
+    assert parted[10, 5] != parted[10, 55]
+    # The step has 2 at most: no pass is deeper than 3.
+    assert part_by_hover(piece, maps, depth=3.0, sobel_px=5, smooth_px=1.0).max() == 1

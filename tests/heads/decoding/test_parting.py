@@ -11,7 +11,7 @@ from scipy import ndimage
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
-from nucseg_jax.heads.decoding.flood_seeds import flood_seeds
+from nucseg_jax.heads.decoding.part_at_passes import part_at_passes
 from nucseg_jax.heads.decoding.part_by_distance import DistanceParting, part_by_distance
 from nucseg_jax.heads.decoding.part_by_hover import HoverParting
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
@@ -81,30 +81,44 @@ def test_a_piece_is_parted_by_what_is_inside_it(head, seed):
 
 
 @pytest.mark.parametrize(
-    ("parting", "without_seeds"),
-    [
-        (HoverParting(), HoverParting(smallest_seed_um2=1e6)),
-        (DistanceParting(), DistanceParting(seed_above=1.0)),
-    ],
+    ("parting", "without_passes"),
+    [(HoverParting(), HoverParting(depth=2.0)), (DistanceParting(), DistanceParting(depth=1.0))],
 )
-def test_a_piece_without_a_seed_is_one_nucleus(parting, without_seeds):
+def test_a_piece_without_a_deep_pass_is_one_nucleus(parting, without_passes):
     piece = piece_of(1)
-    maps = np.clip(noise(3, (*piece.shape, parting.maps), 1.5), -1, 1)
+    maps = np.clip(noise(3, (*piece.shape, parting.maps), 1.5), 0, 0.9)
     assert parting.part(piece, maps, MICRONS).max() > 1
-    np.testing.assert_array_equal(without_seeds.part(piece, maps, MICRONS), piece.astype(np.int32))
+    np.testing.assert_array_equal(without_passes.part(piece, maps, MICRONS), piece.astype(np.int32))
 
 
-def test_a_seed_that_meets_itself_at_a_corner_only_makes_two_nuclei():
-    seeds = np.array([[1, 2], [2, 1]])
-    assert len(np.unique(flood_seeds(np.ones((2, 2), bool), seeds, np.zeros((2, 2))))) == 4
+def test_a_nucleus_that_meets_itself_at_a_corner_only_is_two():
+    """Two equal tops on each diagonal of a square, with no pass across."""
+    height = np.array([[2.0, 1.0], [1.0, 2.0]])
+    parted = part_at_passes(np.ones((2, 2), bool), height, 0.5)
+    for number in range(1, parted.max() + 1):
+        assert ndimage.label(parted == number)[1] == 1
 
 
-def test_seeds_of_the_distance_are_above_the_bound_and_meet_at_corners():
+@pytest.mark.parametrize("seed", range(3))
+def test_passes_have_no_sea_level_and_no_unit(seed):
+    """Heights below 0 are heights like others, and what lies outside of the piece is none."""
+    piece = piece_of(seed)
+    # Steps of 1/64, so that nothing is rounded below.
+    height = np.rint(64 * noise(seed + 3, piece.shape, 2.0).astype(np.float64)) / 64
+    parted = part_at_passes(piece, height, 0.25)
+    assert 1 < parted.max() < part_at_passes(piece, height, 0.0).max()
+    for other, depth in ((height - 7.5, 0.25), (4 * height, 1.0), (np.where(piece, height, 99.0), 0.25)):
+        np.testing.assert_array_equal(part_at_passes(piece, other, depth), parted)
+
+
+def test_the_depth_of_the_distance_parts_and_its_smoothing_joins():
     piece = np.ones((9, 31), bool)
     maps = np.full((9, 31, 1), 0.2, np.float32)
-    maps[4, 5], maps[4, 25], maps[3, 6] = 0.9, 0.7, 0.9
-    assert part_by_distance(piece, maps, seed_above=0.5).max() == 2
-    assert part_by_distance(piece, maps, seed_above=0.7).max() == 1
+    maps[4, 5], maps[4, 25], maps[4, 7] = 0.9, 0.7, 0.8
+    assert part_by_distance(piece, maps, depth=0.4, smooth_px=0.0).max() == 3
+    assert part_by_distance(piece, maps, depth=0.55, smooth_px=0.0).max() == 2
+    assert part_by_distance(piece, maps, depth=0.75, smooth_px=0.0).max() == 1
+    assert part_by_distance(piece, maps, depth=0.01, smooth_px=1.5).max() == 2
 
 
 @pytest.mark.parametrize("head", WITH_MAPS)
@@ -114,17 +128,18 @@ def test_other_maps_than_the_rule_needs_are_refused(head):
     for wrong in (None, maps[:, :-1], maps[..., :0], maps.astype(np.float32)):
         with pytest.raises(UserError, match="maps"):
             find_nuclei(level, wrong, rule, microns_per_px=MICRONS)
-    with pytest.raises(UserError, match="'none'"):
-        find_nuclei(level, maps, NucleusRule(), microns_per_px=MICRONS)
+    # By shape no map is looked at.
+    by_shape = find_nuclei(level, maps, NucleusRule(), microns_per_px=MICRONS)
+    np.testing.assert_array_equal(by_shape, find_nuclei(level, None, NucleusRule(), microns_per_px=MICRONS))
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: HoverParting(tau=float("nan")),
+        lambda: HoverParting(depth=float("nan")),
         lambda: HoverParting(sobel_um=-1.0),
-        lambda: HoverParting(smallest_seed_um2=-1.0),
-        lambda: DistanceParting(seed_above=1.5),
+        lambda: HoverParting(smooth_um=-1.0),
+        lambda: DistanceParting(depth=1.5),
         lambda: ShapeParting(neck_um=-0.1),
         lambda: NucleusRule(smallest_um2=float("nan")),
         lambda: NucleusRule(tallest_um=-1.0),

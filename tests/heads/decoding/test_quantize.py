@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -5,7 +6,14 @@ from scipy import ndimage
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.parting import PARTINGS
-from nucseg_jax.heads.decoding.quantize import LEVELS, class_levels, map_levels, maps_of_levels
+from nucseg_jax.heads.decoding.quantize import (
+    LEVELS,
+    class_levels,
+    map_levels,
+    maps_of_levels,
+    nearest_class_levels,
+    nearest_map_levels,
+)
 from tests.heads.decoding.binary_pq import binary_pq
 from tests.heads.decoding.perfect_maps import PERFECT, level_of, touching_discs
 
@@ -16,6 +24,16 @@ def test_levels_are_the_nearest_and_come_back_as_they_are():
     assert levels.dtype == np.int8
     assert np.abs(maps_of_levels(levels) - np.clip(maps, -1, 1)).max() <= 0.5 / LEVELS + 1e-6
     np.testing.assert_array_equal(map_levels(maps_of_levels(levels)), levels)
+
+
+def test_the_device_rounds_as_the_host_does():
+    """Halves too, and the neighbours of each in float32, where rounding decides."""
+    halves = (np.arange(-2 * LEVELS - 3, 2 * LEVELS + 4) / 2 / LEVELS).astype(np.float32)
+    maps = np.concatenate([halves, np.nextafter(halves, np.float32(-2)), np.nextafter(halves, np.float32(2))])
+    np.testing.assert_array_equal(jax.jit(nearest_map_levels)(maps), map_levels(maps))
+    shares = np.clip((np.arange(511) / 510).astype(np.float32), 0, 1)
+    shares = np.concatenate([shares, np.nextafter(shares, np.float32(2))])
+    np.testing.assert_array_equal(jax.jit(nearest_class_levels)(shares), class_levels(shares))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -20,17 +20,23 @@ def test_a_rule_comes_back_as_it_was(head):
 @pytest.mark.parametrize(
     "values",
     [
-        {"tau": 0.2},
+        {"depth": 0.2},
         {"threshold": "0.5"},
         {"threshold": True},
         {"threshold": 2},
         {"parting": "hover"},
-        {"parting": {"tau": 0.2}},
+        {"parting": {"depth": 0.2}},
         {"parting": {"head": "star"}},
-        {"parting": {"head": "hover", "seed_above": 0.5}},
-        {"parting": {"head": "hover", "tau": None}},
+        {"parting": {"head": "hover", "neck_um": 0.5}},
+        {"parting": {"head": "hover", "depth": None}},
     ],
 )
 def test_other_values_are_refused(values):
     with pytest.raises(UserError):
         rule_from_json(values)
+
+
+def test_a_rule_of_an_earlier_decoder_is_refused_with_the_way_to_tune_it_again():
+    for parting in ({"head": "hover", "tau": 0.1}, {"head": "distance", "seed_above": 0.5}):
+        with pytest.raises(UserError, match=r"remove nucleus_rule\.json and results\.json"):
+            rule_from_json({"parting": parting})

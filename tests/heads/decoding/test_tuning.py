@@ -29,8 +29,9 @@ def patches():
 
 
 def test_the_best_of_the_grid_is_found(patches):
-    tuned = tune(patches, RULE, binary_pq, microns_per_px=0.25, thresholds=THRESHOLDS, values=(0.3, 0.5))
-    assert len(tuned.table) == 6
+    tuned = tune(patches, RULE, binary_pq, microns_per_px=0.25, thresholds=THRESHOLDS, values=(0.1, 0.2))
+    # Three thresholds, then another depth at the best of them.
+    assert [point.rule.threshold for point in tuned.table] == [0.5, 0.3, 0.7, 0.3]
     for rule, score, count in tuned.table:
         slow = [
             binary_pq(truth, find_nuclei(level, maps, rule, microns_per_px=0.25))
@@ -41,9 +42,33 @@ def test_the_best_of_the_grid_is_found(patches):
     assert tuned.rule == best.rule
     assert tuned.rule.threshold == 0.3
     assert tuned.table[0].rule == RULE
+    score = tuned.table[0].score
     assert tuned.rows()[0] == {
-        "threshold": 0.5, "seed_above": 0.5, "smallest_um2": 0.0, "score": tuned.table[0].score, "patches": 3,
+        "threshold": 0.5, "head": "distance", "depth": 0.2, "smallest_um2": 0.0, "score": score, "patches": 3,
     }  # fmt: skip
+
+
+def test_sizes_and_other_decoders_are_tried_as_if_each_were_the_rule(patches):
+    shape = NucleusRule(smallest_um2=0.0)
+    tuned = tune(
+        patches,
+        RULE,
+        binary_pq,
+        microns_per_px=0.25,
+        thresholds=(0.3,),
+        values=(0.3,),
+        smallest_um2=(1.0, 5.0),
+        others=(shape,),
+    )
+    heads = [point.rule.parting.head for point in tuned.table]
+    assert (heads.count("distance"), heads.count("none")) == (2 * 3 + 3, 2 * 3)
+    for rule, score, _ in tuned.table:
+        slow = [
+            binary_pq(truth, find_nuclei(level, maps, rule, microns_per_px=0.25))
+            for level, maps, truth in patches
+        ]
+        assert score == pytest.approx(np.mean(slow))
+    assert len({score for _, score, _ in tuned.table}) > 4
 
 
 def flat(truth: np.ndarray, predicted: np.ndarray) -> float:
@@ -60,7 +85,7 @@ def test_ties_go_to_the_given_rule_and_then_to_the_nearest(patches):
     options = dict(microns_per_px=0.25, thresholds=THRESHOLDS, smallest_um2=(1.0, 5.0))
     tuned = tune(patches[:1], given, flat, **options)
     assert tuned.rule == given
-    assert len(tuned.table) == 4 * 5 * 3
+    assert len(tuned.table) == 4 * 3 + 4 * 3
     assert len({point.rule for point in tuned.table}) == len(tuned.table)
 
     def dislikes_the_given(truth, predicted):
@@ -83,5 +108,5 @@ def test_patches_without_a_score_do_not_count(patches):
 
 
 def test_a_value_out_of_its_range_is_refused(patches):
-    with pytest.raises(UserError, match="seed_above"):
+    with pytest.raises(UserError, match="depth"):
         tune(patches, RULE, flat, microns_per_px=0.25, values=(2.0,))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.config import AugmentConfig
+from nucseg_jax.config.augment import AugmentConfig
 from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, Kind, augment

@@ -3,14 +3,18 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import statistics
 
 import pytest
 
+from nucseg_jax.cli.report import best_rows
 from nucseg_jax.evaluation.instances.instance_metrics import CLASS_METRICS, METRICS
-from nucseg_jax.reporting.page.document import Document, Measured, Section, Table
+from nucseg_jax.reporting.page.document import Document, Measured, Paragraph, Section, Table
+from nucseg_jax.reporting.reading.configuration import make_cohorts
 from nucseg_jax.reporting.reading.find import find_runs
+from nucseg_jax.reporting.sections.compose import Wishes, make_parts
 from nucseg_jax.reporting.sections.nuclei import SHOWN, SHOWN_OF_CLASSES
 from tests.reporting.nuclei_of_runs import add_nuclei
 
@@ -82,6 +86,47 @@ def test_each_average_has_mean_and_deviation_of_the_runs_in_the_order_of_the_fir
     exact = rows_of(page, "nuclei")
     assert [bool(row["mpq"]) for row in exact] == [True] * 6 + [False] * 3
     assert [bool(row["mpq_pooled"]) for row in exact] == [False] * 6 + [True] * 3
+
+
+def test_the_first_screen_answers_for_nuclei_first_where_models_have_a_head(page, runs):
+    """The two measures name different heads as best, each with its own reference."""
+    nuclei, table, figure, pixels, of_pixels, *_ = page[0].answer
+    assert nuclei.is_answer
+    assert pixels.is_answer
+    lead = (
+        rf"Nuclei: {LABELS[1]} is better than {LABELS[2]} by 0\.\d+ \[.+\] in test bPQ \(mean over tissues\)"
+    )
+    assert re.match(lead, nuclei.text)
+    assert "standard deviation of up to 0." in nuclei.text
+    assert re.match(rf"Pixels: {LABELS[0]} is better than pixels by .+ in test Dice", pixels.text)
+    assert (table.references, of_pixels.references) == ({1}, {0})
+    assert [row[0] for row in table.rows] == [row.name for row in figure.chart.rows] == LABELS
+    intervals = table_of(page, "nuclei_intervals").rows
+    for label, score, interval, number, *difference in table.rows:
+        (same,) = (row for row in intervals if row[:2] == ("tissue", label))
+        assert (score, interval, number, *difference) == same[2:]
+        values = [entry["tissue"]["bpq"] for entry in entries(runs, label)]
+        assert score.value == pytest.approx(statistics.mean(values), rel=1e-12)
+
+
+def test_pixels_come_first_where_no_model_has_a_head(runs, make_page, tmp_path):
+    document = make_page(f"{runs}/none_head_*", tmp_path / "report")
+    pixels, nuclei = (block for block in document.answer if isinstance(block, Paragraph) and block.is_answer)
+    assert pixels.text.startswith("Pixels: none_head has a test Dice of 0.")
+    assert nuclei.text.startswith("Nuclei: none_head has a test bPQ (mean over tissues) of 0.")
+
+
+def test_the_terminal_names_the_best_by_dice_and_by_quality(runs, tmp_path):
+    (cohort,) = make_cohorts(find_runs(f"{runs}/*", not_in=tmp_path).runs)
+    lines = best_rows(make_parts([cohort], Wishes(), {})[0])
+    assert [line.split()[:3] for line in lines] == [
+        [name, str(place), label]
+        for name, labels in (
+            ("Dice", ("none_head", "pixels", "distance_head")),
+            ("bPQ", ("hover_head", "distance_head", "none_head")),
+        )
+        for place, label in enumerate(labels, 1)
+    ]
 
 
 def test_classes_have_their_quality_and_f1(page, runs):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.counted import counted
 from nucseg_jax.data.sources.folder.layout import label_ending, listed
 from nucseg_jax.data.sources.folder.survey import Surveyed

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from nucseg_jax.config import Remainder
+from nucseg_jax.config.data import Remainder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.dataset_info import DatasetInfo

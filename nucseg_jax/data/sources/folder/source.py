@@ -2,7 +2,7 @@
 
 import pathlib
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.folder import groups_table, layout
 from nucseg_jax.data.sources.folder.class_names import class_table

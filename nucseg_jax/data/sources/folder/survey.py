@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.labels.annotation import Drawn, LabelKind

@@ -8,7 +8,7 @@ that draws it, a download by its checksums. Where they differ, content decides.
 import hashlib
 import pathlib
 
-from nucseg_jax.config import DataConfig
+from nucseg_jax.config.data import DataConfig
 from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.data.sources.pannuke import facts, release
 

@@ -99,7 +99,7 @@ def test_three_folds_of_2722_patches_take_less_than_1_gib(shared, tmp_path):
     script = textwrap.dedent("""
         import pathlib, resource, sys, time
         from nucseg_jax.cli.prepare import prepare
-        from nucseg_jax.config import DataConfig
+        from nucseg_jax.config.data import DataConfig
         start = time.perf_counter()
         data_dir, release_dir = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
         prepare(DataConfig("release", str(release_dir), str(data_dir), allow_duplicates=True))
