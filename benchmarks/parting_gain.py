@@ -66,6 +66,8 @@ def scores(run: Run, split: str, smallest_um2: float) -> dict[str, dict[float, f
     data = experiment.plan([split]).read_or_open([split])
     step = experiment.evaluator(run.mesh, has_void=data.info.has_void).step
     microns = data.info.microns_per_px
+    # Tuning may have preferred shape to the maps.
+    by_maps = run.rule if run.rule.parting.maps else experiment.default_rule
     by_shape = NucleusRule(parting=ShapeParting(), smallest_um2=smallest_um2)
     found: dict[str, dict[float, list[float]]] = {}
     for batch in placed_batches(data.patches, data.rows(split), batch_size=8, mesh=run.mesh):
@@ -77,7 +79,7 @@ def scores(run: Run, split: str, smallest_um2: float) -> dict[str, dict[float, f
             maps = None if seen.maps is None else seen.maps[place]
             for threshold in THRESHOLDS:
                 shape = dataclasses.replace(by_shape, threshold=threshold)
-                own = dataclasses.replace(run.rule, threshold=threshold, smallest_um2=smallest_um2)
+                own = dataclasses.replace(by_maps, threshold=threshold, smallest_um2=smallest_um2)
                 ways = {
                     "shape": find_nuclei(level, None, shape, microns_per_px=microns),
                     "the true nuclei": without_small(
@@ -88,7 +90,7 @@ def scores(run: Run, split: str, smallest_um2: float) -> dict[str, dict[float, f
                     ),
                 }
                 if maps is not None and maps.shape[-1]:
-                    ways[f"the {run.rule.parting.head} maps"] = find_nuclei(
+                    ways[f"the {by_maps.parting.head} maps"] = find_nuclei(
                         level, maps, own, microns_per_px=microns
                     )
                 for way, nuclei in ways.items():

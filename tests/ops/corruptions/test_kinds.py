@@ -62,7 +62,13 @@ def test_the_result_depends_on_no_batch_and_no_order(kind, images):
         assert (corrupted(images[rows], kind, 4, microns_per_px=SCALE) == whole[rows]).all()
 
 
-@pytest.mark.parametrize("kind", ON_DEVICE)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("noise", "motion", "stain") else pytest.param(kind, marks=pytest.mark.long)
+        for kind in ON_DEVICE
+    ],
+)
 def test_the_result_depends_on_no_mesh(kind, images):
     four, severity = images[:4], 5
     whole = corrupted(four, kind, severity, microns_per_px=SCALE)
