@@ -1,4 +1,4 @@
-"""What `robustness` scores: runs on splits, checked before anything is computed, and opened when a cell is missing."""
+"""The runs and splits of `robustness`: checked before anything is computed, and opened when a cell is missing."""
 
 import dataclasses
 import hashlib
@@ -35,7 +35,7 @@ from nucseg_jax.run_folder.folder import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What the command line asks for.
+    """The wishes of the command line.
 
     Attributes:
       experiment: names data and split; None = each run's own config.

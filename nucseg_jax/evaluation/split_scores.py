@@ -24,8 +24,9 @@ from nucseg_jax.ops.objective import WITH_NUCLEI, Objective
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 
 Item = TypeVar("Item")
-# To find and count the nuclei of a patch, in CPU time (`benchmarks/parallel_decoding.py`).
-_SECONDS_A_PIXEL = 0.015 / 256**2
+# CPU time to find and count the nuclei of a patch: 28 ms, hover, 240 patches of MoNuSeg on two busy cores, 2026-11-30
+# (`python -m benchmarks.parallel_decoding --data=FILE --patches=240 --heads hover --work score`).
+_SECONDS_A_PIXEL = 0.028 / 256**2
 
 
 class SplitScores(NamedTuple):
@@ -96,7 +97,7 @@ def score_split(
 
 
 def scoring_workers(patch_count: int, patch_px: int, *, platform: str) -> int:
-    """Returns how many processes find and count the nuclei of a split; 1 on CPU, and below some 670 patches of 256 px.
+    """Returns how many processes find and count the nuclei of a split; 1 on CPU, and below some 360 patches of 256 px.
 
     On CPU XLA uses the cores itself while nuclei are found beside it, in less time than it takes.
 

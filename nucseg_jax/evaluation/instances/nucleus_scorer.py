@@ -14,7 +14,7 @@ from nucseg_jax.heads.decoding.in_processes import map_in_processes
 
 
 class TruePatch(NamedTuple):
-    """What is predicted of a patch, and its truth.
+    """Outputs of the model on a patch, and its truth.
 
     Attributes:
       band: outputs on the whole patch.

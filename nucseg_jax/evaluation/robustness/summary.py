@@ -1,4 +1,4 @@
-"""What follows from all cells: mean corrupted Dice, retained share, mCE, with intervals by the bootstrap over images.
+"""The summary of all cells: mean corrupted Dice, retained share, mCE, with intervals by the bootstrap over images.
 
 Letters as in `evaluation.bootstrap`: N images, B resamples; M cells, the clean one first.
 
