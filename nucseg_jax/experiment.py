@@ -32,7 +32,7 @@ from nucseg_jax.evaluation.batch_norm import compile_statistics_step
 from nucseg_jax.evaluation.evaluator import Evaluator, Reestimation
 from nucseg_jax.evaluation.example_predictor import ExamplePredictor
 from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
-from nucseg_jax.evaluation.step import compile_evaluation_step
+from nucseg_jax.evaluation.step import compile_evaluation_of_views, compile_evaluation_step
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.parting import PARTINGS
 from nucseg_jax.heads.interfaces import Head
@@ -41,6 +41,7 @@ from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import abstract_variables, initial_variables
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.objective import Objective
+from nucseg_jax.ops.symmetries import check_views
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
 from nucseg_jax.runtime.processes import all_agree
@@ -82,7 +83,12 @@ class Experiment:
     @property
     def scores_instances(self) -> bool:
         """True if nuclei are found and scored, so that patches need their ids."""
-        return bool(self.head.maps) or self.config.eval.instances
+        return self.tunes_nuclei or self.config.eval.instances
+
+    @property
+    def tunes_nuclei(self) -> bool:
+        """Whether what counts as a nucleus is chosen on the validation split when training ends."""
+        return bool(self.head.maps) or self.config.eval.tune_nuclei
 
     @property
     def default_rule(self) -> NucleusRule:
@@ -163,7 +169,7 @@ class Experiment:
 
     def static_arguments(self, steps_per_epoch: int, *, has_void: bool = False) -> StaticArguments:
         """What the training step is bound to; `has_void` is the data set's."""
-        loss, train = self.config.loss, self.config.train
+        loss, train, augmentation = self.config.loss, self.config.train, self.config.augment.resolved
         return StaticArguments(
             model=self.model,
             objective=make_objective(loss, self.config.model, reduce=loss.reduce),
@@ -171,11 +177,11 @@ class Experiment:
             l2=loss.l2,
             l2_scope=loss.l2_scope,
             frozen_stages=self.frozen_stages,
-            augmentation=self.config.augment,
+            augmentation=augmentation,
             seed=train.seed,
             steps_per_epoch=steps_per_epoch,
             head=self.head,
-            has_void=has_void,
+            has_void=has_void or augmentation.deforms,
             lr_factor=self._lr_factor(steps_per_epoch),
             encoder_held_steps=self.config.transfer.unfreeze_after_epochs * steps_per_epoch,
             ema_decay=train.ema_decay,
@@ -226,6 +232,7 @@ class Experiment:
             steps_per_dispatch=steps_per_dispatch,
             mesh=mesh,
             probability=self._patch_probability(data),
+            crops=train.crops,
         )
 
     def _patch_probability(self, data: PreparedData) -> np.ndarray | None:
@@ -270,13 +277,19 @@ class Experiment:
         encoder = self.model.encoder
         return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
-    def evaluator(self, mesh: Mesh, *, has_void: bool = False) -> Evaluator:
+    def evaluator(self, mesh: Mesh, *, has_void: bool = False, views: int = 1) -> Evaluator:
         """Returns what scores the model; reuse it, it caches compiled functions.
 
         Args:
           mesh: where it runs.
           has_void: of the data set that is scored.
+          views: 1, or 8 = the mean over the symmetries of each patch is scored, see `models.views`.
+
+        Raises:
+          UserError: another number of views.
         """
+        check_views(views)
+        compile_step = compile_evaluation_step if views == 1 else compile_evaluation_of_views
         loss, train, evaluation = self.config.loss, self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
 
@@ -286,8 +299,8 @@ class Experiment:
 
         objective = self.evaluation_objective
         return Evaluator(
-            step=compile_evaluation_step(self.model, objective, mesh, head=self.head, has_void=has_void),
-            batch_statistics_step=compile_evaluation_step(
+            step=compile_step(self.model, objective, mesh, head=self.head, has_void=has_void),
+            batch_statistics_step=compile_step(
                 without_dropout,
                 objective,
                 mesh,

@@ -53,7 +53,7 @@ class Run:
     checkpoint_step: int
     variables: Variables
     mesh: Mesh
-    _predictors: dict[tuple[int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
+    _predictors: dict[tuple[int, int, int], Predictor] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def rule(self) -> NucleusRule:
@@ -69,10 +69,11 @@ class Run:
         tile_px: int | None = None,
         overlap_px: int | None = None,
         batch_size: int = BATCH_SIZE,
+        views: int = 1,
     ) -> Prediction:
         """Finds the nuclei of an image of any size that fits into memory.
 
-        The first call with a tile and batch size compiles the model.
+        The first call with a tile size, a batch size and a number of views compiles the model.
 
         Args:
           image: [H, W] or [H, W, 1 | 2 | 3 | 4], grey or RGB with or without alpha; uint8, uint16 (full range) or bool.
@@ -80,12 +81,13 @@ class Run:
           rule: what counts as a nucleus; None = the run's own, `rule`.
           tile_px, overlap_px: on the model's grid; see `inference.tiling.tiles`. None = as `tiles` has it.
           batch_size: tiles that the devices take together; no result depends on it beyond rounding.
+          views: 1; or 8 = the mean over the flips and quarter turns of each tile, which takes eight times as long.
 
         Returns:
           Probability, nuclei, outlines and measures at the image's own resolution.
 
         Raises:
-          UserError: an image, resolution or tile size that cannot be used, and why.
+          UserError: an image, resolution, tile size or number of views that cannot be used, and why.
         """
         tile_px, overlap_px = self.tiles(tile_px, overlap_px)
         job = plan_job(
@@ -96,7 +98,7 @@ class Run:
             tile_px=tile_px,
             overlap_px=overlap_px,
         )
-        predictor = self.predictor(tile_px=tile_px, batch_size=batch_size)
+        predictor = self.predictor(tile_px=tile_px, batch_size=batch_size, views=views)
         return predict_job(job, predictor, rule or self.rule, self.info)
 
     def tiles(self, tile_px: int | None = None, overlap_px: int | None = None) -> tuple[int, int]:
@@ -116,9 +118,9 @@ class Run:
         check_tiles(tile, overlap, stride)
         return tile, overlap
 
-    def predictor(self, *, tile_px: int, batch_size: int) -> Predictor:
-        """The model as a function of tiles, compiled once for each pair."""
-        key = (tile_px, batch_size)
+    def predictor(self, *, tile_px: int, batch_size: int, views: int = 1) -> Predictor:
+        """The model as a function of tiles, compiled once for each triple."""
+        key = (tile_px, batch_size, views)
         if key not in self._predictors:
             self._predictors[key] = make_predictor(
                 self.experiment.model,
@@ -127,6 +129,8 @@ class Run:
                 num_classes=self.experiment.config.model.num_classes,
                 tile_px=tile_px,
                 batch_size=batch_size,
+                head=self.experiment.head,
+                views=views,
             )
         return self._predictors[key]
 

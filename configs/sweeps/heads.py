@@ -1,5 +1,7 @@
 r"""The config's model without an instance head, with a distance map and with HoVer maps, all scored by nuclei.
 
+What counts as a nucleus is tuned on the validation split in all three.
+
     python launch.py train --config=configs/unet_resnet50.py \
         --sweep=configs/sweeps/heads.py --executor=local --workdir=runs/heads
 
@@ -7,6 +9,6 @@ Cost: 3 runs of the config. Several seeds tell more: repeat it with --config.tra
 """
 
 ROWS = [
-    {"label": head, "overrides": {"model.head": head, "eval.instances": True}}
+    {"label": head, "overrides": {"model.head": head, "eval.tune_nuclei": True}}
     for head in ("none", "distance", "hover")
 ]

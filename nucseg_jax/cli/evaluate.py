@@ -11,6 +11,7 @@ from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
 from nucseg_jax.cli.table import instance_table, results_table
+from nucseg_jax.cli.views import views_text
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -34,6 +35,7 @@ def evaluate(
     baselines: bool,
     force: bool,
     instances: bool = False,
+    views: int = 1,
     verbose: bool = False,
 ) -> None:
     """Scores one split and prints its Dice and the table; a run's scores are also written into its folder.
@@ -44,6 +46,7 @@ def evaluate(
       split: 'train', 'validation' or 'test'.
       baselines: score the baselines too.
       instances: find and score nuclei of a run without an instance head too.
+      views: 8 = score the mean over the symmetries of each patch.
       verbose: print the loss terms too.
       force: score although the run was trained or selected on some of these patches.
 
@@ -53,6 +56,11 @@ def evaluate(
     """
     if workdir is None and not baselines:
         raise UserError("there is nothing to evaluate", expected="--workdir=RUN, --baselines, or both")
+    if workdir is None and views > 1:
+        raise UserError(
+            "--views goes with a run: no baseline sees another nucleus in an image that was turned",
+            advice="add --workdir=RUN, or leave --views out",
+        )
     if workdir is None:
         if experiment is None:
             raise UserError(
@@ -84,7 +92,7 @@ def evaluate(
     how = asked.config.eval
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
     data, training_rows = read_patches(folder, plan, split, training=estimates)
-    facts, scored = score_run(trained, asked, folder, data, split, training_rows)
+    facts, scored = score_run(trained, asked, folder, data, split, training_rows, views=views)
     tables = score_baselines(data, split) if baselines else {}
     if jax.process_index():
         return
@@ -95,7 +103,7 @@ def evaluate(
     if scored.instances is not None:
         print(f"\n{instance_table(scored.result['instances'], plan.info)}", flush=True)
     own = evaluation_name(
-        plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines
+        plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines, views=views
     )
     out = workdir / "evaluations" / own
     about = {**facts, "data_digest": plan.digest, "forced": force}
@@ -134,10 +142,13 @@ def score_run(
     data: PreparedData,
     split: str,
     training_rows: np.ndarray,
+    *,
+    views: int = 1,
 ) -> tuple[dict[str, Any], SplitScores]:
     """Scores the best checkpoint of a run on a split of any data set.
 
-    Only the sections `eval` and `mesh` are the requested config's; loss and dtype are the run's own.
+    Only the sections `eval` and `mesh` are the requested config's; loss and dtype are the run's own, and so is the rule
+    of nuclei, which was tuned on one view.
 
     Returns:
       What was scored, and how.
@@ -147,9 +158,10 @@ def score_run(
     mesh = experiment.make_mesh(data.info.patch_px)
     silence_non_primary()
     best, variables = best_variables(experiment, folder, mesh)
-    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void)
+    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void, views=views)
     print(
-        f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}\n",
+        f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}"
+        f"{views_text(views)}\n",
         flush=True,
     )
     rule = rule_of(folder, trained)
@@ -162,6 +174,7 @@ def score_run(
         "checkpoint_score": best_checkpoint(folder)[0].score,
         "split_digest": data.splits.digest,
         "eval": dataclasses.asdict(settings.eval),
+        "views": views,
     }
     return facts, scored[split]
 

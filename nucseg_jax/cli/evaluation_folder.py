@@ -28,6 +28,7 @@ def evaluation_name(
     asked: EvalConfig,
     *,
     baselines: bool,
+    views: int = 1,
 ) -> str:
     """Returns the name of an evaluation's folder, made from all its settings, so that no two evaluations share one.
 
@@ -39,6 +40,7 @@ def evaluation_name(
       step: of the checkpoint.
       trained, asked: the run's own settings of evaluation, and those it was scored with.
       baselines: whether they were scored too.
+      views: over which the model's outputs were averaged.
     """
     parts = [split, plan.digest[:8], plan.splits.digest[:8], f"step{step}"]
     own, other = dataclasses.asdict(trained), dataclasses.asdict(asked)
@@ -47,6 +49,8 @@ def evaluation_name(
         for name, value in other.items()
         if value != own[name] and name not in WITHOUT_SCORES
     ]
+    if views > 1:
+        parts.append(f"views={views}")
     return "-".join([*parts, "baselines"] if baselines else parts)
 
 

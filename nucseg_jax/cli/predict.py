@@ -8,6 +8,7 @@ from typing import Any
 
 from nucseg_jax.cli.predict_inputs import find_inputs
 from nucseg_jax.cli.predict_looks import Grid, PredictSettings, finished_before, look_at, open_jobs
+from nucseg_jax.cli.views import views_text
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
@@ -86,9 +87,10 @@ def predict_files(
         "batch_norm_statistics": "moving",
         **data_facts(run.info, num_classes=run.experiment.config.model.num_classes),
     }
-    predictor = run.predictor(tile_px=tile_px, batch_size=batch_size)
+    predictor = run.predictor(tile_px=tile_px, batch_size=batch_size, views=settings.views)
     print(
-        f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {counted(len(paths), 'image')}",
+        f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {counted(len(paths), 'image')}"
+        f"{views_text(settings.views)}",
         flush=True,
     )
     with _claimed(out):

@@ -30,6 +30,7 @@ class PredictSettings:
       overlap_px: on the model's grid; None = 64, or half a tile where that is less.
       rule: the definition of a nucleus; None = the run's own.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
+      views: 1, or 8 = the mean over the symmetries of each tile.
     """
 
     microns_per_px: float | None
@@ -37,6 +38,7 @@ class PredictSettings:
     overlap_px: int | None
     rule: NucleusRule | None
     mpp_from_objective: bool = False
+    views: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

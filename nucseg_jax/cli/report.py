@@ -17,6 +17,7 @@ from nucseg_jax.reporting.page.write import require_report_folder, write_report
 from nucseg_jax.reporting.reading.configuration import Cohort, Configuration, make_cohorts
 from nucseg_jax.reporting.reading.find import Found, find_runs
 from nucseg_jax.reporting.reading.paper import PAPER_MODELS
+from nucseg_jax.reporting.reading.robustness import with_measurements_of
 from nucseg_jax.reporting.sections.answer import bpq_rows, dice_cells
 from nucseg_jax.reporting.sections.compose import Wishes, compose, is_of_the_paper, make_parts
 from nucseg_jax.reporting.sections.part import Part
@@ -26,7 +27,11 @@ _BEST = 3
 
 
 def report(
-    pattern: str, out: pathlib.Path, wishes: Wishes, paper: Callable[[], Sequence[Experiment]]
+    pattern: str,
+    out: pathlib.Path,
+    wishes: Wishes,
+    paper: Callable[[], Sequence[Experiment]],
+    robustness: Sequence[pathlib.Path] = (),
 ) -> None:
     """Reads all runs that match, writes the report, and prints the best of them and where the page is.
 
@@ -35,12 +40,15 @@ def report(
       out: the folder to write; an old report there is replaced once the new one is whole.
       wishes: of the reader.
       paper: gives the paper's models, in the order of `PAPER_MODELS`.
+      robustness: folders of measurements that lie outside the run folders.
 
     Raises:
-      UserError: no run matches, none has the baseline's label, or `out` holds something else.
+      UserError: no run matches, none has the baseline's label, a measurement is of no run, or `out` holds something
+        else.
     """
     require_report_folder(out)
     found = find_runs(pattern, not_in=out)
+    found = found._replace(runs=with_measurements_of(robustness, found.runs))
     cohorts = make_cohorts(found.runs)
     models: list[Mapping[str, Any]] = []
     gaps: list[Gap] = []

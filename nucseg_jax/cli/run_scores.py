@@ -62,9 +62,9 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
 
 
 def nucleus_rule(run: TrainingRun, variables: Variables) -> NucleusRule:
-    """Returns what counts as a nucleus; with an instance head it is tuned on the validation split, and kept."""
+    """Returns what counts as a nucleus; where it is tuned on the validation split, it is kept."""
     experiment = run.experiment
-    if not experiment.head.maps:
+    if not experiment.tunes_nuclei:
         return experiment.default_rule
     print("tuning what counts as a nucleus on the validation split", flush=True)
     tuned = tune_rule(

@@ -40,6 +40,13 @@ class EvalConfig:
         affects="nothing",
         was_added=True,
     )
+    tune_nuclei: bool = field(
+        False,
+        "Chooses what counts as a nucleus (threshold, depth, smallest size) on the validation split of a run without an"
+        " instance head too, and scores its nuclei; one with a head always does.",
+        affects="nothing",
+        was_added=True,
+    )
     time_inference: bool = field(
         True,
         "Measures seconds per image at batch 1 and 8 when training ends (Table 5).",

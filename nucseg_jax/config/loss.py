@@ -66,7 +66,8 @@ class LossConfig:
     )
     hover_gradient: float = field(
         8.0,
-        "With model.head=hover: weight of the squared error of the maps' derivatives inside nuclei.",
+        "With model.head=hover: weight of the squared error of the maps' derivatives inside nuclei. They are per pixel:"
+        " at .5 microns per px this error is four times as large as at .25.",
         at_least=0,
         loss_term="hover_gradient_loss",
         was_added=True,

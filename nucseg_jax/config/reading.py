@@ -74,6 +74,20 @@ def _require_fields_together(config: Config) -> None:
             expected="one of them: weights of an encoder, or a trained run with its whole model",
             advice="leave one out, or empty it: --config.pretrained.path=",
         )
+    if config.augment.set_beside_preset:
+        names = ", ".join(f"augment.{name}" for name in config.augment.set_beside_preset)
+        raise UserError(
+            f"augment.preset is {config.augment.preset}, and {names} are given as well",
+            expected="a preset alone, or augment.preset=own with the other fields",
+            advice="leave them at their defaults, or copy the preset from nucseg_jax/config/augment.py and change it",
+        )
+    train, patch_px = config.train, config.data.patch_px
+    if train.crops == "random" and train.tile_px >= patch_px:
+        raise UserError(
+            f"train.crops is random, and tiles of {train.tile_px} px fill patches of {patch_px} px",
+            expected="train.tile_px smaller than a patch, or train.crops=grid",
+            advice=f"add --config.train.tile_px={max(patch_px // 2, 32)}",
+        )
     _require_optimizer_fields_together(config)
 
 

@@ -11,6 +11,7 @@ DtypeName = Literal["float32", "bfloat16"]
 OptimizerName = Literal["paper", "adamw"]
 ScheduleName = Literal["plateau", "cosine"]
 FeedChoice = Literal["auto", "device", "host"]
+Crops = Literal["grid", "random"]
 Store = Literal["replicated", "sharded"]
 # Every output stride divides it.
 TILE_UNIT_PX = 32
@@ -35,6 +36,13 @@ class TrainConfig:
         at_least=TILE_UNIT_PX,
         multiple_of=TILE_UNIT_PX,
         phrase="{} px tiles",
+    )
+    crops: Crops = field(
+        "grid",
+        "Places of the tiles in a patch. grid: side by side. random: as many, cut anywhere, other ones in each epoch;"
+        " train.tile_px must then be smaller than a patch.",
+        was_added=True,
+        phrase="{} crops",
     )
     seed: int = field(
         0,

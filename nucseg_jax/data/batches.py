@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from nucseg_jax.config.train import Crops
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.order import epoch_order, tile_place
+from nucseg_jax.data.order import epoch_order, random_corners, tile_place
 from nucseg_jax.data.patch_store import Patches, PatchStore
 from nucseg_jax.data.read_ahead import read_ahead
 
@@ -22,6 +23,7 @@ def training_batches(
     first_step: int = 0,
     held: np.ndarray | None = None,
     probability: np.ndarray | None = None,
+    crops: Crops = "grid",
 ) -> Iterator[Batch[np.ndarray]]:
     """The batches of one epoch.
 
@@ -35,6 +37,7 @@ def training_batches(
       first_step: number of batches of this epoch to skip.
       held: int [N], which of a batch's examples are wanted here, where several processes share one; None = all.
       probability: float64 [P] of each row where patches are drawn with replacement; see `order.epoch_order`.
+      crops: 'grid', or 'random': tiles are cut anywhere in their patches, see `order.random_corners`.
 
     Yields:
       `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
@@ -49,19 +52,24 @@ def training_batches(
         epoch=epoch,
         probability=probability,
     )
-
+    corners = None
+    if crops == "random":
+        corners = random_corners(order, patch_px=patch_px, tile_px=tile_px, seed=seed, epoch=epoch)
     if held is not None:
         order = order[:, held]
+        corners = None if corners is None else corners[:, held]
 
     def read(step: int) -> Batch[np.ndarray]:
         positions, tops, lefts = tile_place(
             order[step], patch_px=patch_px, tile_px=tile_px, patch_count=len(rows)
         )
+        if corners is not None:
+            tops, lefts = corners[step].T
         taken = patches.take(rows[positions])
-        corners = list(zip(range(len(tops)), tops, lefts, strict=True))
+        places = list(zip(range(len(tops)), tops, lefts, strict=True))
 
         def cut(pixels: np.ndarray) -> np.ndarray:
-            return np.stack([pixels[n, y : y + tile_px, x : x + tile_px] for n, y, x in corners])
+            return np.stack([pixels[n, y : y + tile_px, x : x + tile_px] for n, y, x in places])
 
         return Batch(
             image=cut(taken.image),

@@ -12,6 +12,9 @@ import numpy as np
 
 Array = TypeVar("Array", np.ndarray, jax.Array)
 
+# Parts the draws of corners from those of the order.
+_CORNERS = 1
+
 
 def tiles_per_patch(patch_px: int, tile_px: int) -> int:
     """Returns how many tiles of `tile_px` a patch is cut into, without overlap.
@@ -45,6 +48,21 @@ def tile_place(
     patch, tile = divmod(example, tiles_per_patch(patch_px, tile_px))
     row, column = divmod(tile, patch_px // tile_px)
     return patch, row * tile_px, column * tile_px
+
+
+def random_corners(order: np.ndarray, *, patch_px: int, tile_px: int, seed: int, epoch: int) -> np.ndarray:
+    """Upper left corners of tiles that are cut anywhere in their patches, int32 [*order.shape, 2]: top and left in px.
+
+    Each from 0 to patch_px - tile_px, uniformly; new ones in each epoch.
+
+    Args:
+      order: of a whole epoch, from `epoch_order`.
+      patch_px: side of a patch.
+      tile_px: side of a tile.
+      seed, epoch: all that the corners depend on, beside the shape of `order`.
+    """
+    rng = np.random.default_rng([seed, epoch, _CORNERS])
+    return rng.integers(patch_px - tile_px + 1, size=(*order.shape, 2), dtype=np.int32)
 
 
 def steps_per_epoch(patch_count: int, *, patch_px: int, tile_px: int, batch_size: int) -> int:

@@ -19,6 +19,7 @@ from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.quantize import nearest_class_levels, nearest_map_levels
 from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.heads.table import HEADS
+from nucseg_jax.models.views import OutputsFunction, compile_mean_of_views
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.ops.outputs import Outputs
@@ -95,15 +96,63 @@ def compile_evaluation_step(
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
     """
+    outputs_of = _outputs_of(model, mesh, batch_statistics=batch_statistics)
+    evaluated = _evaluated(objective, head, has_void=has_void)
 
     def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
+        return evaluated(batch, outputs_of(variables, batch.image))
+
+    return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
+
+
+def compile_evaluation_of_views(
+    model: nn.Module,
+    objective: Objective,
+    mesh: Mesh,
+    *,
+    head: Head = HEADS["none"],
+    batch_statistics: bool = False,
+    has_void: bool = False,
+) -> EvaluationStep:
+    """Returns a step of the mean outputs over the eight symmetries of each image, see `models.views`.
+
+    Arguments as in `compile_evaluation_step`; every view has its own batch statistics.
+    """
+    mean_of_views = compile_mean_of_views(
+        _outputs_of(model, mesh, batch_statistics=batch_statistics),
+        head,
+        batch_sharded(mesh).image,
+    )
+    evaluated = jax.jit(
+        _evaluated(objective, head, has_void=has_void),
+        in_shardings=(batch_sharded(mesh), None),
+        out_shardings=replicated(mesh),
+    )
+
+    def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
+        of_batch: EvaluatedBatch[jax.Array] = evaluated(batch, mean_of_views(variables, batch.image))
+        return of_batch
+
+    return evaluation_step
+
+
+def _outputs_of(model: nn.Module, mesh: Mesh, *, batch_statistics: bool) -> OutputsFunction:
+    def outputs_of(variables: Variables, image: jax.Array) -> Outputs:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
         if batch_statistics:
-            outputs, _ = model.apply(
-                variables, batch.image, train=True, mutable=["batch_stats"], method="outputs"
-            )
+            outputs, _ = model.apply(variables, image, train=True, mutable=["batch_stats"], method="outputs")
         else:
-            outputs = model.apply(variables, batch.image, train=False, method="outputs")
+            outputs = model.apply(variables, image, train=False, method="outputs")
+        found: Outputs = outputs
+        return found
+
+    return outputs_of
+
+
+def _evaluated(
+    objective: Objective, head: Head, *, has_void: bool
+) -> Callable[[Batch[jax.Array], Outputs], EvaluatedBatch[jax.Array]]:
+    def evaluated(batch: Batch[jax.Array], outputs: Outputs) -> EvaluatedBatch[jax.Array]:
         logits = outputs.logits
         valid_px = annotated_px(batch.label, has_void=has_void)
         return EvaluatedBatch(
@@ -119,7 +168,7 @@ def compile_evaluation_step(
             **(_of_nuclei(batch, outputs) if batch.instance is not None else {}),
         )
 
-    return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
+    return evaluated
 
 
 def _of_nuclei(batch: Batch[jax.Array], outputs: Outputs) -> dict[str, jax.Array | None]:

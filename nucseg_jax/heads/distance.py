@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from nucseg_jax.heads.instances import largest_by_nucleus, squared_distance_to_others
-from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.interfaces import Head, keep_values
 
 
 def distance_targets(instance: jax.Array) -> jax.Array:
@@ -49,4 +49,4 @@ def distance_mse(maps: jax.Array, targets: jax.Array, valid_px: jax.Array | None
     return jnp.sum(jnp.where(valid_px, error, 0.0), axis=(1, 2)) / number
 
 
-DISTANCE = Head("distance", ("distance",), distance_targets, {"distance_mse_loss": distance_mse})
+DISTANCE = Head("distance", ("distance",), distance_targets, keep_values, {"distance_mse_loss": distance_mse})

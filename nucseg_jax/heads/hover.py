@@ -10,6 +10,7 @@ import numpy as np
 
 from nucseg_jax.heads.instances import largest_by_nucleus, sum_by_nucleus
 from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.ops.symmetries import Symmetry
 
 GRADIENT_PX = 5
 
@@ -37,6 +38,22 @@ def hover_targets(instance: jax.Array) -> jax.Array:
         )
         maps.append(jnp.where(is_nucleus, off_centre / jnp.where(extent > 0, extent, 1.0), 0.0))
     return jnp.stack([*maps, is_nucleus.astype(jnp.float32)], axis=-1)
+
+
+def transform_hover(maps: jax.Array, symmetry: Symmetry) -> jax.Array:
+    """Changes the directions of the maps as a symmetry of the image does: a `MapTransform`.
+
+    A flip of columns changes the sign of the horizontal map, one of rows that of the vertical map; a transposition
+    exchanges both.
+
+    Args:
+      maps: floating [..., 2].
+      symmetry: one for all examples; `transposed` is a Python boolean.
+    """
+    horizontal, vertical = maps[..., 0], maps[..., 1]
+    horizontal = jnp.where(symmetry.columns, -horizontal, horizontal)
+    vertical = jnp.where(symmetry.rows, -vertical, vertical)
+    return jnp.stack([vertical, horizontal] if symmetry.transposed else [horizontal, vertical], axis=-1)
 
 
 def hover_mse(maps: jax.Array, targets: jax.Array, valid_px: jax.Array | None = None) -> jax.Array:
@@ -94,5 +111,6 @@ HOVER = Head(
     "HoVer",
     ("horizontal", "vertical"),
     hover_targets,
+    transform_hover,
     {"hover_mse_loss": hover_mse, "hover_gradient_loss": hover_gradient},
 )

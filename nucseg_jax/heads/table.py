@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from nucseg_jax.config.model import HeadName
 from nucseg_jax.heads.distance import DISTANCE
 from nucseg_jax.heads.hover import HOVER
-from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.interfaces import Head, keep_values
 
 
 def _no_targets(instance: jax.Array) -> jax.Array:
@@ -14,7 +14,7 @@ def _no_targets(instance: jax.Array) -> jax.Array:
 
 
 HEADS: dict[HeadName, Head] = {
-    "none": Head("none", (), _no_targets, {}),
+    "none": Head("none", (), _no_targets, keep_values, {}),
     "hover": HOVER,
     "distance": DISTANCE,
 }

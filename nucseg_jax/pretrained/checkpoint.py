@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -21,6 +22,7 @@ from nucseg_jax.pretrained.target import flatten
 ENCODER = "encoder"
 # Present in every checkpoint, empty where an encoder has none of it.
 COLLECTIONS = ("params", "batch_stats", "constants")
+_REMOVALS, _SECONDS_BETWEEN_REMOVALS = 20, 0.25
 
 
 def digest_of(values: Mapping[str, np.ndarray]) -> str:
@@ -60,12 +62,21 @@ def write_checkpoint(out: pathlib.Path, tree: Variables, report: Report) -> None
             )
         )
         shutil.rmtree(part, ignore_errors=True)
-        stack.callback(shutil.rmtree, part, ignore_errors=True)
+        stack.callback(_remove_for_good, part)
         part.mkdir()
         with ocp.PyTreeCheckpointer() as checkpointer:
             checkpointer.save(part.absolute() / ENCODER, tree)
         write_json(part / REPORT, report.as_json())
         part.rename(out)
+
+
+def _remove_for_good(folder: pathlib.Path) -> None:
+    """Removes a folder that Orbax's threads may still be writing to: one write failed, others were under way."""
+    for _ in range(_REMOVALS):
+        if not folder.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_SECONDS_BETWEEN_REMOVALS)
 
 
 def read_checkpoint(folder: pathlib.Path) -> tuple[Variables, Report]:

@@ -98,6 +98,11 @@ class RunFolder:
         return self.path / "overlays"
 
     @property
+    def robustness(self) -> pathlib.Path:
+        """Measurements on corrupted images, a folder for each split and its settings; absent where there are none."""
+        return self.path / "robustness"
+
+    @property
     def tensorboard(self) -> pathlib.Path:
         """Event files for TensorBoard."""
         return self.path / "tensorboard"

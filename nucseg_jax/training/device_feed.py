@@ -7,10 +7,10 @@ import numpy as np
 from flax import struct
 from jax.sharding import Mesh
 
-from nucseg_jax.config.train import Store
+from nucseg_jax.config.train import Crops, Store
 from nucseg_jax.core.arrays import Array
 from nucseg_jax.data.batch import Batch
-from nucseg_jax.data.order import epoch_order, tile_place
+from nucseg_jax.data.order import epoch_order, random_corners, tile_place
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.runtime.mesh import examples_devices, examples_sharded, replicated, tickets_sharded
 from nucseg_jax.runtime.placement import put
@@ -53,11 +53,17 @@ def put_patches(patches: PatchStore, rows: np.ndarray, mesh: Mesh, *, store: Sto
 
 
 def cut_tiles(
-    source: DevicePatches, example: jax.Array, *, tile_px: int, patch_count: int | None = None
+    source: DevicePatches,
+    example: jax.Array,
+    *,
+    tile_px: int,
+    patch_count: int | None = None,
+    corner: jax.Array | None = None,
 ) -> Batch[jax.Array]:
     """Returns the batch of these examples, int32 [B]; see `data.order` for what the numbers mean.
 
-    `patch_count` is the length of the training list, needed where tiles are drawn with replacement.
+    `patch_count` is the length of the training list, needed where tiles are drawn with replacement; `corner` has top
+    and left of each tile, int32 [B, 2], where they are not cut by the grid.
 
     Slices of a batch become one gather of whole tiles: as quick as copying memory on CPU, and with sharded
     patches each device gathers what it has (single slices would first gather all patches everywhere).
@@ -70,6 +76,8 @@ def cut_tiles(
     patch, top, left = tile_place(
         example, patch_px=source.image.shape[1], tile_px=tile_px, patch_count=patch_count
     )
+    if corner is not None:
+        top, left = corner.T
     cut_each = jax.vmap(cut, in_axes=(None, 0, 0, 0))
     return Batch(
         image=cut_each(source.image, patch, top, left),
@@ -96,6 +104,7 @@ def device_feed(
     store: Store,
     mesh: Mesh,
     probability: np.ndarray | None = None,
+    crops: Crops = "grid",
 ) -> TrainingFeed[DevicePatches, jax.Array]:
     """Moves the training patches to the mesh; see `feed.TrainingFeed`.
 
@@ -107,12 +116,15 @@ def device_feed(
       store: 'replicated' or 'sharded', see `put_patches`.
       mesh: the devices.
       probability: of the order of examples too.
+      crops: 'grid', or 'random': tiles are cut anywhere in their patches, and a ticket is a row for each example of
+        number, top and left.
     """
     # Without replacement no number needs the remainder, and the program stays without it.
     patch_count = None if probability is None else len(rows)
 
     def fetch(source: DevicePatches, ticket: jax.Array) -> Batch[jax.Array]:
-        return cut_tiles(source, ticket, tile_px=tile_px, patch_count=patch_count)
+        example, corner = (ticket, None) if crops == "grid" else (ticket[:, 0], ticket[:, 1:])
+        return cut_tiles(source, example, tile_px=tile_px, patch_count=patch_count, corner=corner)
 
     def tickets(epoch: int, first_step: int) -> Iterator[jax.Array]:
         order = epoch_order(
@@ -124,6 +136,9 @@ def device_feed(
             epoch=epoch,
             probability=probability,
         )
+        if crops == "random":
+            corners = random_corners(order, patch_px=patch_px, tile_px=tile_px, seed=seed, epoch=epoch)
+            order = np.concatenate([order[..., None], corners], axis=-1)
         step = first_step
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
             yield put(order[step : step + size], tickets_sharded(mesh))

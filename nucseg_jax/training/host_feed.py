@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nucseg_jax.config.train import Crops
 from nucseg_jax.data.batch import Batch
 from nucseg_jax.data.batches import training_batches
 from nucseg_jax.data.patch_store import PatchStore
@@ -28,6 +29,7 @@ def host_feed(
     steps_per_dispatch: int,
     mesh: Mesh,
     probability: np.ndarray | None = None,
+    crops: Crops = "grid",
 ) -> TrainingFeed[tuple[()], Batch[jax.Array]]:
     """Batches from patches that may be more than memory holds; see `feed.TrainingFeed`.
 
@@ -38,6 +40,7 @@ def host_feed(
       schedule, steps_per_dispatch: how steps are grouped.
       mesh: the devices.
       probability: of the order of examples too.
+      crops: 'grid' or 'random', see `data.batches.training_batches`.
     """
     held = held_examples(mesh, batch_size)
 
@@ -57,6 +60,7 @@ def host_feed(
             first_step=first_step,
             held=held,
             probability=probability,
+            crops=crops,
         )
         for size in dispatch_sizes(schedule, steps_per_dispatch, epoch=epoch, first_step=first_step):
             steps = itertools.islice(batches, size)

@@ -14,6 +14,7 @@ from nucseg_jax.config.loss import L2Scope
 from nucseg_jax.core.arrays import Array, Tree, Variables
 from nucseg_jax.core.keys import Stream, stream_key
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.void import annotated_px, nucleus_px
 from nucseg_jax.heads.interfaces import Head
 from nucseg_jax.heads.table import HEADS
@@ -46,8 +47,8 @@ class StaticArguments:
       lr_factor: factor on the learning rate at a step, instead of the plateau schedule's; None = the latter.
       encoder_held_steps: first steps that leave the encoder's parameters alone.
       ema_decay: of the averages in the state; 0 = it has none.
-      has_void: whether labels have pixels that nobody annotated; see `data.void`. They count nowhere, and an example
-        without another pixel is as padding.
+      has_void: whether labels have pixels that nobody annotated, of the data set or beyond the edge of a deformed
+        tile; see `data.void`. They count nowhere, and an example without another pixel is as padding.
     """
 
     model: nn.Module
@@ -116,6 +117,7 @@ def train_step(
         how=static.augmentation,
         seed=static.seed,
         epoch=epoch,
+        outside=(VOID_LABEL, 0 if batch.instance is not None else None),
     )
     target_maps = static.head.target_maps(instance)
     dropout_key = jax.random.fold_in(stream_key(static.seed, Stream.DROPOUT), state.step)

@@ -21,6 +21,7 @@ from nucseg_jax.data.splits import Splits, official_splits
 from nucseg_jax.data.store.reader import StoredDataset, read_folds
 from nucseg_jax.evaluation.baselines import otsu_hematoxylin
 from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.run_folder.check import best_checkpoint
 from nucseg_jax.run_folder.folder import RunFolder
@@ -103,6 +104,34 @@ def test_reestimation_and_batch_statistics_are_options_of_evaluation(command_lin
     assert scored["test"]["moving_statistics"] == json.loads(before)["test"]
     assert scored["test"]["dice_loss"] != json.loads(before)["test"]["dice_loss"]
     assert (finished_run / "results.json").read_bytes() == before
+
+
+def test_the_mean_of_eight_views_is_scored_in_a_folder_of_its_own_and_is_what_predict_sees(
+    command_line, finished_run
+):
+    """The patches' masks by `Run.predict` have the Dice that was scored, and it is not that of one view."""
+    status, out, err = command_line.run("evaluate", f"--workdir={finished_run}", "--views=8")
+    assert status == 0, err
+    assert "5 patches, mean of 8 views" in out
+    scored = scores_of(finished_run, "test", "views=8")
+    assert scored["about"]["views"] == 8
+    data = read_experiment_file(finished_run / "config.json").plan().read(["test"])
+    patches, run = data.patches.take(data.rows("test")), load_run(finished_run)
+    truth = patches.label > 0
+    whole = NucleusRule(smallest_um2=0.0)
+    mask = np.stack([run.predict(image, rule=whole, views=8).mask for image in patches.image])
+    dice = 2 * np.sum(mask & truth) / (mask.sum() + truth.sum())
+    assert scored["test"]["micro"]["dice"] == pytest.approx(dice, abs=1e-4)
+    one = json.loads((finished_run / "results.json").read_text())["test"]
+    assert scored["test"]["micro"]["dice"] != one["micro"]["dice"]
+
+
+@pytest.mark.parametrize("arguments", [["--baselines"], ["--predictions=masks"]])
+def test_views_go_with_a_run(arguments, command_line):
+    status, _, err = command_line.run("evaluate", *command_line.config, "--views=8", *arguments)
+    assert status == 2
+    assert "--views" in err
+    assert "Traceback" not in err
 
 
 def test_on_another_split_statistics_come_from_the_patches_that_the_run_was_trained_on(finished_run):
@@ -241,9 +270,9 @@ def test_an_evaluation_is_named_by_what_was_asked():
     dataset = StoredDataset(pathlib.Path(), PANNUKE, index, "d" * 64, np.zeros((0, 4), np.int32))
     plan = DataPlan(dataset, Splits(*np.zeros((3, 0, 2), np.int32)))
 
-    def name(step=8, baselines=False, plan=plan, split="test", **fields):
+    def name(step=8, baselines=False, plan=plan, split="test", views=1, **fields):
         asked = dataclasses.replace(own, **fields)
-        return evaluation_name(plan, split, step, own, asked, baselines=baselines)
+        return evaluation_name(plan, split, step, own, asked, baselines=baselines, views=views)
 
     names = [
         name(),
@@ -254,6 +283,8 @@ def test_an_evaluation_is_named_by_what_was_asked():
         name(compare_statistics="end", reestimate_batch_norm=True),
         name(batch_size=4),
         name(split="validation"),
+        name(views=8),
+        name(views=8, baselines=True),
         name(plan=plan._replace(dataset=dataclasses.replace(dataset, digest="e" * 64))),
         name(plan=plan._replace(splits=Splits(*np.ones((3, 1, 2), np.int32)))),
     ]

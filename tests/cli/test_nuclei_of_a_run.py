@@ -16,16 +16,18 @@ from nucseg_jax.evaluation.instances.per_image_instances import (
     per_image_instances_path,
     read_per_image_instances,
 )
+from nucseg_jax.heads.decoding.stored_rule import rule_from_json
+from nucseg_jax.run import load_run
 from nucseg_jax.run_folder.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
 def run(command_line, finished_run, tmp_path_factory) -> pathlib.Path:
-    """A trained run that is scored again, nuclei too."""
+    """A trained run that is scored again, nuclei too, by a rule that is tuned."""
     workdir = shutil.copytree(finished_run, tmp_path_factory.mktemp("nuclei") / "run")
     for name in ("results.json", "record.json"):
         (workdir / name).unlink()
-    status, _, err = command_line.train(workdir, "--config.eval.instances=True")
+    status, _, err = command_line.train(workdir, "--config.eval.tune_nuclei=True")
     assert status == 0, err
     return workdir
 
@@ -45,6 +47,21 @@ def test_the_tables_of_counts_give_the_scores_and_are_sealed(run):
         assert counts.images.tp.sum() + counts.images.fn.sum() > 0
         assert patches.tolist() == getattr(splits, split).tolist()
         assert record["files"][path.name] == file_digest(path)
+
+
+def test_its_rule_is_the_best_of_a_grid_of_shapes(run):
+    stored = json.loads((run / "nucleus_rule.json").read_text())
+    assert {each["head"] for each in stored["grid"]} == {"none"}
+    assert {each["threshold"] for each in stored["grid"]} > {0.3, 0.5, 0.7}
+    rule = load_run(run).rule
+    assert rule == rule_from_json(stored["rule"])
+    chosen = {
+        "threshold": rule.threshold,
+        "neck_um": rule.parting.neck_um,
+        "smallest_um2": rule.smallest_um2,
+    }
+    (point,) = (each for each in stored["grid"] if chosen.items() <= each.items())
+    assert point["score"] == max(each["score"] for each in stored["grid"])
 
 
 def test_the_patches_that_are_kept_have_the_nuclei_that_were_counted(run):

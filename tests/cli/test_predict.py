@@ -223,6 +223,13 @@ def test_finished_images_are_left_alone_until_something_changes(finished_run, pr
     assert run_predict(finished_run, [image], out) == 0
     assert "field.mask.png, field.probability.zarr changed or vanished" in capsys.readouterr().out
     assert contents(out, "field") == contents(predicted / "out", "field")
+    views = dataclasses.replace(SETTINGS, views=8)
+    assert run_predict(finished_run, [image], out, views) == 0
+    printed = capsys.readouterr().out
+    assert "1 image, mean of 8 views" in printed
+    assert "finished before" not in printed
+    assert json.loads((out / "summary.json").read_text())["settings"]["views"] == 8
+    assert contents(out, "field") != contents(predicted / "out", "field")
     other = PredictSettings(microns_per_px=0.5, tile_px=TILE_PX, overlap_px=32, rule=NucleusRule())
     assert run_predict(finished_run, [image], out, other) == 0
     (entry,) = json.loads((out / "summary.json").read_text())["images"]

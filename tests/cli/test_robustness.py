@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from nucseg_jax.run_folder.check import best_checkpoint, final_record, require_config
+from nucseg_jax.run_folder.folder import RunFolder
+
 KINDS = "--kinds=noise,jpeg"
 
 
@@ -96,6 +99,61 @@ def test_a_killed_command_is_resumed_to_the_same_bytes(finished, finished_run, c
     assert found == files_of(finished)
 
 
+@pytest.fixture(scope="module")
+def measured_run(finished, finished_run, command_line, tmp_path_factory) -> pathlib.Path:
+    """A copy of the run, as one that moved, measured into its own folder, where finished cells waited."""
+    run = tmp_path_factory.mktemp("moved") / "whole"
+    shutil.copytree(finished_run, run)
+    about = json.loads((finished / "summary.json").read_text())["about"]
+    split = json.loads((run / "split.json").read_text())
+    name = f"test-{about['data_digest'][:8]}-{split['digest'][:8]}-step{about['checkpoint_step']}"
+    shutil.copytree(finished / "scores", run / "robustness" / name / "scores")
+    shutil.copytree(finished / "strips", run / "robustness" / name / "strips")
+    status, printed, err = command_line.run(
+        *("robustness", f"--workdir={run}", f"--baseline={finished_run}", KINDS),
+        *(f"--data={command_line.data_dir}", "--force"),
+    )
+    assert status == 0, err
+    assert "to score" not in printed
+    assert printed.splitlines()[-1] == f"written to {run / 'robustness' / name}"
+    return run
+
+
+def test_without_out_the_run_keeps_its_measurement_and_is_used_as_before(
+    measured_run, finished, finished_run, command_line
+):
+    (folder,) = (measured_run / "robustness").iterdir()
+    assert files_of(folder) == files_of(finished)
+    before = files_of(measured_run)
+    # The run is finished: rerun, it says so; what opens it finds it as it was.
+    status, _, err = command_line.train(measured_run)
+    assert status == 0, err
+    moved, original = RunFolder(measured_run), RunFolder(finished_run)
+    require_config(moved)
+    assert final_record(moved) == final_record(original)
+    assert best_checkpoint(moved)[0].values == best_checkpoint(original)[0].values
+    assert {name: content for name, content in files_of(measured_run).items() if name in before} == before
+
+
+def test_the_report_finds_the_measurement_of_a_run_wherever_it_lies(
+    measured_run, finished, finished_run, command_line, tmp_path
+):
+    tables = []
+    for name, run, more in (
+        ("inside", measured_run, []),
+        ("elsewhere", finished_run, [f"--robustness={finished}"]),
+    ):
+        out = tmp_path / name
+        status, printed, err = command_line.run("report", f"--runs={run}", f"--out={out}", *more)
+        assert status == 0, err
+        assert "robustness" not in printed
+        tables.append((out / "tables" / "robustness.csv").read_text())
+        assert "<details>" in (out / "report.html").read_text()
+    assert tables[0] == tables[1]
+    summary = json.loads((finished / "summary.json").read_text())
+    assert str(summary["corruptions"]["run"]["clean"]["estimate"]) in tables[0]
+
+
 def test_another_run_split_or_package_is_refused_in_the_same_out(
     finished, finished_run, command_line, tmp_path
 ):
@@ -106,7 +164,15 @@ def test_another_run_split_or_package_is_refused_in_the_same_out(
         *("robustness", f"--workdir={finished_run}", "--split=validation", "--force", KINDS, f"--out={out}")
     )
     assert status == 2
-    assert "holds cells of another run, split or package: split: 'test' -> 'validation'" in err
+    assert (
+        "holds cells of another run, split, number of views or package: split: 'test' -> 'validation'" in err
+    )
+    assert files_of(out) == before
+    status, _, err = command_line.run(
+        *("robustness", f"--workdir={finished_run}", "--views=8", KINDS, f"--out={out}")
+    )
+    assert status == 2
+    assert "views: 1 -> 8" in err
     assert files_of(out) == before
 
 
@@ -117,7 +183,7 @@ def test_another_run_split_or_package_is_refused_in_the_same_out(
         (["--kinds=,"], "--kinds is empty"),
         (["--workdir=runs/none"], "there is no run folder runs/none"),
         (["--baseline=runs/none"], "there is no run folder runs/none"),
-        (["--data=runs/none"], "there is no config file runs/none"),
+        (["--data=runs/none"], "--data=runs/none names no data: there is no such folder, and no such config"),
         (["--split=train"], "was trained on 5 of the 5 patches of this train split"),
     ],
 )
@@ -129,6 +195,21 @@ def test_each_fault_is_one_clear_error(arguments, words, command_line, finished_
     assert words in err
     assert "Traceback" not in err
     assert not out.exists()
+
+
+def test_a_finished_measurement_is_not_replaced_by_one_that_tells_less(
+    finished, finished_run, command_line, tmp_path
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    before = files_of(out)
+    status, _, err = command_line.run(
+        *("robustness", f"--workdir={finished_run}", "--kinds=hue", "--force", f"--out={out}")
+    )
+    assert status == 2
+    assert f"a measurement with jpeg, noise, {command_line.data_dir}, the baseline, which" in err
+    assert f"--kinds=jpeg,noise,hue --data={command_line.data_dir} --baseline=" in err
+    assert files_of(out) == before
 
 
 def test_an_out_that_is_a_file_is_refused_and_kept(command_line, finished_run, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from nucseg_jax.data import order
 from nucseg_jax.data.batches import evaluation_batches, training_batches
-from nucseg_jax.data.order import epoch_order, steps_per_epoch, tile_place, tiles_per_patch
+from nucseg_jax.data.order import epoch_order, random_corners, steps_per_epoch, tile_place, tiles_per_patch
 from nucseg_jax.data.patch_store import Patches
 from nucseg_jax.training.device_feed import DevicePatches, cut_tiles
 
@@ -115,6 +115,33 @@ def test_a_tile_that_an_epoch_repeats_has_another_number_each_time_and_the_same_
         cut = cut_tiles(source, batch.index, tile_px=FEED["tile_px"], patch_count=7)
         np.testing.assert_array_equal(cut.image, batch.image)
         np.testing.assert_array_equal(cut.group, batch.group)
+
+
+def test_random_crops_are_of_the_same_patches_as_the_grid_and_lie_anywhere_in_them(patches):
+    options = {**FEED, "epoch": 2}
+    grid = list(training_batches(patches, np.arange(7), **options))
+    crops = list(training_batches(patches, np.arange(7), **options, crops="random"))
+    corners = []
+    for batch, of_grid in zip(crops, grid, strict=True):
+        np.testing.assert_array_equal(batch.index, of_grid.index)
+        for image, number in zip(batch.image, batch.index, strict=True):
+            top, left, patch = int(image[0, 0, 0]), int(image[0, 0, 1]), number // 16
+            np.testing.assert_array_equal(image, patches.image[patch, top : top + 64, left : left + 64])
+            corners.append((top, left))
+    # 112 corners, uniform from 0 to 192: the standard deviation of a mean is 5.3.
+    assert len(set(corners)) > 100
+    assert np.mean(corners, axis=0) == pytest.approx(96, abs=21)
+    assert np.max(corners) <= 192
+    continued = list(training_batches(patches, np.arange(7), **options, crops="random", first_step=3))
+    np.testing.assert_array_equal(continued[0].image, crops[3].image)
+    following = next(training_batches(patches, np.arange(7), **{**options, "epoch": 3}, crops="random"))
+    assert not np.array_equal(following.image, crops[0].image)
+
+
+def test_random_corners_reach_both_ends():
+    corners = random_corners(np.zeros((50, 8)), patch_px=34, tile_px=32, seed=0, epoch=0)
+    assert corners.shape == (50, 8, 2)
+    assert np.unique(corners).tolist() == [0, 1, 2]
 
 
 def test_numbers_of_repeats_stay_within_int32(monkeypatch):

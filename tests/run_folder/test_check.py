@@ -35,7 +35,7 @@ def test_fields_that_may_differ_are_few():
         "data.image_microns_per_px", "data.remainder", "split.table", "split.allow_shared_groups",
         "train.log_every_steps",
         "train.checkpoint_every_steps", "train.feed", "train.store", "eval.overlays", "eval.compare_statistics",
-        "eval.time_inference", "eval.instances",
+        "eval.time_inference", "eval.instances", "eval.tune_nuclei",
     }  # fmt: skip
 
 

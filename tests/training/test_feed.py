@@ -66,6 +66,9 @@ def batches_of(feed, epoch, first_step=0):
         ("device", {"probability": BALANCED}),
         ("device", {"devices": 8, "store": "sharded", "steps_per_dispatch": 3, "probability": BALANCED}),
         ("host", {"devices": 4, "probability": BALANCED}),
+        ("device", {"devices": 8, "store": "sharded", "steps_per_dispatch": 3, "crops": "random"}),
+        ("device", {"probability": BALANCED, "crops": "random"}),
+        ("host", {"devices": 4, "crops": "random"}),
     ],
 )
 def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name, options):
@@ -81,6 +84,7 @@ def test_every_feed_gives_the_batches_of_the_reference(make_feed, painted, name,
                 epoch=epoch,
                 first_step=first_step,
                 probability=options.get("probability"),
+                crops=options.get("crops", "grid"),
             )
         )
         found = batches_of(feed, epoch, first_step)

@@ -11,6 +11,7 @@ from nucseg_jax.cli.start import (
     verb,
     workdir_option,
 )
+from nucseg_jax.cli.views import views_option
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 
@@ -46,6 +47,7 @@ from nucseg_jax.core.paths import user_path
     type=click.Path(),
     help="With --predictions: folder for instances.json and nuclei.csv, a line for each pair of nuclei.",
 )
+@views_option
 @click.option("--force", is_flag=True, help="Score a split even if the run was trained on it.")
 @click.option("--verbose", is_flag=True, help="Print every convention.")
 @process_options
@@ -59,6 +61,7 @@ def command(
     instances: bool,
     predictions: str | None,
     out: str | None,
+    views: int,
     force: bool,
     verbose: bool,
     distributed: bool,
@@ -77,10 +80,16 @@ def command(
         raise UserError(
             "--out goes with --predictions", advice="a run's scores are written into its own folder"
         )
-    if predictions is not None and (workdir or baselines or given is None):
+    if predictions is not None and (workdir or baselines or given is None or views > 1):
         raise UserError(
             "--predictions was given"
-            + (" without --config" if given is None else " with a run or baselines"),
+            + (
+                " without --config"
+                if given is None
+                else " with --views"
+                if views > 1
+                else " with a run or baselines"
+            ),
             expected="--config and --predictions alone: the config names the data set and its splits",
         )
     if workdir and not user_path(workdir).is_dir():
@@ -106,6 +115,7 @@ def command(
         split=split,
         baselines=baselines,
         instances=instances,
+        views=views,
         force=force,
         verbose=verbose,
     )

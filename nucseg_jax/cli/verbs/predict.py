@@ -5,6 +5,7 @@ import sys
 import click
 
 from nucseg_jax.cli.start import start_jax, verb, workdir_option
+from nucseg_jax.cli.views import views_option
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.extras import require_extra
 from nucseg_jax.core.paths import user_path
@@ -44,6 +45,7 @@ from nucseg_jax.core.program import PROGRAM
     type=float,
     help="A pixel is nucleus where its probability is above.  [default: the run's own, .5 unless it was tuned]",
 )
+@views_option
 @click.option(
     "--batch_size", type=int, default=8, show_default=True, help="Tiles in a batch; no result depends on it."
 )
@@ -56,6 +58,7 @@ def command(
     tile_px: int | None,
     overlap_px: int | None,
     threshold: float | None,
+    views: int,
     batch_size: int,
 ) -> None:
     """Find the nuclei of images and slides: masks, outlines for QuPath, tables.
@@ -87,6 +90,7 @@ def command(
             overlap_px=overlap_px,
             rule=None,
             mpp_from_objective=mpp_from_objective,
+            views=views,
         ),
         batch_size=batch_size,
         threshold=threshold,

@@ -12,17 +12,21 @@ from nucseg_jax.cli.start import (
     verb,
     workdir_option,
 )
+from nucseg_jax.cli.views import views_option
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 
 
 @verb(
-    "robustness --workdir=runs/quickstart --out=robust\n"
+    "robustness --workdir=runs/quickstart\n"
     "robustness --workdir=runs/new --baseline=runs/old --kinds=noise,stain --data=data_dir/other --out=robust"
 )
 @workdir_option("The run folder; its best checkpoint is scored.")
 @click.option(
-    "--out", metavar="DIR", type=click.Path(), help="The folder to write; finished cells in it are kept."
+    "--out",
+    metavar="DIR",
+    type=click.Path(),
+    help="The folder to write; finished cells in it are kept.  [default: in RUN/robustness, where `report` finds it]",
 )
 @click.option(
     "--split",
@@ -47,6 +51,7 @@ from nucseg_jax.core.paths import user_path
 @click.option(
     "--instances", is_flag=True, help="Find and score nuclei of a run without an instance head too."
 )
+@views_option
 @click.option("--force", is_flag=True, help="Score a split even if the run was trained on it.")
 @process_options
 @pass_start
@@ -60,6 +65,7 @@ def command(
     others: tuple[str, ...],
     config: str | None,
     instances: bool,
+    views: int,
     force: bool,
     distributed: bool,
     coordinator: str | None,
@@ -74,14 +80,16 @@ def command(
     given = None if config is None and not start.overrides else start.config(config)
     if given is not None:
         given.checked()
-    if not (workdir and out):
-        raise UserError("--workdir and --out are both needed", expected="a run folder, and a folder to write")
+    if not workdir:
+        raise UserError("--workdir is missing", expected="the folder of a training run")
+    if out == "":
+        raise UserError("--out is empty", expected="a folder to write, or no --out for one inside the run")
     for flag, folder in (("--workdir", workdir), ("--baseline", baseline)):
         if folder and not user_path(folder).is_dir():
             raise UserError(
                 f"there is no run folder {user_path(folder)}", expected=f"the {flag} of a training run"
             )
-    if user_path(out).exists() and not user_path(out).is_dir():
+    if out and user_path(out).exists() and not user_path(out).is_dir():
         raise UserError(f"--out={user_path(out)} is a file", expected="a folder, new or of the same command")
     if kinds is not None and not comma_list(kinds):
         raise UserError("--kinds is empty", expected="names of kinds, or no --kinds for all of them")
@@ -89,7 +97,7 @@ def command(
     start.join(distributed, coordinator, processes, process_index)
 
     from nucseg_jax.cli.robustness import robustness
-    from nucseg_jax.cli.robustness_model import Asked
+    from nucseg_jax.cli.robustness_targets import Asked
 
     robustness(
         Asked(
@@ -98,9 +106,10 @@ def command(
             kinds=comma_list(kinds),
             others=others,
             instances=instances,
+            views=views,
             force=force,
         ),
         user_path(workdir),
         user_path(baseline) if baseline else None,
-        user_path(out),
+        user_path(out) if out else None,
     )

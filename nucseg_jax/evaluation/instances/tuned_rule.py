@@ -1,4 +1,4 @@
-"""The definition of a nucleus, chosen on the validation split of a run with an instance head."""
+"""The definition of a nucleus, chosen on the validation split of a run."""
 
 from collections.abc import Iterator
 
@@ -69,6 +69,6 @@ def tune_rule(
         binary_panoptic_quality,
         microns_per_px=data.info.microns_per_px,
         smallest_um2=SMALLEST_UM2,
-        others=(NucleusRule(),),
+        others=(NucleusRule(),) if rule.parting.maps else (),
         workers=worker_count(truth.size * _SECONDS_A_PIXEL),
     )

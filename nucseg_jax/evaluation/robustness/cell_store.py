@@ -30,7 +30,7 @@ class CellStore:
     about: JsonObject
 
     def require_same(self) -> None:
-        """Raises UserError if the folder has cells of another run, split or package."""
+        """Raises UserError if the folder has cells of another run, split, number of views or package."""
         path = self.folder / "about.json"
         if not path.exists():
             return
@@ -42,7 +42,8 @@ class CellStore:
         ]
         if changes:
             raise UserError(
-                f"{self.folder} holds cells of another run, split or package: " + "; ".join(changes),
+                f"{self.folder} holds cells of another run, split, number of views or package: "
+                + "; ".join(changes),
                 expected="the --out of the same command, or a new folder",
                 advice=_ADVICE.format(self.folder),
             )

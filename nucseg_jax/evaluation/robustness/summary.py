@@ -11,7 +11,7 @@ All rows, and the differences of a run and its baseline, are computed on the sam
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from nucseg_jax.evaluation.bootstrap import (
     pooled_dice,
     with_differences,
 )
+from nucseg_jax.evaluation.robustness.cell_scores import COLUMNS, CellScores
 from nucseg_jax.evaluation.robustness.cells import Cell
 
 CLEAN_ROW, MEAN_ROW, RETAINED_ROW = "clean", "mean_corrupted", "retained"
@@ -78,6 +79,28 @@ def kinds_of(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.kind for cell in cells if cell.severity))
 
 
+def mean_scores(cells: Mapping[Cell, CellScores]) -> dict[str, dict[str, float | None]]:
+    """Computes the means of every score, as the mean corrupted Dice is.
+
+    Args:
+      cells: the clean one first.
+
+    Returns:
+      {score: {clean, mean_corrupted}}; None without a corrupted cell, and where a cell's score is undefined.
+    """
+    kinds = kinds_of(list(cells))
+
+    def mean_of(column: str) -> float | None:
+        by_kind = [
+            [scores.scores[column] for cell, scores in cells.items() if cell.kind == kind] for kind in kinds
+        ]
+        means = [np.mean(np.array(values, float)) for values in by_kind]
+        return _defined(np.mean(means)) if means else None
+
+    clean = next(iter(cells.values())).scores
+    return {column: {CLEAN_ROW: clean[column], MEAN_ROW: mean_of(column)} for column in COLUMNS}
+
+
 def cell_rows(cells: Sequence[Cell], counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Computes the rows of `summarise` from resamples.
 
@@ -123,5 +146,5 @@ def _also(first: Statistic, second: Statistic) -> Statistic:
     return lambda weights: np.concatenate([first(weights), second(weights)])
 
 
-def _defined(value: float) -> float | None:
+def _defined(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None

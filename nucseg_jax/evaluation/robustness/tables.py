@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.core.files import atomic_write
+from nucseg_jax.core.strict_json import JsonObject
 from nucseg_jax.evaluation.per_image import CELLS, RATIOS
 from nucseg_jax.evaluation.robustness.cell_scores import COLUMNS, CellScores
 from nucseg_jax.evaluation.robustness.cells import Cell
@@ -36,20 +37,37 @@ class ScoredSplit(NamedTuple):
     cells: Mapping[Cell, CellScores]
 
 
+def cells_as_json(splits: Sequence[ScoredSplit]) -> list[JsonObject]:
+    """Returns a row for each cell, with exact scores."""
+    return [
+        {
+            "model": split.model,
+            "data": split.data,
+            "kind": cell.kind,
+            "severity": cell.severity,
+            "value": cell.value,
+            "unit": cell.unit,
+            "images": len(split.patches),
+            **{column: scores.scores[column] for column in COLUMNS},
+        }
+        for split in splits
+        for cell, scores in split.cells.items()
+    ]
+
+
 def write_cells(path: pathlib.Path, splits: Sequence[ScoredSplit]) -> None:
-    """Writes a row for each cell, atomically."""
+    """Writes the rows of `cells_as_json`, atomically, scores with six decimals."""
     header = ("model", "data", "kind", "severity", "value", "unit", "images", *COLUMNS)
+    rows = cells_as_json(splits)
     _write(
         path,
         header,
         (
-            (
-                *(split.model, split.data, cell.kind, cell.severity),
-                *("" if cell.value is None else cell.value, cell.unit, len(split.patches)),
-                *(_decimal(scores.scores[column]) for column in COLUMNS),
-            )
-            for split in splits
-            for cell, scores in split.cells.items()
+            [
+                _decimal(row[name]) if name in COLUMNS else "" if row[name] is None else row[name]
+                for name in header
+            ]
+            for row in rows
         ),
     )
 

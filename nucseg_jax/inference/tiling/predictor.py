@@ -1,7 +1,7 @@
 """A model as a compiled function from tiles to probabilities."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,16 +9,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.heads.interfaces import Head
+from nucseg_jax.heads.table import HEADS
 from nucseg_jax.models.segmenter import Segmenter
-from nucseg_jax.ops.outputs import predicted_channels
+from nucseg_jax.models.views import compile_mean_of_views
+from nucseg_jax.ops.outputs import Outputs, predicted_channels
+from nucseg_jax.ops.symmetries import check_views
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """Tiles to probabilities, one compiled program; make one and keep it.
+    """Tiles to probabilities, compiled; make one and keep it.
 
     Attributes:
-      step: from `compile_predictor`.
+      step: variables and images, uint8 [N, T, T, 3], to what `start` returns.
       variables: of the model, on every device.
       tile_px: T.
       batch_size: N, a multiple of the devices.
@@ -26,7 +30,7 @@ class Predictor:
       map_channels: M.
     """
 
-    step: jax.stages.Wrapped
+    step: Callable[[Any, Any], jax.Array]
     variables: Any
     tile_px: int
     batch_size: int
@@ -47,7 +51,15 @@ class Predictor:
 
 
 def make_predictor(
-    model: Segmenter, variables: Any, mesh: Mesh, *, num_classes: int, tile_px: int, batch_size: int
+    model: Segmenter,
+    variables: Any,
+    mesh: Mesh,
+    *,
+    num_classes: int,
+    tile_px: int,
+    batch_size: int,
+    head: Head = HEADS["none"],
+    views: int = 1,
 ) -> Predictor:
     """A predictor whose batches are split over all devices of a mesh.
 
@@ -58,21 +70,37 @@ def make_predictor(
       num_classes: C; F = 1 for 1, else C - 1.
       tile_px: T.
       batch_size: wanted; rounded up to a multiple of the devices.
+      head: the model's; not looked at with one view.
+      views: 1, or 8 = the mean over the symmetries of each tile, see `models.views`.
 
     Raises:
-      UserError: a batch size below 1.
+      UserError: a batch size below 1, or another number of views.
     """
     if batch_size < 1:
         raise UserError(f"the batch size is {batch_size}", expected="1 or more")
+    check_views(views)
     everywhere = NamedSharding(mesh, PartitionSpec())
     examples = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
-    def step(variables: Any, image: jax.Array) -> jax.Array:
+    def outputs_of(variables: Any, image: jax.Array) -> Outputs:
         outputs: Any = model.apply(variables, image, train=False, method="outputs")
-        return predicted_channels(outputs)
+        return outputs
+
+    def of_one_view(variables: Any, image: jax.Array) -> jax.Array:
+        return predicted_channels(outputs_of(variables, image))
+
+    step: Callable[[Any, Any], jax.Array]
+    if views == 1:
+        step = jax.jit(of_one_view, in_shardings=(everywhere, examples), out_shardings=examples)
+    else:
+        mean_of_views = compile_mean_of_views(outputs_of, head, examples)
+        channels = jax.jit(predicted_channels, out_shardings=examples)
+
+        def step(variables: Any, image: Any) -> jax.Array:
+            return channels(mean_of_views(variables, image))
 
     return Predictor(
-        step=jax.jit(step, in_shardings=(everywhere, examples), out_shardings=examples),
+        step=step,
         variables=jax.device_put(variables, everywhere),
         tile_px=tile_px,
         batch_size=-(-batch_size // mesh.size) * mesh.size,

@@ -1,9 +1,12 @@
-"""The square's symmetries, applied to image and labels alike."""
+"""The square's symmetries, drawn at random and applied to image and labels alike."""
 
+import functools
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+
+from nucseg_jax.ops.symmetries import Symmetry, move
 
 # An array, or a tree of arrays.
 Labels = TypeVar("Labels")
@@ -30,15 +33,6 @@ def flips_and_quarter_turns(
     if not flips:
         # An even number of reflections is a rotation.
         columns = rows ^ transposed
-
-    def move(pixels: jax.Array) -> jax.Array:
-        def chosen(choice: jax.Array) -> jax.Array:
-            return choice.reshape((-1,) + (1,) * (pixels.ndim - 1))
-
-        pixels = jnp.where(chosen(rows), pixels[:, ::-1], pixels)
-        pixels = jnp.where(chosen(columns), pixels[:, :, ::-1], pixels)
-        return jnp.where(chosen(transposed), jnp.swapaxes(pixels, 1, 2), pixels)
-
-    image = move(image)
-    moved: Labels = jax.tree.map(move, label)
-    return image, moved
+    moved = functools.partial(move, symmetry=Symmetry(rows, columns, transposed))
+    moved_label: Labels = jax.tree.map(moved, label)
+    return moved(image), moved_label

@@ -58,13 +58,18 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """Lines in panels over x, all on one scale; with the line y = x over 0..1 if `has_diagonal`."""
+    """Lines in panels over x, all on one scale.
+
+    With the line y = x over 0..1 if `has_diagonal`; with the name of y at the right, where lines that fall leave room,
+    if `is_falling`.
+    """
 
     x: str
     y: str
     panels: tuple[Panel, ...]
     is_log: bool = False
     has_diagonal: bool = False
+    is_falling: bool = False
 
     def csv(self) -> tuple[tuple[str, ...], tuple[tuple[str | float | None, ...], ...]]:
         """Returns columns and rows of the CSV file."""
@@ -208,7 +213,9 @@ def _panel(chart: Chart, panel: Panel, x_scale: Scale, y_scale: Scale) -> Drawin
         plot += _drawn(series, points)
     plot += [
         _text(_RIGHT, _PLOT + 30, chart.x, "label", "end"),
-        _text(_LEFT + 4, 10, chart.y, "label", "start"),
+        _text(_RIGHT, 10, chart.y, "label", "end")
+        if chart.is_falling
+        else _text(_LEFT + 4, 10, chart.y, "label", "start"),
     ]
     legend, height = _legend(panel.series, _PLOT + 34)
     down = {"transform": f"translate(0 {round(top, 2)})"}

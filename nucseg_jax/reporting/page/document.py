@@ -214,11 +214,12 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it, sections included."""
+    """A heading and what stands below it, sections included; the reader unfolds it if `is_folded`."""
 
     kind: ClassVar[str] = "section"
     title: str
     blocks: tuple["Block", ...]
+    is_folded: bool = False
 
 
 Block = Paragraph | Warn | Gap | Table | Figure | Picture | Section

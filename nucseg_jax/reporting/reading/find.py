@@ -10,6 +10,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import expand_user
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.reporting.reading.read_run import read_run
+from nucseg_jax.reporting.reading.robustness import with_measurements
 from nucseg_jax.reporting.reading.run import Run
 from nucseg_jax.reporting.reading.same_data import data_set_keys
 from nucseg_jax.run_folder.folder import RunFolder
@@ -69,7 +70,7 @@ def find_runs(pattern: str, *, not_in: pathlib.Path) -> Found:
 
 
 def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, ...]]:
-    """Each run once, by path; counted twice it would make the spread over runs too small."""
+    """Each run once, by path, with the measurements of its copies; twice it would make the spread too small."""
     originals: list[Run] = []
     copies: list[Copy] = []
     # A damaged folder comes after those that it may be a copy of.
@@ -79,6 +80,8 @@ def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, .
             originals.append(run)
         else:
             copies.append(Copy(str(run.path), str(original.path), _damage(run, original)))
+            place = originals.index(original)
+            originals[place] = with_measurements(original, run.measurements)
     return tuple(sorted(originals, key=lambda run: run.path)), tuple(sorted(copies))
 
 

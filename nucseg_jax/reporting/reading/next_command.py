@@ -74,6 +74,11 @@ def evaluate(run: Run, *more: str) -> tuple[str, ...]:
     return (shlex.join([*PROGRAM_WORDS, "evaluate", f"{_WORKDIR}{run.path}", *config, *more]),)
 
 
+def robustness(run: Run) -> tuple[str, ...]:
+    """Returns the command that measures a run on corrupted images, where the report finds it."""
+    return (shlex.join([*PROGRAM_WORDS, "robustness", f"{_WORKDIR}{run.path}"]),)
+
+
 def config_flags(run: Run) -> tuple[str, ...]:
     """Returns --config and all its overrides, from the record of the run or else from its command; () if unknown."""
     started_from = at(run.environment, "started_from")

@@ -20,6 +20,7 @@ from nucseg_jax.evaluation.instances.per_image_instances import (
     per_image_instances_path,
 )
 from nucseg_jax.evaluation.per_image import per_image_path
+from nucseg_jax.reporting.reading.robustness import with_own_measurements
 from nucseg_jax.reporting.reading.run import Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
     checked_results,
@@ -103,8 +104,9 @@ def read_run(path: pathlib.Path) -> Run:
         evaluations=tuple(evaluations),
         faults=tuple(files.faults),
         is_checked=files.record is not None and files.record.is_sealed,
+        record=files.record,
     )
-    return dataclasses.replace(run, faults=(*run.faults, *contradictions(run)))
+    return with_own_measurements(dataclasses.replace(run, faults=(*run.faults, *contradictions(run))))
 
 
 class _Files:

@@ -11,6 +11,8 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.evaluation.counts import Counts
 from nucseg_jax.evaluation.instances.instance_counts import InstanceCounts
+from nucseg_jax.evaluation.robustness.measurement import Measurement
+from nucseg_jax.run_folder.record import RunRecord
 
 Entry = Mapping[str, Any]
 
@@ -46,6 +48,8 @@ class Run:
       evaluations: of the same data and split.
       faults: what could not be read or was altered, and why.
       is_checked: whether the run recorded digests that its files were held against; those of earlier versions did not.
+      record: of the finished run, or of the newest checkpoint; None where neither is there.
+      measurements: on corrupted images and on other data sets, of the run's best checkpoint.
     """
 
     path: pathlib.Path
@@ -65,6 +69,8 @@ class Run:
     evaluations: tuple[Evaluation, ...]
     faults: tuple[str, ...]
     is_checked: bool
+    record: RunRecord | None = None
+    measurements: tuple[Measurement, ...] = ()
 
     @property
     def seed(self) -> Any:

@@ -22,6 +22,7 @@ from nucseg_jax.reporting.sections.nuclei_intervals import compare_nuclei
 from nucseg_jax.reporting.sections.paper import paper_blocks, table_1
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.pictures import pictures_blocks
+from nucseg_jax.reporting.sections.robustness import robustness_blocks
 from nucseg_jax.reporting.sections.runs import runs_section
 from nucseg_jax.reporting.sections.scores import scores_blocks, scores_csv
 from nucseg_jax.reporting.sections.times import times_blocks
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, Callable[[Part], list[Block]]] = {
     "Scores by group": groups_blocks,
     "Score against nucleus density": density_blocks,
     "Calibration": calibration_blocks,
+    "Robustness": robustness_blocks,
     "Batch-norm statistics": batch_norm_blocks,
     "Times": times_blocks,
 }
@@ -130,7 +132,9 @@ def _sections(part: Part, wishes: Wishes) -> list[Block]:
 def _without_gaps(blocks: Sequence[Block]) -> list[Block]:
     """Leaves out gaps, and sections that held nothing else."""
     kept = [
-        Section(block.title, tuple(_without_gaps(block.blocks))) if isinstance(block, Section) else block
+        dataclasses.replace(block, blocks=tuple(_without_gaps(block.blocks)))
+        if isinstance(block, Section)
+        else block
         for block in blocks
         if not isinstance(block, Gap)
     ]

@@ -39,7 +39,7 @@ def test_a_cell_comes_back_to_the_last_digit_and_a_missing_one_is_none(store):
 def test_cells_of_something_else_are_refused_by_what_differs(store):
     store.require_same()
     store.write(NOISE, scores())
-    with pytest.raises(UserError, match=r"another run, split or package: step: 8 -> 9\n"):
+    with pytest.raises(UserError, match=r"another run, split, number of views or package: step: 8 -> 9\n"):
         CellStore(store.folder, {"split": "test", "step": 9}).require_same()
 
 

@@ -14,7 +14,7 @@ from nucseg_jax.evaluation.robustness.cell_scores import COLUMNS, CellScores
 from nucseg_jax.evaluation.robustness.cells import CLEAN, Cell, cells_of
 from nucseg_jax.evaluation.robustness.corrupted_split import CorruptedSplit
 from nucseg_jax.evaluation.robustness.strips import draw_strip, median_image, strip
-from nucseg_jax.evaluation.step import compile_evaluation_step
+from nucseg_jax.evaluation.step import compile_evaluation_of_views, compile_evaluation_step
 from nucseg_jax.ops.corruptions.kinds import corrupted
 from nucseg_jax.ops.losses import soft_dice
 from nucseg_jax.ops.objective import Objective, Term
@@ -53,9 +53,9 @@ def data():
     return Data(patches=patches, info=dataclasses.replace(PANNUKE, patch_px=64), order=numbers[::-1])
 
 
-def corrupted_split(data, *, batch_size=4, devices=1):
+def corrupted_split(data, *, batch_size=4, devices=1, compile_step=compile_evaluation_step):
     mesh = make_mesh(devices)
-    step = compile_evaluation_step(Darkness(), OBJECTIVE, mesh)
+    step = compile_step(Darkness(), OBJECTIVE, mesh)
     evaluator = Evaluator(
         step, step, OBJECTIVE, lambda params: 0.0, batch_size, mesh, None, reestimates=False, compares="never"
     )
@@ -92,6 +92,15 @@ def test_a_cell_is_the_split_of_corrupted_images(cell, data):
         found = corrupted_split(data, batch_size=batch_size, devices=devices).score(cell)
         np.testing.assert_array_equal(found.counts.counts, slow.counts.counts)
         np.testing.assert_array_equal(found.levels, slow.levels)
+
+
+def test_views_are_those_of_the_corrupted_image(data):
+    """A model of single pixels sees the same in all of them."""
+    cell = Cell("noise", 4)
+    expected = corrupted_split(data).score(cell)
+    found = corrupted_split(data, devices=4, compile_step=compile_evaluation_of_views).score(cell)
+    np.testing.assert_array_equal(found.counts.counts, expected.counts.counts)
+    assert np.abs(found.levels - expected.levels).sum() <= 2e-4 * found.levels.sum()
 
 
 def test_the_model_is_compiled_once_for_all_cells(data):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.images.source import RefusedImage, Source, array_source
@@ -48,7 +49,7 @@ def variables():
     return {C: Local(C).init(jax.random.key(0), noise(64, 64)[None], train=False) for C in (1, 6)}
 
 
-def predictor(variables, *, num_classes=1, devices=1, batch_size=3):
+def predictor(variables, *, num_classes=1, devices=1, batch_size=3, views=1):
     return make_predictor(
         Local(num_classes),
         variables[num_classes],
@@ -56,6 +57,7 @@ def predictor(variables, *, num_classes=1, devices=1, batch_size=3):
         num_classes=num_classes,
         tile_px=TILE_PX,
         batch_size=batch_size,
+        views=views,
     )
 
 
@@ -115,6 +117,26 @@ def test_nothing_depends_on_batches_or_devices(variables):
         np.testing.assert_allclose(probability(a_job, one), expected, atol=2e-6)
 
 
+def test_the_mean_of_views_is_that_of_predictions_of_turned_images(variables):
+    """An image of one tile, turned by hand; on several devices and in batches of any size."""
+    image, number = noise(TILE_PX, TILE_PX), 6
+    one_view = predictor(variables, num_classes=number)
+    expected = np.zeros((TILE_PX, TILE_PX, number - 1))
+    for mirror in (np.array, np.fliplr):
+        for turns in range(4):
+            seen = probability(job(np.ascontiguousarray(np.rot90(mirror(image), turns))), one_view)
+            expected += mirror(np.rot90(seen, -turns)) / 8
+    assert np.abs(expected - probability(job(image), one_view)).max() > 0.05
+    for devices, batch_size in ((1, 3), (4, 5)):
+        mean = predictor(variables, num_classes=number, devices=devices, batch_size=batch_size, views=8)
+        np.testing.assert_allclose(probability(job(image), mean), expected, atol=2e-6)
+
+
+def test_another_number_of_views_is_refused(variables):
+    with pytest.raises(UserError, match="the number of views is 4"):
+        predictor(variables, views=4)
+
+
 def test_images_share_batches_and_come_out_in_order(variables):
     """Also when one of them breaks in the middle, and when stages run in threads."""
 
@@ -141,10 +163,10 @@ def test_images_share_batches_and_come_out_in_order(variables):
         np.testing.assert_allclose(np.concatenate(parts), alone[a_job.path.name], atol=2e-6)
 
 
-@pytest.mark.parametrize("microns", [0.25, 0.4, 0.15])
-def test_an_image_that_is_taken_up_again_goes_on_bit_by_bit(microns, variables):
+@pytest.mark.parametrize(("microns", "views"), [(0.25, 1), (0.4, 1), (0.15, 1), (0.25, 8)])
+def test_an_image_that_is_taken_up_again_goes_on_bit_by_bit(microns, views, variables):
     """After any of the bands that were written."""
-    a_job, one = job(noise(230, 60), microns), predictor(variables)
+    a_job, one = job(noise(230, 60), microns), predictor(variables, views=views)
     bands = predicted_bands(a_job, one)
     whole = np.concatenate(bands)
     ends = np.cumsum([len(band) for band in bands])

@@ -8,15 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nucseg_jax.config.augment import AugmentConfig
+from nucseg_jax.config.augment import PRESETS, AugmentConfig
 from nucseg_jax.core.config_field import declared_fields
 from nucseg_jax.core.keys import Stream
 from nucseg_jax.ops.augment.augmentation import NO_AUGMENTATION, Kind, augment
 
-FIELDS = {item.key: item for item in declared_fields("augment", AugmentConfig)}
+FIELDS = {
+    item.key: item
+    for item in declared_fields("augment", AugmentConfig)
+    if item.key != "preset" and not item.key.endswith("_probability")
+}
 STRENGTHS = {name: item.kind is bool or 0.3 * item.range.at_most for name, item in FIELDS.items()}
 GEOMETRY = tuple(name for name, item in FIELDS.items() if item.kind is bool)
-PHOTOMETRIC = tuple(name for name in STRENGTHS if name not in GEOMETRY)
+DEFORMING = ("scale", "elastic_px")
+PHOTOMETRIC = tuple(name for name in STRENGTHS if name not in GEOMETRY + DEFORMING)
 
 
 def only(*names):
@@ -32,18 +37,19 @@ def batch():
 
 
 def run(batch, how, *, seed=3, epoch=1):
-    return jax.jit(functools.partial(augment, how=how, seed=seed))(*batch, epoch=jnp.int32(epoch))
+    changed = functools.partial(augment, how=how, seed=seed, outside=255)
+    return jax.jit(changed)(*batch, epoch=jnp.int32(epoch))
 
 
 def test_kinds_and_other_purposes_of_randomness_share_no_number():
     numbers = [*Stream, *Kind]
     assert len(set(map(int, numbers))) == len(numbers)
     assert all(2 <= kind < 1000 for kind in Kind)
-    assert (list(map(int, Kind))[:5], list(map(int, Stream))[:2]) == ([2, 3, 4, 5, 6], [0, 1])
+    assert (list(map(int, Kind))[:6], list(map(int, Stream))[:2]) == ([2, 3, 4, 5, 6, 7], [0, 1])
 
 
 def test_every_strength_is_off_in_no_augmentation_and_reaches_the_image(batch):
-    assert not any(dataclasses.asdict(NO_AUGMENTATION).values())
+    assert not any(getattr(NO_AUGMENTATION, name) for name in FIELDS)
     for name in STRENGTHS:
         assert not np.array_equal(run(batch, only(name))[0], batch[0]), name
 
@@ -70,7 +76,7 @@ def test_a_vanishing_strength_changes_nothing_and_a_real_one_does(batch, name):
     np.testing.assert_array_equal(label, batch[1])
 
 
-@pytest.mark.parametrize("name", PHOTOMETRIC)
+@pytest.mark.parametrize("name", [*PHOTOMETRIC, *DEFORMING])
 def test_intensities_stay_within_0_to_255(name):
     rng = np.random.default_rng(1)
     extreme = rng.choice(np.array([0, 1, 128, 254, 255], np.uint8), (4, 16, 16, 3))
@@ -80,7 +86,7 @@ def test_intensities_stay_within_0_to_255(name):
     assert np.isfinite(image).all()
 
 
-@pytest.mark.parametrize("name", [*PHOTOMETRIC, "flips"])
+@pytest.mark.parametrize("name", [*PHOTOMETRIC, *DEFORMING, "flips"])
 def test_an_example_is_drawn_for_alone_and_anew_each_epoch(batch, name):
     image, label, index = batch
     together = np.asarray(run(batch, only(name))[0])
@@ -95,7 +101,45 @@ def test_an_example_is_drawn_for_alone_and_anew_each_epoch(batch, name):
     assert len(draws) >= (6 if name != "flips" else 2)
 
 
-@pytest.mark.parametrize("other", PHOTOMETRIC)
+PROBABILITIES = {
+    "colour_probability": "brightness",
+    "stain_probability": "stain_factor",
+    "blur_probability": "blur_sigma_px",
+    "noise_probability": "noise_sd",
+    "deformation_probability": "elastic_px",
+}
+
+
+@pytest.mark.parametrize(("name", "strength"), PROBABILITIES.items())
+def test_a_share_of_examples_is_changed_as_all_would_be_and_the_others_not_at_all(name, strength):
+    rng = np.random.default_rng(2)
+    image = rng.uniform(110, 170, (64, 4, 4, 3)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    many = image, rng.integers(0, 6, (64, 16, 16), dtype=np.uint8), np.arange(64)
+    every = run(many, only(strength))
+    some = run(many, dataclasses.replace(only(strength), **{name: 0.5}))
+    is_same = [np.array_equal(one, other) for one, other in zip(some[0], image, strict=True)]
+    # 64 draws: three standard deviations are 12.
+    assert 20 <= sum(is_same) <= 44
+    expected = np.where(np.array(is_same)[:, None, None, None], image, every[0])
+    np.testing.assert_allclose(some[0], expected, atol=1e-3)
+    np.testing.assert_array_equal(some[1], np.where(np.array(is_same)[:, None, None], many[1], every[1]))
+
+
+def test_every_probability_is_tested():
+    declared = {item.key for item in declared_fields("augment", AugmentConfig)}
+    assert PROBABILITIES.keys() == {name for name in declared if name.endswith("_probability")}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_its_fields(batch, preset):
+    flips = dict(flips=False, quarter_turns=False)
+    image, label = run(batch, AugmentConfig(preset=preset, **flips))
+    expected, moved = run(batch, AugmentConfig(**PRESETS[preset], **flips))
+    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(label, moved)
+
+
+@pytest.mark.parametrize("other", [*PHOTOMETRIC])
 def test_no_kind_changes_what_another_draws(batch, other):
     """With geometry on, the label tells its draw; photometric kinds are told apart by undoing the order."""
     _, alone = run(batch, only(*GEOMETRY))

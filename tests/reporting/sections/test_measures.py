@@ -36,18 +36,20 @@ def test_scores_by_statistics_come_from_results_and_from_evaluations(make_run, t
     # A run that re-estimates before every evaluation has no score with moving statistics.
     anew = make_run(tmp_path / "anew", {"eval.reestimate_batch_norm": True}, complete=False)
     assert measured(read_run(anew), "test", "dice").keys() == {REESTIMATED}
-    # evaluate fills the gap of an older run.
+    # evaluate fills the gap of an older run; not with a mean of views.
     old = make_run(tmp_path / "old", complete=False)
     record = json.loads((old / "split.json").read_text())
     entry = json.loads((old / "results.json").read_text())["test"]
-    entry["micro"]["dice"] = 0.5
     about = {
         key: record[source] for key, source in (("split_digest", "digest"), ("data_digest", "data_digest"))
     }
-    (old / "evaluations" / "test-1").mkdir(parents=True)
-    (old / "evaluations" / "test-1" / "results.json").write_text(
-        json.dumps({"test": entry, "about": {**about, "eval": {"reestimate_batch_norm": True}}})
-    )
+    about["eval"] = {"reestimate_batch_norm": True}
+    for name, dice, of_views in (("test-0", 0.9, {"views": 8}), ("test-1", 0.5, {})):
+        entry["micro"]["dice"] = dice
+        (old / "evaluations" / name).mkdir(parents=True)
+        (old / "evaluations" / name / "results.json").write_text(
+            json.dumps({"test": entry, "about": {**about, **of_views}})
+        )
     found = measured(read_run(old), "test", "dice")
     assert found.keys() == {MOVING, REESTIMATED}
     assert found[REESTIMATED] == 0.5
