@@ -87,7 +87,7 @@ class Experiment:
 
     @property
     def tunes_nuclei(self) -> bool:
-        """Whether what counts as a nucleus is chosen on the validation split when training ends."""
+        """True if threshold, depth and smallest size of nuclei are tuned on the validation split when training ends."""
         return bool(self.head.maps) or self.config.eval.tune_nuclei
 
     @property

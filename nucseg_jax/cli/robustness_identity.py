@@ -50,7 +50,7 @@ def _rule_digest(folder: RunFolder) -> str:
 
 
 def _source_digest() -> str:
-    """Returns the SHA-256 of the package's own code: a commit says nothing of what was changed since."""
+    """Returns the SHA-256 of the package's own code, which also differs by changes that are not committed."""
     package = pathlib.Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):

@@ -18,7 +18,7 @@ def views_option(function: Any) -> Any:
 
 
 def views_text(views: int) -> str:
-    """Returns the end of a line that says what is run.
+    """Returns the number of views, to end a printed line with; nothing for one view.
 
     >>> views_text(1), views_text(8)
     ('', ', mean of 8 views')

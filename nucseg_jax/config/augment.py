@@ -98,7 +98,7 @@ class AugmentConfig:
 
     @property
     def deforms(self) -> bool:
-        """Whether pixels move by other ways than flips and turns, so that a tile may look beyond its edge."""
+        """True if tiles are scaled or bent, so that they may show what lies beyond their edge."""
         return bool((self.scale or self.elastic_px) and self.deformation_probability)
 
     @property

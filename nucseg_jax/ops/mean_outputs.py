@@ -2,7 +2,7 @@
 
 Probabilities are averaged, not logits; the logits of the mean are those whose sigmoid, or softmax, it is, so that
 whatever reads logits reads the mean. Sums are kept as logarithms: no probability underflows, and a pixel of which all
-views are sure keeps the logit that says how sure.
+views are sure keeps a logit that is not cut off.
 """
 
 import math

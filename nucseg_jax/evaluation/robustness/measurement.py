@@ -79,7 +79,7 @@ def strip_path(folder: pathlib.Path, kind: str) -> pathlib.Path:
 def write_measurement(
     folder: pathlib.Path, outcome: Mapping[str, Any], files: Iterable[pathlib.Path]
 ) -> None:
-    """Writes summary.json: its presence says that the measurement is finished.
+    """Writes summary.json, which only a finished measurement has.
 
     Args:
       folder: of the measurement.
@@ -94,7 +94,7 @@ def read_measurement(folder: pathlib.Path) -> Measurement:
     """Reads a finished measurement, and holds the files beside it against their digests.
 
     Raises:
-      UserError: it is none, unfinished, of another version, damaged or altered; the first line says which.
+      UserError: it is no measurement, or an unfinished, damaged or altered one, or of another version.
     """
     path = folder / SUMMARY
     if not path.exists():

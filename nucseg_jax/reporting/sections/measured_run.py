@@ -26,7 +26,7 @@ class MeasuredRun(NamedTuple):
 
     @property
     def patches(self) -> str:
-        """What it was measured on, in words."""
+        """Split, data set and number of its patches, and the views, in words."""
         about = self.measurement.about
         split = SPLIT_WORDS.get(about["split"], about["split"])
         own = about["data_digest"] == self.run.data_digest
