@@ -64,7 +64,7 @@ def scores(run: Run, split: str, smallest_um2: float) -> dict[str, dict[float, f
     )
     experiment = dataclasses.replace(experiment, config=config)
     data = experiment.plan([split]).read_or_open([split])
-    step = experiment.evaluator(run.mesh, has_void=data.info.has_void).step
+    step = experiment.evaluator(run.mesh, has_void=data.info.has_void, stain=run.stain).step
     microns = data.info.microns_per_px
     # Tuning may have preferred shape to the maps.
     by_maps = run.rule if run.rule.parting.maps else experiment.default_rule

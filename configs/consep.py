@@ -31,4 +31,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.l2 = 1e-4
     # Dice alone gives tiles without a class a constant loss for it.
     config.loss.cross_entropy = 1.0
+    config.augment.preset = "strong"
     return config

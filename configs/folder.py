@@ -17,7 +17,7 @@ from nucseg_jax.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Few steps: less L2, quick moving statistics, and stains as they differ between laboratories."""
+    """Few steps: less L2, quick moving statistics, and stain, colour and scale as they differ between laboratories."""
     config = ml_collections.ConfigDict(default_config())
     config.data.source = "folder"
     config.data.release_dir = "data"
@@ -32,6 +32,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.l2 = 1e-4
     # Dice alone gives tiles without a class a constant loss for it.
     config.loss.cross_entropy = 1.0
-    config.augment.stain_factor = 0.1
-    config.augment.stain_offset = 0.02
+    config.augment.preset = "strong"
     return config

@@ -41,6 +41,7 @@ from nucseg_jax.models.frozen_stages import stages_through
 from nucseg_jax.models.initial import abstract_variables, initial_variables
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.objective import Objective
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 from nucseg_jax.ops.symmetries import check_views
 from nucseg_jax.pretrained.load import Loaded, load_encoder
 from nucseg_jax.runtime.mesh import check_rows, examples_devices, make_mesh
@@ -277,18 +278,28 @@ class Experiment:
         encoder = self.model.encoder
         return load_encoder(user_path(path), self.config.model.encoder, encoder)
 
-    def evaluator(self, mesh: Mesh, *, has_void: bool = False, views: int = 1) -> Evaluator:
+    def evaluator(
+        self, mesh: Mesh, *, has_void: bool = False, views: int = 1, stain: StainTarget | None = None
+    ) -> Evaluator:
         """Returns what scores the model; reuse it, it caches compiled functions.
 
         Args:
           mesh: where it runs.
           has_void: of the data set that is scored.
           views: 1, or 8 = the mean over the symmetries of each patch is scored, see `models.views`.
+          stain: what images are normalised to, by the method of `eval.stain_normalization`; None for 'none'.
 
         Raises:
           UserError: another number of views.
+          ValueError: a target of another method than the config's.
         """
         check_views(views)
+        method = "none" if stain is None else stain.method
+        if method != self.config.eval.stain_normalization:
+            raise ValueError(
+                f"eval.stain_normalization is {self.config.eval.stain_normalization!r}, and the target's method is"
+                f" {method!r}"
+            )
         compile_step = compile_evaluation_step if views == 1 else compile_evaluation_of_views
         loss, train, evaluation = self.config.loss, self.config.train, self.config.eval
         without_dropout = self.model.without_dropout()
@@ -299,7 +310,7 @@ class Experiment:
 
         objective = self.evaluation_objective
         return Evaluator(
-            step=compile_step(self.model, objective, mesh, head=self.head, has_void=has_void),
+            step=compile_step(self.model, objective, mesh, head=self.head, has_void=has_void, stain=stain),
             batch_statistics_step=compile_step(
                 without_dropout,
                 objective,
@@ -307,6 +318,7 @@ class Experiment:
                 head=self.head,
                 batch_statistics=True,
                 has_void=has_void,
+                stain=stain,
             ),
             objective=objective,
             l2_penalty=penalty,
@@ -319,14 +331,18 @@ class Experiment:
                     momentum=self.config.model.batch_norm_momentum,
                     unbiased_variance=self.config.model.batch_norm_unbiased_variance,
                     frozen_stages=without_dropout.encoder.frozen_statistics,
+                    # Training tiles are never normalised.
+                    stain=stain if evaluation.estimate_on == "scored" else None,
                 ),
                 unbiased_variance=self.config.model.batch_norm_unbiased_variance,
+                on=evaluation.estimate_on,
                 tile_px=train.tile_px,
                 batch_size=train.batch_size,
                 seed=train.seed,
             ),
             reestimates=evaluation.reestimate_batch_norm,
             compares=evaluation.compare_statistics,
+            stain=stain,
         )
 
     def example_predictor(self, evaluator: Evaluator) -> ExamplePredictor | None:

@@ -10,18 +10,22 @@ import numpy as np
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
+from nucseg_jax.cli.stain_target import needs_training_patches, stain_text, target_of_scores
 from nucseg_jax.cli.table import instance_table, results_table
 from nucseg_jax.cli.views import views_text
 from nucseg_jax.config import config_fields, differences
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
+from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
-from nucseg_jax.run import best_variables, rule_of
+from nucseg_jax.model_folder.folder import refuse_model_folder
+from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
+from nucseg_jax.run import rule_of, scored_variables
 from nucseg_jax.run_folder.check import best_checkpoint, require_config
 from nucseg_jax.run_folder.folder import RunFolder, info_changes
 from nucseg_jax.runtime.processes import silence_non_primary
@@ -75,6 +79,7 @@ def evaluate(
         print(results_table({split: {}}, score_baselines(data, split), group_noun=noun))
         return
 
+    refuse_model_folder(workdir)
     folder = RunFolder(workdir)
     require_config(folder)
     trained = read_experiment_file(folder.config)
@@ -91,7 +96,10 @@ def evaluate(
 
     how = asked.config.eval
     estimates = how.reestimate_batch_norm or how.compare_statistics != "never"
-    data, training_rows = read_patches(folder, plan, split, training=estimates)
+    reads_training = estimates and how.estimate_on == "training"
+    data, training_rows = read_patches(
+        folder, plan, split, training=reads_training or needs_training_patches(trained, asked)
+    )
     facts, scored = score_run(trained, asked, folder, data, split, training_rows, views=views)
     tables = score_baselines(data, split) if baselines else {}
     if jax.process_index():
@@ -126,8 +134,9 @@ def read_patches(
     if record["data_digest"] != plan.digest:
         raise UserError(
             "statistics are estimated on the data set that the run was trained on, and this is another",
-            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False and"
-            " --config.eval.compare_statistics=never",
+            advice="point --config.data.dir at it, or set --config.eval.reestimate_batch_norm=False,"
+            " --config.eval.compare_statistics=never and for eval.stain_normalization none or the run's own;"
+            " `robustness --data` scores other data sets with statistics of the run's own",
         )
     # Two lists of two splits: the run's own training patches, and the requested patches of any split.
     both = dataclasses.replace(splits, test=getattr(plan.splits, split))
@@ -157,18 +166,20 @@ def score_run(
     experiment = dataclasses.replace(trained, config=settings)
     mesh = experiment.make_mesh(data.info.patch_px)
     silence_non_primary()
-    best, variables = best_variables(experiment, folder, mesh)
-    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void, views=views)
+    best, variables = scored_variables(experiment, folder, mesh)
+    stain = target_of_scores(trained, experiment, folder, lambda: (data, training_rows))
+    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void, views=views, stain=stain)
     print(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}"
-        f"{views_text(views)}\n",
+        f"{views_text(views)}{stain_text(stain)}\n",
         flush=True,
     )
     rule = rule_of(folder, trained)
     scorer = experiment.nucleus_scorer(data.info, rule)
-    _, scored = evaluator.score(variables, data, training_rows, [split], scorer=scorer)
+    _, scored = evaluator.score(variables, data, training_rows, [split], scorer=scorer)[split]
     facts = {
         **({} if scorer is None else {"nucleus_rule": rule_to_json(rule)}),
+        **({} if stain is None else {"stain_target": target_to_json(stain)}),
         "checkpoint_step": best,
         # Tells the run's own evaluations from those of another run.
         "checkpoint_score": best_checkpoint(folder)[0].score,
@@ -176,7 +187,7 @@ def score_run(
         "eval": dataclasses.asdict(settings.eval),
         "views": views,
     }
-    return facts, scored[split]
+    return facts, scored
 
 
 def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFolder) -> None:
@@ -195,29 +206,44 @@ def refuse_another_model(trained: Experiment, asked: Experiment, folder: RunFold
 
 
 def refuse_other_data(folder: RunFolder, plan: DataPlan, *, num_classes: int) -> None:
-    """Raises UserError if the model's classes or scale are not those of the data set to be scored.
+    """Raises UserError if the model's classes or scale are not those of the data set to be scored."""
+    refuse_other_kind_of_data(str(folder.path), folder.read_info(), plan, num_classes=num_classes)
 
-    Void pixels and names of groups may differ: both are the scored data set's own.
+
+def refuse_other_kind_of_data(name: str, own: DatasetInfo, plan: DataPlan, *, num_classes: int) -> None:
+    """Raises UserError if a model cannot be scored on a data set.
+
+    Void pixels, names of groups and the size of patches may differ: they are the scored data set's own.
+
+    Args:
+      name: of the model, for the message.
+      own: of the data set that it was trained on.
+      plan: the data set to be scored.
+      num_classes: of the model.
     """
-    ignored = ("groups", "has_void") if num_classes > 1 else ("classes", "groups", "has_void")
-    changes = info_changes(folder.read_info(), plan.info, ignored=ignored)
+    free = ("groups", "has_void", "patch_px")
+    ignored = free if num_classes > 1 else ("classes", *free)
+    changes = info_changes(own, plan.info, ignored=ignored)
     if changes:
         raise UserError(
-            f"{folder.path} was trained on another kind of data than {plan.dataset.data_dir} holds: "
+            f"{name} was trained on another kind of data than {plan.dataset.data_dir} holds: "
             + "; ".join(changes),
-            expected="patches of the same size and scale, and for a model with classes the same classes in the same"
-            " order",
-            advice="prepare the data set again with the run's data.patch_px and data.microns_per_px, or score a"
-            " run that was trained on such data",
+            expected="patches of the same scale, and for a model with classes the same classes in the same order",
+            advice="prepare the data set again with the model's data.microns_per_px, or score a model that was trained"
+            " on such data",
         )
 
 
 def refuse_seen_patches(folder: RunFolder, plan: DataPlan, split: str) -> None:
     """Raises UserError if patches of `split` were trained on, or chose the checkpoint."""
-    found = first_seen(seen_by_run(folder), folder.path, plan, split)
+    refuse_seen(first_seen(seen_by_run(folder), folder.path, plan, split))
+
+
+def refuse_seen(found: str) -> None:
+    """Raises UserError if `first_seen` found patches that the model has seen."""
     if found:
         raise UserError(
             found,
-            expected="patches the run has never seen",
+            expected="patches the model has never seen",
             advice="choose another --split, or add --force to score them anyway",
         )

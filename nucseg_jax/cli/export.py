@@ -15,19 +15,19 @@ from nucseg_jax.run import Run, load_run
 _TOLERANCE = 1e-3
 
 
-def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
+def export(source: str | pathlib.Path, out: pathlib.Path) -> None:
     """Writes the program, loads it again, and compares it with the model on noise.
 
     Beside it `OUT.json` holds names and colours of the channels, and the scale that images must have.
 
     Args:
-      workdir: the run.
+      source: the run or model, see `load_run`.
       out: the file.
 
     Raises:
       UserError: no trained run, or a file that cannot be written.
     """
-    run = load_run(workdir)
+    run = load_run(source)
     exported = export_model(
         run.experiment.model, run.variables, output_stride=run.experiment.model.encoder.output_stride
     )
@@ -37,6 +37,7 @@ def export(workdir: pathlib.Path, out: pathlib.Path) -> None:
         num_classes=run.experiment.config.model.num_classes,
         head=run.experiment.head,
         rule=run.rule,
+        stain=run.stain,
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +72,17 @@ def _load_and_call(path: pathlib.Path, image: np.ndarray) -> tuple[np.ndarray, f
 
 
 def _report(run: Run, exported: ExportedModel, out: pathlib.Path, seconds: float, difference: float) -> str:
+    stain = ""
+    if run.stain is not None:
+        stain = (
+            f"it does not normalise stains, and expects images that are: {run.stain.method}, to the target in"
+            f" {facts_path(out).name}\n"
+        )
     return (
         f"{out}: {len(exported.data) / 1e6:.1f} MB, for {', '.join(PLATFORMS)}\n"
         f"takes uint8 RGB {exported.shape} at {run.info.microns_per_px:g} microns per pixel, gives float32"
         f" probabilities; names and scale are in {facts_path(out).name}\n"
-        f"loaded, compiled and called on {run.tiles()[0]} px in {seconds:.1f} s; differs from the model by"
+        f"{stain}loaded, compiled and called on {run.tiles()[0]} px in {seconds:.1f} s; differs from the model by"
         f" {difference:.1e}\n"
         "load it with: jax.export.deserialize(bytearray(open(FILE, 'rb').read())).call(image)"
     )

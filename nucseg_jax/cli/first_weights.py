@@ -18,6 +18,7 @@ from nucseg_jax.core.tree import leaf_name
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
@@ -103,6 +104,7 @@ def weights_of_run(experiment: Experiment, path: pathlib.Path, plan: DataPlan) -
       UserError: it has no validated checkpoint, holds another network, or has seen patches that the new
         run validates or tests on.
     """
+    refuse_model_folder(path)
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError(

@@ -1,4 +1,4 @@
-"""`predict`: a trained run on a user's own images and slides; masks, outlines, tables and a summary."""
+"""`predict`: a trained model on a user's own images and slides; masks, outlines, tables and a summary."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nucseg_jax.cli.predict_inputs import find_inputs
-from nucseg_jax.cli.predict_looks import Grid, PredictSettings, finished_before, look_at, open_jobs
+from nucseg_jax.cli.predict_looks import Grid, PredictSettings, all_jobs, finished_before, look_at, open_jobs
+from nucseg_jax.cli.stain_target import stain_text
 from nucseg_jax.cli.views import views_text
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -23,6 +24,7 @@ from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
 from nucseg_jax.ops.probability import FOREGROUND_RULE
+from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
 from nucseg_jax.run import Run, load_run
 
 __all__ = ["PredictSettings", "predict", "predict_files"]
@@ -34,7 +36,7 @@ _BATCHES_AHEAD = 2
 
 
 def predict(
-    workdir: pathlib.Path,
+    model: str | pathlib.Path,
     patterns: Sequence[str],
     out: pathlib.Path,
     settings: PredictSettings,
@@ -47,7 +49,7 @@ def predict(
     The same command again resumes after an interruption, and skips finished images.
 
     Args:
-      workdir: the run.
+      model: the run or model, see `load_run`.
       patterns: files, folders or globs.
       out: the folder to write.
       settings: tiles, scale, nuclei.
@@ -62,7 +64,7 @@ def predict(
     """
     # Before the run is loaded, which takes seconds.
     paths = find_inputs(patterns, out)
-    run = load_run(workdir)
+    run = load_run(model)
     if threshold is not None:
         rule = settings.rule or run.rule
         settings = dataclasses.replace(settings, rule=dataclasses.replace(rule, threshold=threshold))
@@ -79,18 +81,27 @@ def predict_files(
     settings = dataclasses.replace(settings, tile_px=tile_px, overlap_px=overlap_px, rule=rule)
     if settings.microns_per_px is not None:
         check_resolution(settings.microns_per_px, model_microns_per_px=grid.microns_per_px)
+    if settings.adapts:
+        print(f"estimating batch-norm statistics on {counted(len(paths), 'image')}", flush=True)
+        run = run.adapted_to(all_jobs(paths, settings, grid, run.stain), image_count=len(paths))
     about: dict[str, Any] = {
         "checkpoint_step": run.checkpoint_step,
         "model_digest": run.digest(),
         "settings": dataclasses.asdict(settings),
         "foreground_rule": FOREGROUND_RULE,
-        "batch_norm_statistics": "moving",
+        "batch_norm_statistics": "of these images" if settings.adapts else "moving",
+        **({} if run.stain is None else {"stain_target": target_to_json(run.stain)}),
         **data_facts(run.info, num_classes=run.experiment.config.model.num_classes),
     }
     predictor = run.predictor(tile_px=tile_px, batch_size=batch_size, views=settings.views)
+    if run.licence:
+        print(
+            f"model {run.name}, trained on {run.info.name} at {run.info.microns_per_px:g} microns per pixel; licence of"
+            f" the weights: {run.licence}"
+        )
     print(
-        f"{run.path}, checkpoint of step {run.checkpoint_step:,}, on {counted(len(paths), 'image')}"
-        f"{views_text(settings.views)}",
+        f"{run.name}, checkpoint of step {run.checkpoint_step:,}, on {counted(len(paths), 'image')}"
+        f"{views_text(settings.views)}{stain_text(run.stain)}",
         flush=True,
     )
     with _claimed(out):
@@ -101,7 +112,7 @@ def predict_files(
         for failure in failures:
             progress.line(str(failure.error))
         entries = list(finished.values())
-        with _events(open_jobs(begun, out, settings, grid), predictor, progress) as events:
+        with _events(open_jobs(begun, out, settings, grid, run.stain), predictor, progress) as events:
 
             def outputs(job: Job) -> tuple[OutputFiles, str]:
                 return OutputFiles(out, output_stem(job.path)), looks[job.path].key
@@ -124,7 +135,8 @@ def predict_files(
                         progress.line(f"{result['input']}: {note}")
         progress.close()
         summary = {
-            "run": str(run.path),
+            "run": run.name,
+            **({"licence": run.licence} if run.licence else {}),
             **about,
             "images": sorted(entries, key=lambda entry: entry["input"]),
             "failed": [

@@ -17,7 +17,9 @@ from nucseg_jax.inference.output.mask_file import is_small
 from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
 from nucseg_jax.inference.output.probability_store import intact_bands
 from nucseg_jax.inference.tiling.job import Job, plan_job, resumed, without_background
+from nucseg_jax.inference.tiling.stain import with_stain
 from nucseg_jax.inference.tiling.stream import Failed
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,7 @@ class PredictSettings:
       rule: the definition of a nucleus; None = the run's own.
       mpp_from_objective: where a file states an objective and no microns per pixel, 10 / magnification is assumed.
       views: 1, or 8 = the mean over the symmetries of each tile.
+      adapts: batch norm's statistics are estimated on the images first.
     """
 
     microns_per_px: float | None
@@ -39,6 +42,7 @@ class PredictSettings:
     rule: NucleusRule | None
     mpp_from_objective: bool = False
     views: int = 1
+    adapts: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,12 +149,16 @@ def finished_before(looks: dict[pathlib.Path, Look], out: pathlib.Path) -> dict[
 
 
 def open_jobs(
-    looks: dict[pathlib.Path, Look], out: pathlib.Path, settings: PredictSettings, grid: Grid
+    looks: dict[pathlib.Path, Look],
+    out: pathlib.Path,
+    settings: PredictSettings,
+    grid: Grid,
+    stain: StainTarget | None = None,
 ) -> Iterator[Job | Failed]:
-    """Opens images one by one; one that was begun before resumes after its unaltered bands."""
+    """Opens images one by one, to be normalised to `stain`; one that was begun resumes after its unaltered bands."""
     for path, look in looks.items():
         try:
-            job = _open(path, settings, grid, skip_background=True)
+            job = _open(path, settings, grid, skip_background=True, stain=stain)
         except RefusedImage as error:
             yield Failed(path, error)
             continue
@@ -160,7 +168,27 @@ def open_jobs(
         yield resumed(job, intact_bands(files.unfinished, journal.ends, journal.bands) if is_begun else ())
 
 
-def _open(path: pathlib.Path, settings: PredictSettings, grid: Grid, *, skip_background: bool = False) -> Job:
+def all_jobs(
+    paths: Iterable[pathlib.Path], settings: PredictSettings, grid: Grid, stain: StainTarget | None
+) -> Iterator[Job | Failed]:
+    """Opens every image that can be read, one by one; the others are left out."""
+    for path in paths:
+        try:
+            job = _open(path, settings, grid, skip_background=True, stain=stain)
+        except RefusedImage:
+            continue
+        with contextlib.closing(job.view.source):
+            yield job
+
+
+def _open(
+    path: pathlib.Path,
+    settings: PredictSettings,
+    grid: Grid,
+    *,
+    skip_background: bool = False,
+    stain: StainTarget | None = None,
+) -> Job:
     source = open_source(path)
     with contextlib.ExitStack() as stack:
         stack.callback(source.close)
@@ -176,5 +204,6 @@ def _open(path: pathlib.Path, settings: PredictSettings, grid: Grid, *, skip_bac
             )
             if skip_background:
                 job = without_background(job)
+            job = with_stain(job, stain)
         stack.pop_all()
     return job

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from nucseg_jax.config.evaluation import StainNormalization
 from nucseg_jax.data.batch import Batch
+from nucseg_jax.ops.stain_normalization.target import StainTarget, pooled_target
 
 # 8 microns at .25 microns a pixel. The targets of some heads take longer for wider nuclei.
 NUCLEUS_PX = 32
+_TARGET_PX = 64
 
 
 def random_batch(leading: tuple[int, ...], px: int, *, with_instances: bool) -> Batch:
@@ -22,3 +25,10 @@ def random_batch(leading: tuple[int, ...], px: int, *, with_instances: bool) -> 
         group=np.zeros(leading, np.int32),
         instance=np.broadcast_to(instance, (*leading, px, px)) if with_instances else None,
     )
+
+
+def noise_target(method: StainNormalization) -> StainTarget | None:
+    """Returns a target of noise for a method of stain normalisation: no program's time depends on the target."""
+    if method == "none":
+        return None
+    return pooled_target(method, random_batch((1,), _TARGET_PX, with_instances=False).image, 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from nucseg_jax.cli.profile_batch import random_batch
+from nucseg_jax.cli.profile_batch import noise_target, random_batch
 from nucseg_jax.cli.profile_cases import Case
 from nucseg_jax.cli.training_run import TrainingRun, compile_close_epoch, training_hooks
 from nucseg_jax.data.prepared import DataPlan
@@ -125,6 +125,7 @@ def _ready_evaluation(case: Case) -> ReadyCase:
         mesh,
         head=experiment.head,
         has_void=case.has_void,
+        stain=noise_target(experiment.config.eval.stain_normalization),
     )
     program, compile_s, origin = cached_compile(jitted, variables, batch)
 
@@ -171,7 +172,11 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             mesh=mesh,
             folder=folder,
             static=static,
-            evaluator=experiment.evaluator(mesh, has_void=case.has_void),
+            evaluator=experiment.evaluator(
+                mesh,
+                has_void=case.has_void,
+                stain=noise_target(experiment.config.eval.stain_normalization),
+            ),
             weights=None,
             programs=CompiledSteps(),
             watch=watch,

@@ -29,6 +29,7 @@ from nucseg_jax.evaluation.robustness.cells import CLEAN, cells_of
 from nucseg_jax.evaluation.robustness.measurement import strip_path
 from nucseg_jax.evaluation.robustness.strips import median_image, strip
 from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.ops.corruptions.kinds import KINDS
 from nucseg_jax.run_folder.check import require_config
 from nucseg_jax.run_folder.folder import RunFolder
@@ -58,6 +59,8 @@ def robustness(
             )
     kinds = [kind for kind in KINDS if kind in asked.kinds or not asked.kinds]
     silence_non_primary()
+    for path in filter(None, (workdir, baseline)):
+        refuse_model_folder(path)
     folder = RunFolder(workdir)
     require_config(folder)
     trained = read_experiment_file(folder.config)

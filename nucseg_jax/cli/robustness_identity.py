@@ -36,7 +36,8 @@ def identity_of(
         "checkpoint_digest": bytes_digest(record.encode())["sha256"],
         "eval": scored,
         "views": views,
-        "nucleus_rule_digest": _rule_digest(folder),
+        "nucleus_rule_digest": _digest_of(folder, folder.nucleus_rule),
+        "temperature_digest": _digest_of(folder, folder.temperature),
         "nucseg_jax": __version__,
         "source_digest": _source_digest(),
         "jax": jax.__version__,
@@ -44,9 +45,9 @@ def identity_of(
     }
 
 
-def _rule_digest(folder: RunFolder) -> str:
-    rule = folder.read_nucleus_rule()
-    return "" if rule is None else bytes_digest(json.dumps(rule, sort_keys=True).encode())["sha256"]
+def _digest_of(folder: RunFolder, fitted: pathlib.Path) -> str:
+    stored = folder.read_fitted(fitted)
+    return "" if stored is None else bytes_digest(json.dumps(stored, sort_keys=True).encode())["sha256"]
 
 
 def _source_digest() -> str:

@@ -23,8 +23,11 @@ from nucseg_jax.evaluation.nuclei_overlays import nuclei_sheet
 from nucseg_jax.evaluation.overlays import example_sheet, save_png
 from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.split_scores import SplitScores
+from nucseg_jax.evaluation.step import placed_batches
+from nucseg_jax.evaluation.temperature import compile_temperature_step, fit_temperature
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
+from nucseg_jax.models.temperature import with_temperature
 from nucseg_jax.run_folder.check import best_checkpoint
 from nucseg_jax.runtime.processes import wait_for_all
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
@@ -43,22 +46,42 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
         f"\nscoring train, validation and test with the best checkpoint, step {best.record.step:,}",
         flush=True,
     )
+    if run.experiment.config.eval.calibrate:
+        trained = with_temperature(
+            trained, fitted_temperature(run, trained), run.experiment.model.map_channels
+        )
     scorer = run.experiment.nucleus_scorer(run.data.info, nucleus_rule(run, trained))
-    variables, scored = run.evaluator.score(
-        trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer
-    )
+    scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer)
     predictor = run.experiment.example_predictor(run.evaluator)
     if predictor is not None:
         predictor = dataclasses.replace(predictor, scorer=scorer)
-    for name, of_split in scored.items():
+    for name, (variables, of_split) in scored.items():
         _write_tables(run, name, of_split)
         if predictor is not None:
             _draw(run, name, predictor.examples(variables, run.data, name, of_split.counts))
     if run.experiment.config.eval.time_inference:
         with run.watch.phase("inference timing"):
             images = run.data.patches.take(run.data.rows("test")[:8]).image
-            run.folder.record_inference(time_inference(run.experiment.model, variables, images, run.mesh))
-    return {name: of_split.result for name, of_split in scored.items()}
+            run.folder.record_inference(time_inference(run.experiment.model, trained, images, run.mesh))
+    return {name: of_split.result for name, (_, of_split) in scored.items()}
+
+
+def fitted_temperature(run: TrainingRun, variables: Variables) -> float:
+    """Returns the temperature that fits the validation split, and keeps it; 1, and a line, where none does."""
+    print("fitting a temperature on the validation split", flush=True)
+    rows = run.data.rows("validation")
+    fitted = fit_temperature(
+        compile_temperature_step(
+            run.experiment.model, run.mesh, has_void=run.data.info.has_void, stain=run.evaluator.stain
+        ),
+        run.evaluator.chosen_variables(variables, run.data, run.data.rows("train"), "validation"),
+        placed_batches(run.data.patches, rows, batch_size=run.evaluator.batch_size, mesh=run.mesh),
+    )
+    if fitted is None:
+        print("no temperature fits: probabilities stay as they are", flush=True)
+    entry = {"temperature": 1.0} if fitted is None else fitted.entry()
+    write_json(run.folder.temperature, {"is_fitted": fitted is not None, **entry})
+    return entry["temperature"]
 
 
 def nucleus_rule(run: TrainingRun, variables: Variables) -> NucleusRule:

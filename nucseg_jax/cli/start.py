@@ -2,14 +2,16 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from nucseg_jax.cli.given_config import GivenConfig, require_config
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import names_in
-from nucseg_jax.core.paths import configs_folder
+from nucseg_jax.core.paths import configs_folder, user_path
 from nucseg_jax.core.program import PROGRAM
 
 
@@ -96,6 +98,37 @@ sweep_option = click.option(
 def workdir_option(text: str) -> Callable[[Any], Any]:
     """Returns the option --workdir with its help."""
     return click.option("--workdir", metavar="DIR", type=click.Path(), help=text)
+
+
+def _model_names(context: Any, parameter: Any, incomplete: str) -> list[str]:
+    del context, parameter
+    from nucseg_jax.model_folder.named import model_names
+
+    return [name for name in model_names() if name.startswith(incomplete)]
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME|DIR",
+    shell_complete=_model_names,
+    help="In place of --workdir: a model of this installation by name (`models` lists them), or a model folder.",
+)
+
+
+def model_source(workdir: str | None, model: str | None) -> str | pathlib.Path | None:
+    """Returns what --workdir or --model names, for `load_run`; None without either.
+
+    Raises:
+      UserError: both are given, or --model names nothing that is there.
+    """
+    if workdir and model:
+        raise UserError("--workdir and --model are both given", expected="one of them")
+    if model:
+        from nucseg_jax.model_folder.named import find_model
+
+        find_model(model)
+        return model
+    return user_path(workdir) if workdir else None
 
 
 def process_options(function: Any) -> Any:

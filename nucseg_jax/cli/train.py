@@ -10,6 +10,7 @@ from nucseg_jax.cli.first_line import print_first_line
 from nucseg_jax.cli.first_weights import FirstWeights, first_weights
 from nucseg_jax.cli.run_end import print_end
 from nucseg_jax.cli.run_scores import record_baseline, score_best
+from nucseg_jax.cli.stain_target import target_of_training
 from nucseg_jax.cli.training_run import TrainingRun, run_epochs, start_or_resume
 from nucseg_jax.config import differences, may_change_on_resume
 from nucseg_jax.core.counted import counted
@@ -97,8 +98,9 @@ def train(
         with watch.phase("data"):
             data = plan.read() if feed_name == "device" else plan.open()
             feed = experiment.training_feed(data, mesh, schedule)
+            stain = target_of_training(experiment, folder, data)
         static = experiment.static_arguments(schedule.steps_per_epoch, has_void=plan.info.has_void)
-        evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void)
+        evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void, stain=stain)
         programs = CompiledSteps()
         run = TrainingRun(
             experiment,

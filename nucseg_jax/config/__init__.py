@@ -9,7 +9,16 @@ versions lack it. "The paper" is Koishiyeva et al. (2024); its gaps are filled a
     reading                                         values of others to a `Config`, or to an error
 """
 
+from nucseg_jax.config.augment import PRESETS
 from nucseg_jax.config.reading import read_config
 from nucseg_jax.config.whole import Config, config_fields, default_config, differences, may_change_on_resume
 
-__all__ = ["Config", "config_fields", "default_config", "differences", "may_change_on_resume", "read_config"]
+__all__ = [
+    "PRESETS",
+    "Config",
+    "config_fields",
+    "default_config",
+    "differences",
+    "may_change_on_resume",
+    "read_config",
+]

@@ -80,6 +80,27 @@ class AugmentConfig:
         at_most=1,
         was_added=True,
     )
+    white_balance: float = field(
+        0.0,
+        "Red, green and blue are each multiplied by e^x, x drawn from -+ this: glass and background are tinted too.",
+        at_least=0,
+        at_most=1,
+        was_added=True,
+    )
+    gamma: float = field(
+        0.0,
+        "Intensities of 0 to 1 are raised to the power e^x, x drawn from -+ this.",
+        at_least=0,
+        at_most=1,
+        was_added=True,
+    )
+    scanner_probability: float = field(
+        1.0,
+        "Share of tiles that white_balance and gamma change.",
+        at_least=0,
+        at_most=1,
+        was_added=True,
+    )
     blur_sigma_px: float = field(
         0.0, "Standard deviation of a Gaussian blur in pixels, drawn from 0 to this.", at_least=0, at_most=5
     )

@@ -5,7 +5,9 @@ from typing import Literal
 
 from nucseg_jax.core.config_field import field
 
+EstimatedOn = Literal["training", "scored"]
 Comparison = Literal["never", "end", "epochs"]
+StainNormalization = Literal["none", "reinhard", "macenko"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +21,28 @@ class EvalConfig:
         " moving ones, which lag behind the weights while strong L2 still shrinks them.",
         phrase=lambda again: "re-estimated statistics" if again else "moving statistics",
     )
+    estimate_on: EstimatedOn = field(
+        "training",
+        "With reestimate_batch_norm: the images that statistics are estimated on. training: tiles of the training"
+        " split, shuffled, not augmented. scored: the patches that are scored, whole, without their labels, each split,"
+        " data set and corruption by itself (Schneider et al. 2020, arXiv:2006.16971).",
+        was_added=True,
+        phrase="statistics of {} images",
+    )
     compare_statistics: Comparison = field(
         "never",
         "When to score also with the statistics of the batch at hand, which the model trains with, and with moving or"
         " re-estimated ones, whichever reestimate_batch_norm did not choose. end: when training ends, and in"
         " `evaluate`; epochs: also with those of the batch at hand in every validation.",
         affects="nothing",
+    )
+    calibrate: bool = field(
+        False,
+        "Fits one temperature on the validation split when training ends (temperature.json). The logits of the best"
+        " checkpoint are divided by it in scores, `evaluate`, `robustness`, `predict` and `export`, so that"
+        " probabilities are shares (Guo et al. 2017). Validation during training is without it.",
+        was_added=True,
+        phrase=lambda fits: "calibrated" if fits else "not calibrated",
     )
     overlays: int = field(
         6,
@@ -46,6 +64,19 @@ class EvalConfig:
         " instance head too, and scores its nuclei; one with a head always does.",
         affects="nothing",
         was_added=True,
+    )
+    stain_normalization: StainNormalization = field(
+        "none",
+        "Brings each image that is evaluated or predicted to the stain statistics of the run's training split before"
+        " the model sees it: in validation, the choice of the checkpoint, the rule of nuclei, all scores and `predict`."
+        " Training tiles stay as they are, also where batch norm's statistics are estimated again. reinhard: mean and"
+        " deviation of each channel of CIE LAB; macenko: the two stains in optical density.",
+        was_added=True,
+        phrase=lambda method: (
+            "no stain normalisation"
+            if method == "none"
+            else f"{method.capitalize()} stain normalisation in evaluation"
+        ),
     )
     time_inference: bool = field(
         True,

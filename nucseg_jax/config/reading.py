@@ -74,6 +74,12 @@ def _require_fields_together(config: Config) -> None:
             expected="one of them: weights of an encoder, or a trained run with its whole model",
             advice="leave one out, or empty it: --config.pretrained.path=",
         )
+    if config.eval.estimate_on == "scored" and not config.eval.reestimate_batch_norm:
+        raise UserError(
+            "eval.estimate_on is scored, and eval.reestimate_batch_norm is off, so that nothing is estimated",
+            expected="both, or neither",
+            advice="add --config.eval.reestimate_batch_norm=True",
+        )
     if config.augment.set_beside_preset:
         names = ", ".join(f"augment.{name}" for name in config.augment.set_beside_preset)
         raise UserError(

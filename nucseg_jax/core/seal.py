@@ -10,7 +10,7 @@ from nucseg_jax.core.files import read_file
 
 SEAL = "sha256"
 # Text, whose line ends git and editors change on the way between systems.
-_TEXT = (".json", ".jsonl", ".csv")
+_TEXT = (".json", ".jsonl", ".csv", ".md")
 
 Value = TypeVar("Value")
 
@@ -25,7 +25,7 @@ class FileDigest(TypedDict):
 def file_digest(path: pathlib.Path, size: int | None = None) -> FileDigest:
     r"""Returns length and SHA-256 of a file, or of its first `size` bytes: {"bytes": 2, "sha256": "..."}.
 
-    JSON and CSV files count with \n as line ends: one that was checked out by git with \r\n is the same.
+    JSON, CSV and Markdown files count with \n as line ends: one that was checked out by git with \r\n is the same.
 
     Raises:
       OSError: it cannot be read, or is not a regular file.

@@ -10,6 +10,9 @@ from nucseg_jax.data.order import epoch_order, random_corners, tile_place
 from nucseg_jax.data.patch_store import Patches, PatchStore
 from nucseg_jax.data.read_ahead import read_ahead
 
+# Parts this draw from those of an epoch's order.
+_SHUFFLED = 2
+
 
 def training_batches(
     patches: PatchStore,
@@ -81,6 +84,43 @@ def training_batches(
         )
 
     yield from _one_after_another(patches, read, range(first_step, len(order)))
+
+
+def shuffled_batches(
+    patches: PatchStore, rows: np.ndarray, *, batch_size: int, seed: int, held: np.ndarray | None = None
+) -> Iterator[Batch[np.ndarray]]:
+    """Whole patches in full batches, in an order that `seed` alone decides; what fills no batch is left out.
+
+    Of fewer patches than a batch has, each is repeated until they fill one.
+
+    Args:
+      patches: where they are taken from.
+      rows: int [P], rows of `patches`.
+      batch_size: patches a batch.
+      seed: of the order.
+      held: int [N], which of a batch's patches are wanted here; see `training_batches`.
+
+    Yields:
+      Batches whose `index` is the position in `rows`.
+    """
+    order = np.random.default_rng([seed, _SHUFFLED]).permutation(len(rows))
+    order = np.resize(order, max(len(order) // batch_size, 1) * batch_size).reshape(-1, batch_size)
+    if held is not None:
+        order = order[:, held]
+
+    def read(number: int) -> Batch[np.ndarray]:
+        positions = order[number]
+        taken = patches.take(rows[positions])
+        return Batch(
+            image=taken.image,
+            label=taken.label,
+            valid=np.ones(len(positions), bool),
+            index=positions.astype(np.int32),
+            group=taken.group,
+            instance=taken.instance,
+        )
+
+    yield from _one_after_another(patches, read, range(len(order)))
 
 
 def evaluation_batches(

@@ -21,7 +21,9 @@ from jax.sharding import Mesh
 from nucseg_jax.core.arrays import Array, Variables
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.batch import Batch, Leaf
+from nucseg_jax.evaluation.normalized_images import normalized_images
 from nucseg_jax.models.frozen_stages import frozen_mask
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 from nucseg_jax.runtime.mesh import batch_sharded, replicated
 from nucseg_jax.runtime.placement import put
 
@@ -47,6 +49,9 @@ class BatchMoments(NamedTuple, Generic[Leaf]):
     variance: dict[Path, Leaf]
 
 
+StatisticsStep = Callable[[Variables, Batch[jax.Array]], BatchMoments[jax.Array]]
+
+
 def compile_statistics_step(
     model: nn.Module,
     mesh: Mesh,
@@ -54,6 +59,7 @@ def compile_statistics_step(
     momentum: float,
     unbiased_variance: bool = False,
     frozen_stages: Sequence[str] = (),
+    stain: StainTarget | None = None,
 ) -> jax.stages.Wrapped:
     """A jitted function from variables and a batch to that batch's `BatchMoments`.
 
@@ -64,7 +70,9 @@ def compile_statistics_step(
       unbiased_variance: whether the model's moving variances follow n / (n - 1) times the batch's; that factor is
         taken off again.
       frozen_stages: encoder stages whose statistics stay what they are; they have no entry in the result.
+      stain: each image is normalised to it before the model sees it; None = the model sees it as it is.
     """
+    normalized = normalized_images(stain, mesh)
 
     def moments(variables: Variables, batch: Batch[jax.Array]) -> BatchMoments[jax.Array]:
         variables = jax.lax.with_sharding_constraint(variables, replicated(mesh))
@@ -91,7 +99,7 @@ def compile_statistics_step(
         with nn.intercept_methods(count_values):
             _, changed = model.apply(
                 {**variables, "batch_stats": unflatten_dict(start)},
-                batch.image,
+                normalized(batch.image),
                 train=True,
                 mutable=["batch_stats"],
             )
@@ -143,7 +151,7 @@ class Pooled(NamedTuple):
 
 
 def reestimate_batch_statistics(
-    statistics_step: jax.stages.Wrapped,
+    statistics_step: StatisticsStep,
     variables: Variables,
     batches: Iterable[Batch[jax.Array]],
     *,
@@ -157,7 +165,7 @@ def reestimate_batch_statistics(
     Args:
       statistics_step: from `compile_statistics_step`.
       variables: of the model.
-      batches: at least one, of training examples without padding, on the mesh.
+      batches: at least one, of examples without padding, on the mesh.
       unbiased_variance: divide by n - 1 in place of n, where n counts the values of a channel over ALL batches
         (examples * H * W). Moving statistics follow n / (n - 1) of one batch.
 
@@ -178,7 +186,8 @@ def reestimate_batch_statistics(
             mean, variance = (np.asarray(x[norm], np.float64) for x in (moments.mean, moments.variance))
             if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
                 raise UserError(
-                    f"batch {count} of the training tiles: mean or variance at {'/'.join(norm)} is not finite",
+                    f"batch {count} of the images that batch-norm statistics are estimated on: mean or variance at"
+                    f" {'/'.join(norm)} is not finite",
                     expected="weights whose activations are finite numbers",
                     advice="lower the learning rate, or score with --config.eval.reestimate_batch_norm=False",
                 )

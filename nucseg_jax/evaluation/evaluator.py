@@ -7,32 +7,36 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nucseg_jax.config.evaluation import Comparison
+from nucseg_jax.config.evaluation import Comparison, EstimatedOn
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.core.results import Entry
-from nucseg_jax.data.batches import training_batches
+from nucseg_jax.data.batches import shuffled_batches, training_batches
 from nucseg_jax.data.prepared import PreparedData
-from nucseg_jax.evaluation.batch_norm import reestimate_batch_statistics
+from nucseg_jax.evaluation.batch_norm import StatisticsStep, reestimate_batch_statistics
 from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.progress import with_bar
 from nucseg_jax.evaluation.split_scores import SplitScores, score_split
 from nucseg_jax.evaluation.step import EvaluationStep
 from nucseg_jax.ops.objective import Objective
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 from nucseg_jax.runtime.placement import held_examples, put_batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Reestimation:
-    """Parameters of re-estimating batch-norm statistics: one pass over the training tiles, shuffled, not augmented.
+    """Parameters of re-estimating batch-norm statistics.
 
     Attributes:
       statistics_step: from `compile_statistics_step`.
       unbiased_variance: see `reestimate_batch_statistics`.
+      on: 'training' = one pass over the training tiles, shuffled, not augmented; 'scored' = over the patches that are
+        scored, whole, shuffled.
       tile_px, batch_size, seed: as in training.
     """
 
-    statistics_step: jax.stages.Wrapped
+    statistics_step: StatisticsStep
     unbiased_variance: bool
+    on: EstimatedOn
     tile_px: int
     batch_size: int
     seed: int
@@ -52,6 +56,7 @@ class Evaluator:
       reestimation: how statistics are estimated again.
       reestimates: whether they are before every evaluation; False = the moving ones are used as they are.
       compares: when scores with other statistics are computed too; see `EvalConfig.compare_statistics`.
+      stain: what its steps normalise images to; None = nothing.
     """
 
     step: EvaluationStep
@@ -63,10 +68,11 @@ class Evaluator:
     reestimation: Reestimation
     reestimates: bool
     compares: Comparison
+    stain: StainTarget | None = None
 
     def validate(self, variables: Variables, data: PreparedData) -> Entry:
         """The validation split's entry at an epoch's end."""
-        chosen = self.chosen_variables(variables, data, data.rows("train"))
+        chosen = self.chosen_variables(variables, data, data.rows("train"), "validation")
         result = self._score(self.step, chosen, data, "validation").result
         if self.compares == "epochs":
             result["batch_statistics"] = self._score(
@@ -75,15 +81,24 @@ class Evaluator:
         return result
 
     def chosen_variables(
-        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
+        self,
+        variables: Variables,
+        data: PreparedData,
+        training_rows: np.ndarray,
+        split: str,
+        *,
+        bar: str = "",
     ) -> Variables:
-        """Returns the variables that are scored: with statistics estimated again where the config asks for it.
+        """Returns the variables that a split is scored with: statistics estimated again where the config asks for it.
 
         Args:
           variables, data, training_rows: as in `score`.
+          split: that will be scored.
           bar: text of a progress bar; '' for none.
         """
-        return self._reestimate(variables, data, training_rows, bar=bar) if self.reestimates else variables
+        if not self.reestimates:
+            return variables
+        return self._reestimate(variables, data, training_rows, split, bar=bar)
 
     def score(
         self,
@@ -93,7 +108,7 @@ class Evaluator:
         splits: Sequence[str],
         *,
         scorer: NucleusScorer | None = None,
-    ) -> tuple[Variables, dict[str, SplitScores]]:
+    ) -> dict[str, tuple[Variables, SplitScores]]:
         """Scores splits as at the end of training.
 
         Where the config asks for it a split's entry has, each an entry like itself, `batch_statistics` (those of the
@@ -108,25 +123,28 @@ class Evaluator:
           scorer: finds and counts nuclei, with the statistics that are scored; None = they are not scored.
 
         Returns:
-          The variables that were scored, and the splits by name.
+          By split, the variables that were scored and the scores.
         """
         other_name = "moving_statistics" if self.reestimates else "reestimated_statistics"
-        chosen = other = variables
-        if self.reestimates or self.compares != "never":
-            reestimated = self._reestimate(variables, data, training_rows, bar="re-estimating statistics")
-            chosen, other = (reestimated, variables) if self.reestimates else (variables, reestimated)
+        reestimated = None
         scored = {}
         for name in splits:
-            scored[name] = self._score(self.step, chosen, data, name, scorer=scorer, bar=f"scoring {name}")
+            if (self.reestimates or self.compares != "never") and (
+                reestimated is None or self.reestimation.on == "scored"
+            ):
+                bar = "re-estimating statistics"
+                reestimated = self._reestimate(variables, data, training_rows, name, bar=bar)
+            chosen = reestimated if self.reestimates and reestimated is not None else variables
+            of_split = self._score(self.step, chosen, data, name, scorer=scorer, bar=f"scoring {name}")
             if self.compares != "never":
                 with_batch = self._score(
                     self.batch_statistics_step, variables, data, name, bar=f"{name}, batch statistics"
                 )
+                other = variables if self.reestimates or reestimated is None else reestimated
                 with_other = self._score(self.step, other, data, name, bar=f"{name}, {other_name}")
-                scored[name].result.update(
-                    {"batch_statistics": with_batch.result, other_name: with_other.result}
-                )
-        return chosen, scored
+                of_split.result.update({"batch_statistics": with_batch.result, other_name: with_other.result})
+            scored[name] = chosen, of_split
+        return scored
 
     def _score(
         self,
@@ -152,19 +170,31 @@ class Evaluator:
         )
 
     def _reestimate(
-        self, variables: Variables, data: PreparedData, training_rows: np.ndarray, *, bar: str = ""
+        self,
+        variables: Variables,
+        data: PreparedData,
+        training_rows: np.ndarray,
+        split: str,
+        *,
+        bar: str = "",
     ) -> Variables:
         how, mesh = self.reestimation, self.mesh
-        batches = training_batches(
-            data.patches,
-            training_rows,
-            patch_px=data.info.patch_px,
-            tile_px=how.tile_px,
-            batch_size=how.batch_size,
-            seed=how.seed,
-            epoch=0,
-            held=held_examples(mesh, how.batch_size),
-        )
+        held = held_examples(mesh, how.batch_size)
+        if how.on == "scored":
+            batches = shuffled_batches(
+                data.patches, data.rows(split), batch_size=how.batch_size, seed=how.seed, held=held
+            )
+        else:
+            batches = training_batches(
+                data.patches,
+                training_rows,
+                patch_px=data.info.patch_px,
+                tile_px=how.tile_px,
+                batch_size=how.batch_size,
+                seed=how.seed,
+                epoch=0,
+                held=held,
+            )
         placed = (put_batch(batch, mesh, batch_size=how.batch_size) for batch in batches)
         return reestimate_batch_statistics(
             how.statistics_step, variables, with_bar(placed, bar), unbiased_variance=how.unbiased_variance

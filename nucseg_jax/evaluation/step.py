@@ -15,6 +15,7 @@ from nucseg_jax.data.batch import Batch, Leaf
 from nucseg_jax.data.batches import evaluation_batches
 from nucseg_jax.data.patch_store import PatchStore
 from nucseg_jax.data.void import annotated_px, nucleus_px
+from nucseg_jax.evaluation.normalized_images import normalized_images
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.quantize import nearest_class_levels, nearest_map_levels
 from nucseg_jax.heads.interfaces import Head
@@ -24,6 +25,7 @@ from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.objective import Objective
 from nucseg_jax.ops.outputs import Outputs
 from nucseg_jax.ops.probability import foreground_probability, nucleus_level, predicted_label
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 from nucseg_jax.runtime.mesh import batch_sharded, replicated
 from nucseg_jax.runtime.placement import held_examples, put_batch
 
@@ -84,6 +86,7 @@ def compile_evaluation_step(
     head: Head = HEADS["none"],
     batch_statistics: bool = False,
     has_void: bool = False,
+    stain: StainTarget | None = None,
 ) -> jax.stages.Wrapped:
     """Returns a jitted function from variables and a batch to an `EvaluatedBatch`.
 
@@ -95,12 +98,14 @@ def compile_evaluation_step(
       batch_statistics: normalise with the statistics of the batch at hand instead of the moving ones; the
         model must then have dropout 0. The result depends on the batch size: a diagnosis, not a score.
       has_void: whether labels have pixels that nobody annotated; see `data.void`.
+      stain: each image is normalised to it before the model sees it; None = the model sees it as it is.
     """
     outputs_of = _outputs_of(model, mesh, batch_statistics=batch_statistics)
+    normalized = normalized_images(stain, mesh)
     evaluated = _evaluated(objective, head, has_void=has_void)
 
     def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
-        return evaluated(batch, outputs_of(variables, batch.image))
+        return evaluated(batch, outputs_of(variables, normalized(batch.image)))
 
     return jax.jit(evaluation_step, in_shardings=(None, batch_sharded(mesh)), out_shardings=replicated(mesh))
 
@@ -113,15 +118,24 @@ def compile_evaluation_of_views(
     head: Head = HEADS["none"],
     batch_statistics: bool = False,
     has_void: bool = False,
+    stain: StainTarget | None = None,
 ) -> EvaluationStep:
     """Returns a step of the mean outputs over the eight symmetries of each image, see `models.views`.
 
-    Arguments as in `compile_evaluation_step`; every view has its own batch statistics.
+    Arguments as in `compile_evaluation_step`; every view has its own batch statistics, and an image is normalised once.
     """
+    image_sharding = batch_sharded(mesh).image
+    normalized = (
+        normalized_images(None, mesh)
+        if stain is None
+        else jax.jit(
+            normalized_images(stain, mesh), in_shardings=image_sharding, out_shardings=image_sharding
+        )
+    )
     mean_of_views = compile_mean_of_views(
         _outputs_of(model, mesh, batch_statistics=batch_statistics),
         head,
-        batch_sharded(mesh).image,
+        image_sharding,
     )
     evaluated = jax.jit(
         _evaluated(objective, head, has_void=has_void),
@@ -130,7 +144,9 @@ def compile_evaluation_of_views(
     )
 
     def evaluation_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
-        of_batch: EvaluatedBatch[jax.Array] = evaluated(batch, mean_of_views(variables, batch.image))
+        of_batch: EvaluatedBatch[jax.Array] = evaluated(
+            batch, mean_of_views(variables, normalized(batch.image))
+        )
         return of_batch
 
     return evaluation_step

@@ -22,12 +22,20 @@ from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.lowering import traced_for
 from nucseg_jax.ops.outputs import predicted_channels
 from nucseg_jax.ops.probability import FOREGROUND_RULE
+from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
+from nucseg_jax.ops.stain_normalization.target import StainTarget
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_facts(
-    exported: "ExportedModel", info: DatasetInfo, *, num_classes: int, head: Head, rule: NucleusRule
+    exported: "ExportedModel",
+    info: DatasetInfo,
+    *,
+    num_classes: int,
+    head: Head,
+    rule: NucleusRule,
+    stain: StainTarget | None = None,
 ) -> dict[str, Any]:
     """Describes the images and channels of the program to its callers, as JSON values.
 
@@ -37,6 +45,7 @@ def export_facts(
       num_classes: C of the model.
       head: its instance head.
       rule: what counts as a nucleus; told only of a model with maps.
+      stain: what images must be normalised to before the program takes them, which it does not do; None = nothing.
     """
     classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
     return {
@@ -47,6 +56,7 @@ def export_facts(
         "channels": classes if num_classes > 1 else [{"name": ANY_CLASS, "color": list(ANY_COLOR)}],
         **({"maps": list(head.maps), "nucleus_rule": rule_to_json(rule)} if head.maps else {}),
         "foreground_rule": FOREGROUND_RULE,
+        **({} if stain is None else {"stain_target": target_to_json(stain)}),
         "platforms": list(PLATFORMS),
     }
 

@@ -30,7 +30,7 @@ from nucseg_jax.run_folder.saved_checkpoints import (
 )
 
 # Files that are read again: when a run is resumed, and beside these once it has ended.
-READ_WHEN_RESUMED = ("metrics.jsonl", "pretrained.json", "dataset.json")
+READ_WHEN_RESUMED = ("metrics.jsonl", "pretrained.json", "dataset.json", "stain.json")
 READ_AT_THE_END = (
     *READ_WHEN_RESUMED,
     "environment.json",
@@ -40,6 +40,7 @@ READ_AT_THE_END = (
     "examples_*.npz",
     "baselines.json",
     "nucleus_rule.json",
+    "temperature.json",
 )
 
 

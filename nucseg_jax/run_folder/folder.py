@@ -78,6 +78,16 @@ class RunFolder:
         return self.path / "nucleus_rule.json"
 
     @property
+    def temperature(self) -> pathlib.Path:
+        """The temperature that was fitted on the validation split; only runs with eval.calibrate have one."""
+        return self.path / "temperature.json"
+
+    @property
+    def stain(self) -> pathlib.Path:
+        """The target of eval.stain_normalization, measured on the training split; runs without it have none."""
+        return self.path / "stain.json"
+
+    @property
     def record(self) -> pathlib.Path:
         """Digests of all these at the run's end, see `run_folder.record`; runs of earlier versions have none."""
         return self.path / "record.json"
@@ -187,8 +197,17 @@ class RunFolder:
         self._require_as_recorded(self.pretrained)
         return _read_object(self.pretrained) if self.pretrained.exists() else {}
 
-    def read_nucleus_rule(self) -> JsonObject | None:
-        """Reads nucleus_rule.json of a finished run; None where there is none.
+    def read_stain(self) -> JsonObject | None:
+        """Reads stain.json; None where there is none.
+
+        Raises:
+          UserError: it is damaged, or was altered, added or removed since: the newest record has another.
+        """
+        self._require_as_recorded(self.stain)
+        return _read_object(self.stain) if self.stain.exists() else None
+
+    def read_fitted(self, path: pathlib.Path) -> JsonObject | None:
+        """Reads `nucleus_rule` or `temperature` of a finished run; None where there is none.
 
         Raises:
           UserError: it is damaged, or was altered or removed since the run ended.
@@ -196,8 +215,8 @@ class RunFolder:
         # Without results it is a leftover of an end that was cut off.
         if not (self.results.exists() and self.record.exists()):
             return None
-        read_record_file(self.record).require_presence(self.nucleus_rule)
-        return _read_object(self.nucleus_rule) if self.nucleus_rule.exists() else None
+        read_record_file(self.record).require_presence(path)
+        return _read_object(path) if path.exists() else None
 
     def require_run(self) -> None:
         """Raises UserError unless this is the folder of a run: a run of an earlier version may lack any other file."""

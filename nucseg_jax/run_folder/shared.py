@@ -51,6 +51,7 @@ def one_run_folder(claim: AbstractContextManager[RunFolder], path: pathlib.Path)
                 "results",
                 "record",
                 "pretrained",
+                "stain",
                 "environment",
                 "timing",
                 "metrics",

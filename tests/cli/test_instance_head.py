@@ -3,18 +3,22 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import tifffile
 import zarr
 
+from nucseg_jax.cli.export_folder import export_folder
 from nucseg_jax.cli.predict import PredictSettings, predict
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.inference.output import write_images
-from nucseg_jax.run import load_run
+from nucseg_jax.model_folder.folder import read_model_folder
+from nucseg_jax.models.temperature import with_temperature
+from nucseg_jax.run import best_variables, load_run, temperature_of
 from nucseg_jax.run_folder.folder import RunFolder
 from tests.cli.predicted_files import contents
 
@@ -28,8 +32,10 @@ def run(command_line, tmp_path_factory):
         "--config.model.head=distance",
         "--config.model.num_classes=6",
         "--config.train.epochs=1",
+        "--config.eval.calibrate=True",
     )
     assert status == 0, err
+    assert "fitting a temperature" in out
     assert "tuning what counts as a nucleus" in out
     return workdir
 
@@ -78,9 +84,29 @@ def test_evaluate_gives_the_scores_of_the_end_of_training(run, command_line):
     ] in lines
 
 
-def test_an_altered_rule_is_refused(run, tmp_path):
+def test_its_temperature_is_kept_and_what_is_kept_is_used(run, monkeypatch):
+    stored = json.loads((run / "temperature.json").read_text())
+    assert temperature_of(RunFolder(run)) == stored["temperature"]
+    # One epoch may leave a model that no temperature of the grid fits best.
+    assert stored["is_fitted"] or stored["temperature"] == 1.0
+    monkeypatch.setattr("nucseg_jax.run.temperature_of", lambda folder: 2.5)
+    opened = load_run(run)
+    _, plain = best_variables(opened.experiment, RunFolder(run), opened.mesh)
+    expected = with_temperature(plain, 2.5, opened.experiment.model.map_channels)
+    jax.tree.map(np.testing.assert_array_equal, opened.variables, expected)
+
+
+def test_an_altered_rule_or_temperature_is_refused(run, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
+    temperature = (copy / "temperature.json").read_text()
+    (copy / "temperature.json").write_text(temperature.replace("1", "2"))
+    with pytest.raises(UserError, match=r"temperature\.json was altered"):
+        load_run(copy)
+    (copy / "temperature.json").unlink()
+    with pytest.raises(UserError, match=r"temperature\.json is missing"):
+        load_run(copy)
+    (copy / "temperature.json").write_text(temperature)
     stored = json.loads((copy / "nucleus_rule.json").read_text())
     stored["rule"]["threshold"] = 0.123
     (copy / "nucleus_rule.json").write_text(json.dumps(stored))
@@ -89,6 +115,15 @@ def test_an_altered_rule_is_refused(run, tmp_path):
     (copy / "nucleus_rule.json").unlink()
     with pytest.raises(UserError, match=r"nucleus_rule\.json is missing"):
         load_run(copy).rule  # noqa: B018
+
+
+def test_a_model_folder_has_the_maps_and_the_tuned_rule(run, tmp_path):
+    export_folder(run, tmp_path / "model", dtype="float16")
+    before, after = load_run(run), load_run(tmp_path / "model")
+    assert after.rule == before.rule
+    assert after.experiment.head.maps == before.experiment.head.maps != ()
+    scores = read_model_folder(tmp_path / "model").facts.scores["instances"]
+    assert scores == json.loads((run / "results.json").read_text())["test"]["instances"]
 
 
 def test_what_is_predicted_is_what_is_scored(run):

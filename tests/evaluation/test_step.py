@@ -16,6 +16,7 @@ from nucseg_jax.evaluation.step import compile_evaluation_of_views, compile_eval
 from nucseg_jax.ops.counts import count_pixels
 from nucseg_jax.ops.losses import cross_entropy, soft_dice
 from nucseg_jax.ops.objective import Objective, Term
+from nucseg_jax.ops.stain_normalization.target import METHODS, pooled_target
 from nucseg_jax.runtime.mesh import make_mesh
 from nucseg_jax.runtime.placement import put_batch
 from tests.toy_model import LogitsModel
@@ -96,6 +97,33 @@ def test_a_model_of_single_pixels_scores_the_same_in_eight_views(setup, batch_si
     assert np.abs(levels - expected_levels).sum() <= 2e-5 * levels.sum()
     for name in OBJECTIVE.terms:
         np.testing.assert_allclose(found.losses[name], expected.losses[name], rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("compile_step", [compile_evaluation_step, compile_evaluation_of_views])
+def test_the_model_sees_each_image_normalised(setup, method, compile_step):
+    """By its own statistics, whichever lie beside it, also where the rows of images are split over devices."""
+    images = setup.patches.image[:4, :64, :64] // np.array([1, 2, 3, 4], np.uint8)[:, None, None, None]
+    patches = dataclasses.replace(
+        setup.patches, image=images, label=setup.patches.label[:4, :64, :64], group=np.zeros(4, np.int32),
+        fold=np.ones(4, np.int32), index=np.arange(4, dtype=np.int32),
+    )  # fmt: skip
+    target = pooled_target(method, 255 - images[:1] // 2, 1)
+    by_hand = np.stack([target.apply(one, target.statistics_of(one)) for one in images])
+
+    def level(patches, mesh, stain):
+        step = compile_step(setup.model, OBJECTIVE, mesh, stain=stain)
+        batches = placed_batches(patches, np.arange(4), batch_size=2, mesh=mesh)
+        return np.concatenate([jax.device_get(step(setup.variables, batch).level) for batch in batches])
+
+    expected = level(dataclasses.replace(patches, image=by_hand), make_mesh(1), None).astype(int)
+    assert np.abs(level(patches, make_mesh(1), None) - expected).mean() > 5
+    views_alone = compile_step is compile_evaluation_of_views
+    for mesh in (make_mesh(1), make_mesh(2), *([] if views_alone else [make_mesh(2, space=2)])):
+        found = level(patches, mesh, target)
+        # A grey level is at most a few levels of probability here.
+        assert (found != expected).mean() < 0.02
+        assert np.abs(found - expected).max() <= 12
 
 
 def test_batch_statistics_are_those_of_the_batch_at_hand(setup):

@@ -17,6 +17,8 @@ from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, 
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.ops.probability import foreground_probability
+from nucseg_jax.ops.stain_normalization.stored_target import target_from_json, target_to_json
+from nucseg_jax.ops.stain_normalization.target import pooled_target
 
 LOADER = """
 import sys
@@ -90,8 +92,19 @@ def test_beside_the_program_stand_the_names_of_its_channels_and_the_scale_of_its
     assert facts["channels"] == [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [4, 5, 6]}]
     binary = export_facts(exported, info, num_classes=1, **without)
     assert [each["name"] for each in binary["channels"]] == ["Nucleus"]
-    assert "maps" not in binary
+    assert not {"maps", "stain_target"} & binary.keys()
     rule = NucleusRule(threshold=0.4, parting=HoverParting(depth=0.2))
     facts = export_facts(exported, info, num_classes=1, head=HEADS["hover"], rule=rule)
     assert facts["maps"] == ["horizontal", "vertical"]
     assert rule_from_json(facts["nucleus_rule"]) == rule
+
+
+def test_beside_the_program_stands_what_images_must_be_normalised_to():
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    target = pooled_target("macenko", [image], 1)
+    facts = export_facts(
+        ExportedModel(b"", "(n, 16*h, 16*w, 3)"),
+        DatasetInfo("toy", (), microns_per_px=0.5),
+        **dict(num_classes=1, head=HEADS["none"], rule=NucleusRule(), stain=target),
+    )
+    assert target_to_json(target_from_json(facts["stain_target"])) == target_to_json(target)

@@ -87,7 +87,14 @@ def write_robustness(
     write_cells_and_strips(folder, own, kinds)
     outcome = {
         "about": {
-            **{"split": "test", "images": PATCHES, "kinds": list(kinds), "is_seen": False, "views": 1},
+            **{
+                "split": "test",
+                "images": PATCHES,
+                "kinds": list(kinds),
+                "is_seen": False,
+                "views": 1,
+                "eval": {},
+            },
             **{"data_name": "PanNuke", "data_digest": record["data_digest"], "patches_digest": "p" * 64},
             **{"checkpoint_step": 50, "nucseg_jax": "0.1.0", "source_digest": "s" * 64, "run": record},
             "baseline": None

@@ -5,6 +5,8 @@ import click
 from nucseg_jax.cli.start import (
     Start,
     config_option,
+    model_option,
+    model_source,
     pass_start,
     process_options,
     start_jax,
@@ -16,9 +18,14 @@ from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.paths import user_path
 
 
-@verb("evaluate --workdir=runs/quickstart --split=validation\nevaluate --config=quickstart --baselines")
+@verb(
+    "evaluate --workdir=runs/quickstart --split=validation\n"
+    "evaluate --model=models/first --config=folder --config.data.dir=data_dir/own --out=scores\n"
+    "evaluate --config=quickstart --baselines"
+)
 @config_option
-@workdir_option("The run folder; without it baselines alone are scored.")
+@workdir_option("The run folder; without it and --model baselines alone are scored.")
+@model_option
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -45,7 +52,8 @@ from nucseg_jax.core.paths import user_path
     "--out",
     metavar="DIR",
     type=click.Path(),
-    help="With --predictions: folder for instances.json and nuclei.csv, a line for each pair of nuclei.",
+    help="With --model: folder for results.json and tables by patch. With --predictions: for instances.json and"
+    " nuclei.csv, a line for each pair of nuclei.",
 )
 @views_option
 @click.option("--force", is_flag=True, help="Score a split even if the run was trained on it.")
@@ -56,6 +64,7 @@ def command(
     start: Start,
     config: str | None,
     workdir: str | None,
+    model: str | None,
     split: str,
     baselines: bool,
     instances: bool,
@@ -71,16 +80,23 @@ def command(
 ) -> None:
     """Score a trained model, or baselines, on a split.
 
-    --config names other data or another split than the run's own; fields of `eval` may differ too.
+    --config names other data or another split than the run's own; fields of `eval` may differ too. With --model it
+    names the data, and its fields of `model` do not count.
     """
     given = None if config is None and not start.overrides else start.config(config)
     if given is not None:
         given.checked()
-    if (predictions is None) != (out is None) and out is not None:
+    model_source(workdir, model)
+    if model and given is None:
         raise UserError(
-            "--out goes with --predictions", advice="a run's scores are written into its own folder"
+            "--model needs --config", expected="the config that names the data set and its splits"
         )
-    if predictions is not None and (workdir or baselines or given is None or views > 1):
+    if out is not None and predictions is None and not model:
+        raise UserError(
+            "--out goes with --predictions and --model",
+            advice="a run's scores are written into its own folder",
+        )
+    if predictions is not None and (workdir or model or baselines or given is None or views > 1):
         raise UserError(
             "--predictions was given"
             + (
@@ -88,7 +104,7 @@ def command(
                 if given is None
                 else " with --views"
                 if views > 1
-                else " with a run or baselines"
+                else " with a run, a model or baselines"
             ),
             expected="--config and --predictions alone: the config names the data set and its splits",
         )
@@ -104,6 +120,22 @@ def command(
 
         evaluate_predictions(
             given.experiment(), user_path(predictions), split=split, out=user_path(out) if out else None
+        )
+        return
+
+    if model and given is not None:
+        from nucseg_jax.cli.evaluate_model import evaluate_model
+
+        evaluate_model(
+            given.experiment(),
+            model,
+            split=split,
+            out=user_path(out) if out else None,
+            baselines=baselines,
+            instances=instances,
+            views=views,
+            force=force,
+            verbose=verbose,
         )
         return
 

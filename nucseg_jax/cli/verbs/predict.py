@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from nucseg_jax.cli.start import start_jax, verb, workdir_option
+from nucseg_jax.cli.start import model_option, model_source, start_jax, verb, workdir_option
 from nucseg_jax.cli.views import views_option
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.extras import require_extra
@@ -13,10 +13,12 @@ from nucseg_jax.core.program import PROGRAM
 
 
 @verb(
+    "predict --model=models/first --inputs=a.png --out=nuclei\n"
     "predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei\n"
     "predict --workdir=runs/NAME --inputs=slides --mpp=0.25 --out=nuclei"
 )
 @workdir_option("The run folder of the model.")
+@model_option
 @click.option(
     "--inputs",
     metavar="PATH,...",
@@ -47,10 +49,17 @@ from nucseg_jax.core.program import PROGRAM
 )
 @views_option
 @click.option(
+    "--adapt",
+    is_flag=True,
+    help="For images of another stain or scanner than the model's: batch norm's statistics are first estimated on these"
+    " images, all together, without labels. What is predicted in one then depends on the others.",
+)
+@click.option(
     "--batch_size", type=int, default=8, show_default=True, help="Tiles in a batch; no result depends on it."
 )
 def command(
     workdir: str | None,
+    model: str | None,
     inputs: tuple[str, ...],
     out: str | None,
     mpp: float | None,
@@ -59,15 +68,17 @@ def command(
     overlap_px: int | None,
     threshold: float | None,
     views: int,
+    adapt: bool,
     batch_size: int,
 ) -> None:
     """Find the nuclei of images and slides: masks, outlines for QuPath, tables.
 
     The same command again resumes. Exit status 1 means that some images could not be read.
     """
-    if not (workdir and inputs and out):
+    source = model_source(workdir, model)
+    if not (source and inputs and out):
         raise UserError(
-            "predict needs --workdir, --inputs and --out",
+            "predict needs --workdir or --model, --inputs and --out",
             advice=f"{PROGRAM} predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
     require_extra("images", "predict")
@@ -81,7 +92,7 @@ def command(
         # Refused before the run is loaded, which takes seconds.
         NucleusRule(threshold=threshold)
     failures = predict(
-        user_path(workdir),
+        source,
         [name for text in inputs for name in split_inputs(text)],
         user_path(out),
         PredictSettings(
@@ -91,6 +102,7 @@ def command(
             rule=None,
             mpp_from_objective=mpp_from_objective,
             views=views,
+            adapts=adapt,
         ),
         batch_size=batch_size,
         threshold=threshold,

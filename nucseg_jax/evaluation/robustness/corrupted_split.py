@@ -7,6 +7,7 @@ an argument; kinds of the host are applied when patches are taken.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -20,13 +21,15 @@ from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.instances.nucleus_scorer import NucleusScorer
 from nucseg_jax.evaluation.robustness.cells import Cell
 from nucseg_jax.evaluation.split_scores import SplitScores
-from nucseg_jax.evaluation.step import EvaluatedBatch, EvaluationStep
 from nucseg_jax.ops.corruptions.draws import cell_keys, content_digests
 from nucseg_jax.ops.corruptions.kinds import KINDS, corrupted_on_device
 from nucseg_jax.runtime.mesh import batch_sharded, examples_sharded, replicated
 from nucseg_jax.runtime.placement import put
 
 _PATCHES_AT_ONCE = 64
+
+Seen = TypeVar("Seen")
+Step: TypeAlias = Callable[[Variables, Batch[jax.Array]], Seen]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +79,28 @@ class CorruptedSplit:
     scorer: NucleusScorer | None = None
 
     def score(self, cell: Cell) -> SplitScores:
-        """Scores every patch of the split in one cell; the clean one as `Evaluator.score` does."""
-        once = dataclasses.replace(self.evaluator, step=self._step(cell), reestimates=False, compares="never")
+        """Scores every patch of the split in one cell; the clean one as `Evaluator.score` does.
+
+        Batch-norm statistics of scored patches are those of the corrupted ones.
+        """
+        how = self.evaluator.reestimation
+        of_scored = self.evaluator.reestimates and how.on == "scored"
+        once = dataclasses.replace(
+            self.evaluator,
+            step=self._of_corrupted(self.evaluator.step, cell),
+            reestimation=dataclasses.replace(
+                how, statistics_step=self._of_corrupted(how.statistics_step, cell)
+            )
+            if of_scored
+            else how,
+            reestimates=of_scored,
+            compares="never",
+        )
         no_rows = np.zeros(0, np.int64)
-        _, scored = once.score(self.variables, self._data(cell), no_rows, [self.split], scorer=self.scorer)
-        return scored[self.split]
+        _, scored = once.score(self.variables, self._data(cell), no_rows, [self.split], scorer=self.scorer)[
+            self.split
+        ]
+        return scored
 
     def _data(self, cell: Cell) -> PreparedData:
         on_host, value = KINDS[cell.kind].on_host if cell.severity else None, cell.value
@@ -90,8 +110,8 @@ class CorruptedSplit:
             patches=CorruptedPatches(self.data.patches, lambda image: on_host(image, value))
         )
 
-    def _step(self, cell: Cell) -> EvaluationStep:
-        step = self.evaluator.step
+    def _of_corrupted(self, step: Step[Seen], cell: Cell) -> Step[Seen]:
+        """Returns a step of batches that are corrupted on the devices before it."""
         if not cell.severity or KINDS[cell.kind].on_device is None:
             return step
         mesh = self.evaluator.mesh
@@ -99,7 +119,7 @@ class CorruptedSplit:
         keys = put(cell_keys(self._contents, cell.kind, cell.severity), replicated(mesh))
         value = np.float32(cell.value)
 
-        def corrupted_step(variables: Variables, batch: Batch[jax.Array]) -> EvaluatedBatch[jax.Array]:
+        def corrupted_step(variables: Variables, batch: Batch[jax.Array]) -> Seen:
             return step(variables, batch.replace(image=corrupt(batch.image, keys, batch.index, value)))
 
         return corrupted_step

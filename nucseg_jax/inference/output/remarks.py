@@ -17,6 +17,10 @@ _SQUARE_PX = 16
 _STAINED = 0.05
 _LEAST_TISSUE = 0.01
 
+NOT_NORMALIZED = (
+    "its stains were not normalised: it has too little tissue to measure them, or one colour alone"
+)
+
 
 class Appearance(NamedTuple):
     """Appearance of an image as a whole.

@@ -28,7 +28,7 @@ from nucseg_jax.inference.output.nuclei_files import NucleiFiles, open_nuclei_fi
 from nucseg_jax.inference.output.output_files import OutputFiles
 from nucseg_jax.inference.output.overlay import Overlay, save_overlay
 from nucseg_jax.inference.output.probability_store import ProbabilityStore, band_digest
-from nucseg_jax.inference.output.remarks import appearance, remarks
+from nucseg_jax.inference.output.remarks import NOT_NORMALIZED, appearance, remarks
 from nucseg_jax.inference.tiling.bands import bands_of
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.stream import Begin, End, Event, Failed
@@ -170,6 +170,7 @@ def _write_image(
         "files": [path.name for path in outputs],
         "notes": [
             *remarks(seen, nuclei=nuclei.count),
+            *([] if job.stain is None or job.stain.is_usable else [NOT_NORMALIZED]),
             *job.view.source.notes(),
             *take_warnings(job.path),
         ],

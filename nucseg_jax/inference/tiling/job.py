@@ -12,8 +12,31 @@ from nucseg_jax.images.source import Source
 from nucseg_jax.inference.output.remarks import Appearance, appearance
 from nucseg_jax.inference.tiling.tiles import TilePlan
 from nucseg_jax.inference.tiling.tissue import slide_overview, tiles_with, tissue_mask
+from nucseg_jax.ops.stain_normalization.target import StainTarget, Statistics
 
 _WHITE = 255
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageStain:
+    """Stain normalisation of one image.
+
+    Attributes:
+      target: what it is brought to.
+      of_image: statistics of the image.
+    """
+
+    target: StainTarget
+    of_image: Statistics
+
+    @property
+    def is_usable(self) -> bool:
+        """False for an image that is left as it is: it has too little tissue, or one colour alone."""
+        return bool(self.of_image.is_usable)
+
+    def apply(self, tile: np.ndarray) -> np.ndarray:
+        """Normalises a tile of the image, uint8 [T, T, 3]."""
+        return self.target.apply(tile, self.of_image)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +52,7 @@ class Job:
       ends: rows at full resolution at which the bands end that an earlier start has written.
       first_row: the row of tiles to begin with.
       seen: a slide's appearance, its background included; None where all of the image is computed and seen anyway.
+      stain: what tiles go through before the model; None = they are seen as they are.
     """
 
     path: pathlib.Path
@@ -39,6 +63,7 @@ class Job:
     ends: tuple[int, ...] = ()
     first_row: int = 0
     seen: Appearance | None = None
+    stain: ImageStain | None = None
 
     @property
     def rows_done(self) -> int:

@@ -84,7 +84,8 @@ def read_events(jobs: Iterable[Job | Failed]) -> Iterator[Event]:
                         pixels = read_tiles(job, row, first, end)
                     for column in range(first, end):
                         left = (column - first) * job.plan.stride_px
-                        yield Tile(job, column, pixels[:, left : left + job.plan.tile_px])
+                        tile = pixels[:, left : left + job.plan.tile_px]
+                        yield Tile(job, column, tile if job.stain is None else job.stain.apply(tile))
                 yield RowEnd(job, row)
         except RefusedImage as error:
             yield Failed(job.path, error)

@@ -1,4 +1,4 @@
-"""All augmentations of a training batch in their order: deformation, geometry, stain, colour, blur, noise."""
+"""All augmentations of a training batch in their order: deformation, geometry, stain, colour, scanner, blur, noise."""
 
 import enum
 
@@ -14,6 +14,7 @@ from nucseg_jax.ops.augment.deformation import random_deformation
 from nucseg_jax.ops.augment.geometry import Labels, flips_and_quarter_turns
 from nucseg_jax.ops.augment.keys import example_keys, on_a_share
 from nucseg_jax.ops.augment.noise import random_noise
+from nucseg_jax.ops.augment.scanner import scanner_jitter
 from nucseg_jax.ops.augment.stain import stain_jitter
 
 
@@ -26,6 +27,7 @@ class Kind(enum.IntEnum):
     BLUR = 5
     NOISE = 6
     DEFORMATION = 7
+    SCANNER = 8
 
 
 # Every strength False or 0.
@@ -106,6 +108,10 @@ def augment(
             hue=how.hue,
         )
         image = on_a_share(how.colour_probability, drawn, changed, before)
+    if how.white_balance or how.gamma:
+        drawn, before = keys(Kind.SCANNER), image.astype(jnp.float32)
+        changed = scanner_jitter(before, drawn, white_balance=how.white_balance, gamma=how.gamma)
+        image = on_a_share(how.scanner_probability, drawn, changed, before)
     if how.blur_sigma_px:
         drawn, before = keys(Kind.BLUR), image.astype(jnp.float32)
         changed = random_blur(before, drawn, sigma_px=how.blur_sigma_px)

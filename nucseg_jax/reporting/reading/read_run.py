@@ -20,6 +20,7 @@ from nucseg_jax.evaluation.instances.per_image_instances import (
     per_image_instances_path,
 )
 from nucseg_jax.evaluation.per_image import per_image_path
+from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.reporting.reading.robustness import with_own_measurements
 from nucseg_jax.reporting.reading.run import Evaluation, Run, at
 from nucseg_jax.reporting.reading.run_files import (
@@ -42,6 +43,7 @@ RECORD, RESULTS = "record.json", "results.json"
 
 def read_run(path: pathlib.Path) -> Run:
     """Reads a run folder; UserError if it is none, or its config or split cannot be read."""
+    refuse_model_folder(path)
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError("no config.json: not the folder of a run")

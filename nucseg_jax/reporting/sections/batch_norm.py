@@ -1,5 +1,8 @@
 """The batch-norm gap of each run: what training sees, and what the statistics kept for evaluation make of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from nucseg_jax.evaluation.scores import OTHER_STATISTICS
 from nucseg_jax.reporting.page.document import Block, Cell, Table
 from nucseg_jax.reporting.reading import next_command
@@ -26,11 +29,10 @@ _READING_OF_THE_PAPER = (
 def measured(run: Run, split: str, metric: str) -> dict[str, float | None]:
     """Returns a run's micro score by the statistics that were used; what was not measured is missing."""
     sources = [(at(run.results, split), run.config)]
-    # The mean of several views differs from results.json in more than the statistics.
     sources += [
         (each.entry, each.about)
         for each in run.evaluations
-        if each.split == split and each.about.get("views", 1) == 1
+        if each.split == split and _differs_in_statistics_alone(each.about, run)
     ]
     found: dict[str, float | None] = {}
     for entry, about in sources:
@@ -41,6 +43,13 @@ def measured(run: Run, split: str, metric: str) -> dict[str, float | None]:
                 if key in entry:
                     found.setdefault(key, at(entry, key, "micro", metric))
     return found
+
+
+def _differs_in_statistics_alone(about: Mapping[str, Any], run: Run) -> bool:
+    """Returns False of the mean of several views and of another stain normalisation than in results.json."""
+    method = at(about, "eval", "stain_normalization") or "none"
+    own = at(run.config, "eval", "stain_normalization") or "none"
+    return about.get("views", 1) == 1 and bool(method == own)
 
 
 def batch_norm_blocks(part: Part) -> list[Block]:

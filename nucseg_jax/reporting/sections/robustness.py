@@ -16,6 +16,7 @@ from nucseg_jax.reporting.sections.comparison import LEVEL
 from nucseg_jax.reporting.sections.measured_run import MeasuredRun
 from nucseg_jax.reporting.sections.part import Part
 from nucseg_jax.reporting.sections.robustness_pictures import curves_figures, strips_sections
+from nucseg_jax.reporting.sections.robustness_seeds import seeds_table
 
 # Of the means in summary.json, with their titles; those that no run has are left out.
 _OTHER_SCORES: Mapping[str, str] = {
@@ -27,9 +28,9 @@ _OTHER_SCORES: Mapping[str, str] = {
 # Of the summary, with their titles.
 _ROWS = {CLEAN_ROW: "clean Dice", MEAN_ROW: "mean corrupted", RETAINED_ROW: "retained"}
 _READING = (
-    "Each run is shown by itself, seeds are not pooled: an interval covers the choice of patches for one run. `mean"
-    " corrupted` is the mean over kinds of the mean over five severities; `retained` is its share of the clean Dice."
-    " Compare runs that were measured on the same patches and kinds."
+    "Each run is shown by itself, and seeds together in a table of their own: an interval covers the choice of patches"
+    " for one run. `mean corrupted` is the mean over kinds of the mean over five severities; `retained` is its share of"
+    " the clean Dice. Compare runs that were measured on the same patches and kinds."
 )
 
 
@@ -49,6 +50,7 @@ def robustness_blocks(part: Part) -> list[Block]:
         *_other_scores_table(part, rows),
         *_baseline_table(part, rows),
         *_shifts_table(part, rows),
+        *seeds_table(part, rows),
         *strips_sections(part, rows),
         *gaps,
     ]

@@ -45,7 +45,7 @@ def test_kinds_and_other_purposes_of_randomness_share_no_number():
     numbers = [*Stream, *Kind]
     assert len(set(map(int, numbers))) == len(numbers)
     assert all(2 <= kind < 1000 for kind in Kind)
-    assert (list(map(int, Kind))[:6], list(map(int, Stream))[:2]) == ([2, 3, 4, 5, 6, 7], [0, 1])
+    assert (list(map(int, Kind))[:7], list(map(int, Stream))[:2]) == ([2, 3, 4, 5, 6, 7, 8], [0, 1])
 
 
 def test_every_strength_is_off_in_no_augmentation_and_reaches_the_image(batch):
@@ -106,6 +106,7 @@ PROBABILITIES = {
     "stain_probability": "stain_factor",
     "blur_probability": "blur_sigma_px",
     "noise_probability": "noise_sd",
+    "scanner_probability": "white_balance",
     "deformation_probability": "elastic_px",
 }
 

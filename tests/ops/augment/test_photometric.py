@@ -12,6 +12,7 @@ from nucseg_jax.ops import stain as light
 from nucseg_jax.ops.augment.blur import gaussian_blur, random_blur
 from nucseg_jax.ops.augment.colour import adjusted_colour, colour_jitter
 from nucseg_jax.ops.augment.noise import gaussian_noise, random_noise
+from nucseg_jax.ops.augment.scanner import rescanned, scanner_jitter
 from nucseg_jax.ops.augment.stain import adjusted_stain, stain_jitter
 
 N = 3
@@ -97,6 +98,34 @@ def test_each_strength_draws_evenly_from_its_range():
     assert 138 < found.max() <= 140.01
     assert found.mean() == pytest.approx(100, abs=2)
     assert found.std() == pytest.approx(40 / np.sqrt(3), rel=0.05)
+
+
+# Scanner
+
+
+def test_a_scanner_multiplies_channels_and_gamma_keeps_black_and_white(image):
+    log_gain = jnp.log(values(0.5, 1.0, 0.25))[None].repeat(N, 0)
+    found = jax.jit(rescanned)(image, log_gain=log_gain, log_gamma=jnp.zeros(N))
+    np.testing.assert_allclose(found, image * np.array([0.5, 1.0, 0.25], np.float32), rtol=1e-4)
+    ends = jnp.stack([jnp.zeros((N, 4, 3)), jnp.full((N, 4, 3), 255.0)], axis=1)
+    found = jax.jit(rescanned)(ends, log_gain=jnp.zeros((N, 3)), log_gamma=values(0.5, -0.5, 0.9))
+    np.testing.assert_allclose(found, ends, atol=1e-2)
+
+
+def test_a_scanner_and_its_inverse_give_the_image_back(image):
+    there = jax.jit(rescanned)(image, log_gain=jnp.zeros((N, 3)), log_gamma=values(0.3, -0.2, 0.1))
+    back = jax.jit(rescanned)(there, log_gain=jnp.zeros((N, 3)), log_gamma=values(-0.3, 0.2, -0.1))
+    np.testing.assert_allclose(back, image, rtol=1e-3)
+
+
+def test_white_balance_is_drawn_for_each_channel_and_gamma_for_all():
+    flat = jnp.full((N, 1, 1, 3), 100.0)
+    tinted = np.asarray(jax.jit(functools.partial(scanner_jitter, white_balance=0.5, gamma=0))(flat, keys()))
+    assert (np.abs(np.log(tinted / 100)) <= 0.5 + 1e-4).all()
+    assert (np.ptp(tinted[:, 0, 0], axis=1) > 1).all()
+    darker = np.asarray(jax.jit(functools.partial(scanner_jitter, white_balance=0, gamma=0.5))(flat, keys()))
+    np.testing.assert_allclose(np.ptp(darker[:, 0, 0], axis=1), 0, atol=1e-3)
+    assert len(np.unique(darker[:, 0, 0, 0].round(3))) == N
 
 
 # Stain

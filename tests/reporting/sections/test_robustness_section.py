@@ -73,6 +73,19 @@ def test_the_curves_begin_with_the_clean_dice_and_seeds_lie_behind_their_mean(pa
     assert starts[0] == starts[1]
 
 
+def test_seeds_of_a_configuration_stand_together_with_their_mean_and_range(page, folders):
+    unet, scratch = rows_of(page[1] / "tables" / "robustness_by_configuration.csv")
+    assert (unet["seeds"], scratch["seeds"]) == ("1", "2")
+    clean = []
+    for seed in (0, 1):
+        (summary,) = (folders / f"scratch_{seed}").glob("robustness/*/summary.json")
+        clean.append(json.loads(summary.read_text())["corruptions"]["run"]["clean"]["estimate"])
+    assert float(scratch["clean"]) == pytest.approx(sum(clean) / 2)
+    assert [float(scratch[f"seeds_clean_{end}"]) for end in ("low", "high")] == sorted(clean)
+    other = "data_dir_other"
+    assert scratch[other] == "" != unet[other]
+
+
 def test_what_one_run_alone_has_stands_in_tables_of_its_own(page):
     tables = page[1] / "tables"
     (compared,) = rows_of(tables / "robustness_baseline.csv")

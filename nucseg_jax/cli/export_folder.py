@@ -1,0 +1,215 @@
+"""`export --format=folder`: the best model of a run as a small folder that `load_run` and `predict --model` read."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nucseg_jax.cli.seen_patches import seen_by_run
+from nucseg_jax.core.counted import counted
+from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.files import atomic_folder
+from nucseg_jax.core.program import PROGRAM
+from nucseg_jax.evaluation.examples import SPREAD, examples_path, read_examples
+from nucseg_jax.model_folder.card import card_text
+from nucseg_jax.model_folder.facts import ModelFacts, StoredDtype, first_line
+from nucseg_jax.model_folder.folder import is_model_folder, require_replaceable, write_model_folder
+from nucseg_jax.model_folder.stored_weights import named_arrays, stored_arrays
+from nucseg_jax.ops.levels import any_nucleus
+from nucseg_jax.run import Run, load_run, open_model_folder
+from nucseg_jax.run_folder.check import read_results
+from nucseg_jax.run_folder.folder import RunFolder
+
+# Test scores that are kept, beside those of the data set's groups.
+_SCORES = ("micro", "image_skip", "classes", "instances")
+_MOST_IMAGES = 8
+# Mean change of a probability; rounding to float16 costs a tenth of it or less.
+_LARGEST_MEAN = 5e-3
+
+
+class Difference(NamedTuple):
+    """Distance of the written model from the run.
+
+    Attributes:
+      images: what both were computed on, in words.
+      largest, mean: of the absolute differences of the outputs: probabilities, and maps of an instance head.
+      flipped, pixels: how many pixels are on another side of the threshold, of how many.
+    """
+
+    images: str
+    largest: float
+    mean: float
+    flipped: int
+    pixels: int
+
+
+def export_folder(
+    workdir: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    dtype: StoredDtype,
+    card: pathlib.Path | None = None,
+    licence: str | None = None,
+    notes: str = "",
+) -> None:
+    """Writes the folder, opens it again, and compares it with the run on images of its test split, or on noise.
+
+    The folder appears whole or not at all; an earlier model folder in its place is replaced.
+
+    Args:
+      workdir: the run.
+      out: the folder.
+      dtype: of the stored weights.
+      card: a Markdown file, the model card; None = one is made from the facts.
+      licence: of the weights; None = that of the data set.
+      notes: free text.
+
+    Raises:
+      UserError: no trained run, another thing than a model in `out`, a card that cannot be read, a place that cannot be
+        written, or a model that rounding changes too much.
+    """
+    out = pathlib.Path(os.path.abspath(out))
+    require_replaceable(out)
+    text = None if card is None else read_card(card)
+    if is_model_folder(workdir):
+        raise UserError(
+            f"{workdir} is a model folder",
+            expected="a run folder with --format=folder",
+            advice="copy the folder, or export the run again",
+        )
+    run = load_run(workdir)
+    arrays, kept = stored_arrays(run.variables, dtype)
+    facts = ModelFacts.of_config(
+        run.experiment.config,
+        info=run.info,
+        rule=run.rule,
+        stain=run.stain,
+        checkpoint_step=run.checkpoint_step,
+        stored_dtype=dtype,
+        kept_float32=kept,
+        scores=_test_scores(run),
+        licence=run.info.licence if licence is None else licence,
+        notes=notes,
+    )
+    seen = seen_by_run(RunFolder(run.path))
+    text = card_text(facts, out.name) if text is None else text
+    try:
+        with atomic_folder(out) as part:
+            write_model_folder(part, facts, arrays, seen, text)
+            difference = _compare(run, open_model_folder(part, out.name), arrays)
+            _require_close(difference)
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written: {reason_of(error)}", advice="choose another --out"
+        ) from None
+    print(_report(run, facts, out, difference, is_own_card=card is None))
+
+
+def read_card(path: pathlib.Path) -> str:
+    """Reads a model card.
+
+    Raises:
+      UserError: it cannot be read, is not UTF-8, or is empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise ValueError("it is empty")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--card={path} cannot be read: {reason_of(error)}", expected="a Markdown file in UTF-8"
+        ) from None
+    return text
+
+
+def _test_scores(run: Run) -> dict[str, Any]:
+    """Returns scores of the run's test split; {} where it has none that are of the exported statistics."""
+    folder = RunFolder(run.path)
+    if not folder.results.exists() or run.experiment.config.eval.reestimate_batch_norm:
+        return {}
+    test = read_results(folder).get("test", {})
+    splits, _ = folder.read_splits()
+    return {
+        "patches": len(splits.test),
+        **{name: test[name] for name in (*_SCORES, run.info.group_noun) if name in test},
+    }
+
+
+def _compare(run: Run, written: Run, arrays: Mapping[str, np.ndarray]) -> Difference:
+    """Computes the outputs of both on the same images.
+
+    Args:
+      run: the run.
+      written: the model folder.
+      arrays: that were written.
+
+    Raises:
+      RuntimeError: the folder holds another model than was written.
+    """
+    for name in ("info", "rule", "checkpoint_step"):
+        if getattr(run, name) != getattr(written, name):
+            raise RuntimeError(f"{name} of the written model differs from the run's")
+    if dataclasses.astuple(run.experiment.config.model) != dataclasses.astuple(
+        written.experiment.config.model
+    ):
+        raise RuntimeError("the written model differs from the run's")
+    found = named_arrays(written.variables)
+    if found.keys() != arrays.keys() or any(
+        not np.array_equal(found[name], array.astype(np.float32)) for name, array in arrays.items()
+    ):
+        raise RuntimeError("the written weights differ from those that were read")
+    images, source = _images(run)
+    before, after = (_outputs(each, images) for each in (run, written))
+    maps = len(run.experiment.head.maps)
+    masks = [
+        any_nucleus(values[..., : values.shape[-1] - maps]) > run.rule.threshold for values in (before, after)
+    ]
+    change = np.abs(before - after)
+    flipped = int((masks[0] != masks[1]).sum())
+    return Difference(source, float(change.max()), float(change.mean()), flipped, masks[0].size)
+
+
+def _images(run: Run) -> tuple[np.ndarray, str]:
+    """Returns images uint8 [N, H, W, 3] of the run's test split where it keeps some, else noise; and their name."""
+    path = examples_path(run.path, "test")
+    if path.exists():
+        images = read_examples(path, run.info).only(SPREAD).image[:_MOST_IMAGES]
+        if len(images):
+            return images, counted(len(images), "test patch")
+    px, _ = run.tiles()
+    return np.random.default_rng(0).integers(0, 256, (1, px, px, 3), np.uint8), "noise"
+
+
+def _outputs(run: Run, images: np.ndarray) -> np.ndarray:
+    predictor = run.predictor(tile_px=images.shape[1], batch_size=1)
+    return np.concatenate([np.asarray(predictor.start([image]))[:1] for image in images])
+
+
+def _require_close(difference: Difference) -> None:
+    if not difference.mean < _LARGEST_MEAN:
+        raise UserError(
+            f"float16 weights change the outputs by {difference.mean:.1e} on average, {difference.largest:.1e} at most",
+            expected=f"less than {_LARGEST_MEAN:g} on average",
+            advice="export with --dtype=float32",
+        )
+
+
+def _report(
+    run: Run, facts: ModelFacts, out: pathlib.Path, difference: Difference, *, is_own_card: bool
+) -> str:
+    size = sum(file.stat().st_size for file in out.iterdir())
+    kept = f", {counted(len(facts.kept_float32), 'array')} of them float32" if facts.kept_float32 else ""
+    lines = [
+        f"{out}: {size / 1e6:.1f} MB, weights {facts.stored_dtype}{kept}; licence: {first_line(facts.licence)}",
+        f"opened again and compared with {run.name} on {difference.images}: largest difference of an output"
+        f" {difference.largest:.1e}, mean {difference.mean:.1e}; {difference.flipped:,} of {difference.pixels:,} px on"
+        " another side of the threshold",
+    ]
+    if not facts.scores:
+        lines.append("no test scores in it: the run has none of these weights and batch-norm statistics")
+    if is_own_card:
+        lines.append("README.md was made from these facts; complete it and export again with --card=FILE")
+    return "\n".join([*lines, f"use it with: {PROGRAM} predict --model={out} --inputs=IMAGES --out=DIR"])

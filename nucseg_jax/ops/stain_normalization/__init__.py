@@ -1,0 +1,1 @@
+"""Stain normalisation: images brought to the colours of others by statistics of both; see `target`."""
