@@ -55,11 +55,17 @@ def adapted_variables(
     """
     if not variables.get("batch_stats"):
         raise UserError("the model has no batch norm, whose statistics could be those of the images")
-    tiles = [event.values for event in read_events(jobs) if isinstance(event, Tile)]
+    tiles, failures = [], []
+    for event in read_events(jobs):
+        if isinstance(event, Tile):
+            tiles.append(event.values)
+        elif isinstance(event, Failed):
+            failures.append(event)
     if not tiles:
+        reason = f" The first: {failures[0].error}" if failures else ""
         raise UserError(
             "no image could be read that has tissue, so that there are no statistics of the images",
-            expected="at least one image with tissue",
+            expected=f"at least one image with tissue.{reason}",
         )
     model = model.without_dropout()
     step = compile_statistics_step(
@@ -80,7 +86,7 @@ def adapted_variables(
 
 
 def thinned(job: Job, most: int) -> Job:
-    """Returns a job with at most so many of its tiles, spread evenly over those that are wanted."""
+    """Returns a job with at most so many of its tiles, spread over the image."""
     return dataclasses.replace(job, wanted=spread_tiles(job.wanted, most))
 
 

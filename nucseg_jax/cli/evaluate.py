@@ -105,11 +105,7 @@ def evaluate(
     if jax.process_index():
         return
     # Before they are written: they took minutes to compute, and the folder may be another's.
-    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
-    shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
-    print(shown, flush=True)
-    if scored.instances is not None:
-        print(f"\n{instance_table(scored.result['instances'], plan.info)}", flush=True)
+    print_scores(split, scored, tables, data, verbose=verbose)
     own = evaluation_name(
         plan, split, facts["checkpoint_step"], trained.config.eval, how, baselines=baselines, views=views
     )
@@ -118,6 +114,25 @@ def evaluate(
     outcome = {split: scored.result, "baselines": tables, "about": about}
     write_evaluation(out, outcome, scored, getattr(plan.splits, split), plan.dataset)
     print(f"\nwritten to {out}")
+
+
+def print_scores(
+    split: str, scored: SplitScores, tables: dict[str, Any], data: PreparedData, *, verbose: bool
+) -> None:
+    """Prints a line with the Dice of a split, then its tables.
+
+    Args:
+      split: its name.
+      scored: its scores.
+      tables: those of baselines, by name.
+      data: that was scored.
+      verbose: print the loss terms too.
+    """
+    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
+    shown = results_table({split: scored.result}, tables, group_noun=data.info.group_noun, losses=verbose)
+    print(shown, flush=True)
+    if scored.instances is not None:
+        print(f"\n{instance_table(scored.result['instances'], data.info)}", flush=True)
 
 
 def read_patches(

@@ -6,11 +6,9 @@ from typing import Any
 
 import jax
 
-from nucseg_jax.cli.evaluate import refuse_other_kind_of_data, refuse_seen
+from nucseg_jax.cli.evaluate import print_scores, refuse_other_kind_of_data, refuse_seen
 from nucseg_jax.cli.evaluation_folder import write_evaluation
-from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen
-from nucseg_jax.cli.table import instance_table, results_table
 from nucseg_jax.cli.views import views_text
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -98,11 +96,7 @@ def evaluate_model(
     tables = score_baselines(data, split) if baselines else {}
     if jax.process_index():
         return
-    print(headline(split, scored.result, tables, patches=len(data.rows(split))), end="\n\n")
-    shown = results_table({split: scored.result}, tables, group_noun=plan.info.group_noun, losses=verbose)
-    print(shown, flush=True)
-    if scored.instances is not None:
-        print(f"\n{instance_table(scored.result['instances'], plan.info)}", flush=True)
+    print_scores(split, scored, tables, data, verbose=verbose)
     if out is None:
         return
     about = {

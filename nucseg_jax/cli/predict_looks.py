@@ -171,11 +171,12 @@ def open_jobs(
 def all_jobs(
     paths: Iterable[pathlib.Path], settings: PredictSettings, grid: Grid, stain: StainTarget | None
 ) -> Iterator[Job | Failed]:
-    """Opens every image that can be read, one by one; the others are left out."""
+    """Opens every image, one by one, each closed before the next."""
     for path in paths:
         try:
             job = _open(path, settings, grid, skip_background=True, stain=stain)
-        except RefusedImage:
+        except RefusedImage as error:
+            yield Failed(path, error)
             continue
         with contextlib.closing(job.view.source):
             yield job

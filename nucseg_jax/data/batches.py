@@ -98,7 +98,7 @@ def shuffled_batches(
       rows: int [P], rows of `patches`.
       batch_size: patches a batch.
       seed: of the order.
-      held: int [N], which of a batch's patches are wanted here; see `training_batches`.
+      held: int [N], the patches of a batch that this process reads; see `training_batches`.
 
     Yields:
       Batches whose `index` is the position in `rows`.

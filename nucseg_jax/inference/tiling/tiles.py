@@ -45,26 +45,26 @@ def check_tiles(tile_px: int, overlap_px: int, output_stride: int) -> None:
         )
 
 
-def spread_tiles(wanted: np.ndarray, most: int) -> np.ndarray:
+def spread_tiles(candidates: np.ndarray, most: int) -> np.ndarray:
     """Chooses at most so many tiles that stand for an image, spread over its rows and columns, the same ones each time.
 
     One from each of `most` equal parts of the tiles in their order, at a place without a period: equal steps would meet
     the same few columns in every row.
 
     Args:
-      wanted: bool [rows, columns], the tiles to choose from.
+      candidates: bool [rows, columns], the tiles to choose from.
       most: at least 1.
 
     Returns:
       bool of the same shape.
     """
-    places = np.flatnonzero(wanted)
-    chosen: np.ndarray = np.zeros(wanted.size, bool)
+    places = np.flatnonzero(candidates)
+    chosen: np.ndarray = np.zeros(candidates.size, bool)
     if len(places) > most:
         edges = np.arange(most + 1) * len(places) // most
         places = places[np.random.default_rng(0).integers(edges[:-1], edges[1:])]
     chosen[places] = True
-    return chosen.reshape(wanted.shape)
+    return chosen.reshape(candidates.shape)
 
 
 def reflected(start: int, count: int, length: int) -> np.ndarray:
