@@ -19,7 +19,8 @@ from scipy import ndimage
 from nucseg_jax.evaluation.step import placed_batches
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
-from nucseg_jax.run import Run, load_run
+from nucseg_jax.load import load_run
+from nucseg_jax.run import Run
 from tests.heads.decoding.binary_pq import binary_pq
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6)

@@ -26,7 +26,7 @@ from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.tiles import TilePlan
-from nucseg_jax.run import load_run
+from nucseg_jax.load import load_run
 from nucseg_jax.runtime.compilation_cache import enable_compilation_cache
 from nucseg_jax.runtime.peak_memory import peak_bytes
 

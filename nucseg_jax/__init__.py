@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from nucseg_jax.create import create_encoder, create_model
     from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
     from nucseg_jax.inference.export import export_model
+    from nucseg_jax.load import load_run
     from nucseg_jax.ops import losses
     from nucseg_jax.ops.augment.augmentation import augment
     from nucseg_jax.ops.probability import foreground_probability, predicted_label
-    from nucseg_jax.run import Run, load_run
+    from nucseg_jax.run import Run
     from nucseg_jax.training.optimizer import paper_optimizer
 
 __all__ = [
@@ -76,7 +77,7 @@ _SOURCES = {
     "create_model": "create",
     "export_model": "inference.export",
     "foreground_probability": "ops.probability",
-    "load_run": "run",
+    "load_run": "load",
     "paper_optimizer": "training.optimizer",
     "predicted_label": "ops.probability",
 }

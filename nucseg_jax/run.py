@@ -1,11 +1,8 @@
-"""A trained model, opened from a run folder or a model folder, and what it sees in an image."""
+"""A trained model, ready for images: what it sees in one."""
 
 import dataclasses
 import hashlib
-import math
 import pathlib
-import sys
-import warnings
 from collections.abc import Iterable
 
 import jax
@@ -14,12 +11,9 @@ from jax.sharding import Mesh
 
 from nucseg_jax.adaptation import adapted_variables, thinned, tiles_an_image
 from nucseg_jax.core.arrays import Variables
-from nucseg_jax.core.errors import UserError, reason_of
-from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.experiment import Experiment, read_experiment, read_experiment_file
+from nucseg_jax.experiment import Experiment
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
-from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.images.source import array_source
 from nucseg_jax.inference.prediction import Prediction, predict_job
 from nucseg_jax.inference.tiling.job import Job, plan_job
@@ -27,18 +21,8 @@ from nucseg_jax.inference.tiling.predictor import Predictor, make_predictor
 from nucseg_jax.inference.tiling.stain import with_stain
 from nucseg_jax.inference.tiling.stream import Failed
 from nucseg_jax.inference.tiling.tiles import check_tiles, default_overlap
-from nucseg_jax.model_folder.facts import first_line
-from nucseg_jax.model_folder.folder import is_model_folder, read_model_folder, require_some_model
-from nucseg_jax.model_folder.named import find_model
-from nucseg_jax.models.initial import abstract_variables
-from nucseg_jax.models.temperature import with_temperature
-from nucseg_jax.ops.stain_normalization.stored_target import target_from_json, target_to_json
+from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
 from nucseg_jax.ops.stain_normalization.target import StainTarget
-from nucseg_jax.run_folder.check import best_checkpoint, require_config
-from nucseg_jax.run_folder.folder import RunFolder
-from nucseg_jax.runtime.mesh import make_mesh
-from nucseg_jax.runtime.placement import put_state
-from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
 
 BATCH_SIZE = 8
 
@@ -215,195 +199,3 @@ class Run:
         if self.stain is not None:
             digest.update(repr(target_to_json(self.stain)).encode())
         return digest.hexdigest()
-
-
-def load_run(source: str | pathlib.Path) -> Run:
-    """Opens a trained model on all devices: of a run folder, of a model folder, or one that this installation has.
-
-    Args:
-      source: the --workdir of `launch.py train`, the --out of `export --format=folder`, or the name of one here. A
-        `pathlib.Path`, and a text with a separator, is always a path.
-
-    Raises:
-      UserError: no such run, model folder or name; a name that is a folder here too; a folder that is damaged, or a run
-        without a validated checkpoint.
-    """
-    path, name = find_model(source)
-    require_some_model(path)
-    return open_model_folder(path, name) if is_model_folder(path) else open_run_folder(path, name)
-
-
-def open_run_folder(path: pathlib.Path, name: str) -> Run:
-    """Opens a run folder: its config and its best checkpoint.
-
-    Batch norm's statistics are the checkpoint's moving ones. A run that was scored with re-estimated ones, which no
-    checkpoint holds, gives a UserWarning: its scores are not those of this model.
-
-    Args:
-      path: the --workdir of `launch.py train`.
-      name: of it for people.
-
-    Raises:
-      UserError: no run, or none with a validated checkpoint.
-    """
-    folder = RunFolder(path)
-    require_config(folder)
-    experiment = read_experiment_file(folder.config)
-    info = folder.read_info()
-    info.require_num_classes(experiment.config.model.num_classes)
-    rule = rule_of(folder, experiment)
-    mesh = make_mesh()
-    step, variables = scored_variables(experiment, folder, mesh)
-    if experiment.config.eval.reestimate_batch_norm:
-        warnings.warn(
-            f"{folder.path} was selected and scored with re-estimated batch-norm statistics"
-            " (eval.reestimate_batch_norm); predictions have the checkpoint's moving ones, which results.json does not"
-            f" score. To score them: {PROGRAM} evaluate with the run's --config and"
-            " --config.eval.reestimate_batch_norm=False",
-            stacklevel=3,
-        )
-    stain = stain_of(folder, experiment)
-    return Run(path, name, experiment, info, rule, step, variables, mesh, stain=stain)
-
-
-def open_model_folder(path: pathlib.Path, name: str) -> Run:
-    """Opens a model folder: its facts and its weights.
-
-    Args:
-      path: the --out of `export --format=folder`.
-      name: of the model for people.
-
-    Raises:
-      UserError: a file is missing, damaged or altered, or of a later version.
-    """
-    folder = read_model_folder(path)
-    facts = folder.facts
-    experiment = read_experiment(facts.config)
-    facts.info.require_num_classes(experiment.config.model.num_classes)
-    mesh = make_mesh()
-    variables = put_state(folder.read_variables(abstract_variables(experiment.model)), mesh)
-    return Run(
-        path,
-        name,
-        experiment,
-        facts.info,
-        facts.rule,
-        facts.checkpoint_step,
-        variables,
-        mesh,
-        licence=first_line(facts.licence),
-        stain=facts.stain,
-    )
-
-
-def rule_of(folder: RunFolder, experiment: Experiment) -> NucleusRule:
-    """Returns what counts as a nucleus to a run: as it was tuned, or the default where it was not.
-
-    Raises:
-      UserError: the stored rule is damaged, or was altered since the run ended.
-    """
-    stored = folder.read_fitted(folder.nucleus_rule)
-    if stored is None:
-        return experiment.default_rule
-    try:
-        return rule_from_json(stored["rule"])
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder.nucleus_rule} is damaged: {reason_of(error)}", expected="the file that train wrote"
-        ) from None
-
-
-def scored_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
-    """Step and variables that scores and predictions are made with: the best ones, calibrated with eval.calibrate.
-
-    Args:
-      experiment: of the run, with the settings of evaluation that were asked for.
-      folder: the run.
-      mesh: where the variables go.
-
-    Raises:
-      UserError: as `best_variables`; or a temperature is asked for, and the run has none or a damaged one.
-    """
-    step, variables = best_variables(experiment, folder, mesh)
-    if experiment.config.eval.calibrate:
-        variables = with_temperature(variables, temperature_of(folder), experiment.model.map_channels)
-    return step, variables
-
-
-def temperature_of(folder: RunFolder) -> float:
-    """Returns the temperature that was fitted when training ended.
-
-    Raises:
-      UserError: there is none, or it is damaged, or was altered since the run ended.
-    """
-    stored = folder.read_fitted(folder.temperature)
-    if stored is None:
-        raise UserError(
-            f"{folder.path} has no temperature: eval.calibrate is on, and it was not when this training ended, or the"
-            " training has not ended",
-            expected=f"a finished run with {folder.temperature.name}",
-            advice="score with --config.eval.calibrate=False, or train with --config.eval.calibrate=True",
-        )
-    try:
-        value = float(stored["temperature"])
-        if not 0 < value < math.inf:
-            raise ValueError(f"the temperature is {value}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder.temperature} is damaged: {reason_of(error)}", expected="the file that train wrote"
-        ) from None
-    return value
-
-
-def stain_of(folder: RunFolder, experiment: Experiment) -> StainTarget | None:
-    """Returns what a run's images are normalised to, as it was measured when the run began; None without.
-
-    Args:
-      folder: of the run.
-      experiment: with the run's own config.
-
-    Raises:
-      UserError: the stored target is missing or damaged, or was altered since the run began.
-    """
-    method = experiment.config.eval.stain_normalization
-    if method == "none":
-        return None
-    stored = folder.read_stain()
-    if stored is None:
-        raise UserError(
-            f"{folder.stain} is missing, and the run's eval.stain_normalization is {method}",
-            expected="the file that train wrote",
-            advice="restore it from a copy",
-        )
-    target = target_from_json(stored)
-    if target.method != method:
-        raise UserError(
-            f"{folder.stain} is of {target.method}, and the run's eval.stain_normalization is {method}",
-            expected="the file that train wrote",
-            advice="restore it from a copy",
-        )
-    return target
-
-
-def best_variables(experiment: Experiment, folder: RunFolder, mesh: Mesh) -> tuple[int, Variables]:
-    """Step and variables of a run's best checkpoint: those that it was validated with, averages where it has them.
-
-    What is altered and changes nothing is named on standard error.
-
-    Args:
-      experiment: of the run, with its own model.
-      folder: the run.
-      mesh: where the variables go.
-
-    Raises:
-      UserError: there is none yet, the best is gone or damaged, or config.json or split.json are not those it was
-        trained with.
-    """
-    require_config(folder)
-    folder.read_splits()
-    best, notes = best_checkpoint(folder)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
-    like = experiment.abstract_state(experiment.static_arguments(steps_per_epoch=1))
-    state, _ = restore_checkpoint(best.path, abstract_like(like, mesh))
-    return best.record.step, state.evaluated_variables

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.best_model import rule_of, scored_variables
 from nucseg_jax.cli.evaluation_folder import evaluation_name, write_evaluation
 from nucseg_jax.cli.headline import headline
 from nucseg_jax.cli.seen_patches import first_seen, seen_by_run
@@ -25,7 +26,6 @@ from nucseg_jax.experiment import Experiment, read_experiment_file
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
-from nucseg_jax.run import rule_of, scored_variables
 from nucseg_jax.run_folder.check import best_checkpoint, require_config
 from nucseg_jax.run_folder.folder import RunFolder, info_changes
 from nucseg_jax.runtime.processes import silence_non_primary

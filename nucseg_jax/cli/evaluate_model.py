@@ -16,9 +16,10 @@ from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
+from nucseg_jax.load import open_model_folder
 from nucseg_jax.model_folder.folder import is_model_folder, read_model_folder
 from nucseg_jax.model_folder.named import find_model
-from nucseg_jax.run import Run, open_model_folder
+from nucseg_jax.run import Run
 from nucseg_jax.runtime.placement import put_state
 from nucseg_jax.runtime.processes import silence_non_primary
 

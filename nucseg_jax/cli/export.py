@@ -9,7 +9,8 @@ import numpy as np
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.files import atomic_write, json_text
 from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
-from nucseg_jax.run import Run, load_run
+from nucseg_jax.load import load_run
+from nucseg_jax.run import Run
 
 # The program computes the same by XLA's own operations where the model here may take another form of them.
 _TOLERANCE = 1e-3

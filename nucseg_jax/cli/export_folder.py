@@ -14,12 +14,13 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import atomic_folder
 from nucseg_jax.core.program import PROGRAM
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, read_examples
+from nucseg_jax.load import load_run, open_model_folder
 from nucseg_jax.model_folder.card import card_text
 from nucseg_jax.model_folder.facts import ModelFacts, StoredDtype, first_line
 from nucseg_jax.model_folder.folder import is_model_folder, require_replaceable, write_model_folder
 from nucseg_jax.model_folder.stored_weights import named_arrays, stored_arrays
 from nucseg_jax.ops.levels import any_nucleus
-from nucseg_jax.run import Run, load_run, open_model_folder
+from nucseg_jax.run import Run
 from nucseg_jax.run_folder.check import read_results
 from nucseg_jax.run_folder.folder import RunFolder
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nucseg_jax.best_model import best_variables
 from nucseg_jax.cli.seen_patches import require_unseen, seen_by_run
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
@@ -22,7 +23,6 @@ from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.models.initial import abstract_variables
 from nucseg_jax.pretrained.checkpoint import digest_of
 from nucseg_jax.pretrained.match import by_layer, shortened
-from nucseg_jax.run import best_variables
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.run_folder.saved_checkpoints import checkpoint_paths
 from nucseg_jax.runtime.mesh import make_mesh

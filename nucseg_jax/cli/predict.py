@@ -23,9 +23,10 @@ from nucseg_jax.inference.output.write_images import write_images
 from nucseg_jax.inference.tiling.job import Job
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.stream import Begin, Event, Failed, Tile, ahead, infer, read_events
+from nucseg_jax.load import load_run
 from nucseg_jax.ops.probability import FOREGROUND_RULE
 from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
-from nucseg_jax.run import Run, load_run
+from nucseg_jax.run import Run
 
 __all__ = ["PredictSettings", "predict", "predict_files"]
 

@@ -2,6 +2,7 @@
 
 import functools
 
+from nucseg_jax.best_model import rule_of, scored_variables
 from nucseg_jax.cli.evaluate import read_patches
 from nucseg_jax.cli.robustness_targets import Target
 from nucseg_jax.cli.stain_target import target_of_scores
@@ -10,7 +11,6 @@ from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.robustness.corrupted_split import CorruptedSplit
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.ops.stain_normalization.target import StainTarget
-from nucseg_jax.run import rule_of, scored_variables
 
 
 class OpenedRuns:

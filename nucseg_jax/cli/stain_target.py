@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nucseg_jax.best_model import stain_of
 from nucseg_jax.core.files import write_json
 from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.stain_target import training_target
 from nucseg_jax.experiment import Experiment
 from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
 from nucseg_jax.ops.stain_normalization.target import StainTarget
-from nucseg_jax.run import stain_of
 from nucseg_jax.run_folder.folder import RunFolder
 
 _BAR = "measuring stains"

@@ -13,7 +13,7 @@ from nucseg_jax.adaptation import MOST_TILES, thinned, tiles_an_image
 from nucseg_jax.cli.predict import PredictSettings, predict
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from nucseg_jax.run import load_run
+from nucseg_jax.load import load_run
 
 TILE_PX = 64
 

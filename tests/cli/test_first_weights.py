@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
+from nucseg_jax.best_model import best_variables
 from nucseg_jax.cli.first_weights import first_weights
 from nucseg_jax.cli.seen_patches import seen_by_run
 from nucseg_jax.core.errors import UserError
@@ -19,7 +20,6 @@ from nucseg_jax.data.dataset_info import DatasetInfo, NucleusClass
 from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.splits import official_splits
 from nucseg_jax.experiment import Experiment, read_experiment, read_experiment_file
-from nucseg_jax.run import best_variables
 from nucseg_jax.run_folder.check import READ_WHEN_RESUMED
 from nucseg_jax.run_folder.claim import claim_run_folder
 from nucseg_jax.run_folder.folder import RunFolder

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 
+from nucseg_jax.best_model import best_variables, temperature_of
 from nucseg_jax.cli.export_folder import export_folder
 from nucseg_jax.cli.predict import PredictSettings, predict
 from nucseg_jax.core.errors import UserError
@@ -16,9 +17,9 @@ from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.inference.output import write_images
+from nucseg_jax.load import load_run
 from nucseg_jax.model_folder.folder import read_model_folder
 from nucseg_jax.models.temperature import with_temperature
-from nucseg_jax.run import best_variables, load_run, temperature_of
 from nucseg_jax.run_folder.folder import RunFolder
 from tests.cli.predicted_files import contents
 
@@ -89,7 +90,7 @@ def test_its_temperature_is_kept_and_what_is_kept_is_used(run, monkeypatch):
     assert temperature_of(RunFolder(run)) == stored["temperature"]
     # One epoch may leave a model that no temperature of the grid fits best.
     assert stored["is_fitted"] or stored["temperature"] == 1.0
-    monkeypatch.setattr("nucseg_jax.run.temperature_of", lambda folder: 2.5)
+    monkeypatch.setattr("nucseg_jax.best_model.temperature_of", lambda folder: 2.5)
     opened = load_run(run)
     _, plain = best_variables(opened.experiment, RunFolder(run), opened.mesh)
     expected = with_temperature(plain, 2.5, opened.experiment.model.map_channels)

@@ -17,7 +17,7 @@ from nucseg_jax.evaluation.instances.per_image_instances import (
     read_per_image_instances,
 )
 from nucseg_jax.heads.decoding.stored_rule import rule_from_json
-from nucseg_jax.run import load_run
+from nucseg_jax.load import load_run
 from nucseg_jax.run_folder.folder import RunFolder
 
 

@@ -409,6 +409,6 @@ def test_a_run_that_was_scored_with_statistics_that_no_checkpoint_holds_gives_a_
     experiment = read_experiment_file(finished_run / "config.json")
     scored = dataclasses.replace(experiment.config.eval, reestimate_batch_norm=True)
     experiment = dataclasses.replace(experiment, config=dataclasses.replace(experiment.config, eval=scored))
-    monkeypatch.setattr("nucseg_jax.run.read_experiment_file", lambda path: experiment)
+    monkeypatch.setattr("nucseg_jax.load.read_experiment_file", lambda path: experiment)
     with pytest.warns(UserWarning, match="re-estimated batch-norm statistics"):
         load_run(finished_run)

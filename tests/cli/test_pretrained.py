@@ -9,11 +9,11 @@ import zlib
 import numpy as np
 import pytest
 
+from nucseg_jax.best_model import best_variables
 from nucseg_jax.cli.first_weights import first_weights
 from nucseg_jax.experiment import read_experiment_file
 from nucseg_jax.pretrained.convert import convert
 from nucseg_jax.pretrained.target import flatten, target_of
-from nucseg_jax.run import best_variables
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.runtime.mesh import make_mesh
 

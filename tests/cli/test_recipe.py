@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE
-from nucseg_jax.run import load_run
+from nucseg_jax.load import load_run
 from nucseg_jax.run_folder.metrics_log import read_metrics
 from nucseg_jax.training.checkpoint import abstract_like, restore_checkpoint
 from tests.faults.watched import assert_same_end, logged_steps, wait_until

@@ -90,8 +90,8 @@ def test_a_tilde_in_a_flag_is_the_home_folder(home, monkeypatch, command):
 
 def test_a_tilde_in_a_config_field_an_input_or_a_pattern_is_the_home_folder(home, monkeypatch):
     from nucseg_jax.cli.predict_inputs import find_inputs
+    from nucseg_jax.load import load_run
     from nucseg_jax.reporting.reading import find
-    from nucseg_jax.run import load_run
 
     config = quickstart.get_config()
     config.data.dir, config.data.release_dir, config.pretrained.path = "~/data", "~/release", "~/weights"
