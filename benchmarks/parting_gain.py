@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from nucseg_jax.evaluation.step import placed_batches
+from nucseg_jax.experiment import make_evaluator
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule, find_nuclei
 from nucseg_jax.heads.decoding.part_by_shape import ShapeParting
 from nucseg_jax.load import load_run
@@ -65,7 +66,7 @@ def scores(run: Run, split: str, smallest_um2: float) -> dict[str, dict[float, f
     )
     experiment = dataclasses.replace(experiment, config=config)
     data = experiment.plan([split]).read_or_open([split])
-    step = experiment.evaluator(run.mesh, has_void=data.info.has_void, stain=run.stain).step
+    step = make_evaluator(experiment, run.mesh, has_void=data.info.has_void, stain=run.stain).step
     microns = data.info.microns_per_px
     # Tuning may have preferred shape to the maps.
     by_maps = run.rule if run.rule.parting.maps else experiment.default_rule

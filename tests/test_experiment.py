@@ -15,7 +15,7 @@ from nucseg_jax.data.prepared import plan_data
 from nucseg_jax.data.sources.pannuke.info import PANNUKE
 from nucseg_jax.data.splits import SPLIT_NAMES
 from nucseg_jax.data.store.reader import StoredDataset
-from nucseg_jax.experiment import read_experiment
+from nucseg_jax.experiment import choose_feed, make_training_feed, read_experiment
 from nucseg_jax.training.schedule import Schedule
 from tests.data.indexes import make_index, patients
 
@@ -45,9 +45,9 @@ def test_the_feed_that_fits_is_chosen_and_built(painted, monkeypatch, asked, ava
     monkeypatch.setattr(prepared, "available_host_bytes", lambda: available)
     parts = experiment(feed=asked)
     plan, mesh = plan_data(painted, parts.splits), parts.make_mesh(256)
-    assert parts.choose_feed(plan, mesh) == expected
+    assert choose_feed(parts, plan, mesh) == expected
     data = plan.read() if expected == "device" else plan.open()
-    feed = parts.training_feed(data, mesh, SCHEDULE)
+    feed = make_training_feed(parts, data, mesh, SCHEDULE)
     assert feed.name == expected
     tickets = next(feed.tickets(0, 0))
     batch = feed.fetch(feed.source, jax.tree.map(lambda leaf: leaf[0], tickets))
@@ -63,7 +63,7 @@ def test_both_feeds_of_an_experiment_give_the_same_examples(painted, sampling):
         config.train.update(feed=name, steps_per_dispatch=4)
         parts = read_experiment(config)
         data = plan_data(painted, parts.splits).read()
-        feed = parts.training_feed(data, parts.make_mesh(256), SCHEDULE)
+        feed = make_training_feed(parts, data, parts.make_mesh(256), SCHEDULE)
         sizes = []
         for tickets in feed.tickets(1, 3):
             sizes.append(len(jax.tree.leaves(tickets)[0]))

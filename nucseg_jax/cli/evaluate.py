@@ -22,7 +22,7 @@ from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.data.prepared import DataPlan, PreparedData, plan_data
 from nucseg_jax.evaluation.baseline_scores import score_baselines
 from nucseg_jax.evaluation.split_scores import SplitScores
-from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.experiment import Experiment, make_evaluator, read_experiment_file
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.model_folder.folder import refuse_model_folder
 from nucseg_jax.ops.stain_normalization.stored_target import target_to_json
@@ -183,7 +183,7 @@ def score_run(
     silence_non_primary()
     best, variables = scored_variables(experiment, folder, mesh)
     stain = target_of_scores(trained, experiment, folder, lambda: (data, training_rows))
-    evaluator = experiment.evaluator(mesh, has_void=data.info.has_void, views=views, stain=stain)
+    evaluator = make_evaluator(experiment, mesh, has_void=data.info.has_void, views=views, stain=stain)
     print(
         f"{folder.path}, checkpoint of step {best:,}, on {split}: {counted(len(data.rows(split)), 'patch')}"
         f"{views_text(views)}{stain_text(stain)}\n",

@@ -14,7 +14,7 @@ from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.data.patch_sizes import check_whole_patches
 from nucseg_jax.evaluation.baseline_scores import score_baselines
-from nucseg_jax.experiment import Experiment
+from nucseg_jax.experiment import Experiment, make_evaluator
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.load import open_model_folder
 from nucseg_jax.model_folder.folder import is_model_folder, read_model_folder
@@ -85,7 +85,7 @@ def evaluate_model(
         refuse_seen(first_seen(seen, pathlib.Path(name), plan, split))
     data = plan.read_or_open([split])
     mesh = experiment.make_mesh(plan.info.patch_px)
-    evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void, views=views, stain=run.stain)
+    evaluator = make_evaluator(experiment, mesh, has_void=plan.info.has_void, views=views, stain=run.stain)
     print(
         f"{name}, checkpoint of step {run.checkpoint_step:,}, on {split}: {counted(len(data.rows(split)), 'patch')}"
         f"{views_text(views)}; licence of the weights: {run.licence}\n",

@@ -14,7 +14,7 @@ from nucseg_jax.cli.profile_cases import Case
 from nucseg_jax.cli.training_run import TrainingRun, compile_close_epoch, training_hooks
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.evaluation.step import compile_evaluation_step
-from nucseg_jax.experiment import read_experiment
+from nucseg_jax.experiment import make_evaluator, make_training_feed, read_experiment
 from nucseg_jax.run_folder.folder import RunFolder
 from nucseg_jax.runtime.compilation_cache import Origin, cached_compile
 from nucseg_jax.runtime.mesh import dispatch_sharded
@@ -168,11 +168,12 @@ def _ready_training_loop(case: Case, plan: DataPlan) -> ReadyCase:
             experiment=experiment,
             schedule=schedule,
             data=data,
-            feed=experiment.training_feed(data, mesh, schedule),
+            feed=make_training_feed(experiment, data, mesh, schedule),
             mesh=mesh,
             folder=folder,
             static=static,
-            evaluator=experiment.evaluator(
+            evaluator=make_evaluator(
+                experiment,
                 mesh,
                 has_void=case.has_void,
                 stain=noise_target(experiment.config.eval.stain_normalization),

@@ -9,7 +9,7 @@ from nucseg_jax.cli.stain_target import target_of_scores
 from nucseg_jax.core.arrays import Variables
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.robustness.corrupted_split import CorruptedSplit
-from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.experiment import make_evaluator, read_experiment_file
 from nucseg_jax.ops.stain_normalization.target import StainTarget
 
 
@@ -41,8 +41,8 @@ class OpenedRuns:
         key = (target.role, info.has_void)
         if key not in self._evaluators:
             mesh = target.experiment.make_mesh(info.patch_px)
-            self._evaluators[key] = target.experiment.evaluator(
-                mesh, has_void=info.has_void, views=self._views, stain=self._stain(target)
+            self._evaluators[key] = make_evaluator(
+                target.experiment, mesh, has_void=info.has_void, views=self._views, stain=self._stain(target)
             )
         return self._evaluators[key]
 

@@ -25,6 +25,7 @@ from nucseg_jax.evaluation.per_image import per_image_path, write_per_image
 from nucseg_jax.evaluation.split_scores import SplitScores
 from nucseg_jax.evaluation.step import placed_batches
 from nucseg_jax.evaluation.temperature import compile_temperature_step, fit_temperature
+from nucseg_jax.experiment import make_example_predictor
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.models.temperature import with_temperature
@@ -52,7 +53,7 @@ def score_best(run: TrainingRun) -> dict[str, Any]:
         )
     scorer = run.experiment.nucleus_scorer(run.data.info, nucleus_rule(run, trained))
     scored = run.evaluator.score(trained, run.data, run.data.rows("train"), SPLIT_NAMES, scorer=scorer)
-    predictor = run.experiment.example_predictor(run.evaluator)
+    predictor = make_example_predictor(run.experiment, run.evaluator)
     if predictor is not None:
         predictor = dataclasses.replace(predictor, scorer=scorer)
     for name, (variables, of_split) in scored.items():

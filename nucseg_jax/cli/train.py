@@ -21,7 +21,13 @@ from nucseg_jax.data.patch_sizes import check_patches
 from nucseg_jax.data.prepared import DataPlan
 from nucseg_jax.data.split_sides import groups_by_side
 from nucseg_jax.data.splits import SPLIT_NAMES
-from nucseg_jax.experiment import Experiment, read_experiment_file
+from nucseg_jax.experiment import (
+    Experiment,
+    choose_feed,
+    make_evaluator,
+    make_training_feed,
+    read_experiment_file,
+)
 from nucseg_jax.run_folder.check import finish, require_config
 from nucseg_jax.run_folder.claim import claim_run_folder
 from nucseg_jax.run_folder.environment import StartedFrom, describe_environment
@@ -90,17 +96,17 @@ def train(
             print_end(folder, verbose=verbose)
             return
         folder.record_start(describe_environment(started_from))
-        feed_name = experiment.choose_feed(plan, mesh)
+        feed_name = choose_feed(experiment, plan, mesh)
         announce(experiment, plan, schedule, mesh, weights)
         print(feed_line(experiment, plan, mesh, feed_name), end="\n\n", flush=True)
         if weights is not None:
             write_json(folder.pretrained, weights.facts)
         with watch.phase("data"):
             data = plan.read() if feed_name == "device" else plan.open()
-            feed = experiment.training_feed(data, mesh, schedule)
+            feed = make_training_feed(experiment, data, mesh, schedule)
             stain = target_of_training(experiment, folder, data)
         static = experiment.static_arguments(schedule.steps_per_epoch, has_void=plan.info.has_void)
-        evaluator = experiment.evaluator(mesh, has_void=plan.info.has_void, stain=stain)
+        evaluator = make_evaluator(experiment, mesh, has_void=plan.info.has_void, stain=stain)
         programs = CompiledSteps()
         run = TrainingRun(
             experiment,

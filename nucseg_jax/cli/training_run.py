@@ -17,7 +17,7 @@ from nucseg_jax.data.prepared import PreparedData
 from nucseg_jax.evaluation.evaluator import Evaluator
 from nucseg_jax.evaluation.overlays import example_sheet
 from nucseg_jax.evaluation.training_scores import training_scores
-from nucseg_jax.experiment import Experiment
+from nucseg_jax.experiment import Experiment, make_example_predictor
 from nucseg_jax.run_folder.check import (
     READ_WHEN_RESUMED,
     require_best,
@@ -149,7 +149,7 @@ def training_hooks(run: TrainingRun, checkpoints: ocp.CheckpointManager, observe
         rate = settings.lr * float(run.static.update_scale(state, int(state.step) - 1))
         is_best = best is None or score >= best
         observer.on_epoch(int(state.step), values, learning_rate=rate, is_best=is_best)
-        example_predictor = run.experiment.example_predictor(run.evaluator)
+        example_predictor = make_example_predictor(run.experiment, run.evaluator)
         if example_predictor is not None:
             with watch.phase("pictures"):
                 examples = example_predictor.spread(state.evaluated_variables, run.data, "validation")

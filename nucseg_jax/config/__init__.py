@@ -10,7 +10,7 @@ versions lack it. "The paper" is Koishiyeva et al. (2024); its gaps are filled a
 """
 
 from nucseg_jax.config.augment import PRESETS
-from nucseg_jax.config.reading import read_config
+from nucseg_jax.config.reading import read_config, read_config_file
 from nucseg_jax.config.whole import Config, config_fields, default_config, differences, may_change_on_resume
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "differences",
     "may_change_on_resume",
     "read_config",
+    "read_config_file",
 ]

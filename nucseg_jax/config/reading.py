@@ -1,5 +1,6 @@
 """Reads a config: every name, type, range and choice, and the fields that depend on each other."""
 
+import pathlib
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from nucseg_jax.config.whole import Config, config_fields
 from nucseg_jax.core.config_field import Fault, read_section
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean
+from nucseg_jax.core.strict_json import read_json
 
 # Of a config file, for messages.
 _EXAMPLE = "configs/base.py"
@@ -46,6 +48,25 @@ def read_config(values: Mapping[str, object]) -> Config:
     config = Config(**read)
     _require_fields_together(config)
     return config
+
+
+def read_config_file(path: pathlib.Path) -> Config:
+    """Reads the config.json of a run.
+
+    Raises:
+      UserError: the file is missing, is no JSON or no config; see `read_config`.
+    """
+    try:
+        values = read_json(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}",
+            expected="the config.json of a run folder",
+            advice="give the --workdir of a training run",
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
+    return read_config(values)
 
 
 def _require_fields_together(config: Config) -> None:

@@ -11,7 +11,7 @@ from nucseg_jax import load_run
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.seal import file_digest
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from nucseg_jax.experiment import read_experiment_file
+from nucseg_jax.experiment import make_evaluator, read_experiment_file
 from nucseg_jax.ops.stain_normalization.stored_target import target_from_json, target_to_json
 from nucseg_jax.ops.stain_normalization.target import pooled_target
 from nucseg_jax.run_folder.folder import RunFolder
@@ -171,6 +171,6 @@ def test_an_export_states_what_it_expects(command_line, run, tmp_path):
 def test_an_evaluator_takes_the_target_of_its_config_alone(run, finished_run):
     with_it, without = (read_experiment_file(each / "config.json") for each in (run, finished_run))
     with pytest.raises(ValueError, match="stain_normalization is 'macenko'"):
-        with_it.evaluator(make_mesh(1))
+        make_evaluator(with_it, make_mesh(1))
     with pytest.raises(ValueError, match="stain_normalization is 'none'"):
-        without.evaluator(make_mesh(1), stain=load_run(run).stain)
+        make_evaluator(without, make_mesh(1), stain=load_run(run).stain)
