@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nucseg_jax.config import config_fields, read_config
+from nucseg_jax.config import config_fields, read_config, read_config_file
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.nearest import did_you_mean_field, find_python_file
-from nucseg_jax.core.paths import configs_folder, expand_user
+from nucseg_jax.core.paths import configs_folder, expand_user, user_path
 from nucseg_jax.core.program import PROGRAM
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ def require_config(name: str | None, overrides: Sequence[str]) -> GivenConfig:
             raise UserError(f"{field} has no config to change", expected=f"--config=NAME with {field}")
         raise UserError(
             "--config is missing",
-            expected="the name of a config, or the path of a config file",
+            expected="the name of a config, or the path of a config file or of a run's config.json",
             advice=f"add --config=quickstart; {PROGRAM} config --list shows the names",
         )
     return load_config(name, overrides)
 
 
 def load_config(name: str, overrides: Sequence[str]) -> GivenConfig:
-    """Runs a config file and changes the fields that the command line overrides.
+    """Runs a config file, or reads the config.json of a run, and changes the fields that the command line overrides.
 
     Args:
       name: of a config that comes with this package, or a path; `FILE.py:TEXT` hands TEXT to `get_config`.
@@ -127,16 +127,26 @@ def load_config(name: str, overrides: Sequence[str]) -> GivenConfig:
     if not name or name.startswith("-"):
         raise UserError(f"--config is followed by {name or 'nothing'}", expected="--config=NAME")
     path, colon, text = name.partition(":")
-    file = find_python_file(path, kind="config", examples=configs_folder())
+    file = _config_file(path)
+    if colon and file.suffix == ".json":
+        raise UserError(
+            f"--config={name} has a text for {file.name}", expected="a text for a Python file alone"
+        )
     shown = f"{expand_user(path)}{colon}{text}"
 
     from absl import flags
-    from ml_collections import config_flags
+    from ml_collections import ConfigDict, config_flags
 
-    arguments = ["nucseg", f"--config={file}{colon}{text}", *overrides]
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+    # A fault of a file that was stored is told here; of one that is run, where ml_collections first uses it.
+    stored = ConfigDict(dataclasses.asdict(read_config_file(file))) if file.suffix == ".json" else None
     try:
+        if stored is None:
+            arguments = ["nucseg", f"--config={file}{colon}{text}", *overrides]
+            config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+        else:
+            arguments = ["nucseg", *overrides]
+            config_flags.DEFINE_config_dict("config", stored, flag_values=values, sys_argv=arguments)
         values(arguments)
         config = values.config
         if not hasattr(config, "copy_and_resolve_references"):
@@ -176,6 +186,20 @@ def load_config(name: str, overrides: Sequence[str]) -> GivenConfig:
             expected="--config.SECTION.FIELD=VALUE with a value of the field's type",
             advice=f"{PROGRAM} config shows all fields",
         ) from None
+
+
+def _config_file(text: str) -> pathlib.Path:
+    """Finds the file of a config by its name or path; one of JSON need not be there.
+
+    Raises:
+      UserError: there is none; it names the nearest, or the config.json of a run.
+    """
+    path = user_path(text)
+    if path.suffix == ".json":
+        return path
+    if (path / "config.json").is_file():
+        raise UserError(f"--config={path} is a folder; did you mean {path / 'config.json'}?")
+    return find_python_file(text, kind="config", examples=configs_folder())
 
 
 def _refuse_unknown(overrides: Sequence[str], error: Exception) -> None:

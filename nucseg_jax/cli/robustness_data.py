@@ -63,8 +63,8 @@ def _require_config(other: str) -> None:
             raise _no_data(other, "it is neither a folder nor a config") from None
         nearest = [*configs_in(configs_folder()), *_prepared_beside(user_path(name))]
         raise _no_data(other, "there is no such folder, and no such config", nearest) from None
-    if file.suffix != ".py":
-        raise _no_data(other, f"{file} is a file, and not a Python file as configs are")
+    if file.suffix not in (".py", ".json"):
+        raise _no_data(other, f"{file} is a file, and no config: Python, or the config.json of a run")
 
 
 def _prepared_beside(folder: pathlib.Path) -> list[str]:

@@ -13,6 +13,8 @@ from nucseg_jax.core.strict_json import read_json
 
 # Of a config file, for messages.
 _EXAMPLE = "configs/base.py"
+# As many faults are listed: a file of another kind has a hundred.
+_MOST = 12
 
 
 def read_config(values: Mapping[str, object]) -> Config:
@@ -23,8 +25,8 @@ def read_config(values: Mapping[str, object]) -> Config:
         missing has its default.
 
     Raises:
-      UserError: lists every missing, unknown, wrongly typed and disallowed field; or else the first fields that
-        contradict each other.
+      UserError: lists missing, unknown, wrongly typed and disallowed fields, the first 12 of them; or else the first
+        fields that contradict each other.
     """
     if not hasattr(values, "items"):
         raise UserError(f"the config is {values!r}"[:200], expected=f"sections of fields, as in {_EXAMPLE}")
@@ -41,8 +43,10 @@ def read_config(values: Mapping[str, object]) -> Config:
     if len(faults) == 1:
         raise UserError(faults[0].found, expected=faults[0].expected)
     if faults:
+        shown = [f"{fault.found} (expected: {fault.expected})" for fault in faults[:_MOST]]
+        left = len(faults) - len(shown)
         raise UserError(
-            "; ".join(f"{fault.found} (expected: {fault.expected})" for fault in faults),
+            "; ".join(shown) + (f"; and {left} more of the kind" if left else ""),
             expected=f"the fields of {_EXAMPLE}, with the values that docs/config.md allows",
         )
     config = Config(**read)
@@ -66,7 +70,10 @@ def read_config_file(path: pathlib.Path) -> Config:
         ) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
-    return read_config(values)
+    try:
+        return read_config(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _require_fields_together(config: Config) -> None:

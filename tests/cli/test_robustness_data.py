@@ -27,7 +27,7 @@ def in_folder(tmp_path, monkeypatch) -> pathlib.Path:
         ("empty", "the folder empty holds no prepared data"),
         ("data_dir", "the folder data_dir holds no prepared data; did you mean data_dir/breast?"),
         ("notes", "it is neither a folder nor a config"),
-        ("./notes", "notes is a file, and not a Python file as configs are"),
+        ("./notes", "notes is a file, and no config: Python, or the config.json of a run"),
     ],
 )
 def test_what_is_no_data_is_told_with_what_was_expected(other, words, in_folder):

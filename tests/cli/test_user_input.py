@@ -1,5 +1,7 @@
 """What a user types: `~` in every path, names that are misspelt, files that are not there."""
 
+import dataclasses
+import json
 import pathlib
 import re
 import shutil
@@ -8,7 +10,9 @@ import sys
 import pytest
 
 from configs import quickstart
+from nucseg_jax.cli.given_config import load_config
 from nucseg_jax.cli.main import run
+from nucseg_jax.config import default_config, read_config
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.experiment import read_experiment
 
@@ -176,6 +180,31 @@ def test_what_is_not_there_is_named_with_what_is_nearest(home, refused, argument
 def test_a_sweep_that_is_misspelt_is_named_with_what_is_nearest(home, refused):
     message = refused("train", "--sweep=~/row.py", "--list")
     assert re.search(rf"there is no sweep file {home}/row.py in {home}; did you mean .*rows", message)
+
+
+def test_the_config_of_a_run_is_a_config(home, refused, capsys):
+    """Its own fields, with what the command line changes; its faults are told as those of others are."""
+    stored = read_config({**default_config(), "train": {**default_config()["train"], "epochs": 7}})
+    (home / "run").mkdir()
+    file = home / "run" / "config.json"
+    file.write_text(json.dumps(stored.as_json()))
+    given = load_config(str(file), ["--config.train.lr=0.5"])
+    assert given.checked() == dataclasses.replace(stored, train=dataclasses.replace(stored.train, lr=0.5))
+    assert (given.name, given.overrides) == (str(file), {"train.lr": 0.5})
+    for arguments, message in (
+        (["--config=~/run"], rf"{home}/run is a folder; did you mean {file}\?$"),
+        ([f"--config={file}", "--config.train.lrr=1"], r"no field train.lrr; did you mean train.lr\?"),
+        ([f"--config={file}", "--config.train.epochs=many"], "train.epochs=many cannot be parsed"),
+        ([f"--config={file}:text"], "a text for a Python file alone"),
+        (["--config=~/run/confg.json"], f"{home}/run/confg.json cannot be read: No such file"),
+    ):
+        assert re.search(message, refused("config", *arguments), re.MULTILINE)
+    file.write_text(json.dumps({str(number): {} for number in range(99)}))
+    message = refused("config", f"--config={file}")
+    assert message.startswith(f"error: {file}: unknown section '0'")
+    assert "97 more of the kind" in message
+    file.write_text("{")
+    assert f"{file} is not JSON" in refused("config", f"--config={file}")
 
 
 @pytest.mark.parametrize(
