@@ -7,7 +7,7 @@ r"""CoNSeP, four classes: DeepLabV3+ ResNet-50 on 24 tiles, tested on three.
 FOLDER holds Train/ and Test/ as published, or Train/ alone. 27 tiles: 21 train, three validate, three test; the other
 folds by --config.split.number=2 to 9.
 
-Hardware: two CPU cores or one GPU. Time: not measured. Expected: not measured (a narrow one: see README).
+Hardware: two CPU cores or one GPU. Time: not measured. Expected: not measured (a narrow one: see docs/data.md).
 """
 
 import ml_collections

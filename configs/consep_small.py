@@ -7,7 +7,7 @@ r"""CoNSeP at .5 microns per px: a narrow U-Net from scratch that two cores trai
 The training tiles as published, divided by consep_tiles.csv: 22 train, 2 validate, 3 test, the classes' shares as near
 to those of the whole as so few tiles allow.
 
-Hardware: two CPU cores. Time: 10 minutes of one core a run. Expected: see README, "Instance heads".
+Hardware: two CPU cores. Time: 10 minutes of one core a run. Expected: see docs/instance_heads.md.
 """
 
 import ml_collections

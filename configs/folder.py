@@ -1,4 +1,4 @@
-r"""Your own images (README, "Your own images"): DeepLabV3+ ResNet-50 on a dozen annotated ones, by group.
+r"""Your own images (docs/own_images.md): DeepLabV3+ ResNet-50 on a dozen annotated ones, by group.
 
     python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50
     python launch.py prepare --config=configs/folder.py --config.data.release_dir=FOLDER
@@ -8,7 +8,7 @@ Better than the encoder's weights is a whole trained model: --config.pretrained.
 With classes: --config.model.num_classes=N, one more than there are. With fewer than five groups:
 --config.split.folds=0.
 
-Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy cores. Expected: see README.
+Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy cores. Expected: see docs/own_images.md.
 """
 
 import ml_collections

@@ -1,4 +1,4 @@
-r"""MoNuSeg's 30 training slides, divided by patient as README's table "On real patches" is: ten train, ten validate.
+r"""MoNuSeg's 30 training slides, divided by patient as the table of docs/real_patches.md is: ten train, ten validate.
 
     python launch.py convert --encoder=resnet50 --source=download --out=weights/resnet50
     python launch.py prepare --config=configs/monuseg.py --config.data.release_dir=FOLDER

@@ -1,4 +1,4 @@
-r"""DeepLabV3+ ResNet-50 on a small release of real patches (README, "On real patches"): a budget that two cores carry.
+r"""DeepLabV3+ ResNet-50 on a small release of real patches (docs/real_patches.md): a budget that two cores carry.
 
     python launch.py convert --encoder=resnet50 --source=FILE --out=weights/resnet50
     python launch.py prepare --config=configs/real_patches.py

@@ -24,10 +24,29 @@ def test_the_examples_of_a_module_are_all_run_and_true(name):
     assert outcome.failed == 0
 
 
+def pages() -> list[pathlib.Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def test_the_links_of_pages_lead_somewhere():
+    """To a file, and to a heading of it as GitHub names it."""
+    assert len(pages()) > 15
+    for page in pages():
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            name, _, heading = link.partition("#")
+            if name.startswith(("http:", "https:")):
+                continue
+            file = page.parent / name if name else page
+            assert file.exists(), f"{page.name}: {link}"
+            if heading:
+                titles = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+                anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+                assert heading in anchors, f"{page.name}: {link}"
+
+
 def test_the_files_that_pages_name_are_there():
-    """Pages outlive moves of what they point to."""
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-    for page in pages:
+    """Pages outlive moves of what they point to; what a changelog names was there once."""
+    for page in [page for page in pages() if page.name != "CHANGELOG.md"]:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|html|ipynb))`", text):
             assert (ROOT / name).exists() or (ROOT / "nucseg_jax" / name).exists(), f"{page.name}: {name}"

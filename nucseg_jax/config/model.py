@@ -35,7 +35,7 @@ class ModelConfig:
 
     encoder: EncoderName = field(
         "resnet50",
-        "The network whose features the decoder takes; README has a table of them.",
+        "The network whose features the decoder takes; docs/weights.md has a table of them.",
         affects="model",
     )
     decoder: DecoderName = field(

@@ -1,6 +1,6 @@
 """Which lowering of an operation runs where: one row a platform, and nothing else decides.
 
-Every lowering computes the same function; the rows say which was fastest when measured (README, section Speed).
+Every lowering computes the same function; the rows say which was fastest when measured (docs/speed.md).
 """
 
 import contextlib

@@ -135,7 +135,7 @@ def test_training_on_either_feed_is_the_same_also_from_the_middle_of_an_epoch(pr
 def test_the_programs_of_both_feeds_take_the_same_step(program, small):
     """Up to rounding: two programs, which XLA may order differently (optimised ones: tests/faults/test_killed.py).
 
-    One step, because training amplifies rounding (README, "What is exact"). The loss is continuous in it; the norm of
+    One step, because training amplifies rounding (docs/exact.md). The loss is continuous in it; the norm of
     the gradient is not where a ReLU's input is 0.
     """
     found = []

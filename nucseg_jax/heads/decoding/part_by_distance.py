@@ -14,7 +14,7 @@ class DistanceParting:
     """Parameters of `part_by_distance`; a `Parting` with one map.
 
     A bound on the map itself in place of a depth (seeds above .5) is as good on perfect maps and worse on those of a
-    network: its summits are seldom at 1, and one nucleus has many of them (README, "Instance heads").
+    network: its summits are seldom at 1, and one nucleus has many of them (docs/instance_heads.md).
 
     Attributes:
       depth: two nuclei are parted where the map between them lies lower than at both of their summits by this much.

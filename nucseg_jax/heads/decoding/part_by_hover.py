@@ -2,7 +2,7 @@
 
 Unlike the published form (`official.py`) nothing is scaled by the extremes of a tile, so that no result depends on a
 window: the maps have a fixed scale, and their slope is divided by the kernel's own gain. In place of a bound on the
-slope a pass must be deep, which holds for the shallow maps of a network too (README, "Instance heads").
+slope a pass must be deep, which holds for the shallow maps of a network too (docs/instance_heads.md).
 """
 
 import dataclasses

@@ -17,7 +17,7 @@ from nucseg_jax.images.resolution import Resolution
 def open_folder(settings: DataConfig) -> OpenedSource:
     """Opens a folder that holds images/ and labels/, and may hold classes/, regions/, dataset.yaml and groups.csv.
 
-    All headers and labels are read and matched before this returns; README's section "Your own images" has the layout.
+    All headers and labels are read and matched before this returns; docs/own_images.md has the layout.
 
     Raises:
       UserError: a file is missing, superfluous or not understood, sizes or resolutions contradict each other, a class
