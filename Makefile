@@ -7,11 +7,12 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 VENV := .venv
 PARITY_VENV := .venv-parity
 BENCH_VENV := .venv-bench
+DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 RUN_REQUIREMENTS := requirements/$(DEVICE).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install quickstart test test-long test-parity benchmark lint format requirements clean
+.PHONY: install quickstart test test-long test-parity benchmark docs lint format requirements clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed-$(DEVICE)
@@ -58,6 +59,16 @@ $(BENCH_VENV)/.installed-$(DEVICE): $(RUN_REQUIREMENTS) pyproject.toml
 	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[bench]'
 	touch $@
 
+# The site, from the pages of docs/, into build/site; in an environment of its own. A broken link or reference ends it.
+docs: $(DOCS_VENV)/.installed
+	$(DOCS_VENV)/bin/python -m sphinx -q -b html -n -W --keep-going docs build/site
+	@echo "build/site/index.html"
+
+$(DOCS_VENV)/.installed: pyproject.toml
+	test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[all,docs]'
+	touch $@
+
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -76,4 +87,4 @@ requirements:
 	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(BENCH_VENV) .cache build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCH_VENV) $(DOCS_VENV) .cache build *.egg-info

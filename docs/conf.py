@@ -1,0 +1,56 @@
+"""The site: `make docs` builds it from the pages of this folder into build/site."""
+
+import pathlib
+import tomllib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_ABOUT = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
+
+project = _ABOUT["name"]
+release = _ABOUT["version"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["real_patches"]
+# `name` in a docstring is code, and "--flag" has two dashes.
+default_role = "code"
+smartquotes = False
+html_theme = "furo"
+html_title = "nucseg_jax"
+html_show_copyright = False
+html_show_sphinx = False
+# Headings of a page are targets of links, as on GitHub.
+myst_heading_anchors = 3
+add_module_names = False
+autodoc_typehints = "none"
+# Types stand in words, with shapes: they are no references.
+nitpick_ignore_regex = [("py:class", ".*")]
+# Mermaid, which GitHub draws, is shown as text.
+suppress_warnings = ["misc.highlighting_failure"]
+autodoc_member_order = "bysource"
+
+
+def _to_pages_of_the_site(app: "Sphinx", name: str, source: list[str]) -> None:
+    """Leads links to the two pages of the root to where the site has them."""
+    for file, page in (("CONTRIBUTING.md", "contributing.md"), ("CHANGELOG.md", "changelog.md")):
+        source[0] = source[0].replace(f"](../{file}", f"]({page}")
+
+
+def _indented_is_code(
+    app: "Sphinx", what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Makes code of what is indented after a line that ends with a colon, as docstrings of this package have it."""
+    for number in range(len(lines) - 2):
+        line, after, block = lines[number : number + 3]
+        if line.endswith(":") and not line.startswith(":") and not after and block.startswith("    "):
+            lines[number] += ":"
+
+
+def setup(app: "Sphinx") -> None:
+    """Called by Sphinx."""
+    # After napoleon, which makes lists of Args and Raises.
+    app.connect("autodoc-process-docstring", _indented_is_code, priority=900)
+    app.connect("source-read", _to_pages_of_the_site)
