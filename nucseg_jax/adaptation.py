@@ -87,7 +87,7 @@ def adapted_variables(
 
 def thinned(job: Job, most: int) -> Job:
     """Returns a job with at most so many of its tiles, spread over the image."""
-    return dataclasses.replace(job, wanted=spread_tiles(job.wanted, most))
+    return dataclasses.replace(job, is_computed=spread_tiles(job.is_computed, most))
 
 
 def tiles_an_image(image_count: int) -> int:

@@ -188,8 +188,8 @@ def _counted(events: Iterable[Event], progress: TileProgress) -> Iterator[Event]
         if isinstance(event, Tile):
             progress.computed()
         elif isinstance(event, Begin):
-            wanted = event.job.wanted
-            progress.not_needed(wanted.size - int(wanted[event.job.first_row :].sum()))
+            is_computed = event.job.is_computed
+            progress.not_needed(is_computed.size - int(is_computed[event.job.first_row :].sum()))
         yield event
 
 

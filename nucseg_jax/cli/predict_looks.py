@@ -94,7 +94,7 @@ def look_at(
                     continue
                 size = job.view.source.height, job.view.source.width
                 with refused(path):
-                    looks[path] = Look(job_key(path, about), job.wanted.size, is_small(*size))
+                    looks[path] = Look(job_key(path, about), job.is_computed.size, is_small(*size))
                 power = job.view.source.objective_power
                 if job.resolution.is_unknown and power is not None:
                     objectives.append((path, power))

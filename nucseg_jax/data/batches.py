@@ -38,12 +38,12 @@ def training_batches(
       batch_size: examples a batch.
       seed, epoch: what the order depends on, beside `probability`.
       first_step: number of batches of this epoch to skip.
-      held: int [N], which of a batch's examples are wanted here, where several processes share one; None = all.
+      held: int [N], which of a batch's examples this process needs, where several processes share one; None = all.
       probability: float64 [P] of each row where patches are drawn with replacement; see `order.epoch_order`.
       crops: 'grid', or 'random': tiles are cut anywhere in their patches, see `order.random_corners`.
 
     Yields:
-      `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what is wanted of them; `index` is
+      `steps_per_epoch(...) - first_step` batches of numpy arrays, full or what this process needs of them; `index` is
       patch position * tiles + tile, see `data.order`.
     """
     order = epoch_order(
@@ -134,12 +134,12 @@ def evaluation_batches(
       patches: where they are taken from.
       rows: int [P], rows of `patches`.
       batch_size: patches a batch.
-      held: int [N], which of a batch's patches are wanted here; see `training_batches`.
+      held: int [N], which of a batch's patches this process needs; see `training_batches`.
     """
-    wanted = np.arange(batch_size) if held is None else held
+    needed = np.arange(batch_size) if held is None else held
 
     def read(number: int) -> Batch[np.ndarray]:
-        positions: np.ndarray = number * batch_size + wanted
+        positions: np.ndarray = number * batch_size + needed
         taken = patches.take(rows[positions % len(rows)])
         return Batch(
             image=taken.image,

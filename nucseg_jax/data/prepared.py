@@ -102,9 +102,9 @@ class PreparedData(NamedTuple):
         """
         pairs = getattr(self.splits, split)
         keys = self.patches.fold.astype(np.int64) << 32 | self.patches.index
-        wanted = pairs[:, 0].astype(np.int64) << 32 | pairs[:, 1]
-        rows = np.asarray(np.searchsorted(keys, wanted))
-        if not np.isin(wanted, keys).all():
+        requested = pairs[:, 0].astype(np.int64) << 32 | pairs[:, 1]
+        rows = np.asarray(np.searchsorted(keys, requested))
+        if not np.isin(requested, keys).all():
             raise KeyError(f"folds of the {split} split were not read")
         return rows
 

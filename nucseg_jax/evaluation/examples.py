@@ -99,9 +99,9 @@ def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
     return run / f"examples_{split}.npz"
 
 
-def spread_positions(patches: int, wanted: int) -> np.ndarray:
-    """Positions spread evenly over a split, first and last included, each once; int64 [<= wanted]."""
-    return np.unique(np.linspace(0, patches - 1, min(wanted, patches)).round().astype(int))
+def spread_positions(patches: int, count: int) -> np.ndarray:
+    """Positions spread evenly over a split, first and last included, each once; int64 [<= count]."""
+    return np.unique(np.linspace(0, patches - 1, min(count, patches)).round().astype(int))
 
 
 def ranked_positions(counts: Counts, each: int) -> tuple[np.ndarray, np.ndarray]:

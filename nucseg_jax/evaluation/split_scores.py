@@ -137,8 +137,8 @@ def count_batches(
     def fetched() -> Iterator[EvaluatedBatch[np.ndarray]]:
         nonlocal levels
         for running in _one_ahead(step(variables, batch) for batch in batches):
-            wanted = running.masks_alone() if scorer is None else running
-            seen: EvaluatedBatch[np.ndarray] = jax.device_get(wanted.replace(nucleus=None))
+            fetched = running.masks_alone() if scorer is None else running
+            seen: EvaluatedBatch[np.ndarray] = jax.device_get(fetched.replace(nucleus=None))
             parts.append(
                 Counts.from_batch(
                     counts=seen.counts,

@@ -61,7 +61,7 @@ class ToSourceGrid:
 
     Args:
       view: both grids.
-      top: the first row of the source that is wanted.
+      top: the first row of the source that is needed.
     """
 
     def __init__(self, view: ModelView, *, top: int = 0):
@@ -72,7 +72,7 @@ class ToSourceGrid:
         self._held_top = 0
 
     def first_model_row(self) -> int:
-        """The first row on the model's grid that the wanted ones take."""
+        """The first row on the model's grid that is read for them."""
         if self._view.is_identity:
             return self._next
         return _needed(self._next, 1, self._view.height, self._view.source.height)[0]

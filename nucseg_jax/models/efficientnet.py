@@ -100,10 +100,10 @@ def efficientnet_variant(width_coefficient: float, depth_coefficient: float) -> 
     """Compound scaling of the baseline (section 3.3), rounded as Keras rounds."""
 
     def features(channels: int) -> int:
-        wanted = channels * width_coefficient
-        rounded = max(CHANNEL_DIVISOR, int(wanted + CHANNEL_DIVISOR / 2) // CHANNEL_DIVISOR * CHANNEL_DIVISOR)
+        exact = channels * width_coefficient
+        rounded = max(CHANNEL_DIVISOR, int(exact + CHANNEL_DIVISOR / 2) // CHANNEL_DIVISOR * CHANNEL_DIVISOR)
         # Rounding down may not lose more than a tenth.
-        return rounded + CHANNEL_DIVISOR if rounded < 0.9 * wanted else rounded
+        return rounded + CHANNEL_DIVISOR if rounded < 0.9 * exact else rounded
 
     return EfficientNetVariant(
         stem_features=features(32),

@@ -150,9 +150,9 @@ def _require_same_network(source: pathlib.Path, kind: str, target: Target) -> tu
             expected=f"one of {', '.join(relatives.architectures)}",
             advice=f"take model.safetensors of {relatives.example} or another {relatives.architectures[0]}",
         )
-    wanted = target.preprocessing
+    expected = target.preprocessing
     given = config.get("pretrained_cfg", {})
-    for field, numbers in (("mean", wanted.mean), ("std", wanted.standard_deviation)):
+    for field, numbers in (("mean", expected.mean), ("std", expected.standard_deviation)):
         if field in given and not np.allclose(given[field], numbers, rtol=0, atol=1e-4):
             raise UserError(
                 f"{source} was trained with {field} {tuple(given[field])}, by the config.json beside it;"

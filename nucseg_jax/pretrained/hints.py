@@ -19,7 +19,9 @@ _NESTED = re.compile(
 def hint(file: WeightsFile, match: Match, target: Target) -> str:
     """A clause of advice for a file that does not match."""
     if _is_transposed(match, target):
-        return "its kernels look transposed: they are wanted as [height, width, in, out] (torch has [out, in, ...])"
+        return (
+            "its kernels look transposed: they should be [height, width, in, out] (torch has [out, in, ...])"
+        )
     if any("preact_bn" in name for name in (*match.extra, *file.arrays)):
         return "it looks like a ResNetV2 (batch norm before the convolutions), which is another network"
     if any(_NESTED.fullmatch(name) for name in match.extra):
@@ -73,11 +75,11 @@ def _is_transposed(match: Match, target: Target) -> bool:
     """Whether all that is wrong is the order of the kernels' axes."""
     if match.missing or match.extra or not match.mis_shaped:
         return False
-    wanted = target.shapes[match.extent]
+    expected = target.shapes[match.extent]
     for name in match.mis_shaped:
         given = match.pairs[name].shape
-        if len(given) != 4 or math.prod(given) != math.prod(wanted[name]):
+        if len(given) != 4 or math.prod(given) != math.prod(expected[name]):
             return False
-        if wanted[name] not in set(itertools.permutations(given)):
+        if expected[name] not in set(itertools.permutations(given)):
             return False
     return True

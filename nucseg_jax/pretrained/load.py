@@ -50,8 +50,8 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
             advice=f"{PROGRAM} convert --encoder={encoder_name} --source=FILE|download --out=DIR and"
             f" pretrained.path=DIR, or model.encoder={report.encoder}",
         )
-    wanted = flat_shapes(encoder)
-    has_constants = any(collection == "constants" for collection, _ in wanted.values())
+    expected = flat_shapes(encoder)
+    has_constants = any(collection == "constants" for collection, _ in expected.values())
     if not _treat_alike(report.preprocessing, encoder.preprocessing, numbers=not has_constants):
         raise UserError(
             f"The weights in {path} expect {report.preprocessing}, and {encoder_name} gives them"
@@ -61,7 +61,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
         )
     tree, _ = read_checkpoint(path)
     stored = flatten(tree)
-    missing = [name for name in wanted if name not in stored]
+    missing = [name for name in expected if name not in stored]
     if missing:
         layers = list(dict.fromkeys(name.split("/")[0] for name in missing))
         raise UserError(
@@ -70,18 +70,18 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
             expected="a checkpoint of the whole encoder",
             advice=f"{PROGRAM} convert --encoder={encoder_name} --source=download --out=DIR",
         )
-    mis_shaped = [name for name, (_, shape) in wanted.items() if stored[name].shape != shape]
+    mis_shaped = [name for name, (_, shape) in expected.items() if stored[name].shape != shape]
     if mis_shaped:
-        shapes = [f"{name} {stored[name].shape}, not {wanted[name][1]}" for name in mis_shaped]
+        shapes = [f"{name} {stored[name].shape}, not {expected[name][1]}" for name in mis_shaped]
         raise UserError(
             f"{path} holds {encoder_name} as published; the model's has other sizes: {shortened(shapes)}.",
             expected="the published sizes",
             advice="set model.width=1.0 and model.encoder_depths=(), or pretrained.path='' to train from scratch",
         )
-    chosen = {name: stored[name] for name in wanted}
-    variables = as_tree(chosen, {name: collection for name, (collection, _) in wanted.items()})
+    chosen = {name: stored[name] for name in expected}
+    variables = as_tree(chosen, {name: collection for name, (collection, _) in expected.items()})
     count = sum(value.size for value in chosen.values())
-    beyond = sorted({name.split("/")[0] for name in stored if name not in wanted})
+    beyond = sorted({name.split("/")[0] for name in stored if name not in expected})
     rest = stages_of(beyond, encoder.clone(extent="whole"))
     not_built = f"{shortened(rest)} not loaded, since this model does not build it; " if rest else ""
     source = report.source

@@ -69,19 +69,19 @@ def compare(file: WeightsFile, target: Target) -> Match:
         not_used = {name for name, array in arrays.items() if keras_names.is_classifier(name, array)}
     whole, cut = target.shapes["whole"], target.shapes["cut"]
     extent: Extent = "whole" if any(name in whole and name not in cut for name in arrays) else "cut"
-    wanted = target.shapes[extent]
-    constants = {name for name in wanted if target.collections[name] == "constants"}
+    expected = target.shapes[extent]
+    constants = {name for name in expected if target.collections[name] == "constants"}
     # A file without the layer is one of bare weights; with a part of it, it is damaged.
     defaults = set() if constants & arrays.keys() else constants
     return Match(
         extent=extent,
-        pairs={name: arrays[name] for name in wanted if name in arrays},
+        pairs={name: arrays[name] for name in expected if name in arrays},
         defaults=tuple(sorted(defaults)),
         not_used=tuple(sorted(arrays[name].name for name in not_used)) + file.also,
-        missing=tuple(name for name in wanted if name not in arrays and name not in defaults),
-        extra=tuple(arrays[name].name for name in arrays if name not in wanted and name not in not_used),
+        missing=tuple(name for name in expected if name not in arrays and name not in defaults),
+        extra=tuple(arrays[name].name for name in arrays if name not in expected and name not in not_used),
         mis_shaped=tuple(
-            name for name, shape in wanted.items() if name in arrays and arrays[name].shape != shape
+            name for name, shape in expected.items() if name in arrays and arrays[name].shape != shape
         ),
     )
 
@@ -129,7 +129,7 @@ def refuse_framework(file: WeightsFile, source: pathlib.Path, target: Target, ot
 
 def fault_text(match: Match, source: pathlib.Path, target: Target) -> str:
     """All that keeps the file from being the encoder, each list cut short."""
-    wanted = target.shapes[match.extent]
+    expected = target.shapes[match.extent]
     lines = [f"{source} is not {target.encoder} ({match.extent})."]
     if match.missing:
         lines.append(f"Missing ({len(match.missing):,}): {shortened(by_layer(match.missing))}.")
@@ -137,7 +137,8 @@ def fault_text(match: Match, source: pathlib.Path, target: Target) -> str:
         lines.append(f"Not part of it ({len(match.extra):,}): {shortened(by_layer(match.extra))}.")
     if match.mis_shaped:
         shapes = [
-            f"{name} {match.pairs[name].shape} instead of {wanted[name]}" for name in sorted(match.mis_shaped)
+            f"{name} {match.pairs[name].shape} instead of {expected[name]}"
+            for name in sorted(match.mis_shaped)
         ]
         lines.append(f"Of another shape ({len(shapes):,}): {shortened(shapes)}.")
     return "\n".join(lines)

@@ -75,13 +75,13 @@ def test_files_are_predicted_with_the_statistics_of_all_of_them(run, adapted, im
 def test_large_images_are_looked_at_in_tiles_that_are_spread_over_them(run, image):
     job = run.jobs_of([np.tile(image, (20, 20, 1))], tile_px=TILE_PX)[0]
     few = thinned(job, 40)
-    assert few.wanted.sum() == 40
-    rows, columns = np.nonzero(few.wanted)
+    assert few.is_computed.sum() == 40
+    rows, columns = np.nonzero(few.is_computed)
     # Of 39 rows and columns each, those that 40 draws meet.
     assert len(set(rows)) > 20
     assert len(set(columns)) > 20
-    np.testing.assert_array_equal(thinned(few, 40).wanted, few.wanted)
-    np.testing.assert_array_equal(thinned(job, 40).wanted, few.wanted)
+    np.testing.assert_array_equal(thinned(few, 40).is_computed, few.is_computed)
+    np.testing.assert_array_equal(thinned(job, 40).is_computed, few.is_computed)
     assert tiles_an_image(MOST_TILES * 3) == 1
 
 

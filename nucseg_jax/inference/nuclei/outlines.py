@@ -88,9 +88,9 @@ def _followers(
     end_row, end_column = row + step[:, 0], column + step[:, 1]
     follows = np.full(len(codes), -1)
     for turn in (_LEFT, _STRAIGHT, _RIGHT):
-        wanted = _code(end_row, end_column, (direction + turn) % 4, width)
-        where = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-        fits = (follows < 0) & (codes[where] == wanted) & (label[where] == label)
+        next_code = _code(end_row, end_column, (direction + turn) % 4, width)
+        where = np.minimum(np.searchsorted(codes, next_code), len(codes) - 1)
+        fits = (follows < 0) & (codes[where] == next_code) & (label[where] == label)
         follows[fits] = where[fits]
     return follows
 

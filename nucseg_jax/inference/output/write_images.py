@@ -245,7 +245,7 @@ def _about(job: Job) -> dict[str, Any]:
         "microns_per_px": microns,
         "resolution_from": job.resolution.found_in,
         "objective_power": source.objective_power,
-        "tiles": int(job.wanted.size),
-        "tiles_without_tissue": int(np.count_nonzero(~job.wanted)),
+        "tiles": int(job.is_computed.size),
+        "tiles_without_tissue": int(np.count_nonzero(~job.is_computed)),
         "area_mm2": round(source.height * source.width * microns**2 / 1e6, 6),
     }

@@ -48,7 +48,7 @@ class Job:
       view: its pixels on both grids.
       resolution: of its full resolution.
       plan: its tiles.
-      wanted: bool [rows, columns], the tiles that are computed; the others count as background.
+      is_computed: bool [rows, columns], the tiles that are computed; the others count as background.
       ends: rows at full resolution at which the bands end that an earlier start has written.
       first_row: the row of tiles to begin with.
       seen: a slide's appearance, its background included; None where all of the image is computed and seen anyway.
@@ -59,7 +59,7 @@ class Job:
     view: ModelView
     resolution: Resolution
     plan: TilePlan
-    wanted: np.ndarray
+    is_computed: np.ndarray
     ends: tuple[int, ...] = ()
     first_row: int = 0
     seen: Appearance | None = None
@@ -71,12 +71,12 @@ class Job:
         return self.ends[-1] if self.ends else 0
 
     def read_wanted(self, top: int, height: int) -> np.ndarray:
-        """Rows at full resolution, uint8 [height, W, 3], white where no tile was wanted."""
+        """Rows at full resolution, uint8 [height, W, 3], white where no tile was computed."""
         source, plan = self.view.source, self.plan
         scale = self.view.height / source.height
         first = max(0, int(top * scale) - plan.tile_px) // plan.stride_px
         last = int((top + height) * scale) // plan.stride_px + 1
-        columns = np.flatnonzero(self.wanted[first:last].any(axis=0))
+        columns = np.flatnonzero(self.is_computed[first:last].any(axis=0))
         if not len(columns):
             return np.full((height, source.width, 3), _WHITE, np.uint8)
         # One span from the first to the last: tissue is rarely in two places so far apart that two would pay.
@@ -132,8 +132,8 @@ def without_background(job: Job) -> Job:
     picture = slide_overview(job.view.source)
     if picture is None:
         return job
-    wanted = tiles_with(tissue_mask(picture), job.plan)
-    return dataclasses.replace(job, wanted=wanted, seen=appearance(picture))
+    is_computed = tiles_with(tissue_mask(picture), job.plan)
+    return dataclasses.replace(job, is_computed=is_computed, seen=appearance(picture))
 
 
 def resumed(job: Job, ends: Sequence[int]) -> Job:

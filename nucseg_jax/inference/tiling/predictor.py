@@ -69,7 +69,7 @@ def make_predictor(
       mesh: the devices.
       num_classes: C; F = 1 for 1, else C - 1.
       tile_px: T.
-      batch_size: wanted; rounded up to a multiple of the devices.
+      batch_size: rounded up to a multiple of the devices.
       head: the model's; not looked at with one view.
       views: 1, or 8 = the mean over the symmetries of each tile, see `models.views`.
 

@@ -26,9 +26,9 @@ def with_stain(job: Job, target: StainTarget | None) -> Job:
       RefusedImage: the image cannot be read.
     """
     plan = job.plan
-    if target is None or not job.wanted.any():
+    if target is None or not job.is_computed.any():
         return job
-    measured = spread_tiles(job.wanted, max(1, _MEASURED_PX // plan.stride_px**2))
+    measured = spread_tiles(job.is_computed, max(1, _MEASURED_PX // plan.stride_px**2))
     pixels = []
     for row, column in np.argwhere(measured).tolist():
         # What a tile does not share with the next one; the last ones reach to the image's end.

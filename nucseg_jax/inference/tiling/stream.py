@@ -24,7 +24,7 @@ from nucseg_jax.inference.tiling.tiles import reflected
 T = TypeVar("T")
 
 _BATCHES_UNDER_WAY = 2
-# Events that may wait for a batch to fill. Images without a wanted tile never fill one, and each is held open.
+# Events that may wait for a batch to fill. Images without a computed tile never fill one, and each is held open.
 _WAITING_PER_TILE = 4
 
 
@@ -46,7 +46,7 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class RowEnd:
-    """All wanted tiles of a row have come."""
+    """All computed tiles of a row have come."""
 
     job: Job
     row: int
@@ -79,7 +79,7 @@ def read_events(jobs: Iterable[Job | Failed]) -> Iterator[Event]:
         yield Begin(job)
         try:
             for row in range(job.first_row, job.plan.rows):
-                for first, end in _runs(job.wanted[row]):
+                for first, end in _runs(job.is_computed[row]):
                     with refused(job.path):
                         pixels = read_tiles(job, row, first, end)
                     for column in range(first, end):
@@ -104,9 +104,9 @@ def read_tiles(job: Job, row: int, first: int, end: int) -> np.ndarray:
     return region[(rows - top)[:, None], (columns - left)[None, :]]
 
 
-def _runs(wanted: np.ndarray) -> list[tuple[int, int]]:
+def _runs(is_computed: np.ndarray) -> list[tuple[int, int]]:
     """First and end of each run of True."""
-    edges = np.flatnonzero(np.diff(wanted.astype(np.int8), prepend=0, append=0))
+    edges = np.flatnonzero(np.diff(is_computed.astype(np.int8), prepend=0, append=0))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 

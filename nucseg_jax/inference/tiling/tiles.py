@@ -125,7 +125,7 @@ class TilePlan:
         return row * self.stride_px, end
 
     def first_row_for(self, top: int) -> int:
-        """The row of tiles to begin with if the pixels from row `top` on are wanted.
+        """The row of tiles to begin with if the pixels from row `top` on are needed.
 
         >>> TilePlan(1000, 256, 256, 64).first_row_for(400)
         1

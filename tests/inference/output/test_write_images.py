@@ -264,7 +264,7 @@ def test_images_without_a_wanted_tile_are_not_gathered_until_a_batch_is_full(tmp
         for number in range(100):
             opened.append(number)
             a_job = job(tmp_path, str(number))
-            yield dataclasses.replace(a_job, wanted=np.zeros_like(a_job.wanted))
+            yield dataclasses.replace(a_job, is_computed=np.zeros_like(a_job.is_computed))
 
     model = ByColour(1)
     ended = 0

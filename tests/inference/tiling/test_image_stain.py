@@ -89,16 +89,16 @@ def test_on_the_models_grid_and_only_where_tiles_are_computed(image):
     # Averaged over neighbours, stains are paler.
     assert (coarse.strengths < fine.strengths).all()
     a_job = job(image)
-    wanted = np.zeros_like(a_job.wanted)
-    wanted[0, 0] = True
-    corner = with_stain(dataclasses.replace(a_job, wanted=wanted), target).stain.of_image
+    is_computed = np.zeros_like(a_job.is_computed)
+    is_computed[0, 0] = True
+    corner = with_stain(dataclasses.replace(a_job, is_computed=is_computed), target).stain.of_image
     np.testing.assert_allclose(corner.vectors, target.statistics_of(image[:32, :32]).vectors, atol=1e-9)
 
 
 def test_without_a_target_or_a_tile_nothing_is_read(image):
     a_job = job(image)
     assert with_stain(a_job, None) is a_job
-    no_tile = dataclasses.replace(a_job, wanted=np.zeros_like(a_job.wanted))
+    no_tile = dataclasses.replace(a_job, is_computed=np.zeros_like(a_job.is_computed))
     assert with_stain(no_tile, target_of("reinhard", image)) is no_tile
 
 

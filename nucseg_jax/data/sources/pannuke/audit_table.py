@@ -24,12 +24,12 @@ class _Row(NamedTuple):
     @property
     def compared(self) -> list[tuple[int | None, int | None]]:
         """Each value with what it should be: itself, where nothing official is known."""
-        wanted = list(self.values)
+        published = list(self.values)
         if self.is_official and self.published_folds is not None:
-            wanted[:-1] = self.published_folds
+            published[:-1] = self.published_folds
         if self.is_official and self.published is not None:
-            wanted[-1] = self.published
-        return list(zip(self.values, wanted, strict=True))
+            published[-1] = self.published
+        return list(zip(self.values, published, strict=True))
 
 
 def render(audit: Audit) -> str:
@@ -53,15 +53,17 @@ def render(audit: Audit) -> str:
     differences: list[str] = []
     for block in (_counts(audit), _oddities(audit), shown_tissues):
         for row in block:
-            differs = [is_full_size and found != wanted for found, wanted in row.compared]
+            differs = [is_full_size and found != published for found, published in row.compared]
             cells = [
                 "-" if value is None else f"{value:,}{_DIFFERS * mark}"
                 for value, mark in zip(row.values, differs, strict=True)
             ]
             lines.append(_line(row.name, cells, "-" if row.published is None else f"{row.published:,}"))
             differences += [
-                f"  {row.name.strip()}, {column}: {found:,}, published {wanted:,}"
-                for column, (found, wanted), is_different in zip(columns, row.compared, differs, strict=True)
+                f"  {row.name.strip()}, {column}: {found:,}, published {published:,}"
+                for column, (found, published), is_different in zip(
+                    columns, row.compared, differs, strict=True
+                )
                 if is_different
             ]
         lines.append("")
