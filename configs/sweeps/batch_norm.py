@@ -6,7 +6,7 @@ r"""Can moving statistics that lag behind the weights explain the paper's failed
 
 DeepLabV3+ EfficientNet-B4 has Dice .87 in training and .64 in the test of the paper. Strong L2 keeps shrinking
 weights, and moving statistics of momentum .99 follow slowly. If that is the reason, rows with momentum .9, with weak
-L2, or with statistics estimated anew before each evaluation do not fail. Every row also scores with each batch's own
+L2, or with statistics re-estimated before each evaluation do not fail. Every row also scores with each batch's own
 statistics. Cost: 8 runs of the config, with two passes in each evaluation. Not measured here.
 """
 

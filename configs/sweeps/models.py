@@ -1,4 +1,4 @@
-r"""The paper's four models with the dropout and L2 of its Table 1, from scratch unless the config says otherwise.
+r"""The paper's four models with the dropout and L2 of its Table 1, from scratch unless the config sets otherwise.
 
     python launch.py train --config=configs/base.py \
         --sweep=configs/sweeps/models.py --executor=local --workdir=runs/models

@@ -1,4 +1,4 @@
-"""Classes that occur in each patch. Nothing beside the records says so, so that labels are read, each once."""
+"""Classes that occur in each patch. Nothing beside the records lists them, so that labels are read, each once."""
 
 from typing import NamedTuple
 

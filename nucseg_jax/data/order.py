@@ -20,7 +20,7 @@ def tiles_per_patch(patch_px: int, tile_px: int) -> int:
     """Returns how many tiles of `tile_px` a patch is cut into, without overlap.
 
     Raises:
-      ValueError: a patch is not cut into whole tiles; `limits.check_patches` says so to people.
+      ValueError: a patch is not cut into whole tiles; `limits.check_patches` is the check for people.
     """
     if tile_px < 1 or patch_px % tile_px:
         raise ValueError(f"patches of {patch_px} px cannot be cut into tiles of {tile_px} px")

@@ -87,7 +87,7 @@ def bootstrap_intervals(
         undefined = np.full_like(estimate, np.nan)
         return Intervals(estimate, undefined, undefined)
     with warnings.catch_warnings():
-        # It speaks of BCa where a resample is undefined; the NaN says as much.
+        # It speaks of BCa where a resample is undefined; the NaN shows it.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
             (np.arange(patches),),

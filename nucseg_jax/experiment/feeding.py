@@ -43,7 +43,7 @@ def make_training_feed(
     """What the training step gets its batches from; the device feed moves the patches to the mesh.
 
     `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
-    reads or opens the plan as `choose_feed` says.
+    reads or opens the plan as `choose_feed` decides.
     """
     train = experiment.config.train
     steps_per_dispatch = resolved_steps_per_dispatch(train.steps_per_dispatch, mesh)

@@ -1,4 +1,4 @@
-"""Image files as RGB pixels: what the header says the samples mean, read by region at full resolution or at a scale.
+"""Image files as RGB pixels: what the header states the samples mean, read by region at full resolution or at a scale.
 
 open_source     path -> Source, uint8 RGB by region       (picture_, tiff_, zarr_, slide_source)
 main_picture    which picture of a file is the image, which are copies   (tiff_pictures, ngff)

@@ -57,7 +57,7 @@ FOLDER_ENDINGS = (".ome.zarr", ".zarr")
 
 
 def ending(path: pathlib.Path) -> str | None:
-    """The part of a name that says what the file is, None for one that is not read."""
+    """The part of a name that tells the kind of file, None for one that is not read."""
     name = path.name.lower()
     return next((each for each in OPENERS if name.endswith(each)), None)
 

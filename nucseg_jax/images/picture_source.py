@@ -41,7 +41,7 @@ _FLIPS = {
 
 
 def open_picture(path: pathlib.Path) -> Source:
-    """Opens a PNG or JPEG; upright as its EXIF orientation says, and coordinates are those of the upright picture.
+    """Opens a PNG or JPEG; upright as its EXIF orientation states, and coordinates are those of the upright picture.
 
     Palettes and CMYK become RGB as Pillow does it; colour profiles are not applied.
 

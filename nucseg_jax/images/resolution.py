@@ -1,4 +1,4 @@
-"""Microns per pixel: what a file says, whether it can be true, and what the model was trained at."""
+"""Microns per pixel: what a file states, whether it can be true, and what the model was trained at."""
 
 from typing import NamedTuple
 

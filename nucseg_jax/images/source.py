@@ -14,7 +14,7 @@ from nucseg_jax.images.resolution import Resolution
 # Formats that can only be decoded whole (PNG, JPEG, compressed TIFF without tiles) up to this many pixels: below the
 # limit at which Pillow speaks of a decompression bomb, and 240 MB as RGB.
 LARGEST_WHOLE_PX = 80_000_000
-# No slide scanner gives more; a header that says so is damaged or a trap.
+# No slide scanner gives more; a header that states more is damaged or a trap.
 LARGEST_SIDE_PX = 500_000
 
 
@@ -136,11 +136,11 @@ def check_size(height: int, width: int, *, whole: bool = False) -> None:
         raise RefusedImage(f"the image is empty: {height} x {width} px")
     if max(height, width) > LARGEST_SIDE_PX:
         raise RefusedImage(
-            f"the header says {height:,} x {width:,} px", expected=f"at most {LARGEST_SIDE_PX:,} px a side"
+            f"the header states {height:,} x {width:,} px", expected=f"at most {LARGEST_SIDE_PX:,} px a side"
         )
     if whole and height * width > LARGEST_WHOLE_PX:
         raise RefusedImage(
-            f"the header says {height:,} x {width:,} px, and this format can only be decoded whole",
+            f"the header states {height:,} x {width:,} px, and this format can only be decoded whole",
             expected=f"at most {LARGEST_WHOLE_PX:,} px in all",
             advice="convert it to a tiled TIFF or Zarr, which are read by strips",
         )

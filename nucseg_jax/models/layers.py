@@ -21,7 +21,7 @@ from nucseg_jax.ops.layer_norm import normalise_channels
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
 LAYER_SCALE_START = 1e-6
-# Variables that training leaves alone: what a pretrained checkpoint says about its input.
+# Variables that training leaves alone: what a pretrained checkpoint states about its input.
 CONSTANTS = "constants"
 
 glorot_uniform = VarianceScaling(1.0, "fan_avg", "uniform")

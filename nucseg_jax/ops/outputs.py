@@ -1,6 +1,6 @@
 """A model's outputs by name: the logits that every score is computed from, and what an instance head adds.
 
-Without an instance head the logits are all there is. With one, a nucleus logit (sigmoid) says where nuclei are, class
+Without an instance head the logits are all there is. With one, a nucleus logit (sigmoid) marks nuclei, class
 logits (softmax, background first) say of which class, and maps part nuclei that touch. The logits that scores and
 masks are computed from are then made of the first two, so that the rule of `ops.probability` holds for every model:
 the probability of any nucleus is the sigmoid of the nucleus logit, and the shares of the classes within it are those

@@ -100,7 +100,7 @@ def read_checkpoint(folder: pathlib.Path) -> tuple[Variables, Report]:
     except Exception as error:
         raise _damaged(folder, reason_of(error)) from error
     if found != report.digest:
-        raise _damaged(folder, f"its values have the SHA-256 {found}, and {REPORT} says {report.digest}")
+        raise _damaged(folder, f"its values have the SHA-256 {found}, and {REPORT} states {report.digest}")
     return tree, report
 
 

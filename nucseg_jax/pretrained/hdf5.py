@@ -106,7 +106,7 @@ def _stored(name: str, dataset: object) -> StoredArray:
         raise UserError(f"{name} is a group.", expected="an array", advice="save the file again with Keras")
     if dataset.external or dataset.is_virtual:
         raise _points_outside(name)
-    # Keras writes bfloat16 as two bytes of no type, and says so beside it.
+    # Keras writes bfloat16 as two bytes of no type, and records that beside it.
     is_bfloat16 = dataset.dtype.kind == "V" and dataset.attrs.get("dtype") == "bfloat16"
     if is_bfloat16:
         return StoredArray(name, dataset.shape, "bfloat16", lambda: dataset[()].view(ml_dtypes.bfloat16))

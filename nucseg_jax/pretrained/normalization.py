@@ -25,10 +25,10 @@ def true_variance(stored: np.ndarray, config: JsonObject | None) -> tuple[np.nda
 
     Args:
       stored: float32 [3], as the file has it.
-      config: the model's configuration, if the file has one; it says whether there is a Rescaling behind.
+      config: the model's configuration, if the file has one; it states whether there is a Rescaling behind.
 
     Raises:
-      UserError: the configuration says that the input is treated in a way that these constants cannot say.
+      UserError: the configuration states that the input is treated in a way that these constants cannot express.
     """
     if config is not None:
         rescale = _rescale_behind(config)

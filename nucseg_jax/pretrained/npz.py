@@ -47,7 +47,7 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
         with archive.open(entry) as member:
             array = np.lib.format.read_array(member, allow_pickle=False, max_header_size=_HEADER_LIMIT_BYTES)
             if member.read(1):  # Also what makes zipfile compare the checksum.
-                raise ValueError(f"{entry.filename} is longer than its header says")
+                raise ValueError(f"{entry.filename} is longer than its header states")
         return array
 
     return StoredArray(entry.filename, shape, str(dtype), read)

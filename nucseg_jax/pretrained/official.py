@@ -5,7 +5,7 @@ the classifier, `notop`, MD5), and `ResNet50_Weights.IMAGENET1K_V2` and `ConvNeX
 torchvision (with the classifier; the first eight digits of the SHA-256 stand in the name).
 
 Licence: Keras (Apache-2.0) ported its ResNets from the weights of Kaiming He (MIT), its EfficientNets from the
-checkpoints of their authors in tensorflow/tpu (Apache-2.0). torchvision (BSD-3-Clause) says that terms of the data
+checkpoints of their authors in tensorflow/tpu (Apache-2.0). torchvision (BSD-3-Clause) states that terms of the data
 may bind its weights. All were trained on ImageNet-1k, whose terms speak of non-commercial research and education;
 whether that reaches the weights is for the user to judge.
 """

@@ -17,7 +17,7 @@ class StoredArray:
 
     Attributes:
       name: what the file calls it.
-      shape, dtype: what the file says of it; the dtype by name: 'float32', 'bfloat16'.
+      shape, dtype: what the file states of it; the dtype by name: 'float32', 'bfloat16'.
       read: reads it.
       conversion: what `read` does to it beyond reading, in words; empty for nothing.
     """

@@ -28,7 +28,7 @@ class Target:
     Attributes:
       encoder: its name in the table.
       framework: whose weights fit it.
-      preprocessing: what happens to raw RGB; of EfficientNets the default of what a file says.
+      preprocessing: what happens to raw RGB; of EfficientNets the default of what a file states.
       shapes: by extent, the shape of every value by its name 'layer/leaf'.
       collections: by that name, the collection of variables that it belongs to.
     """

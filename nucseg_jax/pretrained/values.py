@@ -56,6 +56,6 @@ def read_values(
         raise UserError(
             f"{source} has values that no trained network has. " + "; ".join(lines) + ".",
             expected="finite floating-point numbers and variances that are not negative",
-            advice="get the file anew, or save the model again",
+            advice="get the file again, or save the model again",
         )
     return values, tuple(f"{what} ({counted(number, 'array')})" for what, number in done.items())

@@ -64,7 +64,7 @@ class RunFolder:
 
     @property
     def results(self) -> pathlib.Path:
-        """The final scores; its presence says that the run is finished."""
+        """The final scores; its presence states that the run is finished."""
         return self.path / "results.json"
 
     @property

@@ -40,7 +40,7 @@ class SavedCheckpoint(NamedTuple):
       path: its folder.
       values: the record's JSON values, the arrays' checksums among them, without the seal.
       record: the same as a record.
-      score: of its validation, as recorded (by earlier versions: as Orbax's own file says); None between two.
+      score: of its validation, as recorded (by earlier versions: as Orbax's own file states); None between two.
     """
 
     path: pathlib.Path

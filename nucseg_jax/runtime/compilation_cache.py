@@ -27,7 +27,7 @@ def enable_compilation_cache() -> None:
 
     JAX_COMPILATION_CACHE_DIR= (empty) turns the cache off. A folder that it names is used as it is, with a warning
     if everybody may write to it. The default folder is made with mode 0700; if it is not safe, or there is no home
-    folder, one line on standard error says so and nothing is kept.
+    folder, one line on standard error reports it and nothing is kept.
     """
     if VARIABLE in os.environ:
         _use_named_folder(os.environ[VARIABLE])

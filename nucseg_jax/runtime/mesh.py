@@ -49,7 +49,7 @@ def make_mesh(data: int = 0, fsdp: int = 1, space: int = 1, *, batch_sizes: Sequ
     available = jax.device_count()
     most = available // (fsdp * space)
     divisors = [n for n in range(1, most + 1) if not any(size % (n * fsdp) for size in batch_sizes)]
-    # Where nothing divides the batches, the check below says so.
+    # Where nothing divides the batches, the check below refuses it.
     chosen = data or max(divisors, default=most)
     shape = (chosen, fsdp, space)
     if not 1 <= math.prod(shape) <= available:
@@ -164,6 +164,6 @@ def state_sharded(state: State, mesh: Mesh) -> State:
 
 
 def keep_state_sharded(state: State, mesh: Mesh) -> State:
-    """Inside a jitted function: the same state, laid out as `state_sharded` says."""
+    """Inside a jitted function: the same state, laid out by `state_sharded`."""
     kept: State = jax.lax.with_sharding_constraint(state, state_sharded(state, mesh))
     return kept

@@ -81,5 +81,5 @@ def put_held(
 
 
 def put_state(state: Tree, mesh: Mesh) -> Tree:
-    """Moves a state, or variables, that every process has whole to the mesh, as `mesh.state_sharded` says."""
+    """Moves a state, or variables, that every process has whole to the mesh, by `mesh.state_sharded`."""
     return put(state, state_sharded(state, mesh))

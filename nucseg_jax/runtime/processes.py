@@ -34,7 +34,7 @@ def join_processes(
       index: which one this is, from 0.
 
     Raises:
-      UserError: some of the three are missing, nothing around says where the others are, or they do not come.
+      UserError: some of the three are missing, nothing around tells where the others are, or they do not come.
     """
     explicit = (coordinator, processes, index)
     if None in explicit and explicit != (None, None, None):

@@ -180,7 +180,7 @@ def train_step(
 def compile_train_steps(
     static: StaticArguments, mesh: Mesh, fetch: Callable[[Source, Ticket], Batch[jax.Array]]
 ) -> jax.stages.Wrapped:
-    """K steps as one program over the mesh, batch and state laid out as `mesh` says, the state donated.
+    """K steps as one program over the mesh, batch and state laid out as on `mesh`, the state donated.
 
     Variables that are split over 'fsdp' are gathered for each forward pass; gradients come back split.
 

@@ -222,7 +222,7 @@ def test_a_fault_in_the_last_fold_leaves_nothing(release_dir, tmp_path, name):
     path = unshared(next(release_dir.rglob(f"fold3/{name}.npy")))
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(
-        UserError, match=rf"(?s){name}\.npy is .* shorter than its header says.*Expected.*What to do"
+        UserError, match=rf"(?s){name}\.npy is .* shorter than its header states.*Expected.*What to do"
     ):
         prepare(from_release(release_dir, tmp_path / "data"))
     assert {path.name for path in (tmp_path / "data").iterdir()} <= LEFT_OVER - {"pannuke"}

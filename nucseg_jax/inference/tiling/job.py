@@ -105,7 +105,7 @@ def plan_job(
     Args:
       path: names it.
       source: the image.
-      microns_per_px: None = as the file says, or the model's own where it says nothing.
+      microns_per_px: None = as the file states, or the model's own where it states none.
       model_microns_per_px: of the patches that the model was trained on: its grid.
       tile_px, overlap_px: on the model's grid.
       mpp_from_objective: where the file states an objective and no microns per pixel, take 10 / magnification.

@@ -1,4 +1,4 @@
-"""Configurations by one measure of the test split, and the sentence that says which is best and how sure that is."""
+"""Configurations by one measure of the test split, and the sentence that states which is best and how sure that is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

@@ -52,7 +52,7 @@ def micro_dice(measured: MeasuredRun) -> Mapping[str, float | None]:
 def _mean_and_range(group: Sequence[Mapping[str, float | None]], name: str) -> tuple[Cell, Cell]:
     values = [of_run.get(name) for of_run in group]
     known = [value for value in values if value is not None]
-    # A mean of fewer seeds than the column says would be taken for another.
+    # A mean of fewer seeds than the column states would be taken for another.
     if len(known) < len(values):
         return None, None
     return statistics.fmean(known), Interval(min(known), max(known))

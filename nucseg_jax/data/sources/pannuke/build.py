@@ -67,7 +67,7 @@ def build(
 
 
 def audit_of_release(release_dir: pathlib.Path, origin: JsonObject) -> audits.Audit:
-    """Reads a whole release and says what a data set built from it would hold; writes nothing.
+    """Reads a whole release and reports what a data set built from it would hold; writes nothing.
 
     Args:
       release_dir: the release, zipped or not.

@@ -59,7 +59,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What an array's header says: shape, dtype, and at which byte its data begins."""
+    """What an array's header states: shape, dtype, and at which byte its data begins."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -165,7 +165,7 @@ def read_header(member: Member) -> Header:
 
     Raises:
       UserError: the file is missing, damaged, not a `.npy` of format 1.0 or 2.0, holds Python objects, is in
-        Fortran order, has no rows' axis, or is shorter or longer than its header says.
+        Fortran order, has no rows' axis, or is shorter or longer than its header states.
     """
     with _damage_is_an_error_of(member), _opened(member) as (stream, size_bytes):
         header = _parse_header(stream, member)
@@ -173,7 +173,7 @@ def read_header(member: Member) -> Header:
     if size_bytes != promised_bytes:
         comparison = "shorter" if size_bytes < promised_bytes else "longer"
         raise UserError(
-            f"{member} is {size_bytes:,} bytes long, {comparison} than its header says (shape {header.shape},"
+            f"{member} is {size_bytes:,} bytes long, {comparison} than its header states (shape {header.shape},"
             f" {header.dtype}).",
             expected=f"{promised_bytes:,} bytes",
             advice="copy or download that file again",

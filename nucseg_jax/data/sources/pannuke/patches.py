@@ -175,7 +175,7 @@ def _rounded(image: np.ndarray) -> np.ndarray:
 
 
 def _whole_numbers(row: np.ndarray, dtype: type[np.integer], member: npy.Member, patch: str) -> np.ndarray:
-    """Casts a row exactly, or says which value has no equal in the dtype. Always copies."""
+    """Casts a row exactly, or names the value that has no equal in the dtype. Always copies."""
     # A cast and a comparison see NaN, infinity, fractions and every value out of range in two passes.
     with np.errstate(invalid="ignore"):
         cast = row.astype(dtype)

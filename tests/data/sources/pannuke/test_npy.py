@@ -63,8 +63,8 @@ def test_a_pickle_is_refused_before_it_is_run(tmp_path, zipped):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda content: content[:-1], "shorter than its header says"),
-        (lambda content: content + b"\0", "longer than its header says"),
+        (lambda content: content[:-1], "shorter than its header states"),
+        (lambda content: content + b"\0", "longer than its header states"),
         (lambda content: content[:20], "not a NumPy array"),
         (lambda content: b"", "not a NumPy array"),
         (lambda content: b"PK" + content, "not a NumPy array"),
