@@ -8,7 +8,8 @@ Better than the encoder's weights is a whole trained model: --config.pretrained.
 With classes: --config.model.num_classes=N, one more than there are. With fewer than five groups:
 --config.split.folds=0.
 
-Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy cores. Expected: see docs/own_images.md.
+Hardware: two CPU cores or one GPU. Time: three minutes an epoch of 24 steps on two busy cores. Expected: see
+docs/own_images.md.
 """
 
 import ml_collections

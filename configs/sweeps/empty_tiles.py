@@ -4,8 +4,8 @@ r"""Tiles without a nucleus in the mean of eq. 4: counted as in the paper, skipp
         --config.data.release_dir=release --config.data.dir=data_dir/real --config.train.epochs=4 \
         --config.model.width=0.125 --sweep=configs/sweeps/empty_tiles.py --workdir=runs/empty_tiles --executor=local
 
-Three seeds each. Cost: 12 runs of a minute of one CPU core each, on 270 real patches in three folds. docs/training.md has the
-outcome.
+Three seeds each. Cost: 12 runs of a minute of one CPU core each, on 270 real patches in three folds.
+docs/training.md has the outcome.
 """
 
 _FORMS = {

@@ -2,8 +2,8 @@
 
 Along an axis, across an overlap of O pixels, the earlier tile's weight is 1 - r and the later one's r, where r is 0 for
 the first quarter of the overlap, rises as sin^2 over the half in the middle, and is 1 for the last quarter. So nothing
-that a model computes within O / 4 of a tile's inner edge counts: if it looks no farther than that, the result is that of
-the whole image. A tile's weight is the product of both axes', and the weights of a pixel sum to one exactly.
+that a model computes within O / 4 of a tile's inner edge counts: if it looks no farther than that, the result is that
+of the whole image. A tile's weight is the product of both axes', and the weights of a pixel sum to one exactly.
 
 At most two tiles meet along an axis, and the sum of two numbers does not depend on their order: neither does the map.
 """
