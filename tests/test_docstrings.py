@@ -1,5 +1,6 @@
 """Every example in a docstring is run, in whichever module it stands."""
 
+import ast
 import doctest
 import importlib
 import pathlib
@@ -50,3 +51,13 @@ def test_the_files_that_pages_name_are_there():
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|html|ipynb))`", text):
             assert (ROOT / name).exists() or (ROOT / "nucseg_jax" / name).exists(), f"{page.name}: {name}"
+
+
+def test_no_docstring_begins_as_half_a_sentence():
+    """It begins with a verb ("Computes the variance of ...") or with the name of a value."""
+    half = {"what", "which", "how", "whether", "of", "by", "who", "where", "whatever"}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node) or "A"
+                assert text.split()[0].lower() not in half, f"{path.name}: {text.splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Where the labels of an image would fit best: what a label that is shifted, turned or of another image gives away.
+"""The offset at which an image's labels fit best: it reveals those that are shifted, turned or of another image.
 
 Nuclei take up haematoxylin, which absorbs red, so that red and the mask of nuclei correlate most where labels lie on
 their nuclei. Measured at 0.25 microns, correlations added up over the patches of an image: the best place is at most

@@ -1,4 +1,4 @@
-"""Which tile is trained on when: a pure function of (seed, epoch), so a run can be taken up at any step.
+"""The order of training tiles: a pure function of (seed, epoch), so a run can be taken up at any step.
 
 A training example is a number, patch * tiles + tile, with the patch's position in the training list and the
 tile's position in the patch, row by row. Where tiles are drawn with replacement, each further time that an epoch has
@@ -30,7 +30,7 @@ def tiles_per_patch(patch_px: int, tile_px: int) -> int:
 def tile_place(
     example: Array, *, patch_px: int, tile_px: int, patch_count: int | None = None
 ) -> tuple[Array, Array, Array]:
-    """Where an example is cut: the patch's position in the training list, top and left in px.
+    """Returns the place where an example is cut: the patch's position in the training list, top and left in px.
 
     Args:
       example: integers of any shape, of NumPy or JAX.

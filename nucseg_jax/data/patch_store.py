@@ -39,7 +39,7 @@ class Patches:
 
 
 class PatchStore(Protocol):
-    """What all that need patches may ask for.
+    """The interface of patches, wherever they lie.
 
     Attributes:
       fold, index: int32 [P], as in `Patches`, sorted by fold, then by index; always in memory.

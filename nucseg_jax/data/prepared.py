@@ -19,7 +19,7 @@ HOST_SHARE = 0.5
 
 
 class DataPlan(NamedTuple):
-    """What a data set holds and who gets what; no patch is in memory yet.
+    """A data set and its splits; no patch is in memory yet.
 
     Attributes:
       dataset: the prepared data set.
@@ -47,7 +47,7 @@ class DataPlan(NamedTuple):
         return self.dataset.digest
 
     def fits_in_memory(self, split_names: Sequence[str] = SPLIT_NAMES, *, also_bytes: int = 0) -> bool:
-        """Whether what `read` would hold, and `also_bytes` beside it, fit `HOST_SHARE` of the available memory.
+        """Returns True if what `read` would hold, and `also_bytes` beside it, fit `HOST_SHARE` of the available memory.
 
         True where the system does not say how much that is.
         """
@@ -95,7 +95,7 @@ class PreparedData(NamedTuple):
         return self.dataset.info
 
     def rows(self, split: str) -> np.ndarray:
-        """Where the patches of a split lie in `patches`, int64 [P], in the order of its list.
+        """Returns the positions of a split's patches in `patches`, int64 [P], in the order of its list.
 
         Raises:
           KeyError: some do not.

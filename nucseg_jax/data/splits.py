@@ -1,4 +1,4 @@
-"""Which patches train, validate and test; lists whose hash names them."""
+"""Splits: lists of the patches that train, validate and test, whose hash names them."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What can be had without learning: the scores a model must beat. Images uint8 [N, H, W, 3] to bool [N, H, W]."""
+"""Baselines without learning, whose scores a model must beat. Images uint8 [N, H, W, 3] to bool [N, H, W]."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""How far scores would move had other patches of the same kind been drawn: the bootstrap (Efron & Tibshirani 1993).
+"""Uncertainty of scores from the choice of patches: the bootstrap (Efron & Tibshirani 1993).
 
 Letters: N patches of a split, S runs of one configuration, B resamples, K statistics, 4 = (TP, FP, FN, TN).
 
@@ -44,7 +44,7 @@ MEASURES = (
 
 
 class Intervals(NamedTuple):
-    """Of K statistics: float64 [K] each, NaN where a statistic or its interval is undefined.
+    """Estimates and intervals of K statistics: float64 [K] each, NaN where a statistic or its interval is undefined.
 
     Attributes:
       estimate: on the patches as they are.
@@ -113,7 +113,7 @@ def of_annotated_patches(counts: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def draws_of_each(rows: np.ndarray, patches: int) -> np.ndarray:
-    """How often each patch was drawn: int [B, N] of patch numbers to float64 [B, N], each row adding up to N.
+    """Counts the draws of each patch: int [B, N] of patch numbers to float64 [B, N], each row adding up to N.
 
     >>> draws_of_each(np.array([[0, 0, 2]]), 3)
     array([[2., 0., 1.]])

@@ -1,4 +1,4 @@
-"""How often nuclei are where a model sees them with some probability: pixels counted by level and truth.
+"""Calibration: pixels counted by the probability that a model gives them and by truth.
 
 A level is a probability in 255ths, 0..255, the nearest one on its own side of 0.5 (`ops.levels`): levels above
 127 are exactly the pixels that are scored as nucleus. Levels of a split are int64 [256, 2]: for each level the pixels
@@ -25,7 +25,7 @@ _HEADER = ("level", "background_pixels", "nucleus_pixels")
 
 
 def calibration_path(run: pathlib.Path, split: str) -> pathlib.Path:
-    """Where a run folder keeps the levels of a split."""
+    """Returns the path of a split's levels in a run folder."""
     return run / f"calibration_{split}.csv"
 
 

@@ -74,7 +74,7 @@ class Examples(NamedTuple):
         return int(numbers[0]) if len(numbers) else None
 
     def dice(self, number: int) -> float | None:
-        """Of one patch; None where truth and prediction are both empty."""
+        """Returns the Dice of one patch; None where truth and prediction are both empty."""
         return mask_dice(self.truth[number], self.prediction[number])
 
     def name(self, number: int, info: DatasetInfo) -> str:
@@ -95,7 +95,7 @@ def mask_dice(truth: np.ndarray, prediction: np.ndarray) -> float | None:
 
 
 def examples_path(run: pathlib.Path, split: str) -> pathlib.Path:
-    """Where a run folder keeps the examples of a split."""
+    """Returns the path of a split's examples in a run folder."""
     return run / f"examples_{split}.npz"
 
 

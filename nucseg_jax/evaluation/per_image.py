@@ -28,7 +28,7 @@ RATIOS = ("dice", "iou")
 
 
 def per_image_path(run: pathlib.Path, split: str) -> pathlib.Path:
-    """Where a run folder keeps the counts of a split."""
+    """Returns the path of a split's counts in a run folder."""
     return run / f"per_image_{split}.csv"
 
 

@@ -1,4 +1,4 @@
-"""What a training step gets its batches from, as a config has it."""
+"""The feed of a training step, as a config has it."""
 
 import functools
 from typing import TypeAlias
@@ -40,7 +40,7 @@ def choose_feed(experiment: Experiment, plan: DataPlan, mesh: Mesh) -> FeedName:
 def make_training_feed(
     experiment: Experiment, data: PreparedData, mesh: Mesh, schedule: Schedule
 ) -> EitherFeed:
-    """What the training step gets its batches from; the device feed moves the patches to the mesh.
+    """Makes the feed of batches for the training step; the device feed moves the patches to the mesh.
 
     `train.feed = 'auto'` means device for patches in memory, and host for patches on disk: whoever calls
     reads or opens the plan as `choose_feed` decides.

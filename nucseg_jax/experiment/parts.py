@@ -143,7 +143,7 @@ class Experiment:
         return mesh
 
     def static_arguments(self, steps_per_epoch: int, *, has_void: bool = False) -> StaticArguments:
-        """What the training step is bound to; `has_void` is the data set's."""
+        """Returns the static arguments of the training step; `has_void` is the data set's."""
         loss, train, augmentation = self.config.loss, self.config.train, self.config.augment.resolved
         return StaticArguments(
             model=self.model,

@@ -1,4 +1,4 @@
-"""What scores and draws a model, as a config has it."""
+"""The evaluator of a model and the predictor of its examples, as a config has them."""
 
 import jax
 from jax.sharding import Mesh

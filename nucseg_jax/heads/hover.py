@@ -91,7 +91,7 @@ def _mean(values: jax.Array, counted: jax.Array) -> jax.Array:
 
 
 def _derivatives(maps: jax.Array) -> jax.Array:
-    """Of channel 0 along x and of channel 1 along y: float32 [N, H, W, 2]; 0 lies outside the image."""
+    """Derivatives of channel 0 along x and of channel 1 along y: float32 [N, H, W, 2]; 0 lies outside the image."""
     offset: np.ndarray = np.arange(GRADIENT_PX) - GRADIENT_PX // 2
     squared = offset[:, None] ** 2 + offset[None] ** 2
     along_x = np.where(squared > 0, offset[None] / np.maximum(squared, 1), 0.0)

@@ -30,7 +30,7 @@ class ModelView:
 
     @property
     def is_identity(self) -> bool:
-        """Whether both grids are the same."""
+        """True if both grids are the same."""
         return (self.height, self.width) == (self.source.height, self.source.width)
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:

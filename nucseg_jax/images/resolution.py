@@ -44,7 +44,7 @@ def microns_of(unit: object) -> float:
 
 
 class Resolution(NamedTuple):
-    """Of an image.
+    """The resolution of an image.
 
     Attributes:
       microns_per_px: side of a pixel.

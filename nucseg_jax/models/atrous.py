@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class StageGeometry:
-    """How a stage's convolutions step.
+    """Strides and dilations of a stage's convolutions.
 
     Attributes:
       stride: of the stage's strided convolution, 1 where the stride was removed.

@@ -1,4 +1,4 @@
-"""What a model costs: parameters by Keras's counting rule, and the arithmetic of its layers."""
+"""Cost of a model: parameters by Keras's counting rule, and the arithmetic of its layers."""
 
 import dataclasses
 import math
@@ -33,7 +33,7 @@ class ParameterCount:
 
     @property
     def total(self) -> int:
-        """What Keras's `count_params` gives."""
+        """Number of parameters, as Keras's `count_params` gives it."""
         return self.trainable + self.moving + self.constant
 
     @property

@@ -166,7 +166,7 @@ class EfficientNet(nn.Module):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What happens to raw RGB; mean and deviation are defaults, a checkpoint's constants replace them."""
+        """Preprocessing of raw RGB; mean and deviation are defaults, a checkpoint's constants replace them."""
         return IMAGENET
 
     def without_dropout(self) -> "EfficientNet":

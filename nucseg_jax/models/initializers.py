@@ -1,4 +1,4 @@
-"""What kernels start from: Keras's variance scaling, for linen's `init` and, without a compiler, for numpy.
+"""Initial values of kernels: Keras's variance scaling, for linen's `init` and, without a compiler, for numpy.
 
 Three hundred random draws in one program take XLA longer to compile than the model's forward pass.
 """
@@ -106,7 +106,7 @@ class VarianceScaling:
         return values * np.float32(deviation)
 
     def variance(self, shape: Sequence[int]) -> float:
-        """Of a kernel of this shape."""
+        """Draws a kernel of this shape."""
         inputs, outputs = shape[self.in_axis], shape[self.out_axis]
         area = math.prod(shape) / (inputs * outputs)
         fan = {"fan_in": inputs * area, "fan_out": outputs * area, "fan_avg": (inputs + outputs) * area / 2}

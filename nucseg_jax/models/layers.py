@@ -33,7 +33,7 @@ depthwise_fan_out = VarianceScaling(2.0, "fan_out", "truncated_normal", in_axis=
 
 @dataclasses.dataclass(frozen=True)
 class MovingStatistics:
-    """How batch norm's moving mean and variance follow those of the batches.
+    """Rules by which batch norm's moving mean and variance follow those of the batches.
 
     Attributes:
       momentum: share of the old value that a step keeps, as in Keras (PyTorch's momentum is 1 minus this).

@@ -1,4 +1,4 @@
-"""What encoders do to raw RGB before their first convolution, so that users always feed 0..255."""
+"""Preprocessing of raw RGB inside encoders, so that users always feed 0..255."""
 
 import dataclasses
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What encoders give and decoders take."""
+"""Features of an encoder by stride, which decoders take."""
 
 from typing import Literal, NamedTuple
 

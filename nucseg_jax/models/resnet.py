@@ -131,7 +131,7 @@ class ResNet(nn.Module):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What happens to raw RGB; the weights were trained with it."""
+        """Preprocessing of raw RGB; the weights were trained with it."""
         return self.variant.preprocessing
 
     def without_dropout(self) -> "ResNet":

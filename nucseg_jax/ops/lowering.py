@@ -1,4 +1,4 @@
-"""Which lowering of an operation runs where: one row a platform, and nothing else decides.
+"""The lowering of each operation by platform: one row a platform, and nothing else decides.
 
 Every lowering computes the same function; the rows say which was fastest when measured (docs/speed.md).
 """
@@ -70,7 +70,7 @@ def lowerings() -> Lowerings:
 
 @contextlib.contextmanager
 def traced_for(platform: str) -> Iterator[None]:
-    """Whatever is traced inside is meant for 'cpu', 'cuda' or 'tpu', such as a program for `jax.export`.
+    """Traces the block for 'cpu', 'cuda' or 'tpu', such as a program for `jax.export`.
 
     JAX keeps traces of a function object: jit a new one for each platform.
     """

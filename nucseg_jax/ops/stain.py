@@ -52,7 +52,7 @@ def stained(amounts: Array, vectors: np.ndarray = RUIFROK_VECTORS) -> Array:
 
 
 def stain_amounts(rgb: Array) -> Array:
-    """How much of each of three dyes a pixel holds: colour deconvolution of Ruifrok & Johnston 2001.
+    """Amounts of three dyes in each pixel: colour deconvolution of Ruifrok & Johnston 2001.
 
     Unlike scikit-image's `rgb2hed`, amounts below zero are kept: they say that a colour lies outside the
     cone of the three dyes, and cutting them off moves the histogram on which thresholds are found.

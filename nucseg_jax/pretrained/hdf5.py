@@ -166,5 +166,5 @@ def _strings(group: h5py.Group, name: str) -> list[str]:
 
 
 def _also(file: h5py.File) -> tuple[str, ...]:
-    """What a file of a compiled model holds beyond its layers."""
+    """Groups that a file of a compiled model holds beyond its layers."""
     return tuple(name for name in ("optimizer_weights", "optimizer") if name in file)

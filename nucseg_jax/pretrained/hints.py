@@ -1,4 +1,4 @@
-"""What a file that does not fit might be: a guess that saves its user a search."""
+"""Hints about a file that does not fit: a guess that saves its user a search."""
 
 import itertools
 import math
@@ -72,7 +72,7 @@ def _stems(file: WeightsFile) -> set[tuple[int, int]]:
 
 
 def _is_transposed(match: Match, target: Target) -> bool:
-    """Whether all that is wrong is the order of the kernels' axes."""
+    """Returns True if all that is wrong is the order of the kernels' axes."""
     if match.missing or match.extra or not match.mis_shaped:
         return False
     expected = target.shapes[match.extent]

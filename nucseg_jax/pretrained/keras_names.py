@@ -64,7 +64,7 @@ def names_by_group(config: JsonObject) -> dict[str, str]:
 
 
 def has_counters(names: Iterable[str]) -> bool:
-    """Whether the names are counters of layer classes."""
+    """Returns True if the names are counters of layer classes."""
     return any(name.startswith("layers/") for name in names)
 
 
@@ -116,7 +116,7 @@ def to_ours(arrays: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
 
 
 def is_classifier(name: str, array: StoredArray) -> bool:
-    """Whether this is a layer that an encoder ends before: Keras's top."""
+    """Returns True for a layer that an encoder ends before: Keras's top."""
     return bool(_CLASSIFIER.fullmatch(name)) and len(array.shape) == (2 if name.endswith("/kernel") else 1)
 
 

@@ -17,7 +17,7 @@ from nucseg_jax.pretrained.target import FRAMEWORK_TITLES, as_tree, flat_shapes,
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What a checkpoint gives an encoder.
+    """The values of a checkpoint for an encoder.
 
     Attributes:
       variables: every variable of the encoder, float32 NumPy arrays in its own structure.
@@ -95,7 +95,7 @@ def load_encoder(path: pathlib.Path, encoder_name: str, encoder: Encoder) -> Loa
 
 
 def _treat_alike(stored: Preprocessing, own: Preprocessing, *, numbers: bool) -> bool:
-    """Whether two preprocessings are one; mean and deviation count only where they are no constants."""
+    """Returns True for equal preprocessings; mean and deviation count only where they are no constants."""
     if not numbers:
         own = dataclasses.replace(own, mean=stored.mean, standard_deviation=stored.standard_deviation)
     return stored == own

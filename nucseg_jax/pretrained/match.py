@@ -1,4 +1,4 @@
-"""Which array of a file is which value of an encoder: strictly, all faults told together."""
+"""Matches the arrays of a file with the values of an encoder: strictly, all faults in one error."""
 
 import dataclasses
 import pathlib
@@ -25,7 +25,7 @@ SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """How a file and an encoder agree.
+    """The match of a file and an encoder.
 
     Attributes:
       extent: how much of the encoder the file holds.
@@ -47,7 +47,7 @@ class Match:
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing is missing, extra or mis-shaped."""
+        """True if nothing is missing, extra or mis-shaped."""
         return not (self.missing or self.extra or self.mis_shaped)
 
 

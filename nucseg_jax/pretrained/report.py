@@ -1,4 +1,4 @@
-"""What `convert` writes beside the checkpoint: where every value comes from."""
+"""The report that `convert` writes beside the checkpoint: the origin of every value."""
 
 import dataclasses
 import json

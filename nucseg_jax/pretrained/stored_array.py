@@ -1,4 +1,4 @@
-"""What the readers of weights files give: arrays by name that are not read until they are asked for.
+"""Arrays of weights files: arrays by name that are not read until they are asked for.
 
 Names and shapes are compared before any array is read, so a file that claims a terabyte costs nothing.
 """

@@ -1,4 +1,4 @@
-"""What an encoder of the table needs: names, shapes and places of its values, and whose weights fit it."""
+"""The values that an encoder of the table needs: names, shapes and places of its values, and whose weights fit it."""
 
 import dataclasses
 import functools
@@ -74,7 +74,7 @@ def target_of(encoder: str, *, width: float = 1.0, encoder_depths: tuple[int, ..
 
 
 def flat_shapes(encoder: Encoder) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Of every value of an encoder, by its name 'layer/leaf': its collection and its shape."""
+    """Returns the collection and the shape of every value of an encoder, by its name 'layer/leaf'."""
     leaves = jax.tree_util.tree_leaves_with_path(abstract_variables(encoder, px=_ANY_PX))
     flat = {}
     for path, leaf in leaves:

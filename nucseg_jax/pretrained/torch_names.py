@@ -19,7 +19,7 @@ _NOT_WEIGHTS = re.compile(r"fc\.(weight|bias)|.+\.num_batches_tracked")
 
 
 def are_torch_names(names: Iterable[str]) -> bool:
-    """Whether the names are a PyTorch module's."""
+    """Returns True if the names are a PyTorch module's."""
     return any(re.fullmatch(r"[^/]+\.(weight|running_mean)", name) for name in names)
 
 
@@ -46,7 +46,7 @@ def _in_our_layout(array: StoredArray, ours: str) -> StoredArray:
 
 
 def is_not_used(name: str) -> bool:
-    """Whether this is the classifier, or a counter of batches that only PyTorch's training reads."""
+    """Returns True for the classifier, or a counter of batches that only PyTorch's training reads."""
     return bool(_NOT_WEIGHTS.fullmatch(name)) or convnext_names.is_classifier(name)
 
 

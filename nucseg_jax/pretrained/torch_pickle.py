@@ -26,7 +26,7 @@ _SAVE_STATE_DICT = "save it with torch.save(model.state_dict(), 'NAME.pth')"
 
 
 class Tensor(Protocol):
-    """What is asked of a `torch.Tensor`."""
+    """The part of `torch.Tensor` that is used."""
 
     shape: tuple[int, ...]
     dtype: object

@@ -1,4 +1,4 @@
-"""What a device could do at best: peak arithmetic and memory bandwidth by device kind.
+"""Limits of devices: peak arithmetic and memory bandwidth by device kind.
 
 Dense figures, without sparsity, from the makers' data sheets. float32 is what XLA does with float32 convolutions
 by default: TF32 tensor cores on NVIDIA from Ampere on, one bfloat16 pass on TPU.
@@ -9,7 +9,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class DeviceFacts:
-    """Of one device.
+    """Limits of one device.
 
     Attributes:
       bfloat16_flops, float32_flops: operations a second, 2 a multiply-add; None = it has no such unit.
@@ -21,7 +21,7 @@ class DeviceFacts:
     bytes_per_second: float
 
     def peak_flops(self, dtype: str) -> float | None:
-        """Of 'bfloat16' or 'float32'."""
+        """Returns the peak arithmetic in 'bfloat16' or 'float32'."""
         return self.bfloat16_flops if dtype == "bfloat16" else self.float32_flops
 
 

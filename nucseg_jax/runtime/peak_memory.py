@@ -15,7 +15,7 @@ def forget_peak() -> None:
 
 
 def peak_bytes(device: jax.Device) -> int:
-    """Of the device since the process began; where the device does not say (CPU), of this process's memory."""
+    """Peak memory of the device since the process began; of this process where the device reports none (CPU)."""
     stats = device.memory_stats() or {}
     if "peak_bytes_in_use" in stats:
         return int(stats["peak_bytes_in_use"])

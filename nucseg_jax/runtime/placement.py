@@ -37,7 +37,7 @@ def put(tree: object, shardings: object) -> object:
 
 
 def held_examples(mesh: Mesh, count: int) -> np.ndarray:
-    """Which of `count` examples this process's devices hold, int64, ascending; all of them where one process runs."""
+    """Those of `count` examples that this process's devices hold, int64, ascending; all of them in a single process."""
     parts = examples_sharded(mesh).addressable_devices_indices_map((count,)).values()
     return np.unique(np.concatenate([np.arange(count)[part] for part in parts]))
 

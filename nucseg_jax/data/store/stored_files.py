@@ -60,7 +60,7 @@ def require_unaltered(folder: pathlib.Path, written: Mapping[str, str], names: S
 
 
 def damaged(folder: pathlib.Path, found: str) -> UserError:
-    """What a user is told of a data set that is not as `prepare` wrote it."""
+    """Returns the error about a data set that is not as `prepare` wrote it."""
     return UserError(
         f"The data set in {folder} is damaged: {found}.",
         expected="the files as `prepare` wrote them",

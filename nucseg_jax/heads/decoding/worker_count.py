@@ -1,4 +1,4 @@
-"""How many processes find nuclei: as many as have cores, and enough work to be worth their start."""
+"""The number of processes that find nuclei: as many as have cores, and enough work to be worth their start."""
 
 import os
 

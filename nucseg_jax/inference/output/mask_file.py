@@ -19,7 +19,7 @@ NUCLEUS = 255
 
 
 def is_small(height: int, width: int) -> bool:
-    """Whether an image gets a PNG."""
+    """Returns True if an image gets a PNG."""
     return height * width <= LARGEST_WHOLE_PX
 
 

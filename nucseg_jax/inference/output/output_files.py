@@ -89,7 +89,7 @@ class OutputFiles:
 
     @property
     def journal(self) -> pathlib.Path:
-        """How far the image has come."""
+        """The state of the image's output."""
         return self.folder / f".{self.stem}.journal.json"
 
     def mask(self, *, is_small: bool) -> pathlib.Path:

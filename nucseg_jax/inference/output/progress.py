@@ -1,4 +1,4 @@
-"""What a person sees while images are predicted: one moving bar with tiles/s and the time that is left."""
+"""Progress of a prediction: one moving bar with tiles/s and the time that is left."""
 
 import sys
 import time

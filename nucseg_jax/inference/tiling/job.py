@@ -1,4 +1,4 @@
-"""What is to be done with one image: its pixels, its scale, its tiles, and where to begin."""
+"""The work on one image: its pixels, its scale, its tiles, and the row to begin with."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""Which tiles cover an image: squares of one size, in rows, neighbours overlapping.
+"""Tiles that cover an image: squares of one size, in rows, neighbours overlapping.
 
 Notation: T tile, O overlap, S = T - O stride, all px on the model's grid. Tile k of an axis begins at k * S; there are
 as many as it takes to reach the end. The first begins at the image's first pixel, and the last ones are filled up

@@ -1,4 +1,4 @@
-"""Where a slide has tissue: tiles without any are not computed, and hold no nucleus."""
+"""Finds tissue on a slide: tiles without any are not computed, and hold no nucleus."""
 
 import numpy as np
 

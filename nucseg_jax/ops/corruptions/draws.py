@@ -1,4 +1,4 @@
-"""What a corruption draws, from (content of the image, kind, severity) alone.
+"""Random draws of a corruption, from (content of the image, kind, severity) alone.
 
     image --SHA-256--> digest --with kind and severity, SHA-256--> key [2] --threefry--> signs, angles, noise
 

@@ -67,7 +67,7 @@ class Cohort:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Of all configurations."""
+        """Returns the fields of all configurations."""
         return tuple(run for configuration in self.configurations for run in configuration.runs)
 
 

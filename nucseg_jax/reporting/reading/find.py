@@ -86,7 +86,7 @@ def _without_copies(runs: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Copy, .
 
 
 def _are_copies(run: Run, other: Run) -> bool:
-    """Whether two folders tell of one run: by their scores, or by their epochs where results.json is damaged."""
+    """True for two folders of one run, judged by their scores, or by their epochs where results.json is damaged."""
     if not _agree(run.config, other.config) or len(set(data_set_keys([run, other]))) > 1:
         return False
     if run.results is not None and other.results is not None:

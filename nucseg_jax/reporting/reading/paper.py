@@ -43,7 +43,7 @@ class PaperModel:
     validation: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def known(self, split: str) -> Mapping[str, float]:
-        """Of the table of 'train', 'validation' or 'test'."""
+        """Returns the values of the table of 'train', 'validation' or 'test'."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[split]
 
 

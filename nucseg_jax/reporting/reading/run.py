@@ -74,12 +74,12 @@ class Run:
 
     @property
     def seed(self) -> Any:
-        """Of the run."""
+        """The seed of the run."""
         return at(self.config, "train", "seed")
 
     @property
     def state(self) -> str:
-        """In words."""
+        """The state of the run, in words."""
         if self.results is not None:
             return "finished"
         if self.is_damaged("results.json"):
@@ -111,11 +111,11 @@ class Run:
         return f"python {command}" if isinstance(command, str) and command else ""
 
     def is_damaged(self, file: str) -> bool:
-        """Whether something is wrong with this file of the folder."""
+        """Returns True if something is wrong with this file of the folder."""
         return any(fault.startswith(f"{file}: ") for fault in self.faults)
 
     def score(self, split: str, convention: str, metric: str) -> float | None:
-        """Of results.json."""
+        """Returns a score of results.json."""
         return at(self.results, split, convention, metric)
 
     def chosen_epoch(self) -> int | None:

@@ -85,7 +85,7 @@ def find_files(folder: pathlib.Path) -> tuple[list[ImageFiles], tuple[str, ...]]
 
 
 def _unknown_entries(folder: pathlib.Path) -> list[pathlib.Path]:
-    """What lies beside the folders and files that are read.
+    """Entries beside the folders and files that are read.
 
     Raises:
       UserError: one of them seems to be what is optional and not there.

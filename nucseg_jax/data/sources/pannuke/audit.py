@@ -1,4 +1,4 @@
-"""What a prepared data set holds: counts by fold and a digest of every stored byte, kept in `audit.json`.
+"""The audit of a prepared data set: counts by fold and a digest of every stored byte, kept in `audit.json`.
 
 The digest of a fold is the SHA-256 over, for each patch in the order of its index, image, class map, instance
 map (uint16, little-endian) and tissue (int32, little-endian). The digest of the data set is the SHA-256 over

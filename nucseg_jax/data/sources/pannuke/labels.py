@@ -19,7 +19,7 @@ _ID_BITS = 32
 
 
 class Observations(NamedTuple):
-    """What the masks of one patch hold, counted before anything is flattened.
+    """Counts of the masks of one patch, before anything is flattened.
 
     Attributes:
       nuclei: int64 [5], nuclei of each class, those without a visible pixel included.

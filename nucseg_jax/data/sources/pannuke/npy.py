@@ -43,7 +43,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """Where one `.npy` lies: a file, or a member of a zip file.
+    """The place of one `.npy`: a file, or a member of a zip file.
 
     Attributes:
       path: the file, or the zip.
@@ -59,7 +59,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What an array's header states: shape, dtype, and at which byte its data begins."""
+    """The header of an array: shape, dtype, and the byte at which its data begins."""
 
     shape: tuple[int, ...]
     dtype: np.dtype

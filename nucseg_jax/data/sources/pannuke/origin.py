@@ -1,4 +1,4 @@
-"""What a data set was prepared from, and whether a prepared one is what a source would give.
+"""Provenance of a data set, and the check that a prepared one is what a source would give.
 
 An origin is a JSON object that the audit keeps. Equal origins mean equal content without reading a patch: a
 release is known by the names, sizes and times of its files, a synthetic one by its parameters and the program
@@ -65,7 +65,7 @@ def describe_source(source: DataConfig) -> str:
 
 
 def is_gone(origin: JsonObject, source: DataConfig) -> bool:
-    """Whether the data set came from this very release folder, and the folder has been removed since."""
+    """Returns True if the data set came from this very release folder, and the folder has been removed since."""
     return bool(
         source.source == origin["kind"] == "release"
         and source.release_folder is not None
@@ -75,7 +75,7 @@ def is_gone(origin: JsonObject, source: DataConfig) -> bool:
 
 
 def may_be_equal(origin: JsonObject, source: DataConfig) -> bool:
-    """Whether reading what the source gives could show a data set of another origin to be equal."""
+    """Returns True if reading what the source gives could show a data set of another origin to be equal."""
     if source.source == "synthetic":
         return bool(
             origin["kind"] == "synthetic"

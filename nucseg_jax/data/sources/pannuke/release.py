@@ -32,7 +32,7 @@ _ADVICE = (
 
 @dataclasses.dataclass(frozen=True)
 class FoldFiles:
-    """Where the three arrays of one fold lie."""
+    """Places of the three arrays of one fold."""
 
     fold: int
     images: Member

@@ -13,7 +13,7 @@ from nucseg_jax.data.sources.pannuke.vocabulary import NUCLEUS_CLASSES
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """How the nuclei of one class vary; pairs are the ends of a uniform range.
+    """Ranges in which the nuclei of one class vary; pairs are the ends of a uniform range.
 
     Attributes:
       radius_px: geometric mean of the half-axes.
