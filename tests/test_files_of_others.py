@@ -4,6 +4,7 @@ import ast
 import functools
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -153,3 +154,12 @@ def test_the_search_finds_code(line):
 )
 def test_the_search_finds_writes(line):
     assert writes_by_name(ast.parse(line))
+
+
+def test_the_repository_holds_no_links():
+    """One to an environment of its author's machine would break every other clone."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert len(listed.splitlines()) > 100
+    assert not [line for line in listed.splitlines() if line.startswith("120000")]
