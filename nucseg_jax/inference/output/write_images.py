@@ -196,7 +196,7 @@ class _Nuclei:
     def find(self, top: int, band: Band) -> None:
         """Takes the next band."""
         with refused(self._job.path):
-            image = self._job.read_wanted(top, len(band.level))
+            image = self._job.read_computed(top, len(band.level))
         self.overlay.add_image(image)
         found = self._stream.push(band, image)
         if len(found.settled):

@@ -70,7 +70,7 @@ class Job:
         """Rows of pixels, at full resolution, that an earlier start has written."""
         return self.ends[-1] if self.ends else 0
 
-    def read_wanted(self, top: int, height: int) -> np.ndarray:
+    def read_computed(self, top: int, height: int) -> np.ndarray:
         """Rows at full resolution, uint8 [height, W, 3], white where no tile was computed."""
         source, plan = self.view.source, self.plan
         scale = self.view.height / source.height
