@@ -31,5 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.l2 = 1e-4
     # Dice alone gives tiles without a class a constant loss for it.
     config.loss.cross_entropy = 1.0
+    # What held best on other stains (docs/train_for_use.md).
     config.augment.preset = "strong"
+    config.train.ema_decay = 0.999
     return config
