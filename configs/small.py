@@ -7,7 +7,8 @@ Needs no weights. 25 of MoNuSeg's 30 training slides train, three validate, two 
 768 px. Stain, colour, scale, blur and noise of the training tiles vary as `augment.preset=strong` has it, so that it
 keeps to other stains (docs/train_for_use.md).
 
-Hardware: two CPU cores. Time: half an hour. Expected: not measured.
+Hardware: one CPU core. Time: an hour. Expected: micro Dice .736 on the two test slides, .751 on PanNuke breast, .727 on
+BBBC038 (nucseg_jax/pretrained_models/small/README.md, which is this model).
 """
 
 import ml_collections

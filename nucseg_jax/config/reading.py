@@ -13,8 +13,6 @@ from nucseg_jax.core.strict_json import read_json
 
 # Of a config file, for messages.
 _EXAMPLE = "configs/base.py"
-# As many faults are listed: a file of another kind has a hundred.
-_MOST = 12
 
 
 def read_config(values: Mapping[str, object]) -> Config:
@@ -25,8 +23,8 @@ def read_config(values: Mapping[str, object]) -> Config:
         missing has its default.
 
     Raises:
-      UserError: lists missing, unknown, wrongly typed and disallowed fields, the first 12 of them; or else the first
-        fields that contradict each other.
+      UserError: lists every missing, unknown, wrongly typed and disallowed field; or else the first fields that
+        contradict each other.
     """
     if not hasattr(values, "items"):
         raise UserError(f"the config is {values!r}"[:200], expected=f"sections of fields, as in {_EXAMPLE}")
@@ -43,10 +41,8 @@ def read_config(values: Mapping[str, object]) -> Config:
     if len(faults) == 1:
         raise UserError(faults[0].found, expected=faults[0].expected)
     if faults:
-        shown = [f"{fault.found} (expected: {fault.expected})" for fault in faults[:_MOST]]
-        left = len(faults) - len(shown)
         raise UserError(
-            "; ".join(shown) + (f"; and {left} more of the kind" if left else ""),
+            "; ".join(f"{fault.found} (expected: {fault.expected})" for fault in faults),
             expected=f"the fields of {_EXAMPLE}, with the values that docs/config.md allows",
         )
     config = Config(**read)
@@ -70,6 +66,12 @@ def read_config_file(path: pathlib.Path) -> Config:
         ) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}", expected="the config.json of a run") from None
+    sections = typing.get_type_hints(Config)
+    if not isinstance(values, Mapping) or len(sections.keys() & values.keys()) < len(sections) / 2:
+        raise UserError(
+            f"{path} is no config: most of the sections {', '.join(sections)} are missing",
+            expected="the config.json of a run",
+        )
     try:
         return read_config(values)
     except UserError as error:

@@ -20,7 +20,7 @@ from nucseg_jax.core.paths import user_path
 
 @verb(
     "evaluate --workdir=runs/quickstart --split=validation\n"
-    "evaluate --model=models/first --config=folder --config.data.dir=data_dir/own --out=scores\n"
+    "evaluate --model=small --config=folder --config.data.dir=data_dir/own --out=scores\n"
     "evaluate --config=quickstart --baselines"
 )
 @config_option

@@ -13,7 +13,7 @@ from nucseg_jax.core.program import PROGRAM
 
 
 @verb(
-    "predict --model=models/first --inputs=a.png --out=nuclei\n"
+    "predict --model=small --inputs=a.png --out=nuclei\n"
     "predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei\n"
     "predict --workdir=runs/NAME --inputs=slides --mpp=0.25 --out=nuclei"
 )
