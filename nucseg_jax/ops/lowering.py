@@ -62,10 +62,14 @@ LOWERINGS = {
     ),
 }
 
+# `jax.default_backend()` has another name than `jax.export` and JAX_PLATFORMS for the same platform.
+_PLATFORM_OF_BACKEND = {"gpu": "cuda"}
+
 
 def lowerings() -> Lowerings:
     """The row of the platform that is traced for: the default backend's, unless inside `traced_for`."""
-    return LOWERINGS.get(_traced_for.get() or jax.default_backend(), ACCELERATOR)
+    platform = _traced_for.get() or jax.default_backend()
+    return LOWERINGS.get(_PLATFORM_OF_BACKEND.get(platform, platform), ACCELERATOR)
 
 
 @contextlib.contextmanager

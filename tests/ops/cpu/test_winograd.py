@@ -1,5 +1,6 @@
 """Winograd's form is the convolution: exactly so in float64, and to a known number of digits in float32."""
 
+import dataclasses
 import functools
 
 import jax
@@ -44,6 +45,7 @@ def test_cook_tooms_matrices_are_lavins_for_his_points():
     np.testing.assert_allclose(np.abs(inverse), [[1, 1, 1, 0], [0, 1, 1, 1]])
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("size", [(16, 16), (8, 4), (7, 13), (1, 1), (5, 2)])
 @pytest.mark.parametrize(("channels", "features"), [(3, 4), (1, 1)])
 def test_it_is_the_reference_also_where_tiles_stick_out(size, channels, features):
@@ -51,6 +53,7 @@ def test_it_is_the_reference_also_where_tiles_stick_out(size, channels, features
         assert_same(convolve_3x3_winograd, reference, *random_pair(2, *size, channels, features))
 
 
+@pytest.mark.device
 def test_in_float32_the_error_is_a_few_times_that_of_the_plain_sum():
     """256 channels: 2.6e-6 of the largest value; the plain sum has 5e-7, the usual points (0, 1, -1, 2, -2) 1e-5."""
     with jax.enable_x64(True):
@@ -95,3 +98,13 @@ def test_the_row_of_the_platform_traced_for_ends_with_its_block():
         with traced_for("cpu"):
             assert lowerings() == LOWERINGS["cpu"]
     assert lowerings() == LOWERINGS["cpu"]
+
+
+def test_a_gpu_takes_the_row_that_is_named_cuda(monkeypatch):
+    """JAX calls the backend of CUDA 'gpu'."""
+    row = dataclasses.replace(LOWERINGS["cpu"], winograd_from=7)
+    monkeypatch.setitem(LOWERINGS, "cuda", row)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert lowerings() is row
+    with traced_for("cpu"):
+        assert lowerings() is LOWERINGS["cpu"]
