@@ -27,6 +27,7 @@ def painted_ids(seed: int, px: int = 48) -> np.ndarray:
     return ids
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("name", WITH_MAPS)
 def test_targets_are_those_of_a_slow_reference(name):
     ids = np.stack([painted_ids(seed) for seed in range(3)] + [np.zeros((48, 48), np.uint16)])

@@ -43,6 +43,7 @@ def narrow(encoder, decoder, num_classes=1):
     )
 
 
+@pytest.mark.device
 def test_it_runs_elsewhere_on_any_number_of_images_of_any_size(tmp_path):
     model = narrow("resnet50", "deeplabv3plus", num_classes=6)
     variables = initial_variables(model, 0)

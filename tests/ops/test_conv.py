@@ -26,6 +26,7 @@ def random_pair(height, width, kernel_px, channels=3, features=4, batch=2):
     )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 def test_1x1_is_the_reference(stride, size):
@@ -36,6 +37,7 @@ def test_1x1_is_the_reference(stride, size):
     )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("dilation", [1, 2, 6, 12, 18])
 @pytest.mark.parametrize("size", [(16, 16), (8, 8), (7, 13)])
 def test_atrous_is_the_reference_also_where_taps_leave_the_map(dilation, size):
@@ -46,6 +48,7 @@ def test_atrous_is_the_reference_also_where_taps_leave_the_map(dilation, size):
     )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("group_px", [1, 160, 10_000])
 @pytest.mark.parametrize(
     ("kernel_px", "geometry"),
@@ -68,6 +71,7 @@ def test_a_kernel_gradient_in_groups_is_the_whole_one(kernel_px, geometry, group
     )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 @pytest.mark.parametrize(
     "options",

@@ -17,6 +17,7 @@ def _float64():
         yield
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 5)])
 @pytest.mark.parametrize("size", [(4, 4), (5, 6), (1, 3)])
@@ -30,6 +31,7 @@ def test_product_is_the_reference(stride, kernel, size):
     )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("kernel_px", [2, 3])
 def test_it_is_the_transpose_of_the_convolution(kernel_px):
     """<conv(x), y> = <x, conv_transpose(y)>, and the output is exactly `stride` times as large."""

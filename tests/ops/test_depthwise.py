@@ -11,6 +11,7 @@ from nucseg_jax.ops import conv
 from tests.ops.differentiation import assert_same
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("kernel_px", [3, 5])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (1, 4), (3, 1)])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (1, 5)])
@@ -28,6 +29,7 @@ def test_shifted_is_the_reference(kernel_px, stride, dilation, size):
         )
 
 
+@pytest.mark.device
 def test_channels_do_not_mix():
     """A channel of zeros stays zero whatever the others hold."""
     image = jnp.ones((1, 6, 6, 3)).at[..., 1].set(0.0)

@@ -15,6 +15,7 @@ from nucseg_jax.ops.resize import resize_bilinear, upsample_nearest
 from tests.ops.differentiation import assert_same
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (1, 3)])
 def test_max_pool_by_slices_is_the_reference_and_that_is_flaxs(size):
     """No two values are equal: ties share the gradient in one and not in the other."""
@@ -29,6 +30,7 @@ def test_max_pool_by_slices_is_the_reference_and_that_is_flaxs(size):
         )
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_nearest_magnification_is_the_reference(factor):
     with jax.enable_x64(True):
@@ -44,6 +46,7 @@ def test_global_average_pool_keeps_a_constant():
     assert np.all(np.asarray(global_average_pool(jnp.full((2, 5, 7, 3), 4.0))) == 4.0)
 
 
+@pytest.mark.device
 def test_bilinear_has_half_pixel_centres_and_clamped_edges():
     """Doubling [0, 1] by hand: centres at -.25, .25, .75, 1.25."""
     image = jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1)

@@ -105,6 +105,7 @@ def painted(fold, count):
     return tiles(image), tiles(label)
 
 
+@pytest.mark.device
 @pytest.mark.long
 def test_from_one_checkpoint_both_dtypes_score_within_a_fifth_of_a_percent(small):
     parts = small(lr=3e-3, l2=1e-4)

@@ -131,6 +131,7 @@ def test_training_on_either_feed_is_the_same_also_from_the_middle_of_an_epoch(pr
         jax.tree.map(np.testing.assert_array_equal, ends[0], other)
 
 
+@pytest.mark.device
 @pytest.mark.long
 def test_the_programs_of_both_feeds_take_the_same_step(program, small):
     """Up to rounding: two programs, which XLA may order differently (optimised ones: tests/faults/test_killed.py).
@@ -148,6 +149,7 @@ def test_the_programs_of_both_feeds_take_the_same_step(program, small):
         assert found[1][term] == pytest.approx(value, rel=1e-2 if term == "gradient_norm" else 1e-5), term
 
 
+@pytest.mark.device
 def test_four_steps_a_dispatch_are_four_steps_up_to_rounding(program, small):
     """XLA orders sums otherwise inside a loop; another example or dropout mask would change the loss by a percent.
 

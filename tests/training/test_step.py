@@ -22,6 +22,7 @@ def run(parts, devices, steps=3):
     return jax.device_get(state), history
 
 
+@pytest.mark.device
 def test_loss_falls_and_the_reported_terms_are_what_they_say(small):
     parts = small()
     before = parts.state()
@@ -69,6 +70,7 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_others(small):
     assert not np.array_equal(*kernels)
 
 
+@pytest.mark.device
 def test_padding_changes_no_loss_and_no_count(small):
     """Losses and counts of invalid rows are left out (batch norm does see their pixels)."""
     parts = small()

@@ -83,6 +83,7 @@ def probability(a_job, a_predictor) -> np.ndarray:
     return np.concatenate(predicted_bands(a_job, a_predictor))
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("size", [(150, 203), (64, 64), (20, 90), (1, 1)])
 @pytest.mark.parametrize("num_classes", [1, 6])
 def test_tiles_give_what_the_whole_image_gives(size, num_classes, variables):
