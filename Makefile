@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 RUN_REQUIREMENTS := requirements/$(DEVICE).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install quickstart test test-long test-parity benchmark docs lint format requirements clean
+.PHONY: install quickstart test test-long test-parity benchmark accelerator docs lint format requirements clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed-$(DEVICE)
@@ -52,6 +52,14 @@ $(PARITY_VENV)/.installed: pyproject.toml
 # In an environment of its own: the pinned JAX, and PyTorch. Takes an hour or more, and wants the machine for itself.
 benchmark: $(BENCH_VENV)/.installed-$(DEVICE)
 	$(BENCH_VENV)/bin/python benchmarks/versus_torch.py
+
+# Half an hour on a bare machine with a GPU or TPU: make accelerator DEVICE=cuda
+accelerator: $(BENCH_VENV)/.installed-$(DEVICE) $(BENCH_VENV)/.installed-test
+	$(BENCH_VENV)/bin/python -m benchmarks.accelerator --device=$(DEVICE) $(OPTIONS)
+
+$(BENCH_VENV)/.installed-test: $(BENCH_VENV)/.installed-$(DEVICE) requirements/test.txt
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/test.txt
+	touch $@
 
 $(BENCH_VENV)/.installed-$(DEVICE): $(RUN_REQUIREMENTS) pyproject.toml
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)

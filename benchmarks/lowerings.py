@@ -12,10 +12,8 @@ import argparse
 import dataclasses
 import functools
 import os
-import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -25,6 +23,7 @@ import numpy as np
 from nucseg_jax.cli.table import render
 from nucseg_jax.ops import conv, pool, resize
 from nucseg_jax.ops.lowering import LOWERINGS
+from nucseg_jax.training.throughput import Mode, measure_in_turns
 
 Operation = Callable[..., jax.Array]
 
@@ -127,33 +126,50 @@ def with_gradients(operation: Operation) -> Operation:
     return both
 
 
-def turns(programs: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
-    """Median milliseconds of each, A B A B."""
-    seconds: list[list[float]] = [[] for _ in programs]
-    for round_number in range(rounds + 1):
-        for program, times in zip(programs, seconds, strict=True):
-            start = time.perf_counter()
-            jax.block_until_ready(program())
-            if round_number:
-                times.append(time.perf_counter() - start)
-    return [1e3 * statistics.median(times) for times in seconds]
+def measure(
+    duel: Duel, *, batch_size: int, rounds: int, dtype: str, block_s: float = 0.0
+) -> dict[str, float]:
+    """Measures both forms in turns.
 
+    Args:
+      duel: what to measure.
+      batch_size, dtype: of the image.
+      rounds: blocks of each form.
+      block_s: about how long a block takes; 0 = one call, which an accelerator's dispatch may outlast.
 
-def measure(duel: Duel, *, batch_size: int, rounds: int, dtype: str) -> tuple[Any, ...]:
-    """A row of the table."""
+    Returns:
+      Milliseconds, medians: `forward_reference`, `forward`, `both_reference`, `both` (with gradients).
+    """
     rng = np.random.default_rng(0)
     arguments = [jnp.asarray(rng.normal(size=(batch_size, *duel.image)), dtype)]
     if duel.kernel is not None:
         arguments.append(jnp.asarray(rng.normal(size=duel.kernel), dtype))
 
-    def compiled(operation: Operation) -> Callable[[], Any]:
-        return functools.partial(jax.jit(operation).lower(*arguments).compile(), *arguments)
+    def mode(operation: Operation) -> Mode:
+        program = jax.jit(operation).lower(*arguments).compile()
 
-    forward = turns([compiled(duel.reference), compiled(duel.lowering)], rounds)
-    both = turns([compiled(with_gradients(duel.reference)), compiled(with_gradients(duel.lowering))], rounds)
+        def advance(calls: int) -> None:
+            for _ in range(calls):
+                result = program(*arguments)
+            jax.block_until_ready(result)
+
+        return Mode(advance, images=batch_size)
+
+    found = {}
+    for part, of in (("forward", lambda operation: operation), ("both", with_gradients)):
+        rates = measure_in_turns(
+            [mode(of(duel.reference)), mode(of(duel.lowering))], blocks=rounds, block_s=block_s
+        )
+        found |= {name: rate.step_ms for name, rate in zip((f"{part}_reference", part), rates, strict=True)}
+    return found
+
+
+def cells(duel: Duel, found: Mapping[str, float]) -> tuple[str, ...]:
+    """Returns a row of the table."""
     kernel = "" if duel.kernel is None else "x".join(map(str, duel.kernel))
-    cells = [f"{value:.3g}" for pair in (forward, both) for value in (*pair, pair[0] / pair[1])]
-    return (duel.name, "x".join(map(str, duel.image)), kernel, *cells)
+    pairs = [(found[f"{part}_reference"], found[part]) for part in ("forward", "both")]
+    numbers = [f"{value:.3g}" for pair in pairs for value in (*pair, pair[0] / pair[1])]
+    return (duel.name, "x".join(map(str, duel.image)), kernel, *numbers)
 
 
 def main() -> None:
@@ -170,7 +186,8 @@ def main() -> None:
     headers = ("lowering", "image", "kernel", "XLA", "ours", "x", "XLA, both", "ours, both", "x, both")
     rows = []
     for duel in duels():
-        rows.append(measure(duel, batch_size=options.batch_size, rounds=options.rounds, dtype=options.dtype))
+        found = measure(duel, batch_size=options.batch_size, rounds=options.rounds, dtype=options.dtype)
+        rows.append(cells(duel, found))
         print(f"{len(rows)} of {len(duels())}", end="\r", file=sys.stderr)
     print(render(headers, rows))
 

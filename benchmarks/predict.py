@@ -9,6 +9,7 @@ included.
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import subprocess
@@ -56,12 +57,12 @@ def write_tissue(path: pathlib.Path, size: int) -> None:
     )
 
 
-def bare_tiles_per_second(predictor: Predictor) -> float:
+def bare_tiles_per_second(predictor: Predictor, seconds: float) -> float:
     """Batches one after the other, two under way."""
     tiles = [paint_patch(seed=0, fold=3, index=20 + index).image for index in range(predictor.batch_size)]
     jax.block_until_ready(predictor.start(tiles))
     begin, batches, waiting = time.perf_counter(), 0, predictor.start(tiles)
-    while time.perf_counter() - begin < BARE_S:
+    while time.perf_counter() - begin < seconds:
         running = predictor.start(tiles)
         jax.block_until_ready(waiting)
         waiting, batches = running, batches + 1
@@ -69,8 +70,13 @@ def bare_tiles_per_second(predictor: Predictor) -> float:
     return (batches + 1) * predictor.batch_size / (time.perf_counter() - begin)
 
 
-def measure(workdir: pathlib.Path, size: int, images: int) -> None:
-    """Prints the row of one size, of so many images in one `predict`."""
+def measure(workdir: pathlib.Path, size: int, images: int, bare_s: float = BARE_S) -> dict[str, float]:
+    """Measures one size, so many images in one `predict`.
+
+    Returns:
+      `images`, `px`, `tiles`, `seconds`, `tiles_per_second`, `bare_before`, `bare_after` (tiles a second), `efficiency`
+      and `peak_mib`.
+    """
     enable_compilation_cache()
     run = load_run(workdir)
     predictor = run.predictor(tile_px=TILE_PX, batch_size=BATCH_SIZE)
@@ -80,19 +86,34 @@ def measure(workdir: pathlib.Path, size: int, images: int) -> None:
         write_tissue(paths[0], size)
         for path in paths[1:]:
             shutil.copyfile(paths[0], path)
-        before = bare_tiles_per_second(predictor)
+        before = bare_tiles_per_second(predictor, bare_s)
         settings = PredictSettings(None, TILE_PX, OVERLAP_PX, NucleusRule())
         begin = time.perf_counter()
         predict_files(run, paths, folder / "out", settings, batch_size=BATCH_SIZE)
         seconds = time.perf_counter() - begin
-        after = bare_tiles_per_second(predictor)
+        after = bare_tiles_per_second(predictor, bare_s)
     plan = TilePlan(size, size, TILE_PX, OVERLAP_PX)
     tiles, bare = images * plan.rows * plan.columns, (before + after) / 2
     end_to_end, peak = tiles / seconds, peak_bytes(jax.devices("cpu")[0]) / 2**20
-    print(
-        f"ROW | {images} of {size:,} | {tiles:,} | {seconds:.1f} | {end_to_end:.2f} | {before:.2f}, {after:.2f}"
-        f" | {end_to_end / bare:.0%} | {peak:,.0f} |"
-    )
+    return {
+        "images": images,
+        "px": size,
+        "tiles": tiles,
+        "seconds": seconds,
+        "tiles_per_second": end_to_end,
+        "bare_before": before,
+        "bare_after": after,
+        "efficiency": end_to_end / bare,
+        "peak_mib": peak,
+    }
+
+
+def table_row(found: dict[str, float]) -> str:
+    """Returns what was measured as a row of the table."""
+    return (
+        "| {images} of {px:,} | {tiles:,} | {seconds:.1f} | {tiles_per_second:.2f} | {bare_before:.2f},"
+        " {bare_after:.2f} | {efficiency:.0%} | {peak_mib:,.0f} |"
+    ).format(**found)
 
 
 def main() -> None:
@@ -101,10 +122,14 @@ def main() -> None:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 4096, 16384])
     parser.add_argument("--images", type=int, default=1, help="how many of each size in one predict")
+    parser.add_argument(
+        "--bare-s", type=float, default=BARE_S, help="seconds of the bare rate, before and after"
+    )
     parser.add_argument("--one", action="store_true", help="measure here; for the processes that this starts")
     arguments = parser.parse_args()
     if arguments.one:
-        measure(arguments.workdir, arguments.sizes[0], arguments.images)
+        found = measure(arguments.workdir, arguments.sizes[0], arguments.images, arguments.bare_s)
+        print(f"ROW {json.dumps(found)}")
         return
     print(
         "| images, px a side | tiles | s | tiles/s | bare, before and after | efficiency | peak memory, MiB |"
@@ -112,10 +137,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|", flush=True)
     for size in arguments.sizes:
         command = [sys.executable, __file__, "--one", f"--workdir={arguments.workdir}"]
-        command += [f"--sizes={size}", f"--images={arguments.images}"]
+        command += [f"--sizes={size}", f"--images={arguments.images}", f"--bare-s={arguments.bare_s}"]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = next(line for line in done.stdout.splitlines() if line.startswith("ROW"))
-        print(row.removeprefix("ROW "), flush=True)
+        print(table_row(json.loads(row.removeprefix("ROW "))), flush=True)
 
 
 if __name__ == "__main__":

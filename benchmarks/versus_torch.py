@@ -31,7 +31,6 @@ import json
 import math
 import os
 import pathlib
-import platform
 import signal
 import subprocess
 import sys
@@ -44,6 +43,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.versus.case import OURS, Case, paper_models
+from benchmarks.versus.machine import describe_machine
 from benchmarks.versus.process import Worker, WorkerError
 from benchmarks.versus.table import header, ratio, row
 from nucseg_jax.runtime.huge_pages import with_huge_pages
@@ -138,25 +138,6 @@ def find_device() -> str:
             f"error: PyTorch cannot be imported: {last}\nexpected: pip install '.[bench]', or make benchmark"
         )
     return done.stdout.strip()
-
-
-def describe_machine() -> dict[str, Any]:
-    """Processor, memory and system; no names of hosts or users."""
-    model = platform.processor() or platform.machine()
-    memory_gib = None
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-        total_kib = pathlib.Path("/proc/meminfo").read_text().split(maxsplit=2)[1]
-        memory_gib = round(int(total_kib) / 2**20)
-    return {
-        "cpu": model,
-        "processors": os.cpu_count(),
-        "memory_gib": memory_gib,
-        "python": platform.python_version(),
-    }
 
 
 def description(report: dict[str, Any]) -> str:

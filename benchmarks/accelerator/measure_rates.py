@@ -1,0 +1,97 @@
+"""Bare training steps and evaluation steps of the paper's models, by dtype and batch size."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.accelerator.commands import profiled, work_row
+from benchmarks.accelerator.floors import training_floor
+from benchmarks.accelerator.ledger import Ledger
+from benchmarks.accelerator.page import row_table
+from benchmarks.accelerator.settings import Settings
+from nucseg_jax.runtime.device_facts import DeviceFacts
+
+# By the name in the table: the config's dtype, and the precision of products of float32.
+DTYPES = {
+    "bfloat16": ("bfloat16", "default"),
+    "TF32": ("float32", "default"),
+    "float32": ("float32", "highest"),
+}
+# The first that tell most, so that a measurement cut short has them.
+BATCHES = (("bfloat16", 8), ("bfloat16", 64), ("TF32", 8), ("bfloat16", 32), ("float32", 8))
+ALL_SIZES = (8, 16, 32, 64, 128)
+KEPT = (
+    *("images_per_second", "images_per_second_p10", "images_per_second_p90", "step_ms", "compile_s"),
+    *("program_from", "steps_per_dispatch", "peak_memory_mb", "program_memory_mb", "mfu", "bandwidth_share"),
+    *("flops_per_step", "flops_per_step_by_analysis"),
+)
+
+
+def grid(settings: Settings) -> list[tuple[str, int]]:
+    """Returns pairs of dtype and batch size, the most telling first; a CPU has one kind of float32 product."""
+    if settings.small:
+        return [("float32", 2)]
+    if settings.device == "cpu":
+        return [("float32", 2), ("float32", 8), ("bfloat16", 2)]
+    rest = [pair for pair in itertools.product(DTYPES, ALL_SIZES) if pair not in BATCHES]
+    return [*BATCHES, *rest]
+
+
+def measure(settings: Settings, ledger: Ledger) -> None:
+    """Measures each model at a pair before the next pair, each in a process of its own."""
+    for dtype, batch_size in grid(settings):
+        for model in settings.models:
+            name = f"{model}, {dtype}, batch {batch_size}"
+            ledger.row(
+                name,
+                lambda model=model, dtype=dtype, size=batch_size: measure_pair(
+                    settings, ledger, model, dtype, size
+                ),
+            )
+
+
+def measure_pair(
+    settings: Settings, ledger: Ledger, model: str, dtype: str, batch_size: int
+) -> dict[str, Any]:
+    """Returns `training` and `evaluation`, the values of `KEPT` of each, and training's distance to the floor."""
+    config_dtype, precision = DTYPES[dtype]
+    printed = profiled(
+        settings,
+        ledger,
+        model,
+        ["--feeds=synthetic", f"--batch_sizes={batch_size}", f"--dtypes={config_dtype}"],
+        JAX_DEFAULT_MATMUL_PRECISION=precision,
+    )
+    found: dict[str, Any] = {
+        work: {key: work_row(printed, work)[key] for key in KEPT} for work in ("training", "evaluation")
+    }
+    known = printed["device"]["known"]
+    floor = training_floor(model, DeviceFacts(**known)) if known and dtype == "bfloat16" else None
+    if floor is not None and not settings.small:
+        found["floor"] = floor
+        found["share_of_floor"] = found["training"]["images_per_second"] / floor
+    return found
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """Returns a table for training and one for evaluation."""
+    columns = [
+        ("images/s", "images_per_second", ",.4g"),
+        ("step, ms", "step_ms", ".3g"),
+        ("compile, s", "compile_s", ".1f"),
+        ("peak, MB", "peak_memory_mb", ",.0f"),
+        ("MFU", "mfu", ".1%"),
+        ("bandwidth", "bandwidth_share", ".1%"),
+    ]
+    shown = [
+        "`profile`, synthetic feed: one batch that stays on the device. Evaluation: forward pass, loss and counts.",
+        "MFU of float32 is a share of TF32's peak.",
+    ]
+    for work in ("training", "evaluation"):
+        rows = {
+            name: {**row, **row[work]} if isinstance(row.get(work), Mapping) else row
+            for name, row in result.get("rows", {}).items()
+        }
+        more = [("of the floor", "share_of_floor", ".0%")] if work == "training" else []
+        shown += ["", *row_table({"rows": rows}, work, [*columns, *more])]
+    return shown
