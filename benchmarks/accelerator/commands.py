@@ -1,10 +1,14 @@
 """Commands of the package that a step runs in processes of their own, and what they print."""
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.accelerator.ledger import Ledger, OutOfTimeError
 from benchmarks.accelerator.settings import LAUNCH, ROOT, Settings, environment
@@ -34,7 +38,7 @@ def run_command(
       longest_s: more is a failure of this command.
 
     Returns:
-      Its standard output; standard error goes on to this process's after the end.
+      Its standard output. What it started and left has ended too.
 
     Raises:
       CommandError: it failed, or took longer than `longest_s`.
@@ -43,19 +47,31 @@ def run_command(
     allowed = min(longest_s, ledger.seconds_left)
     if allowed <= 0:
         raise OutOfTimeError
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", cwd=ROOT, env=variables, timeout=allowed,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        if allowed < longest_s:
-            raise OutOfTimeError from None
-        raise CommandError(f"it did not end within {longest_s:g} s") from None
-    if done.returncode:
-        print(done.stderr[-4000:], flush=True)
-        raise CommandError(f"exit status {done.returncode}: {last_words(done.stderr or done.stdout)}")
-    return done.stdout
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        # Files: a pipe stays open as long as anything holds it that the command has started and left.
+        process = subprocess.Popen(
+            command, stdout=output, stderr=errors, cwd=ROOT, env=variables, start_new_session=True
+        )
+        try:
+            status = process.wait(allowed)
+        except subprocess.TimeoutExpired:
+            if allowed < longest_s:
+                raise OutOfTimeError from None
+            raise CommandError(f"it did not end within {longest_s:g} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        printed, said = (_text(file) for file in (output, errors))
+    if status:
+        print(said[-4000:], flush=True)
+        raise CommandError(f"exit status {status}: {last_words(said or printed)}")
+    return printed
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def last_words(text: str) -> str:

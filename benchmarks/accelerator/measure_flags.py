@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.accelerator.commands import CommandError, profiled, work_row
 from benchmarks.accelerator.ledger import Ledger
 from benchmarks.accelerator.page import number, rows_of, table
-from benchmarks.accelerator.settings import Settings
+from benchmarks.accelerator.settings import Settings, environment
 
 DEFAULT = "default"
 # A setting is one line of XLA_FLAGS.
@@ -48,7 +48,7 @@ def rate(settings: Settings, ledger: Ledger, model: str, flag: str) -> dict[str,
       CommandError: XLA does not know the flag.
     """
     flags = "" if flag.startswith(DEFAULT) else flag
-    if flags and not is_known(flags):
+    if flags and not is_known(settings, flags):
         raise CommandError("XLA does not know this flag")
     on_cpu = settings.device == "cpu"
     printed = profiled(
@@ -70,12 +70,10 @@ def rate(settings: Settings, ledger: Ledger, model: str, flag: str) -> dict[str,
     }
 
 
-def is_known(flag: str) -> bool:
-    """Returns True for a flag that XLA does not end a process for; on CPU, where nothing is held."""
-    import os
-
-    code = "import jax; jax.devices()"
-    variables = {**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"}
+def is_known(settings: Settings, flag: str) -> bool:
+    """Returns True for a flag that XLA does not end a process for; the plugin of a device parses them itself."""
+    code = "import jax; jax.jit(lambda x: x + 1)(1.0).block_until_ready()"
+    variables = environment(settings, XLA_FLAGS=flag)
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, check=False)
     return done.returncode == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.accelerator.commands import run_command
 from benchmarks.accelerator.ledger import Ledger
-from benchmarks.accelerator.measure_run import trained
+from benchmarks.accelerator.measure_run import EPOCHS, trained
 from benchmarks.accelerator.page import row_table
 from benchmarks.accelerator.settings import ROOT, Settings, environment
 
@@ -18,9 +18,9 @@ MICRONS_PER_PX = 0.25
 
 
 def measure(settings: Settings, ledger: Ledger) -> None:
-    """Measures images of rising size with a model that was trained for an epoch on painted patches."""
-    workdir = pathlib.Path(settings.scratch) / "run_1"
-    ledger.row("a model", lambda: trained(settings, ledger, workdir, epochs=1))
+    """Measures images of rising size with the model of the step `run`, which finds it trained."""
+    workdir = pathlib.Path(settings.scratch) / f"run_{EPOCHS}"
+    ledger.row("a model", lambda: trained(settings, ledger, workdir, epochs=EPOCHS))
     for size in (512,) if settings.small else SIZES[:1] if settings.device == "cpu" else SIZES:
         ledger.row(f"{size:,} px a side", lambda size=size: predict(settings, ledger, workdir, size))
 

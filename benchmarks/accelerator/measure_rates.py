@@ -33,6 +33,9 @@ def grid(settings: Settings) -> list[tuple[str, int]]:
         return [("float32", 2)]
     if settings.device == "cpu":
         return [("float32", 2), ("float32", 8), ("bfloat16", 2)]
+    if settings.device == "tpu":
+        # It has no TF32: its default for float32 is one pass in bfloat16.
+        return [(dtype, size) for size in ALL_SIZES for dtype in ("bfloat16", "float32")]
     rest = [pair for pair in itertools.product(DTYPES, ALL_SIZES) if pair not in BATCHES]
     return [*BATCHES, *rest]
 

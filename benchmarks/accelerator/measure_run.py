@@ -57,6 +57,11 @@ def trained(
         *("--config.eval.overlays=0", "--config.eval.time_inference=False"),
     ]
     run_command(command, ledger, environment(settings), longest_s=900)
+    return read_run(workdir, epochs)
+
+
+def read_run(workdir: pathlib.Path, epochs: int) -> dict[str, Any]:
+    """Returns what a finished run folder says of its epochs; as `trained`."""
     timing, split, results = (
         json.loads((workdir / name).read_text(encoding="utf-8"))
         for name in ("timing.json", "split.json", "results.json")

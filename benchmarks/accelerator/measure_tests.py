@@ -51,7 +51,10 @@ def run_file(name: str, settings: Settings, ledger: Ledger) -> dict[str, Any]:
             name,
         ]
         variables = environment(
-            settings, JAX_COMPILATION_CACHE_DIR=os.path.join(settings.scratch, "tests_jax")
+            settings,
+            JAX_COMPILATION_CACHE_DIR=os.path.join(settings.scratch, "tests_jax"),
+            # Tests of float32 are of float32, not of TF32.
+            JAX_DEFAULT_MATMUL_PRECISION="highest",
         )
         try:
             run_command(command, ledger, variables)

@@ -76,7 +76,9 @@ def dearest(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         if event.get("ph") != "X" or (event.get("pid"), event.get("tid")) in sums:
             continue
         if event.get("pid") in devices if devices else "hlo_op" in event.get("args", {}):
-            name = str(event.get("name"))[:120]
+            # Programs number their kernels each for itself.
+            program = event.get("args", {}).get("hlo_module")
+            name = f"{program}: {event.get('name')}"[:120] if program else str(event.get("name"))[:120]
             total[name] += event.get("dur", 0.0)
             calls[name] += 1
     if not total:

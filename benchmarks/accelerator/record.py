@@ -44,6 +44,10 @@ def read_record(out: pathlib.Path, settings: Settings, names: Sequence[str]) -> 
         record = {**found, "steps": entries}
     new = {"outcome": "not started", "failed": None}
     record["steps"] = {name: {**new, **record["steps"].get(name, {})} for name in names}
+    for entry in record["steps"].values():
+        if entry["outcome"] == "running":
+            # Of a call that was ended, together with its step.
+            entry["outcome"] = "interrupted"
     return record
 
 

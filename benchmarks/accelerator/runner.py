@@ -67,13 +67,14 @@ def run(
         if only not in (None, step.name):
             continue
         entry = record["steps"][step.name]
-        if retry and entry["outcome"] == "failed":
+        if (retry or step.is_required) and entry["outcome"] == "failed":
             ledger.forget_failures(_result_file(out, step))
             entry.pop("result", None)
         if is_finished(entry):
             say(f"{step.name}: {entry['outcome']} before, kept")
             continue
-        shares = sum(each.share for each in steps[index:]) if only is None else step.share
+        ahead = [each for each in steps[index:] if not is_finished(record["steps"][each.name])]
+        shares = sum(each.share for each in ahead) if only is None else step.share
         left = deadline - time.monotonic()
         if left < LEAST_S:
             say(f"{step.name}: no time left; rerun the same command to resume")

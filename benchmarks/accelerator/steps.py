@@ -29,7 +29,7 @@ def _step(name: str, title: str, share: float, *, is_required: bool = False) -> 
 
 STEPS = (
     _step("machine", "The machine", 1, is_required=True),
-    _step("tests", "Does everything work?", 5),
+    _step("tests", "Does everything work?", 7),
     _step("rates", "Training and evaluation", 7),
     _step("torch", "Beside PyTorch", 5),
     _step("lowerings", "Which lowerings", 3),

@@ -30,12 +30,16 @@ from benchmarks.accelerator.ledger import (
 )
 from benchmarks.accelerator.settings import Settings
 
+PATIENCE_S = 3.0
+
 
 def end_with_the_runner() -> None:
-    """Kills this process's group once standard input is closed."""
+    """Ends this process once standard input is closed: so that it ends its commands, then with its group."""
     with contextlib.suppress(OSError):
         while os.read(0, 1):
             pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE_S)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
@@ -43,7 +47,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit status."""
     module, settings, path, seconds = arguments
     threading.Thread(target=end_with_the_runner, daemon=True).start()
-    # So that contenders of PyTorch, in groups of their own, are ended by their `finally`.
+    # So that commands and contenders, in groups of their own, are ended by their `finally`.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     ledger = Ledger(pathlib.Path(path), time.monotonic() + float(seconds))
     # Of an attempt before this one.

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 from benchmarks.accelerator import measure_lowerings, measure_tests, measure_trace, record
-from benchmarks.accelerator.commands import CommandError
+from benchmarks.accelerator.commands import CommandError, run_command
 from benchmarks.accelerator.floors import training_floor
 from benchmarks.accelerator.ledger import DeviceBrokenError, Ledger, OutOfTimeError, read_result, settle
 from benchmarks.accelerator.page import page
@@ -275,6 +275,23 @@ def test_a_row_that_was_cut_at_the_bound_has_one_more_chance(tmp_path):
     assert not settle(path, reason=None)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_command_that_takes_too_long_ends_with_what_it_started(tmp_path):
+    """Also where that holds its streams open; the step's own time is another reason."""
+    pids = tmp_path / "pids"
+    code = "import os, pathlib, subprocess, sys, time\nchild = subprocess.Popen([sys.executable, '-c', 'import time; "
+    code += f"time.sleep(600)'])\npathlib.Path({str(pids)!r}).write_text(str(child.pid))\ntime.sleep(600)"
+    command = [sys.executable, "-c", code]
+    with pytest.raises(CommandError, match=r"did not end within 8 s"):
+        run_command(command, Ledger(tmp_path / "rows", time.monotonic() + 100), os.environ, longest_s=8)
+    assert not is_running(pids.read_text())
+    with pytest.raises(OutOfTimeError):
+        run_command(command, Ledger(tmp_path / "rows", time.monotonic() + 0.5), os.environ, longest_s=8)
+    fails = [sys.executable, "-c", "import sys; sys.exit('ValueError: no such shape\\nbye')"]
+    with pytest.raises(CommandError, match="exit status 1: ValueError: no such shape"):
+        run_command(fails, Ledger(tmp_path / "rows", time.monotonic() + 100), os.environ)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
@@ -422,6 +439,12 @@ def test_the_dearest_kernels_are_those_of_the_device_each_counted_once():
     assert [(each["name"], each["calls"]) for each in found["kernels"]] == [("conv", 2), ("add", 1)]
     assert found["traced_ms"] == pytest.approx(0.09)
     assert sum(each["share"] for each in found["kernels"]) == pytest.approx(1.0)
+    # Two programs have kernels of the same name.
+    of_two = [
+        event | {"args": {"hlo_module": event.get("dur")}} for event in made_trace("/device:GPU:0")[-5:]
+    ]
+    found = measure_trace.dearest([*made_trace("/device:GPU:0")[:4], *of_two])
+    assert [each["name"] for each in found["kernels"]] == ["50.0: conv", "30.0: conv", "10.0: add"]
     with pytest.raises(CommandError, match="no kernel"):
         measure_trace.dearest(made_trace("/host:CPU"))
 
