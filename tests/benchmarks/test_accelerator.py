@@ -407,12 +407,12 @@ def test_a_report_of_pytest_gives_names_and_reasons(tmp_path):
 
 
 def test_every_kind_of_proof_is_among_the_device_tests():
-    """Operations, targets, a step beside the CPU, bfloat16, dispatches, a whole run, export and tiles."""
+    """Operations, targets, a step beside the CPU, bfloat16, dispatches, export and tiles."""
     folders = {name.split("/")[1] for name in measure_tests.files()}
-    assert {"ops", "heads", "training", "inference", "cli"} <= folders
+    assert {"ops", "heads", "training", "inference"} <= folders
     names = {pathlib.PurePosixPath(name).name for name in measure_tests.files()}
     assert {"test_conv.py", "test_depthwise.py", "test_winograd.py", "test_step_beside_cpu.py"} < names
-    assert {"test_bfloat16.py", "test_feed.py", "test_export.py", "test_whole_on_the_device.py"} < names
+    assert {"test_bfloat16.py", "test_feed.py", "test_export.py"} < names
     assert set(measure_tests.SMALL) < set(measure_tests.files())
 
 
