@@ -24,7 +24,6 @@ import tifffile
 
 from nucseg_jax.cli.predict import PredictSettings, predict_files
 from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
-from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.inference.tiling.predictor import Predictor
 from nucseg_jax.inference.tiling.tiles import TilePlan
 from nucseg_jax.load import load_run
@@ -87,7 +86,7 @@ def measure(workdir: pathlib.Path, size: int, images: int, bare_s: float = BARE_
         for path in paths[1:]:
             shutil.copyfile(paths[0], path)
         before = bare_tiles_per_second(predictor, bare_s)
-        settings = PredictSettings(None, TILE_PX, OVERLAP_PX, NucleusRule())
+        settings = PredictSettings(None, TILE_PX, OVERLAP_PX, run.rule)
         begin = time.perf_counter()
         predict_files(run, paths, folder / "out", settings, batch_size=BATCH_SIZE)
         seconds = time.perf_counter() - begin

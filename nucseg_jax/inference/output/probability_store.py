@@ -53,11 +53,12 @@ class ProbabilityStore:
         microns_per_px: float,
         class_names: Sequence[str],
         rule: NucleusRule,
+        map_channels: int = 0,
     ) -> "ProbabilityStore":
         """Makes a new one in place of what is there; without names of classes there is no `class`.
 
-        With a rule that needs maps of an instance head it keeps these too, and the probability of each class, until
-        it is published: an image that was stopped finds its nuclei again.
+        Maps of an instance head, `map_channels` of them, are kept too, whether the rule looks at them or not, and with
+        them the probability of each class, until it is published: an image that was stopped finds its nuclei again.
         """
         _remove(path)
         group = zarr.create_group(path)
@@ -70,7 +71,7 @@ class ProbabilityStore:
                 **({"classes": list(class_names)} if class_names else {}),
             }
         )
-        classes, maps = len(class_names), rule.parting.maps
+        classes, maps = len(class_names), map_channels
         arrays: dict[str, tuple[type, int]] = {PROBABILITY: (np.uint8, 0), NUCLEUS: (np.uint32, 0)}
         if classes:
             arrays[CLASS] = (np.uint8, 0)

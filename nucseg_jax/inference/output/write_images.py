@@ -136,6 +136,7 @@ def _write_image(
             microns_per_px=microns,
             class_names=info.class_names if has_classes else (),
             rule=rule,
+            map_channels=map_channels,
         )
     colors = class_colors(info)
     with open_nuclei_files(

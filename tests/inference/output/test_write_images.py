@@ -38,6 +38,20 @@ class ByColour:
         return probability
 
 
+@dataclasses.dataclass(frozen=True)
+class WithMaps:
+    """The same, and two maps of an instance head."""
+
+    channels: int
+    map_channels = 2
+    batch_size: int = 4
+
+    def start(self, tiles):
+        probability = ByColour(self.channels - self.map_channels, self.batch_size).start(tiles)
+        maps = np.broadcast_to(np.linspace(-1, 1, 64)[:, None, None], (*probability.shape[:-1], 2))
+        return np.concatenate([probability, maps.astype(np.float32)], axis=-1)
+
+
 def image_of_squares() -> np.ndarray:
     """One square of 20 px for each class, on white; their green levels are 0 to 4."""
     image = np.full((150, 170, 3), 255, np.uint8)
@@ -46,14 +60,15 @@ def image_of_squares() -> np.ndarray:
     return image
 
 
-def write(jobs, folder, channels, info=PANNUKE):
-    events = infer(read_events(jobs), ByColour(channels))
+def write(jobs, folder, channels, info=PANNUKE, kind=ByColour):
+    model = kind(channels + kind.map_channels)
     return list(
         write_images(
-            events,
+            infer(read_events(jobs), model),
             lambda job: (OutputFiles(folder, job.path.name), "key"),
             rule=NucleusRule(),
-            channels=channels,
+            channels=model.channels,
+            map_channels=model.map_channels,
             info=info,
         )
     )
@@ -80,6 +95,23 @@ def test_classes_are_in_every_output(tmp_path):
     assert sorted(feature["properties"]["classification"]["name"] for feature in features) == sorted(
         PANNUKE.class_names
     )
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_a_rule_that_needs_no_maps_finds_the_same_nuclei_with_a_head_that_has_some(tmp_path, channels):
+    """Parting by shape is tuned beside that by maps, and may be what a run with a head uses."""
+    plain, with_maps = (
+        write([job(tmp_path, kind.__name__)], tmp_path, channels, kind=kind)[0]
+        for kind in (ByColour, WithMaps)
+    )
+    assert plain["nuclei"] == with_maps["nuclei"] == 5
+    stores = [
+        zarr.open_group(tmp_path / f"{kind.__name__}.probability.zarr", mode="r")
+        for kind in (ByColour, WithMaps)
+    ]
+    assert set(stores[0]) == set(stores[1])
+    for name in stores[0]:
+        np.testing.assert_array_equal(stores[0][name], stores[1][name])
 
 
 def test_names_and_colours_are_those_of_the_data_set(tmp_path):
