@@ -12,12 +12,12 @@ from nucseg_jax.cli.stain_target import stain_text
 from nucseg_jax.cli.views import views_text
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import HALF_WRITTEN, is_full_disk, write_json
+from nucseg_jax.core.files import is_full_disk, remove_half_written, write_json
 from nucseg_jax.core.lock import file_lock
 from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.images.reader_warnings import take_warnings
 from nucseg_jax.images.resolution import check_resolution
-from nucseg_jax.inference.output.output_files import OutputFiles, output_stem
+from nucseg_jax.inference.output.output_files import LOCK, SUMMARY, OutputFiles, output_stem
 from nucseg_jax.inference.output.progress import TileProgress
 from nucseg_jax.inference.output.write_images import write_images
 from nucseg_jax.inference.tiling.job import Job
@@ -30,8 +30,6 @@ from nucseg_jax.run import Run
 
 __all__ = ["PredictSettings", "predict", "predict_files"]
 
-SUMMARY = "summary.json"
-_LOCK = ".lock"
 # Of tiles between reading and inference, and between inference and writing.
 _BATCHES_AHEAD = 2
 
@@ -209,10 +207,8 @@ def _claimed(out: pathlib.Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         busy = f"another process is predicting into {out}"
-        with file_lock(out / _LOCK, busy=busy, advice="wait for it, or choose another --out"):
-            for part in out.iterdir():
-                if HALF_WRITTEN.fullmatch(part.name) and part.is_file():
-                    part.unlink()
+        with file_lock(out / LOCK, busy=busy, advice="wait for it, or choose another --out"):
+            remove_half_written(out)
             yield
     except Exception as error:
         if is_full_disk(error):

@@ -30,6 +30,13 @@ def temporary_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
+def remove_half_written(folder: pathlib.Path) -> None:
+    """Removes the files in a folder that `atomic_write` of a killed process left; none may be at work there."""
+    for part in folder.iterdir():
+        if HALF_WRITTEN.fullmatch(part.name) and part.is_file():
+            part.unlink()
+
+
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary name beside `path` and renames it to `path` once the block ends without an error.
@@ -123,6 +130,21 @@ def sync_file(path: pathlib.Path) -> None:
     """Waits until what was written to a file is on disk, where a loss of power cannot take it back."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def sync_below(folder: pathlib.Path) -> None:
+    """Sees every file below a folder to the disk, if there is one: a loss of power could take what was promised."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync_file(pathlib.Path(root, name))
+
+
+def remove_whole(path: pathlib.Path) -> None:
+    """Removes a folder, or a file or link in its place, if there is one; nothing behind a link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def is_full_disk(error: BaseException) -> bool:

@@ -16,8 +16,7 @@ from nucseg_jax.data.dataset_info import DatasetInfo
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.stored_rule import rule_to_json
 from nucseg_jax.heads.interfaces import Head
-from nucseg_jax.inference.nuclei.geojson import ANY_COLOR
-from nucseg_jax.inference.nuclei.measure import ANY_CLASS
+from nucseg_jax.inference.nuclei.any_class import ANY_CLASS, ANY_COLOR
 from nucseg_jax.models.segmenter import Segmenter
 from nucseg_jax.ops.lowering import traced_for
 from nucseg_jax.ops.outputs import predicted_channels

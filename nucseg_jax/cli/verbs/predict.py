@@ -5,6 +5,7 @@ import sys
 import click
 
 from nucseg_jax.cli.start import model_option, model_source, start_jax, verb, workdir_option
+from nucseg_jax.cli.verbs.formats import chosen_formats, formats_options
 from nucseg_jax.cli.views import views_option
 from nucseg_jax.core.errors import UserError
 from nucseg_jax.core.extras import require_extra
@@ -57,6 +58,7 @@ from nucseg_jax.core.program import PROGRAM
 @click.option(
     "--batch_size", type=int, default=8, show_default=True, help="Tiles in a batch; no result depends on it."
 )
+@formats_options
 def command(
     workdir: str | None,
     model: str | None,
@@ -70,6 +72,8 @@ def command(
     views: int,
     adapt: bool,
     batch_size: int,
+    names: str | None,
+    simplify_px: float,
 ) -> None:
     """Find the nuclei of images and slides: masks, outlines for QuPath, tables.
 
@@ -81,7 +85,10 @@ def command(
             "predict needs --workdir or --model, --inputs and --out",
             advice=f"{PROGRAM} predict --workdir=runs/NAME --inputs='images/*.png' --out=nuclei",
         )
+    if simplify_px and names is None:
+        raise UserError("--simplify_px goes with --formats", advice="add --formats, or leave it out")
     require_extra("images", "predict")
+    chosen, options = chosen_formats(names, simplify_px) if names is not None else ({}, None)
     start_jax()
 
     from nucseg_jax.cli.predict import PredictSettings, predict
@@ -107,5 +114,9 @@ def command(
         batch_size=batch_size,
         threshold=threshold,
     )
+    if options is not None:
+        from nucseg_jax.cli.formats import formats
+
+        formats(user_path(out), chosen, None, options, may_be_none=True)
     if failures:
         sys.exit(1)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 import shapely
 
 from nucseg_jax.data.dataset_info import DatasetInfo
-from nucseg_jax.inference.nuclei.measure import ANY_CLASS, Table
+from nucseg_jax.inference.nuclei.any_class import ANY_CLASS, ANY_COLOR
+from nucseg_jax.inference.nuclei.measure import Table
 
 Color = tuple[int, int, int]
-# Of nuclei without classes.
-ANY_COLOR: Color = (255, 225, 0)
 # Of the features' ids, which are a function of image and number.
 _NAMESPACE = uuid.UUID("6f1c2a0e-6c0c-4f5c-9a55-6e7563736567")
 _NO_MEASUREMENTS = ("nucleus", "class", "x_px", "y_px")

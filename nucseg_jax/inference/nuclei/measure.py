@@ -8,6 +8,7 @@ import numpy as np
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.class_votes import class_votes
 from nucseg_jax.heads.decoding.neighbours import NEIGHBOURS
+from nucseg_jax.inference.nuclei.any_class import ANY_CLASS
 from nucseg_jax.ops.stain import EOSIN, HEMATOXYLIN, optical_density, unmixed
 
 # Columns of a table of nuclei, and their dtypes. x to the right, y down, from the image's upper left corner; the
@@ -29,8 +30,6 @@ COLUMNS: dict[str, Any] = {
 # Of nuclei that were measured with the probabilities of their classes.
 CLASS_PROBABILITY = "class_probability"
 COLUMNS_WITH_CLASS_PROBABILITY: dict[str, Any] = COLUMNS | {CLASS_PROBABILITY: np.float64}
-# What a nucleus is called where a model knows no classes.
-ANY_CLASS = "Nucleus"
 
 Table = dict[str, np.ndarray]
 

@@ -12,6 +12,8 @@ from nucseg_jax.images.open_source import stem
 # `.STEM.nuclei.parquet.0123abcd.part`.
 LONGEST_STEM_BYTES = 255 - len(temporary_path(pathlib.Path(".nuclei.parquet")).name)
 _DIGITS = 12
+# Of a folder: all images of a command, written last; and what a process that writes there holds.
+SUMMARY, LOCK = "summary.json", ".lock"
 
 
 def output_stem(path: pathlib.Path) -> str:

@@ -8,14 +8,13 @@ another threshold pixels within 1 / 255 of it may fall on either side.
 import dataclasses
 import hashlib
 import itertools
-import os
 import pathlib
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
 import zarr
 
+from nucseg_jax.core.files import remove_whole, sync_below
 from nucseg_jax.heads.decoding.band import Band
 from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 
@@ -60,7 +59,7 @@ class ProbabilityStore:
         Maps of an instance head, `map_channels` of them, are kept too, whether the rule looks at them or not, and with
         them the probability of each class, until it is published: an image that was stopped finds its nuclei again.
         """
-        _remove(path)
+        remove_whole(path)
         group = zarr.create_group(path)
         group.attrs.update(
             {
@@ -112,7 +111,7 @@ class ProbabilityStore:
             self._array(name)[rows] = values
             height = self._array(name).chunks[0]
             for row in range(rows.start // height, (rows.stop - 1) // height + 1):
-                _sync(self.path / name / "c" / str(row))
+                sync_below(self.path / name / "c" / str(row))
 
     def read(self, top: int, end: int) -> Band:
         """Reads rows as they were written."""
@@ -129,8 +128,8 @@ class ProbabilityStore:
         for name in (MAPS, CLASS_LEVELS):
             if name in self.group:
                 del self.group[name]
-        _sync(self.path)
-        _remove(path)
+        sync_below(self.path)
+        remove_whole(path)
         self.path.replace(path)
 
 
@@ -160,19 +159,3 @@ def intact_bands(path: pathlib.Path, ends: Sequence[int], digests: Sequence[str]
     except Exception:  # Zarr meets damage with errors of every kind; the rest is computed again.
         pass
     return tuple(intact)
-
-
-def _remove(path: pathlib.Path) -> None:
-    """Takes away a folder, or a file or link in its place, if there is one; nothing behind a link."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
-
-
-def _sync(folder: pathlib.Path) -> None:
-    """Sees every file below a folder to the disk, if there is one: a loss of power could take what was promised."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(root, name), "rb") as file:
-                os.fsync(file.fileno())

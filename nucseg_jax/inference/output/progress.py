@@ -11,6 +11,11 @@ _SECONDS_BETWEEN_LINES = 60
 _ESCAPES = {code: ascii(chr(code)).strip("'") for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 
+def printable(text: str) -> str:
+    """Returns a line with its control characters, which a name may hold, as escapes."""
+    return text.translate(_ESCAPES)
+
+
 class TileProgress:
     """A bar over the tiles of all images; where standard error is no terminal, a line a minute.
 
@@ -51,7 +56,7 @@ class TileProgress:
 
     def line(self, text: str) -> None:
         """Prints a lasting line above the bar; control characters, which a name may hold, as escapes."""
-        tqdm.write(text.translate(_ESCAPES), file=sys.stdout)
+        tqdm.write(printable(text), file=sys.stdout)
         sys.stdout.flush()
 
     def close(self) -> None:

@@ -1,0 +1,64 @@
+"""GeoParquet 1.1: a row a nucleus, with its outline as WKB, its bounding box and all of its measures.
+
+https://geoparquet.org/releases/v1.1.0/. Coordinates are pixels from the image's upper left corner, y down: the "crs" is
+null, which the standard keeps for coordinates that are not on the earth.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from nucseg_jax.core.files import atomic_write
+from nucseg_jax.inference.formats.finished_image import FinishedImage
+from nucseg_jax.inference.formats.options import Options
+from nucseg_jax.inference.formats.simplify import simplified
+
+GEOMETRY, BBOX = "geometry", "bbox"
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BBOX_TYPE = pa.struct([(side, pa.float64()) for side in _SIDES])
+
+
+def write_geoparquet(image: FinishedImage, path: pathlib.Path, options: Options) -> None:
+    """Writes it atomically; see `write_geometries`."""
+    with atomic_write(path) as part:
+        write_geometries(image, part, options)
+
+
+def write_geometries(image: FinishedImage, path: pathlib.Path, options: Options) -> None:
+    """Writes `path` as it stands, batch by batch."""
+    schema = image.columns().append(pa.field(GEOMETRY, pa.binary())).append(pa.field(BBOX, _BBOX_TYPE))
+    lowest, highest = np.full(2, np.inf), np.full(2, -np.inf)
+    with pq.ParquetWriter(path, schema.remove_metadata(), compression="zstd") as writer:
+        for table, _, outlines in image.batches():
+            outlines = simplified(outlines, options.simplify_px)
+            bounds = shapely.bounds(outlines)
+            lowest = np.minimum(lowest, bounds[:, :2].min(axis=0))
+            highest = np.maximum(highest, bounds[:, 2:].max(axis=0))
+            boxes = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(_BBOX_TYPE))
+            geometry = pa.array(shapely.to_wkb(outlines, byte_order=1, flavor="iso").tolist(), pa.binary())
+            writer.write_table(table.append_column(GEOMETRY, geometry).append_column(BBOX, boxes))
+        box = [*lowest.tolist(), *highest.tolist()] if image.nuclei else None
+        about = {"microns_per_px": image.microns_per_px, "unit": "px", "input": image.input.name}
+        # The bounding box of all is known at the end, where a Parquet file has its metadata anyway.
+        writer.add_key_value_metadata({"geo": json.dumps(_geo(box)), "nucseg_jax": json.dumps(about)})
+
+
+def _geo(box: list[float] | None) -> dict[str, Any]:
+    """Returns the file's metadata as the standard defines them."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"],
+        "crs": None,
+        "edges": "planar",
+        # By the numbers: on a screen, where y points down, they run clockwise.
+        "orientation": "counterclockwise",
+        "covering": {BBOX: {side: [BBOX, side] for side in _SIDES}},
+    }
+    if box:
+        column["bbox"] = box
+    return {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
