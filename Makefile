@@ -6,13 +6,14 @@ DEVICE ?= cpu
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 VENV := .venv
 PARITY_VENV := .venv-parity
+READERS_VENV := .venv-readers
 BENCH_VENV := .venv-bench
 DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 RUN_REQUIREMENTS := requirements/$(DEVICE).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install quickstart test test-long test-parity benchmark accelerator docs lint format requirements clean
+.PHONY: install quickstart test test-long test-parity test-readers benchmark accelerator docs lint format requirements clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed-$(DEVICE)
@@ -47,6 +48,15 @@ test-parity: $(PARITY_VENV)/.installed
 $(PARITY_VENV)/.installed: pyproject.toml
 	test -x $(PARITY_VENV)/bin/python || $(PYTHON) -m venv $(PARITY_VENV)
 	$(PARITY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[test,parity]'
+	touch $@
+
+# In an environment of its own: libraries that read nuclei are no part of this package.
+test-readers: $(READERS_VENV)/.installed
+	$(READERS_VENV)/bin/python -m pytest -m "parity" tests/parity/test_formats.py
+
+$(READERS_VENV)/.installed: pyproject.toml
+	test -x $(READERS_VENV)/bin/python || $(PYTHON) -m venv $(READERS_VENV)
+	$(READERS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[test,readers]'
 	touch $@
 
 # In an environment of its own: the pinned JAX, and PyTorch. Takes an hour or more, and wants the machine for itself.
@@ -95,4 +105,4 @@ requirements:
 	$(UV_COMPILE) pyproject.toml --extra test -c requirements/cpu.txt -o requirements/test.txt
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(BENCH_VENV) $(DOCS_VENV) .cache build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) $(READERS_VENV) $(BENCH_VENV) $(DOCS_VENV) .cache build *.egg-info

@@ -9,6 +9,7 @@ from nucseg_jax.core.errors import UserError
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "images": ("imagecodecs", "pyarrow", "tifffile", "zarr"),
     "slides": ("imagecodecs", "pyarrow", "tifffile", "zarr", "openslide"),
+    "formats": ("h5py", "imagecodecs", "pyarrow", "tifffile", "zarr"),
     "report": ("jinja2",),
     "convert": ("h5py", "safetensors"),
     "sweeps": ("submitit",),

@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import tifffile
 
 from nucseg_jax.cli.main import run
 from nucseg_jax.core.files import HALF_WRITTEN, temporary_path
@@ -127,6 +130,9 @@ def spoil(nuclei: pathlib.Path, what: str) -> None:
         for path in nuclei.glob(".*.journal.json"):
             path.unlink()
         shutil.copy(nuclei / "b.geojson", nuclei / "a.geojson")
+    elif what == "damaged table":
+        (nuclei / ".a.journal.json").unlink()
+        (nuclei / "a.nuclei.parquet").write_bytes(b"PAR1")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,7 @@ def spoil(nuclei: pathlib.Path, what: str) -> None:
         ("edited", "a.png cannot be used: a.geojson changed"),
         ("begun again", "a.png is not finished: predict began it again"),
         ("other outlines", "the outputs of a.png"),
+        ("damaged table", "the outputs of a.png"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_one_error_and_gets_no_file(what, message, nuclei, capsys):
@@ -182,8 +189,34 @@ def test_predict_refuses_a_fault_before_it_works(flags, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("failures", [0, 2])
+def test_predict_writes_formats_when_its_images_are_finished(failures, tmp_path, monkeypatch):
+    """Its status is still that of images that could not be read."""
+
+    def predict(source, inputs, out, settings, **others):
+        predicted(out, {"a.png": blobs(60, 70)})
+        return failures
+
+    monkeypatch.setattr("nucseg_jax.cli.predict.predict", predict)
+    out = tmp_path / "nuclei"
+    flags = [f"--workdir={tmp_path}", "--inputs=a.png", f"--out={out}"]
+    assert run(["predict", *flags, "--formats=labels,geojson_gz", "--simplify_px=1"]) == bool(failures)
+    assert (out / "a.labels.ome.tif").exists()
+    simplified = len(gzip.decompress((out / "a.geojson.gz").read_bytes()))
+    assert simplified < (out / "a.geojson").stat().st_size
+
+
+def test_predict_without_a_finished_image_writes_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "nucseg_jax.cli.predict.predict", lambda source, inputs, out, *a, **b: len(predicted(out, {}).parts)
+    )
+    flags = [f"--workdir={tmp_path}", "--inputs=a.png", f"--out={tmp_path / 'nuclei'}", "--formats=labels"]
+    assert run(["predict", *flags]) == 1
+    assert capsys.readouterr().err == ""
+
+
 def test_every_format_is_written_without_jax_and_its_numbers_agree(nuclei):
-    """In a process of its own; what is there afterwards is a file for each format and image."""
+    """In a process of its own; afterwards each image has a file in each format, with as many nuclei as its table."""
     code = (
         "import sys; from nucseg_jax.cli.main import run; status = run(sys.argv[1:]);"
         " loaded = {'jax', 'flax', 'tensorflow'} & {name.partition('.')[0] for name in sys.modules};"
@@ -198,3 +231,12 @@ def test_every_format_is_written_without_jax_and_its_numbers_agree(nuclei):
         assert {path.name for path in nuclei.glob(f"?.{form.ending}")} == {
             f"{stem}.{form.ending}" for stem in "ab"
         }
+    for stem in "ab":
+        count = pq.read_metadata(nuclei / f"{stem}.nuclei.parquet").num_rows
+        assert count > 5
+        numbers = np.unique(tifffile.imread(nuclei / f"{stem}.labels.ome.tif"))
+        assert numbers.tolist() == list(range(count + 1))
+        assert pq.read_metadata(nuclei / f"{stem}.geo.parquet").num_rows == count
+        assert len(json.loads((nuclei / f"{stem}.coco.json").read_text())["annotations"]) == count
+        features = json.loads(gzip.decompress((nuclei / f"{stem}.geojson.gz").read_bytes()))["features"]
+        assert len(features) == count

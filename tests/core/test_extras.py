@@ -59,6 +59,8 @@ for name in {(*names, "cli.sweep_local", "cli.main")!r}:
         ("report", ["report", "--runs=runs/*", "--out=report"]),
         ("convert", ["convert", "--encoder=resnet50", "--source=a.h5", "--out=weights"]),
         ("images", ["predict", "--workdir=runs/a", "--inputs=a.png", "--out=nuclei"]),
+        ("images", ["formats", "--nuclei=nuclei", "--formats=labels"]),
+        ("formats", ["formats", "--nuclei=nuclei", "--formats=anndata"]),
         ("images", ["prepare", "--config=folder", "--config.data.release_dir=none"]),
     ],
 )

@@ -60,8 +60,15 @@ class FinishedImage:
     class_names: tuple[str, ...]
 
     def columns(self) -> pa.Schema:
-        """Returns names and types of the table's columns."""
-        return pq.read_schema(self.files.parquet)
+        """Returns names and types of the table's columns.
+
+        Raises:
+          UserError: the table cannot be read.
+        """
+        try:
+            return pq.read_schema(self.files.parquet)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(reason_of(error)) from None
 
     def measures(self) -> list[str]:
         """Returns the names of columns that hold measures."""
@@ -100,10 +107,28 @@ class FinishedImage:
         Raises:
           UserError: it is missing, or of another size than the summary says.
         """
-        array = zarr.open_group(self.files.probability, mode="r").get(name)
+        try:
+            array = zarr.open_group(self.files.probability, mode="r").get(name)
+        except Exception as error:  # Zarr meets damage with errors of every kind.
+            raise self._damaged(reason_of(error)) from None
         if not isinstance(array, zarr.Array) or array.shape != (self.height, self.width):
             raise self._damaged(f"{self.files.probability.name} holds no {name} of its size")
         return array
+
+    def labels(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns numbers of nuclei, uint32, as uint16 where all of the image's fit, else as uint32.
+
+        Raises:
+          UserError: one is higher than the number of nuclei.
+        """
+        if numbers.size and numbers.max() > self.nuclei:
+            raise self._damaged(f"{self.files.probability.name} holds a nucleus that its table has not")
+        return numbers.astype(self.label_dtype, copy=False)
+
+    @property
+    def label_dtype(self) -> type[np.unsignedinteger]:
+        """The smallest dtype, uint16 or uint32, that holds all numbers of nuclei."""
+        return np.uint16 if self.nuclei <= np.iinfo(np.uint16).max else np.uint32
 
     def _require_same(self, table: pa.Table, outlines: np.ndarray) -> None:
         """Compares areas: outlines lie along the edges of pixels, so that they are equal but for rounding."""

@@ -19,8 +19,25 @@ from nucseg_jax.inference.formats.options import Options
 from nucseg_jax.inference.formats.simplify import simplified
 
 GEOMETRY, BBOX = "geometry", "bbox"
+_NUMBER = "nucleus"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _BBOX_TYPE = pa.struct([(side, pa.float64()) for side in _SIDES])
+
+# https://pandas.pydata.org/docs/development/developer.html
+_PANDAS = {
+    "index_columns": [_NUMBER],
+    "column_indexes": [],
+    "columns": [
+        {
+            "name": _NUMBER,
+            "field_name": _NUMBER,
+            "pandas_type": "uint32",
+            "numpy_type": "uint32",
+            "metadata": None,
+        }
+    ],
+    "pandas_version": "2.0.0",
+}
 
 
 def write_geoparquet(image: FinishedImage, path: pathlib.Path, options: Options) -> None:
@@ -29,11 +46,26 @@ def write_geoparquet(image: FinishedImage, path: pathlib.Path, options: Options)
         write_geometries(image, part, options)
 
 
-def write_geometries(image: FinishedImage, path: pathlib.Path, options: Options) -> None:
-    """Writes `path` as it stands, batch by batch."""
-    schema = image.columns().append(pa.field(GEOMETRY, pa.binary())).append(pa.field(BBOX, _BBOX_TYPE))
+def write_geometries(
+    image: FinishedImage, path: pathlib.Path, options: Options, *, only_outlines: bool = False
+) -> None:
+    """Writes `path` as it stands, batch by batch.
+
+    Args:
+      image: its nuclei.
+      path: the file.
+      options: choices.
+      only_outlines: without measures; the number of the nucleus is the index that pandas gives the rows.
+    """
+    kept = image.columns()
+    if only_outlines:
+        kept = pa.schema([kept.field(_NUMBER)])
+    schema = kept.append(pa.field(GEOMETRY, pa.binary())).append(pa.field(BBOX, _BBOX_TYPE))
+    about = {"microns_per_px": image.microns_per_px, "unit": "px", "input": image.input.name}
+    metadata = {"nucseg_jax": about, **({"pandas": _PANDAS} if only_outlines else {})}
+    schema = schema.with_metadata({name: json.dumps(value) for name, value in metadata.items()})
     lowest, highest = np.full(2, np.inf), np.full(2, -np.inf)
-    with pq.ParquetWriter(path, schema.remove_metadata(), compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table, _, outlines in image.batches():
             outlines = simplified(outlines, options.simplify_px)
             bounds = shapely.bounds(outlines)
@@ -41,11 +73,12 @@ def write_geometries(image: FinishedImage, path: pathlib.Path, options: Options)
             highest = np.maximum(highest, bounds[:, 2:].max(axis=0))
             boxes = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(_BBOX_TYPE))
             geometry = pa.array(shapely.to_wkb(outlines, byte_order=1, flavor="iso").tolist(), pa.binary())
-            writer.write_table(table.append_column(GEOMETRY, geometry).append_column(BBOX, boxes))
+            table = table.select(kept.names)
+            table = table.append_column(GEOMETRY, geometry).append_column(BBOX, boxes)
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
         box = [*lowest.tolist(), *highest.tolist()] if image.nuclei else None
-        about = {"microns_per_px": image.microns_per_px, "unit": "px", "input": image.input.name}
         # The bounding box of all is known at the end, where a Parquet file has its metadata anyway.
-        writer.add_key_value_metadata({"geo": json.dumps(_geo(box)), "nucseg_jax": json.dumps(about)})
+        writer.add_key_value_metadata({"geo": json.dumps(_geo(box))})
 
 
 def _geo(box: list[float] | None) -> dict[str, Any]:

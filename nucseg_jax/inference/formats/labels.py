@@ -16,26 +16,20 @@ def write_labels(image: FinishedImage, path: pathlib.Path, options: Options) -> 
     """Writes uint16 numbers where they fit, else uint32; smaller levels have every second pixel of the one before."""
     del options
     numbers = image.map(NUCLEUS)
-    dtype = label_dtype(image.nuclei)
     levels = []
     step = 1
     while True:
         shape = (-(-image.height // step), -(-image.width // step))
-        levels.append((shape, _tiles(numbers, step, dtype)))
+        levels.append((shape, _tiles(image, numbers, step)))
         if max(shape) <= SMALLEST_LEVEL_PX:
             break
         step *= 2
     with atomic_write(path) as part:
-        write_pyramid(part, levels, dtype=dtype, microns_per_px=image.microns_per_px)
+        write_pyramid(part, levels, dtype=image.label_dtype, microns_per_px=image.microns_per_px)
 
 
-def label_dtype(count: int) -> type[np.unsignedinteger]:
-    """Returns the smallest dtype of a label image, uint16 or uint32, that holds numbers up to `count`."""
-    return np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32
-
-
-def _tiles(numbers: zarr.Array, step: int, dtype: type[np.unsignedinteger]) -> Iterator[np.ndarray]:
+def _tiles(image: FinishedImage, numbers: zarr.Array, step: int) -> Iterator[np.ndarray]:
     """Reads a band of a level at a time: of the first level whole rows, of others every `step`-th pixel."""
     for top in range(0, numbers.shape[0], step * TILE_PX):
         rows = np.asarray(numbers[top : top + step * TILE_PX : step, ::step])
-        yield from tiles_of(rows.astype(dtype))
+        yield from tiles_of(image.labels(rows))

@@ -54,10 +54,40 @@ def _geojson_gz() -> Writer:
     return write_geojson_gz
 
 
+def _anndata() -> Writer:
+    from nucseg_jax.inference.formats.anndata_file import write_anndata
+
+    return write_anndata
+
+
+def _ome_zarr() -> Writer:
+    from nucseg_jax.inference.formats.ome_zarr import write_ome_zarr
+
+    return write_ome_zarr
+
+
+def _spatialdata() -> Writer:
+    from nucseg_jax.inference.formats.spatialdata_zarr import write_spatialdata
+
+    return write_spatialdata
+
+
+def _coco() -> Writer:
+    from nucseg_jax.inference.formats.coco import write_coco
+
+    return write_coco
+
+
 FORMATS: Mapping[str, Format] = {
     "labels": Format("labels.ome.tif", "a label image, tiled TIFF", _labels),
     "geoparquet": Format("geo.parquet", "outlines and measures, GeoParquet", _geoparquet, has_outlines=True),
     "geojson_gz": Format("geojson.gz", "the GeoJSON, compressed", _geojson_gz, has_outlines=True),
+    "anndata": Format("nuclei.h5ad", "measures, AnnData", _anndata, extra="formats"),
+    "ome_zarr": Format("nuclei.ome.zarr", "probability and labels, OME-Zarr", _ome_zarr),
+    "spatialdata": Format(
+        "spatialdata.zarr", "labels, outlines and measures, SpatialData", _spatialdata, has_outlines=True
+    ),
+    "coco": Format("coco.json", "instances, COCO", _coco),
 }
 
 

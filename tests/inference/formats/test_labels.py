@@ -5,6 +5,7 @@ import pytest
 import tifffile
 import zarr
 
+from nucseg_jax.core.errors import UserError
 from nucseg_jax.inference.formats.finished_image import FinishedImage
 from nucseg_jax.inference.formats.labels import write_labels
 from nucseg_jax.inference.formats.options import Options
@@ -66,3 +67,11 @@ def test_a_band_is_read_at_a_time(images, monkeypatch, tmp_path):
     write_labels(image, tmp_path / "a.tif", Options())
     assert max(rows for rows, _ in answers) == 512
     assert sum(rows for rows, columns in answers if columns == 700) == 3000
+
+
+def test_a_number_beyond_the_last_nucleus_is_refused(images, monkeypatch, tmp_path):
+    """In uint16 it would be another nucleus's, or background."""
+    numbers = np.full((20, 30), 65_537, np.uint32)
+    with pytest.raises(UserError, match="a nucleus that its table has not"):
+        write_labels(of_numbers(numbers, 3, monkeypatch, images), tmp_path / "a.tif", Options())
+    assert not list(tmp_path.iterdir())
