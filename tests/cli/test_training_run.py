@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from nucseg_jax import run as trained_run
+from nucseg_jax import best_model
 from nucseg_jax.cli import run_scores, training_run
 from nucseg_jax.experiment import read_experiment
 from nucseg_jax.runtime.mesh import make_mesh
@@ -91,11 +91,11 @@ def test_validation_predictions_and_scores_are_of_averaged_weights(monkeypatch):
     )
     expected = {**averages, "constants": state.constants}
     best = NAMESPACE(path=None, record=NAMESPACE(step=4))
-    for module in (run_scores, trained_run):
+    for module in (run_scores, best_model):
         monkeypatch.setattr(module, "best_checkpoint", lambda folder: (best, []))
         monkeypatch.setattr(module, "restore_checkpoint", lambda path, like: (state, None))
     monkeypatch.setattr(training_run, "training_scores", lambda sums, objective: {})
-    monkeypatch.setattr(trained_run, "require_config", lambda folder: None)
+    monkeypatch.setattr(best_model, "require_config", lambda folder: None)
 
     class ScoredError(Exception):
         """Ends the scoring at its first call."""
@@ -116,6 +116,6 @@ def test_validation_predictions_and_scores_are_of_averaged_weights(monkeypatch):
         ),
     )
     assert training_run.validate(run, state)["validation"] == expected
-    assert trained_run.best_variables(experiment, run.folder, run.mesh) == (4, expected)
+    assert best_model.best_variables(experiment, run.folder, run.mesh) == (4, expected)
     with pytest.raises(ScoredError):
         run_scores.score_best(run)
