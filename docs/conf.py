@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-_ABOUT = tomllib.loads((pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))[
-    "project"
-]
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_ABOUT = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = _ABOUT["name"]
 release = _ABOUT["version"]
@@ -33,10 +32,22 @@ suppress_warnings = ["misc.highlighting_failure"]
 autodoc_member_order = "bysource"
 
 
+# Files beside this folder, by the pages of the site that show them.
+_PAGES = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "nucseg_jax/pretrained_models/small/README.md": "small.md",
+}
+
+
 def _to_pages_of_the_site(app: "Sphinx", name: str, source: list[str]) -> None:
-    """Leads links to the two pages of the root to where the site has them."""
-    for file, page in (("CONTRIBUTING.md", "contributing.md"), ("CHANGELOG.md", "changelog.md")):
-        source[0] = source[0].replace(f"](../{file}", f"]({page}")
+    """Leads links to files beside this folder to their pages, and begins the first page with the README."""
+    if name == "index":
+        readme = (_ROOT / "README.md").read_text(encoding="utf-8").partition("## Pages")[0]
+        source[0] = source[0].replace("{README}", readme.replace("](docs/", "]("))
+    for file, page in _PAGES.items():
+        for link in (f"](../{file}", f"]({file}"):
+            source[0] = source[0].replace(link, f"]({page}")
 
 
 def _indented_is_code(
