@@ -118,6 +118,14 @@ def is_running(pid):
         return False
 
 
+def require_end(*pids):
+    """The kernel ends a process that was killed a moment later."""
+    deadline = time.monotonic() + 30
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"of {pids} some still run"
+        time.sleep(0.05)
+
+
 def calls(settings):
     return (pathlib.Path(settings.scratch) / "calls").read_text().split()
 
@@ -164,7 +172,7 @@ def test_a_step_that_hangs_is_ended_at_its_bound_with_all_that_it_started(settin
     assert found["steps"]["hangs"]["result"]["rows"]["two"] == {"outcome": "cut", "cuts": 1}
     pids = (pathlib.Path(settings.scratch) / "hangs").read_text().split()
     assert len(pids) == 2
-    assert not any(is_running(pid) for pid in pids)
+    require_end(*pids)
 
 
 def test_without_a_step_that_is_required_no_other_begins(settings, make_step):
@@ -200,10 +208,7 @@ run({steps!r}, {settings!r}, minutes=10)
     assert outcomes(found) == {"good": "done", "hangs": "running"}
     assert "| good | done |" in text
     pids = (pathlib.Path(settings.scratch) / "hangs").read_text().split()
-    deadline = time.monotonic() + 30
-    while any(is_running(pid) for pid in pids):
-        assert time.monotonic() < deadline, "the step outlives its runner"
-        time.sleep(0.05)
+    require_end(*pids)
 
     # The step no longer hangs: its first row is not measured again, its second one is.
     done = GOOD + '    ledger.row("two", lambda: {"value": 2})\n'
@@ -284,7 +289,7 @@ def test_a_command_that_takes_too_long_ends_with_what_it_started(tmp_path):
     command = [sys.executable, "-c", code]
     with pytest.raises(CommandError, match=r"did not end within 8 s"):
         run_command(command, Ledger(tmp_path / "rows", time.monotonic() + 100), os.environ, longest_s=8)
-    assert not is_running(pids.read_text())
+    require_end(pids.read_text())
     with pytest.raises(OutOfTimeError):
         run_command(command, Ledger(tmp_path / "rows", time.monotonic() + 0.5), os.environ, longest_s=8)
     fails = [sys.executable, "-c", "import sys; sys.exit('ValueError: no such shape\\nbye')"]
