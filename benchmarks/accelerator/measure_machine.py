@@ -92,12 +92,14 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     host, device, gpus = (rows.get(name, {}) for name in ("host", "device", "nvidia-smi"))
     environment = device.get("environment", {})
     known = device.get("known")
+    memory = device.get("memory_gib")
+    for_jax = f", {memory} GiB for JAX" if memory else "; JAX knows no limit of its memory"
     cells = [
         (
             "processor",
             f"{host.get('cpu')}, {host.get('processors')} processors, {host.get('memory_gib')} GiB",
         ),
-        ("device", f"{device.get('count')} x {device.get('kind')}, {device.get('memory_gib')} GiB for JAX"),
+        ("device", f"{device.get('count')} x {device.get('kind')}{for_jax}"),
         (
             "peaks",
             "not in nucseg_jax/runtime/device_facts.py: no shares of a peak" if known is None else known,
