@@ -129,7 +129,7 @@ def with_gradients(operation: Operation) -> Operation:
 def measure(
     duel: Duel, *, batch_size: int, rounds: int, dtype: str, block_s: float = 0.0
 ) -> dict[str, float]:
-    """Measures both forms in turns.
+    """Measures both forms interleaved.
 
     Args:
       duel: what to measure.

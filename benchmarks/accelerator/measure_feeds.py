@@ -88,7 +88,7 @@ def step_values(printed: Mapping[str, Any], feed: str) -> dict[str, Any]:
 
 
 def both_feeds(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the rates of the bare step and of the training loop with either feed, measured in turns."""
+    """Returns the rates of the bare step and of the training loop with either feed, measured interleaved."""
     rows = {feed: work_row(printed, "training", feed) for feed in ("synthetic", "device", "host")}
     rates = {f"{feed}_images_per_second": row["images_per_second"] for feed, row in rows.items()}
     shares = {f"{feed}_share": rows[feed]["share_of_bare_step"] for feed in ("device", "host")}

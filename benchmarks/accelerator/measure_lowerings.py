@@ -9,7 +9,7 @@ from benchmarks.accelerator.ledger import Ledger, OutOfTimeError
 from benchmarks.accelerator.page import NOT_MEASURED, done_rows, row_table, rows_of
 from benchmarks.accelerator.settings import Settings
 
-# The choice that is not 'reference', by field; `Lowerings` says what each is.
+# The choice that is not 'reference', by field; `Lowerings` describes each.
 CHOICES = {
     "pointwise": "product",
     "atrous": "taps",
@@ -104,7 +104,7 @@ def seconds_of(field: str, choice: Any, rows: Sequence[Mapping[str, Any]]) -> fl
 def measure_step(
     settings: Settings, ledger: Ledger, experiment: Any, proposed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns images a second of a training step with the row that runs now and with the proposed one, in turns."""
+    """Returns images a second of a training step with the row that runs now and with the proposed one, interleaved."""
     import jax
 
     from nucseg_jax.cli.profile_cases import Case

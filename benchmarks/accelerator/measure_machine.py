@@ -1,4 +1,4 @@
-"""What the machine is, and the versions of everything that a speed depends on."""
+"""The machine, and the versions of everything that a speed depends on."""
 
 import dataclasses
 import importlib.metadata
@@ -36,7 +36,7 @@ def measure(settings: Settings, ledger: Ledger) -> None:
 
 
 def ask_nvidia_smi() -> dict[str, Any]:
-    """Returns what the driver says of each GPU, and nothing where there is no driver."""
+    """Returns the driver's report of each GPU, and nothing where there is no driver."""
     command = ["nvidia-smi", f"--query-gpu={NVIDIA_SMI}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

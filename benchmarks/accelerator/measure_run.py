@@ -61,7 +61,7 @@ def trained(
 
 
 def read_run(workdir: pathlib.Path, epochs: int) -> dict[str, Any]:
-    """Returns what a finished run folder says of its epochs; as `trained`."""
+    """Returns the epochs of a finished run folder; as `trained`."""
     timing, split, results = (
         json.loads((workdir / name).read_text(encoding="utf-8"))
         for name in ("timing.json", "split.json", "results.json")

@@ -66,7 +66,7 @@ def run_file(name: str, settings: Settings, ledger: Ledger) -> dict[str, Any]:
 
 
 def read_report(text: str) -> dict[str, Any]:
-    """Returns what a report of pytest in JUnit's form says.
+    """Returns the outcomes in a report of pytest in JUnit's form.
 
     Args:
       text: XML that pytest wrote.

@@ -14,7 +14,7 @@ PAIRS = (("bfloat16", 8), ("bfloat16", 64), ("float32", 8))
 
 
 def measure(settings: Settings, ledger: Ledger) -> None:
-    """Measures each model, mode, dtype and batch size, both sides in turns.
+    """Measures each model, mode, dtype and batch size, both sides interleaved.
 
     Raises:
       SkippedError: PyTorch is not installed, or not made for the device.

@@ -1,7 +1,7 @@
 """Runs the steps one after the other, each in a process of its own that ends at its bound, and keeps the record.
 
 The record and its page are written when a step begins, while it runs and when it ends; a kill at any moment leaves both
-whole. The same call again goes on where the last one stopped.
+whole. The same call again resumes where the last one stopped.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The process of one step: measures its rows and ends with a status that says how far it came.
+"""The process of one step: measures its rows and ends with a status that tells how far it came.
 
     python -m benchmarks.accelerator.worker MODULE SETTINGS RESULT SECONDS
 

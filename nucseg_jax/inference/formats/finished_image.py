@@ -78,7 +78,7 @@ class FinishedImage:
         """Yields all nuclei, `size` at a time.
 
         Raises:
-          UserError: table and outlines are of different nuclei, or more or fewer than the summary says.
+          UserError: table and outlines are of different nuclei, or more or fewer than the summary states.
         """
         count = 0
         try:
@@ -105,7 +105,7 @@ class FinishedImage:
         """Opens `probability` or `nucleus`, [H, W].
 
         Raises:
-          UserError: it is missing, or of another size than the summary says.
+          UserError: it is missing, or of another size than the summary states.
         """
         try:
             array = zarr.open_group(self.files.probability, mode="r").get(name)

@@ -1,6 +1,5 @@
 """A folder as `predict` leaves it, from images of random blobs and a model that is a line of numpy."""
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -16,24 +15,9 @@ from nucseg_jax.inference.output.output_files import SUMMARY, OutputFiles, outpu
 from nucseg_jax.inference.output.write_images import write_images
 from nucseg_jax.inference.tiling.job import plan_job
 from nucseg_jax.inference.tiling.stream import Failed, infer, read_events
+from tests.inference.by_colour import ByColour
 
 MICRONS_PER_PX = 0.25
-
-
-@dataclasses.dataclass(frozen=True)
-class ByColour:
-    """Dark is nucleus; its class is 1 + the green level modulo the number of classes."""
-
-    channels: int
-    map_channels = 0
-    batch_size: int = 4
-
-    def start(self, tiles):
-        probability = np.zeros((self.batch_size, 64, 64, self.channels), np.float32)
-        for tile, result in zip(tiles, probability, strict=False):
-            chosen = np.eye(self.channels, dtype=np.float32)[tile[..., 1] % self.channels]
-            result[:] = chosen * np.where(tile[..., :1] < 100, 0.9, 0.1)
-        return probability
 
 
 def blobs(height: int, width: int, seed: int = 0) -> np.ndarray:

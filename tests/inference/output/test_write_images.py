@@ -20,22 +20,7 @@ from nucseg_jax.inference.output.write_images import write_images
 from nucseg_jax.inference.prediction import predict_job
 from nucseg_jax.inference.tiling.job import plan_job, resumed
 from nucseg_jax.inference.tiling.stream import End, Failed, RowEnd, infer, read_events
-
-
-@dataclasses.dataclass(frozen=True)
-class ByColour:
-    """Dark is nucleus; its class is 1 + the green level modulo the number of classes."""
-
-    channels: int
-    map_channels = 0
-    batch_size: int = 4
-
-    def start(self, tiles):
-        probability = np.zeros((self.batch_size, 64, 64, self.channels), np.float32)
-        for tile, result in zip(tiles, probability, strict=False):
-            chosen = np.eye(self.channels, dtype=np.float32)[tile[..., 1] % self.channels]
-            result[:] = chosen * np.where(tile[..., :1] < 100, 0.9, 0.1)
-        return probability
+from tests.inference.by_colour import ByColour
 
 
 @dataclasses.dataclass(frozen=True)
