@@ -4,7 +4,7 @@
     python benchmarks/versus_torch.py --quick
     python benchmarks/versus_torch.py --models unet_resnet50 --modes train --batch-sizes 8 --dtypes bfloat16
 
-Needs PyTorch (extra `bench`); its models are in `benchmarks/torch_models` and are held to the package's, logits and
+Needs PyTorch (extra `bench`); its models are in `nucseg_jax/torch_models` and are held to the package's, logits and
 gradients, by `tests/parity/test_torch_models.py`. What is compared:
 
 - Both sides take raw uint8 images that lie on the device, one fixed batch, no augmentation. A training step is

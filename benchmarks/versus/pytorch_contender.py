@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.torch_models.segmenter import build_segmenter
 from benchmarks.versus.case import Case, Contender, model_config, pixels
 from benchmarks.versus.pytorch_step import make_inference, make_optimizer, make_train_step
+from nucseg_jax.models.build import build_segmenter
+from nucseg_jax.torch_models.segmenter import build_torch_segmenter
 
 # What forward pass (and loss) go through, by the contender's name.
 TRANSFORMS: dict[str, Callable[..., Any]] = {
@@ -38,12 +39,14 @@ def prepare(case: Case) -> Contender:
     torch.manual_seed(0)
 
     config = model_config(case)
-    model = build_segmenter(
+    sizes = build_segmenter(
         encoder=config.model.encoder,
         decoder=config.model.decoder,
+        num_classes=1,
         dropout=config.model.dropout,
         drop_connect=config.model.drop_connect,
-    ).to(device)
+    )
+    model = build_torch_segmenter(sizes).to(device)
     images, labels = pixels(case)
     # [N, H, W, 3] seen as [N, 3, H, W] is channels_last already.
     image = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)

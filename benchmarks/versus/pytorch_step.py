@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.torch_models.segmenter import Segmenter, added_kernels
+from nucseg_jax.torch_models.segmenter import added_kernels
 
 SMOOTH = 1e-6
 
@@ -24,7 +24,7 @@ def dice_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return (1.0 - (2.0 * overlap + SMOOTH) / (total + SMOOTH)).mean()
 
 
-def make_optimizer(model: Segmenter, *, lr: float, l2: float) -> torch.optim.Adam:
+def make_optimizer(model: nn.Module, *, lr: float, l2: float) -> torch.optim.Adam:
     """Adam, fused, the fastest PyTorch has; `weight_decay` is the gradient of l2 * sum(w^2), before Adam scales it.
 
     Its epsilon is added after the bias correction, Keras's before it: as much arithmetic.
@@ -48,7 +48,7 @@ def l2_penalty(optimizer: torch.optim.Adam) -> torch.Tensor:
 
 
 def make_train_step(
-    model: Segmenter,
+    model: nn.Module,
     optimizer: torch.optim.Adam,
     image: torch.Tensor,
     label: torch.Tensor,

@@ -13,6 +13,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "report": ("jinja2",),
     "convert": ("h5py", "safetensors"),
     "sweeps": ("submitit",),
+    "torch": ("torch",),
+    "onnx": ("torch", "onnx", "onnxruntime"),
 }
 
 

@@ -61,6 +61,11 @@ CONVNEXT_SMALL = ConvNeXtVariant(depths=(3, 3, 27, 3), features=(96, 192, 384, 7
 CONVNEXT_BASE = ConvNeXtVariant(depths=(3, 3, 27, 3), features=(128, 256, 512, 1024))
 
 
+def block_drop_rate(variant: ConvNeXtVariant, drop_connect: float, block: int) -> float:
+    """Returns the rate of a block, counted from 0 over all stages of the whole network: from 0 to `drop_connect`."""
+    return drop_connect * block / max(sum(variant.depths) - 1, 1)
+
+
 class ConvNeXt(nn.Module):
     """The encoder; `encoder(image, *, train) -> Pyramid`, without a tap at stride 2.
 
@@ -148,8 +153,8 @@ class ConvNeXt(nn.Module):
         )
 
     def drop_rate(self, block: int) -> float:
-        """Rate of a block, counted from 0 over all stages of the whole network: from 0 to `drop_connect`."""
-        return self.drop_connect * block / max(sum(self.variant.depths) - 1, 1)
+        """Returns the rate of a block, see `block_drop_rate`."""
+        return block_drop_rate(self.variant, self.drop_connect, block)
 
     def downsample(self, name: str, features: jax.Array, width: int, geometry: StageGeometry) -> jax.Array:
         """Layer norm, then 2x2 to the next stage's channels, at its stride or, without one, padded to the same size."""

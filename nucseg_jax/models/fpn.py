@@ -14,7 +14,7 @@ from nucseg_jax.models.pyramid import Pyramid
 from nucseg_jax.ops.resize import resize_bilinear, upsample_nearest
 
 # Deepest first: each level's tap, and how many times the segmentation branch doubles its size to stride 4.
-_LEVELS = (("output", 3), ("stride16", 2), ("stride8", 1), ("stride4", 0))
+LEVELS = (("output", 3), ("stride16", 2), ("stride8", 1), ("stride4", 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FPN(nn.Module):
     @property
     def required_taps(self) -> tuple[str, ...]:
         """Fields of `Pyramid` that must not be None."""
-        return tuple(tap for tap, _ in _LEVELS)
+        return tuple(tap for tap, _ in LEVELS)
 
     def without_dropout(self) -> "FPN":
         """Returns the same decoder with rate 0."""
@@ -72,7 +72,7 @@ class FPN(nn.Module):
         """Adds the upsampled coarser level to each level, and the segmentation branches of all levels."""
         channels = scaled(self.variant.pyramid_features, self.width)
         features = branches = None
-        for tap, doublings in _LEVELS:
+        for tap, doublings in LEVELS:
             lateral = Conv(channels, 1, use_bias=True, dtype=self.dtype, name=f"{tap}_lateral")(
                 getattr(pyramid, tap)
             )

@@ -98,6 +98,7 @@ class Encoder(HasVariables, Protocol):
         variant: EncoderVariant = ...,
         extent: Extent = ...,
         frozen_statistics: tuple[str, ...] = ...,
+        dtype: DTypeLike | None = ...,
     ) -> Self:
         """Returns the same encoder with other attributes (linen's)."""
         ...
@@ -136,7 +137,7 @@ class Decoder(Protocol):
         """Returns the same decoder with rate 0."""
         ...
 
-    def clone(self, *, dropout: float = ...) -> Self:
+    def clone(self, *, dropout: float = ..., dtype: DTypeLike | None = ...) -> Self:
         """Returns the same decoder with other attributes (linen's)."""
         ...
 

@@ -21,6 +21,9 @@ from nucseg_jax.ops.layer_norm import normalise_channels
 
 KERAS_BATCH_NORM_EPSILON = 1e-3
 LAYER_SCALE_START = 1e-6
+# PyTorch's default.
+GROUP_NORM_EPSILON = 1e-5
+MOST_GROUPS = 32
 # Variables that training leaves alone: what a pretrained checkpoint states about its input.
 CONSTANTS = "constants"
 
@@ -192,12 +195,12 @@ class GroupNorm(nn.Module):
 
     Attributes:
       most_groups: groups of adjacent channels; where it does not divide the channels, the largest divisor below.
-      epsilon: added to the variance; PyTorch's default.
+      epsilon: added to the variance.
       dtype: dtype of the result; arithmetic is float32 at least.
     """
 
-    most_groups: int = 32
-    epsilon: float = 1e-5
+    most_groups: int = MOST_GROUPS
+    epsilon: float = GROUP_NORM_EPSILON
     dtype: DTypeLike | None = None
 
     @nn.compact
@@ -206,8 +209,8 @@ class GroupNorm(nn.Module):
         channels = image.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         offset = self.param("bias", nn.initializers.zeros, (channels,))
-        groups = next(count for count in range(self.most_groups, 0, -1) if channels % count == 0)
         dtype = self.dtype or jnp.result_type(image, scale)
+        groups = group_count(channels, self.most_groups)
         return normalise_groups(image, scale, offset, groups=groups, epsilon=self.epsilon).astype(dtype)
 
 
@@ -282,3 +285,12 @@ class ConvBatchNormRelu(nn.Module):
 def scaled(channels: int, width: float) -> int:
     """`channels` times the width factor, rounded to a multiple of 8 and at least 8; exact at width 1."""
     return channels if width == 1.0 else max(8, round(channels * width / 8) * 8)
+
+
+def group_count(channels: int, most_groups: int = MOST_GROUPS) -> int:
+    """Counts the groups of a group norm: `most_groups`, or the largest divisor of the channels below.
+
+    >>> group_count(64), group_count(40)
+    (32, 20)
+    """
+    return next(count for count in range(most_groups, 0, -1) if channels % count == 0)
