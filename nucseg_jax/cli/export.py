@@ -1,89 +1,111 @@
-"""`export`: the best model of a run as one StableHLO program that only needs JAX."""
+"""`export`: the best model of a run as one file for another program, compared with the model before it is left there.
 
+Beside OUT lie `OUT.json` (names and colours of the channels, the scale that images must have), `OUT.md` (the model
+card) and `OUT.sha256` (for `sha256sum --check`).
+"""
+
+import dataclasses
 import pathlib
-import time
 
-import jax
-import numpy as np
-
-from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import atomic_write, json_text
-from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
+from nucseg_jax.cli.export_card import ProgramFacts, program_card
+from nucseg_jax.cli.export_writers import WRITERS, Export, Written, compared_in_words, images_of
+from nucseg_jax.cli.exported_run import example_images, facts_of
+from nucseg_jax.core.errors import UserError, reason_of
+from nucseg_jax.core.files import atomic_write, json_text, write_text
+from nucseg_jax.core.seal import bytes_digest
+from nucseg_jax.inference.export import export_facts
 from nucseg_jax.load import load_run
-from nucseg_jax.run import Run
-
-# The program computes the same by XLA's own operations where the model here may take another form of them.
-_TOLERANCE = 1e-3
+from nucseg_jax.model_folder.facts import first_line
 
 
-def export(source: str | pathlib.Path, out: pathlib.Path) -> None:
-    """Writes the program, loads it again, and compares it with the model on noise.
+def export(
+    source: str | pathlib.Path,
+    out: pathlib.Path,
+    kind: str = "stablehlo",
+    *,
+    licence: str | None = None,
+    notes: str = "",
+    authors: tuple[str, ...] = (),
+) -> None:
+    """Writes the file, loads it by its own runtime, and compares it with the model at two sizes and batch sizes.
 
-    Beside it `OUT.json` holds names and colours of the channels, and the scale that images must have.
+    Where they differ nothing is written.
 
     Args:
       source: the run or model, see `load_run`.
       out: the file.
+      kind: a key of `WRITERS`.
+      licence: of the weights; None = that of the model folder, else of the data set.
+      notes: free text for the card.
+      authors: of the weights, for bioimage.io.
 
     Raises:
       UserError: no trained run, or a file that cannot be written.
+      RuntimeError: the file computes something else than the model.
     """
     run = load_run(source)
-    exported = export_model(
-        run.experiment.model, run.variables, output_stride=run.experiment.model.encoder.output_stride
+    facts = facts_of(run)
+    facts = dataclasses.replace(
+        facts, licence=facts.licence if licence is None else licence, notes=notes or facts.notes
     )
-    facts = export_facts(
-        exported,
+    stride = run.experiment.model.encoder.output_stride
+    channels = export_facts(
+        images_of(kind, stride),
         run.info,
         num_classes=run.experiment.config.model.num_classes,
         head=run.experiment.head,
         rule=run.rule,
         stain=run.stain,
     )
+    images, source_name = example_images(run)
+    name = "noise" if source_name == "noise" else "a test patch"
+    height, width = (size // stride * stride for size in images.shape[1:3])
+    job = Export(run, facts, channels, images[:1, :height, :width], name, authors)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as part:
-            part.write_bytes(exported.data)
-        with atomic_write(facts_path(out)) as part:
-            part.write_text(json_text(facts), encoding="utf-8")
+            written = WRITERS[kind](job, part)
+            digest = bytes_digest(part.read_bytes())
+            about = ProgramFacts(
+                out.name,
+                written.title,
+                written.rows,
+                written.load_with,
+                digest["sha256"],
+                compared_in_words(written),
+            )
+            card = program_card(run, facts, about)
+        write_text(beside(out, "json"), json_text({**channels, **digest}))
+        write_text(beside(out, "md"), card)
+        write_text(beside(out, "sha256"), f"{digest['sha256']}  {out.name}\n")
     except OSError as error:
-        raise UserError(f"{out} cannot be written: {error}", advice="choose another --out") from None
-
-    tile_px, _ = run.tiles()
-    image = np.random.default_rng(0).integers(0, 256, (1, tile_px, tile_px, 3), np.uint8)
-    probability, seconds = _load_and_call(out, image)
-    predictor = run.predictor(tile_px=tile_px, batch_size=1)
-    difference = float(np.abs(np.asarray(predictor.start(image))[:1] - probability).max())
-    if not difference < _TOLERANCE:
-        raise RuntimeError(f"the exported program differs from the model by {difference:.1e}")
-    print(_report(run, exported, out, seconds, difference))
+        raise UserError(
+            f"{out} cannot be written: {reason_of(error)}", advice="choose another --out"
+        ) from None
+    print(_report(job, out, written, digest["bytes"]))
 
 
-def facts_path(out: pathlib.Path) -> pathlib.Path:
-    """Returns the path of the names beside a program: 'model.stablehlo.json'."""
-    return out.with_name(f"{out.name}.json")
+def beside(out: pathlib.Path, ending: str) -> pathlib.Path:
+    """Returns the path of a file beside an export: 'model.onnx.md'."""
+    return out.with_name(f"{out.name}.{ending}")
 
 
-def _load_and_call(path: pathlib.Path, image: np.ndarray) -> tuple[np.ndarray, float]:
-    """Loads the file as its users do; returns probabilities, and seconds until they are ready, with compilation."""
-    begin = time.perf_counter()
-    program = jax.export.deserialize(bytearray(path.read_bytes()))
-    probability = np.asarray(jax.jit(program.call)(image))
-    return probability, time.perf_counter() - begin
-
-
-def _report(run: Run, exported: ExportedModel, out: pathlib.Path, seconds: float, difference: float) -> str:
+def _report(job: Export, out: pathlib.Path, written: Written, size: int) -> str:
     stain = ""
-    if run.stain is not None:
+    if job.run.stain is not None:
         stain = (
-            f"it does not normalise stains, and expects images that are: {run.stain.method}, to the target in"
-            f" {facts_path(out).name}\n"
+            f"it does not normalise stains, and expects images that are: {job.run.stain.method}, to the target in"
+            f" {beside(out, 'json').name}\n"
         )
+    computes = ""
+    if written.title != "a StableHLO program" and job.run.experiment.config.train.dtype != "float32":
+        computes = f"computes in float32; the run computes in {job.run.experiment.config.train.dtype}\n"
+    facts, card = beside(out, "json").name, beside(out, "md").name
     return (
-        f"{out}: {len(exported.data) / 1e6:.1f} MB, for {', '.join(PLATFORMS)}\n"
-        f"takes uint8 RGB {exported.shape} at {run.info.microns_per_px:g} microns per pixel, gives float32"
-        f" probabilities; names and scale are in {facts_path(out).name}\n"
-        f"{stain}loaded, compiled and called on {run.tiles()[0]} px in {seconds:.1f} s; differs from the model by"
-        f" {difference:.1e}\n"
-        "load it with: jax.export.deserialize(bytearray(open(FILE, 'rb').read())).call(image)"
+        f"{out}: {size / 1e6:.1f} MB, {written.title}; licence of the weights: {first_line(job.facts.licence)}\n"
+        f"takes {job.channels['images']} at {job.run.info.microns_per_px:g} microns per pixel, gives float32"
+        f" probabilities; names and scale are in {facts}, the model card is {card}\n"
+        f"{computes}{stain}loaded and run by {written.runtime} on {job.image_name} and smaller noise in"
+        f" {written.seconds:.1f} s; differs from the model by {written.difference:.1e}\n"
+        f"load it with:\n{written.load_with}"
     )

@@ -4,16 +4,16 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from nucseg_jax.cli.exported_run import example_images, test_scores
 from nucseg_jax.cli.seen_patches import seen_by_run
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import atomic_folder
 from nucseg_jax.core.program import PROGRAM
-from nucseg_jax.evaluation.examples import SPREAD, examples_path, read_examples
 from nucseg_jax.load import load_run, open_model_folder
 from nucseg_jax.model_folder.card import card_text
 from nucseg_jax.model_folder.facts import ModelFacts, StoredDtype, first_line
@@ -21,12 +21,8 @@ from nucseg_jax.model_folder.folder import is_model_folder, require_replaceable,
 from nucseg_jax.model_folder.stored_weights import named_arrays, stored_arrays
 from nucseg_jax.ops.levels import any_nucleus
 from nucseg_jax.run import Run
-from nucseg_jax.run_folder.check import read_results
 from nucseg_jax.run_folder.folder import RunFolder
 
-# Test scores that are kept, beside those of the data set's groups.
-_SCORES = ("micro", "image_skip", "classes", "instances")
-_MOST_IMAGES = 8
 # Mean change of a probability; rounding to float16 costs a tenth of it or less.
 _LARGEST_MEAN = 5e-3
 
@@ -91,7 +87,7 @@ def export_folder(
         checkpoint_step=run.checkpoint_step,
         stored_dtype=dtype,
         kept_float32=kept,
-        scores=_test_scores(run),
+        scores=test_scores(run),
         licence=run.info.licence if licence is None else licence,
         notes=notes,
     )
@@ -126,19 +122,6 @@ def read_card(path: pathlib.Path) -> str:
     return text
 
 
-def _test_scores(run: Run) -> dict[str, Any]:
-    """Returns scores of the run's test split; {} where it has none that are of the exported statistics."""
-    folder = RunFolder(run.path)
-    if not folder.results.exists() or run.experiment.config.eval.reestimate_batch_norm:
-        return {}
-    test = read_results(folder).get("test", {})
-    splits, _ = folder.read_splits()
-    return {
-        "patches": len(splits.test),
-        **{name: test[name] for name in (*_SCORES, run.info.group_noun) if name in test},
-    }
-
-
 def _compare(run: Run, written: Run, arrays: Mapping[str, np.ndarray]) -> Difference:
     """Computes the outputs of both on the same images.
 
@@ -162,7 +145,7 @@ def _compare(run: Run, written: Run, arrays: Mapping[str, np.ndarray]) -> Differ
         not np.array_equal(found[name], array.astype(np.float32)) for name, array in arrays.items()
     ):
         raise RuntimeError("the written weights differ from those that were read")
-    images, source = _images(run)
+    images, source = example_images(run)
     before, after = (_outputs(each, images) for each in (run, written))
     maps = len(run.experiment.head.maps)
     masks = [
@@ -171,17 +154,6 @@ def _compare(run: Run, written: Run, arrays: Mapping[str, np.ndarray]) -> Differ
     change = np.abs(before - after)
     flipped = int((masks[0] != masks[1]).sum())
     return Difference(source, float(change.max()), float(change.mean()), flipped, masks[0].size)
-
-
-def _images(run: Run) -> tuple[np.ndarray, str]:
-    """Returns images uint8 [N, H, W, 3] of the run's test split where it keeps some, else noise; and their name."""
-    path = examples_path(run.path, "test")
-    if path.exists():
-        images = read_examples(path, run.info).only(SPREAD).image[:_MOST_IMAGES]
-        if len(images):
-            return images, counted(len(images), "test patch")
-    px, _ = run.tiles()
-    return np.random.default_rng(0).integers(0, 256, (1, px, px, 3), np.uint8), "noise"
 
 
 def _outputs(run: Run, images: np.ndarray) -> np.ndarray:

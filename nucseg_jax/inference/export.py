@@ -28,7 +28,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_facts(
-    exported: "ExportedModel",
+    images: str,
     info: DatasetInfo,
     *,
     num_classes: int,
@@ -36,27 +36,26 @@ def export_facts(
     rule: NucleusRule,
     stain: StainTarget | None = None,
 ) -> dict[str, Any]:
-    """Describes the images and channels of the program to its callers, as JSON values.
+    """Describes the images and channels of an exported model to its callers, as JSON values.
 
     Args:
-      exported: the program.
+      images: what it takes, such as 'uint8 RGB (n, 16*h, 16*w, 3)'.
       info: of the data set that the model was trained on.
       num_classes: C of the model.
       head: its instance head.
       rule: what counts as a nucleus; told only of a model with maps.
-      stain: what images must be normalised to before the program takes them, which it does not do; None = nothing.
+      stain: what images must be normalised to before the model takes them, which it does not do; None = nothing.
     """
     classes = [{"name": each.name, "color": list(each.color)} for each in info.classes]
     return {
         "data_set": info.name,
-        "images": f"uint8 RGB {exported.shape}",
+        "images": images,
         "microns_per_px": info.microns_per_px,
         "patch_px": info.patch_px,
         "channels": classes if num_classes > 1 else [{"name": ANY_CLASS, "color": list(ANY_COLOR)}],
         **({"maps": list(head.maps), "nucleus_rule": rule_to_json(rule)} if head.maps else {}),
         "foreground_rule": FOREGROUND_RULE,
         **({} if stain is None else {"stain_target": target_to_json(stain)}),
-        "platforms": list(PLATFORMS),
     }
 
 

@@ -1,5 +1,6 @@
 """A model folder stands for its run wherever images are predicted or scored, and damage to it is named."""
 
+import hashlib
 import json
 import pathlib
 import re
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nucseg_jax import load_run
-from nucseg_jax.cli.export import export
+from nucseg_jax.cli.export import beside, export
 from nucseg_jax.cli.export_folder import export_folder
 from nucseg_jax.cli.first_weights import weights_of_run
 from nucseg_jax.cli.main import run as run_command
@@ -138,8 +139,18 @@ def test_it_is_no_run_folder(model, command_line, tmp_path, capsys):
 
 
 def test_a_program_is_exported_of_it_too(model, tmp_path, capsys):
-    export(str(model), tmp_path / "model.stablehlo")
+    """Beside it lie the names of its channels, its digest and a card, which holds that of the model."""
+    out = tmp_path / "new" / "model.stablehlo"
+    export(str(model), out, notes="first try")
     assert "differs from the model by" in capsys.readouterr().out
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert beside(out, "sha256").read_text() == f"{digest}  {out.name}\n"
+    names = json.loads(beside(out, "json").read_text())
+    assert (names["sha256"], names["bytes"]) == (digest, out.stat().st_size)
+    card = beside(out, "md").read_text()
+    for text in (digest, f"| licence of the weights | {LICENCE} |", "first try", f"### {model.name}"):
+        assert text in card
+    assert len(list(out.parent.iterdir())) == 4
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "model.json", "seen.json", "README.md"])

@@ -13,7 +13,7 @@ from nucseg_jax.heads.decoding.find_nuclei import NucleusRule
 from nucseg_jax.heads.decoding.part_by_hover import HoverParting
 from nucseg_jax.heads.decoding.stored_rule import rule_from_json
 from nucseg_jax.heads.table import HEADS
-from nucseg_jax.inference.export import PLATFORMS, ExportedModel, export_facts, export_model
+from nucseg_jax.inference.export import PLATFORMS, export_facts, export_model
 from nucseg_jax.models.build import build_segmenter
 from nucseg_jax.models.initial import initial_variables
 from nucseg_jax.ops.probability import foreground_probability
@@ -86,16 +86,16 @@ def test_beside_the_program_stand_the_names_of_its_channels_and_the_scale_of_its
     info = DatasetInfo(
         "toy", (NucleusClass("a", (1, 2, 3)), NucleusClass("b", (4, 5, 6))), microns_per_px=0.5
     )
-    exported = ExportedModel(b"", "(n, 16*h, 16*w, 3)")
+    images = "uint8 RGB (n, 16*h, 16*w, 3)"
     without = dict(head=HEADS["none"], rule=NucleusRule())
-    facts = export_facts(exported, info, num_classes=3, **without)
-    assert (facts["microns_per_px"], facts["images"]) == (0.5, "uint8 RGB (n, 16*h, 16*w, 3)")
+    facts = export_facts(images, info, num_classes=3, **without)
+    assert (facts["microns_per_px"], facts["images"]) == (0.5, images)
     assert facts["channels"] == [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [4, 5, 6]}]
-    binary = export_facts(exported, info, num_classes=1, **without)
+    binary = export_facts(images, info, num_classes=1, **without)
     assert [each["name"] for each in binary["channels"]] == ["Nucleus"]
     assert not {"maps", "stain_target"} & binary.keys()
     rule = NucleusRule(threshold=0.4, parting=HoverParting(depth=0.2))
-    facts = export_facts(exported, info, num_classes=1, head=HEADS["hover"], rule=rule)
+    facts = export_facts(images, info, num_classes=1, head=HEADS["hover"], rule=rule)
     assert facts["maps"] == ["horizontal", "vertical"]
     assert rule_from_json(facts["nucleus_rule"]) == rule
 
@@ -104,7 +104,7 @@ def test_beside_the_program_stands_what_images_must_be_normalised_to():
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     target = pooled_target("macenko", [image], 1)
     facts = export_facts(
-        ExportedModel(b"", "(n, 16*h, 16*w, 3)"),
+        "uint8 RGB (n, 16*h, 16*w, 3)",
         DatasetInfo("toy", (), microns_per_px=0.5),
         **dict(num_classes=1, head=HEADS["none"], rule=NucleusRule(), stain=target),
     )
