@@ -14,6 +14,7 @@ from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.files import atomic_write, json_text, write_text
 from nucseg_jax.core.seal import bytes_digest
 from nucseg_jax.inference.export import export_facts
+from nucseg_jax.inference.export_torch import IMAGE, output_names
 from nucseg_jax.load import load_run
 from nucseg_jax.model_folder.facts import first_line
 
@@ -57,10 +58,11 @@ def export(
         rule=run.rule,
         stain=run.stain,
     )
-    images, source_name = example_images(run)
-    name = "noise" if source_name == "noise" else "a test patch"
+    if kind != "stablehlo":
+        channels["tensors"] = {"input": IMAGE, "outputs": list(output_names(run.experiment.head))}
+    images, images_name = example_images(run, most=1)
     height, width = (size // stride * stride for size in images.shape[1:3])
-    job = Export(run, facts, channels, images[:1, :height, :width], name, authors)
+    job = Export(run, facts, channels, images[:, :height, :width], images_name, authors)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out) as part:
@@ -105,7 +107,7 @@ def _report(job: Export, out: pathlib.Path, written: Written, size: int) -> str:
         f"{out}: {size / 1e6:.1f} MB, {written.title}; licence of the weights: {first_line(job.facts.licence)}\n"
         f"takes {job.channels['images']} at {job.run.info.microns_per_px:g} microns per pixel, gives float32"
         f" probabilities; names and scale are in {facts}, the model card is {card}\n"
-        f"{computes}{stain}loaded and run by {written.runtime} on {job.image_name} and smaller noise in"
+        f"{computes}{stain}loaded and run by {written.runtime} on {job.images_name} and on noise in"
         f" {written.seconds:.1f} s; differs from the model by {written.difference:.1e}\n"
         f"load it with:\n{written.load_with}"
     )

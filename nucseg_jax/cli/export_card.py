@@ -76,7 +76,7 @@ def program_card(run: Run, facts: ModelFacts, program: ProgramFacts) -> str:
         "A nucleus segmentation model for H&E images, written by `nucseg export`. `image` below is uint8 RGB"
         f" [N, H, W, 3] at {facts.info.microns_per_px:g} microns per pixel; resample images of another scale first."
         " A pixel is nucleus where the sum over the channels of `probability` exceeds the threshold of"
-        f" {run.rule.threshold:g}; its class is the largest channel.",
+        f" {run.rule.threshold:g}{'; its class is the largest channel' if run.info.classes else ''}.",
         f"```python\n{program.load_with}\n```",
         facts_table(rows),
         "## Data and split\n\n" + ("See the card of the model below." if is_folder else _split(run)),

@@ -52,7 +52,7 @@ def export_folder(
     licence: str | None = None,
     notes: str = "",
 ) -> None:
-    """Writes the folder, opens it again, and compares it with the run on images of its test split, or on noise.
+    """Writes the folder, opens it again, and compares it with the run on images of its test split, or on a painted one.
 
     The folder appears whole or not at all; an earlier model folder in its place is replaced.
 

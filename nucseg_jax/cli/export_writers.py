@@ -47,7 +47,7 @@ class Export:
       facts: about the model.
       channels: see `export_facts`; what the model takes and gives.
       image: uint8 [1, H, W, 3], to compare on.
-      image_name: its name for people.
+      images_name: what it was taken from, for people.
       authors: of the weights, for bioimage.io.
     """
 
@@ -55,7 +55,7 @@ class Export:
     facts: ModelFacts
     channels: dict[str, Any]
     image: np.ndarray
-    image_name: str
+    images_name: str
     authors: tuple[str, ...] = ()
 
     @property
@@ -227,7 +227,7 @@ def compare(
     dtype: str = "float32",
     tolerance: float = TOLERANCE,
 ) -> tuple[float, float]:
-    """Runs a file and the model on an image of the test split, and on two smaller ones of noise, not square.
+    """Runs a file and the model on `job.image`, and on two smaller ones of noise, not square.
 
     Returns:
       The largest difference, and seconds until the file was loaded and had run.

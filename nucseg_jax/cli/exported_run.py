@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from nucseg_jax.core.counted import counted
+from nucseg_jax.data.sources.pannuke.synthetic import paint_patch
 from nucseg_jax.evaluation.examples import SPREAD, examples_path, read_examples
 from nucseg_jax.model_folder.facts import ModelFacts
 from nucseg_jax.model_folder.folder import is_model_folder, read_model_folder
@@ -15,6 +16,8 @@ from nucseg_jax.run_folder.folder import RunFolder
 # Test scores that are kept, beside those of the data set's groups.
 _SCORES = ("micro", "image_skip", "classes", "instances")
 _MOST_IMAGES = 8
+# Seed, fold and row of a patch with nuclei.
+_PAINTED = (0, 1, 10)
 
 
 def facts_of(run: Run) -> ModelFacts:
@@ -46,12 +49,14 @@ def test_scores(run: Run) -> dict[str, Any]:
     }
 
 
-def example_images(run: Run) -> tuple[np.ndarray, str]:
-    """Returns images uint8 [N, H, W, 3] of the run's test split where it keeps some, else noise; and their name."""
+def example_images(run: Run, most: int = _MOST_IMAGES) -> tuple[np.ndarray, str]:
+    """Returns images uint8 [N, H, W, 3] of the run's test split where it keeps some, else a painted one; and a name."""
     path = examples_path(run.path, "test")
     if path.exists():
-        images = read_examples(path, run.info).only(SPREAD).image[:_MOST_IMAGES]
+        images = read_examples(path, run.info).only(SPREAD).image[:most]
         if len(images):
             return images, counted(len(images), "test patch")
     px, _ = run.tiles()
-    return np.random.default_rng(0).integers(0, 256, (1, px, px, 3), np.uint8), "noise"
+    painted = paint_patch(*_PAINTED).image
+    repeats = -(-px // painted.shape[0])
+    return np.tile(painted, (repeats, repeats, 1))[None, :px, :px], "a painted patch"

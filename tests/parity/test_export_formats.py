@@ -156,6 +156,8 @@ def test_beside_an_export_lie_card_digest_and_names(name, exported):
     assert "PanNuke's 25 patches, corrupted" in card
     names = json.loads((exported / f"{file.name}.json").read_text())
     assert (names["maps"], names["microns_per_px"]) == (["horizontal", "vertical"], 0.5)
+    if name != "first.stablehlo":
+        assert names["tensors"] == {"input": "image", "outputs": ["probability", "horizontal", "vertical"]}
 
 
 def test_the_files_name_their_tensors_and_hold_their_facts(exported, torch):
