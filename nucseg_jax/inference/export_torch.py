@@ -22,7 +22,7 @@ from nucseg_jax.torch_models.segmenter import build_torch_segmenter
 from nucseg_jax.torch_models.weights import load_variables
 
 IMAGE, PROBABILITY = "image", "probability"
-# Read by ONNX Runtime since 1.12 and by OpenCV's DNN module.
+# Read by ONNX Runtime since 1.12.
 OPSET = 17
 # Key under which the facts lie in both files.
 FACTS = "nucseg_jax.json"
