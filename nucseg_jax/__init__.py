@@ -22,7 +22,7 @@ Scores
     metrics                 count, count_masks, Counts, scores: exact counts, six conventions
     DatasetInfo             names of classes and groups; NucleusClass is one of its classes
 Runs
-    load_run                a trained run or model by folder or name, a Run, whose `predict` takes an image to nuclei
+    load_run                a trained model by path, URL or name, a Run, whose `predict` takes an image to nuclei
 Errors
     UserError               a ValueError: what was given, what was expected, what to do
 

@@ -1,4 +1,4 @@
-"""Opens a trained model: of a run folder, of a model folder, or one that this installation has."""
+"""Opens a trained model: of a run folder, a model folder, a packed model, a URL, or of this installation."""
 
 import pathlib
 import warnings
@@ -18,15 +18,16 @@ from nucseg_jax.runtime.placement import put_state
 
 
 def load_run(source: str | pathlib.Path) -> Run:
-    """Opens a trained model on all devices: of a run folder, of a model folder, or one that this installation has.
+    """Opens a trained model on all devices: of a run folder, a model folder, a file, a URL, or of this installation.
 
     Args:
-      source: the --workdir of `launch.py train`, the --out of `export --format=folder`, or the name of one here. A
-        `pathlib.Path`, and a text with a separator, is always a path.
+      source: the --workdir of `launch.py train`, the --out of `share` or of `export --format=folder`, the URL of such a
+        file (`https://...` or `hf://OWNER/REPOSITORY/FILE@REVISION`, with `#sha256=...` behind it or without), or the
+        name of a model here. A `pathlib.Path`, and a text with a separator, is always a path.
 
     Raises:
-      UserError: no such run, model folder or name; a name that is a folder here too; a folder that is damaged, or a run
-        without a validated checkpoint.
+      UserError: no such run, model or name; a name that is a folder here too; a folder or file that is damaged, a run
+        without a validated checkpoint, or a URL that gives no model.
     """
     path, name = find_model(source)
     require_some_model(path)
@@ -67,10 +68,10 @@ def open_run_folder(path: pathlib.Path, name: str) -> Run:
 
 
 def open_model_folder(path: pathlib.Path, name: str) -> Run:
-    """Opens a model folder: its facts and its weights.
+    """Opens a model folder or a packed model: its facts and its weights.
 
     Args:
-      path: the --out of `export --format=folder`.
+      path: the --out of `export --format=folder` or of `share`.
       name: of the model for people.
 
     Raises:

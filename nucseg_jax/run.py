@@ -34,8 +34,8 @@ class Run:
     `experiment.model` and `variables` are a linen module and its variables, for anything else.
 
     Attributes:
-      path: the run folder or the model folder.
-      name: the same for people: a path as it was given, or the name of a model of this installation.
+      path: the run folder, the model folder or the packed model.
+      name: the same for people: a path or URL as it was given, or the name of a model of this installation.
       experiment: its config and parts; of a model folder the fields that no prediction depends on have their defaults.
       info: description of the data set that it was trained on: classes, size and scale of patches.
       rule: the definition of a nucleus where no other is asked for; as it was tuned, if it was.

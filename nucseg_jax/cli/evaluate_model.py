@@ -43,7 +43,7 @@ def evaluate_model(
 
     Args:
       asked: names data, split, settings of evaluation and mesh; its section `model` does not count.
-      source: the name of a model of this installation, or a model folder.
+      source: the name of a model of this installation, a model folder, a packed model or its URL.
       split: 'train', 'validation' or 'test'.
       out: folder for results.json and the tables by patch; None = nothing is written.
       baselines, instances, views, force, verbose: as in `evaluate`.
@@ -56,7 +56,7 @@ def evaluate_model(
     if not is_model_folder(path):
         raise UserError(
             f"{name} is no model folder",
-            expected="the name of a model, or a folder that export --format=folder wrote",
+            expected="the name of a model, or what share or export --format=folder wrote",
             advice=f"for a run folder: --workdir={name}",
         )
     how = asked.config.eval

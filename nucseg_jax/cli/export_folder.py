@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nucseg_jax.cli.exported_run import example_images, test_scores
+from nucseg_jax.cli.model_origin import model_origin
 from nucseg_jax.cli.seen_patches import seen_by_run
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError, reason_of
@@ -78,6 +79,54 @@ def export_folder(
             advice="copy the folder, or export the run again",
         )
     run = load_run(workdir)
+    try:
+        with atomic_folder(out) as part:
+            written = write_run(
+                run, part, name=out.name, dtype=dtype, card=text, licence=licence, notes=notes
+            )
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written: {reason_of(error)}", advice="choose another --out"
+        ) from None
+    size = sum(file.stat().st_size for file in out.iterdir())
+    print("\n".join([*report(run, written, out, size, is_own_card=card is None), usage(out)]))
+
+
+class Written(NamedTuple):
+    """A model folder that was written of a run.
+
+    Attributes:
+      facts: of the model.
+      difference: from the run.
+    """
+
+    facts: ModelFacts
+    difference: Difference
+
+
+def write_run(
+    run: Run,
+    folder: pathlib.Path,
+    *,
+    name: str,
+    dtype: StoredDtype,
+    card: str | None,
+    licence: str | None,
+    notes: str,
+) -> Written:
+    """Writes a run's model into an empty folder, opens it again and compares the two.
+
+    Args:
+      run: of a run folder.
+      folder: an empty one.
+      name: of the model for people.
+      dtype, licence, notes: as in `export_folder`.
+      card: the text of the model card; None = one is made from the facts.
+
+    Raises:
+      UserError: weights that are not finite, a run that was altered, or a model that rounding changes too much.
+      OSError: it cannot be written.
+    """
     arrays, kept = stored_arrays(run.variables, dtype)
     facts = ModelFacts.of_config(
         run.experiment.config,
@@ -91,18 +140,11 @@ def export_folder(
         licence=run.info.licence if licence is None else licence,
         notes=notes,
     )
-    seen = seen_by_run(RunFolder(run.path))
-    text = card_text(facts, out.name) if text is None else text
-    try:
-        with atomic_folder(out) as part:
-            write_model_folder(part, facts, arrays, seen, text)
-            difference = _compare(run, open_model_folder(part, out.name), arrays)
-            _require_close(difference)
-    except OSError as error:
-        raise UserError(
-            f"{out} cannot be written: {reason_of(error)}", advice="choose another --out"
-        ) from None
-    print(_report(run, facts, out, difference, is_own_card=card is None))
+    text = card_text(facts, name) if card is None else card
+    write_model_folder(folder, facts, arrays, seen_by_run(RunFolder(run.path)), text, model_origin(run))
+    difference = _compare(run, open_model_folder(folder, name), arrays)
+    _require_close(difference)
+    return Written(facts, difference)
 
 
 def read_card(path: pathlib.Path) -> str:
@@ -170,13 +212,20 @@ def _require_close(difference: Difference) -> None:
         )
 
 
-def _report(
-    run: Run, facts: ModelFacts, out: pathlib.Path, difference: Difference, *, is_own_card: bool
-) -> str:
-    size = sum(file.stat().st_size for file in out.iterdir())
+def report(run: Run, written: Written, out: pathlib.Path, size_bytes: int, *, is_own_card: bool) -> list[str]:
+    """Returns lines on what was written.
+
+    Args:
+      run: the run.
+      written: of it.
+      out: where it is now.
+      size_bytes: of all of it.
+      is_own_card: the card was made from the facts.
+    """
+    facts, difference = written
     kept = f", {counted(len(facts.kept_float32), 'array')} of them float32" if facts.kept_float32 else ""
     lines = [
-        f"{out}: {size / 1e6:.1f} MB, weights {facts.stored_dtype}{kept}; licence: {first_line(facts.licence)}",
+        f"{out}: {size_bytes / 1e6:.1f} MB, weights {facts.stored_dtype}{kept}; licence: {first_line(facts.licence)}",
         f"opened again and compared with {run.name} on {difference.images}: largest difference of an output"
         f" {difference.largest:.1e}, mean {difference.mean:.1e}; {difference.flipped:,} of {difference.pixels:,} px on"
         " another side of the threshold",
@@ -184,5 +233,12 @@ def _report(
     if not facts.scores:
         lines.append("no test scores in it: the run has none of these weights and batch-norm statistics")
     if is_own_card:
-        lines.append("README.md was made from these facts; complete it and export again with --card=FILE")
-    return "\n".join([*lines, f"use it with: {PROGRAM} predict --model={out} --inputs=IMAGES --out=DIR"])
+        lines.append(
+            "README.md was made from these facts; complete it and write the model again with --card=FILE"
+        )
+    return lines
+
+
+def usage(out: pathlib.Path) -> str:
+    """Returns the line that tells how a written model is used."""
+    return f"use it with: {PROGRAM} predict --model={out} --inputs=IMAGES --out=DIR"

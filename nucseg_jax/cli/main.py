@@ -28,6 +28,7 @@ from nucseg_jax.cli.verbs import (
     profile,
     report,
     robustness,
+    share,
     train,
 )
 from nucseg_jax.core.errors import STATUS_TO_REQUEUE, Preempted, UserError
@@ -46,6 +47,7 @@ VERBS = {
     "describe": describe.command,
     "convert": convert.command,
     "export": export.command,
+    "share": share.command,
     "profile": profile.command,
     "config": config.command,
 }

@@ -109,9 +109,10 @@ def _model_names(context: Any, parameter: Any, incomplete: str) -> list[str]:
 
 model_option = click.option(
     "--model",
-    metavar="NAME|DIR",
+    metavar="NAME|DIR|FILE|URL",
     shell_complete=_model_names,
-    help="In place of --workdir: a model of this installation by name (`models` lists them), or a model folder.",
+    help="In place of --workdir: a model of this installation by name (`models` lists them), a model folder, a file of"
+    " `share`, or its URL: https:// or hf://, with #sha256=... behind it or without.",
 )
 
 
@@ -124,11 +125,28 @@ def model_source(workdir: str | None, model: str | None) -> str | pathlib.Path |
     if workdir and model:
         raise UserError("--workdir and --model are both given", expected="one of them")
     if model:
-        from nucseg_jax.model_folder.named import find_model
+        from nucseg_jax.model_folder.named import check_model
 
-        find_model(model)
+        check_model(model)
         return model
+    if workdir and "://" in workdir:
+        raise UserError(
+            f"--workdir={workdir} is a URL", expected="a folder or file here", advice="give it as --model"
+        )
     return user_path(workdir) if workdir else None
+
+
+def require_run_folder(flag: str, folder: str) -> None:
+    """Raises UserError unless the value of a flag is a folder; a packed model holds neither splits nor checkpoints."""
+    path = user_path(folder)
+    if path.is_file():
+        raise UserError(
+            f"{flag}={path} is a file",
+            expected="the folder of a training run",
+            advice="a packed model is scored by evaluate --model=FILE --config=DATA",
+        )
+    if not path.is_dir():
+        raise UserError(f"there is no run folder {path}", expected=f"the {flag} of a training run")
 
 
 def process_options(function: Any) -> Any:

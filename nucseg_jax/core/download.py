@@ -3,6 +3,9 @@
 A file in download is called `NAME.part`, and renamed once its digest agrees. A digest
 distinguishes an intact file from a damaged or exchanged one. MD5 and the first digits of a SHA-256 do not protect
 against forgery, so what reads the file must not trust its content.
+
+Without a published digest a download is resumed where the server's ETag or date still is the one that came with the
+first bytes, kept in `NAME.part.version`; else it begins again. What reads such a file must check it.
 """
 
 import dataclasses
@@ -14,14 +17,14 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tqdm
 
 from nucseg_jax import __version__
 from nucseg_jax.core.counted import counted
 from nucseg_jax.core.errors import UserError
-from nucseg_jax.core.files import is_full_disk, open_without_links
+from nucseg_jax.core.files import is_full_disk, open_without_links, write_text
 from nucseg_jax.core.lock import file_lock
 
 _PIECE_BYTES = 1 << 20
@@ -42,7 +45,7 @@ class RemoteFile:
       url: its address.
       algorithm: 'md5' or 'sha256'.
       digest: lower-case hexadecimal; of SHA-256 the first 8 digits or more suffice, as some publishers give
-        them in the file's name.
+        them in the file's name; '' = not published.
 
     Raises:
       ValueError: the algorithm is another, the digest is none of it, or the name is none of a file.
@@ -57,7 +60,7 @@ class RemoteFile:
         if self.algorithm not in _DIGITS:
             raise ValueError(f"{self.name}: algorithm is {self.algorithm!r}, not one of {sorted(_DIGITS)}")
         fewest, most = _DIGITS[self.algorithm]
-        if not re.fullmatch(rf"[0-9a-f]{{{fewest},{most}}}", self.digest):
+        if self.digest and not re.fullmatch(rf"[0-9a-f]{{{fewest},{most}}}", self.digest):
             raise ValueError(
                 f"{self.name}: {self.digest!r} is not {fewest} to {most} lower-case hexadecimal digits"
             )
@@ -140,6 +143,7 @@ def _provide(
             _fetch(file, part, words, idle_attempts, first_wait_s)
         _check(part, file, words)
         part.replace(target)
+        _version_path(part).unlink(missing_ok=True)
 
 
 def _fetch(
@@ -183,6 +187,12 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
     """Requests what is missing and appends it; returns True if the file is complete."""
     have = _size(part)
     request = urllib.request.Request(file.url, headers={"User-Agent": f"nucseg_jax/{__version__}"})
+    if have and not file.digest:
+        version = _version_of(part)
+        if version:
+            request.add_header("If-Range", version)
+        else:
+            have = 0
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
@@ -201,6 +211,8 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
             part.unlink()
             return False
         have = 0 if starts_over else have
+        if starts_over and not file.digest:
+            write_text(_version_path(part), _version(response.headers))
         coming = int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
         free = shutil.disk_usage(part.parent).free + (_size(part) if starts_over else 0)
         if coming is not None and coming > free:
@@ -222,6 +234,26 @@ def _fetch_once(file: RemoteFile, part: pathlib.Path, words: _Words) -> bool:
                 opened.write(piece)
                 bar.update(len(piece))
     return coming is None or _size(part) == have + coming
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """Returns what tells a server which version of a file is meant; '' where it gives nothing of the kind."""
+    etag = headers.get("ETag", "")
+    # A weak one stands for files that need not be equal byte for byte.
+    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
+
+
+def _version_path(part: pathlib.Path) -> pathlib.Path:
+    return part.with_name(f"{part.name}.version")
+
+
+def _version_of(part: pathlib.Path) -> str:
+    """Returns the version that a part is of, in one line of ASCII; '' where it is not known."""
+    try:
+        version = _version_path(part).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
+    return version if version.isprintable() else ""
 
 
 def _size(path: pathlib.Path) -> int:

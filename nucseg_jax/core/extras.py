@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sweeps": ("submitit",),
     "torch": ("torch",),
     "onnx": ("torch", "onnx", "onnxruntime"),
+    "hub": ("huggingface_hub",),
 }
 
 

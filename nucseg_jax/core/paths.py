@@ -46,6 +46,16 @@ def user_path(path: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(expand_user(str(path)))
 
 
+def cache_home() -> pathlib.Path | None:
+    """Returns the user's folder for caches, XDG_CACHE_HOME or ~/.cache; None without a home folder."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative one is invalid by the XDG specification.
+    if os.path.isabs(named):
+        return pathlib.Path(named)
+    home = os.path.expanduser("~")
+    return pathlib.Path(home) / ".cache" if os.path.isabs(home) else None
+
+
 def table_path(text: str) -> pathlib.Path:
     """Returns a path of a config field; `configs/NAME` that is not there is the file that comes with this package."""
     path = user_path(text)

@@ -30,8 +30,12 @@ def file_digest(path: pathlib.Path, size: int | None = None) -> FileDigest:
     Raises:
       OSError: it cannot be read, or is not a regular file.
     """
-    content = read_file(path)
-    if path.suffix in _TEXT:
+    return named_digest(path.name, read_file(path), size)
+
+
+def named_digest(name: str, content: bytes, size: int | None = None) -> FileDigest:
+    """Returns what `file_digest` does for a file of this name and content, wherever it lies."""
+    if pathlib.PurePath(name).suffix in _TEXT:
         content = content.replace(b"\r\n", b"\n")
     return bytes_digest(content[:size])
 

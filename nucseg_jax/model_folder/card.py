@@ -22,7 +22,7 @@ def card_text(facts: ModelFacts, name: str) -> str:
     parts = [
         f"# {name}",
         f"A nucleus segmentation model for H&E images, read by `nucseg predict --model={name} --inputs=IMAGES"
-        f' --out=DIR` and `nucseg_jax.load_run("{name}")` where it is installed, else by the path of this folder.',
+        f' --out=DIR` and `nucseg_jax.load_run("{name}")` where it is installed, else by its path.',
         facts_table({**fact_rows(facts), **score_rows(facts.scores)}),
     ]
     if facts.scores:

@@ -10,7 +10,7 @@ An array stays float32 in a float16 file where half precision has no place for i
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -77,18 +77,18 @@ def write_weights(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **dict(arrays))  # type: ignore[arg-type]
 
 
-def read_weights(path: pathlib.Path, like: Variables) -> Variables:
+def read_weights(source: pathlib.Path | IO[bytes], like: Variables) -> Variables:
     """Reads the variables of a model as float32 arrays on the host.
 
     Args:
-      path: of a file of `write_weights`.
+      source: a file of `write_weights`, or one that is open.
       like: shapes of the model's variables.
 
     Raises:
       ValueError: names, shapes or dtypes are not the model's.
       OSError, zipfile.BadZipFile, UserError: it is no such file.
     """
-    with open_npz(path) as file:
+    with open_npz(source) as file:
         expected = {
             leaf_name(place): tuple(leaf.shape) for place, leaf in jax.tree_util.tree_leaves_with_path(like)
         }

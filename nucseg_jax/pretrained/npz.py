@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -15,8 +16,13 @@ _HEADER_LIMIT_BYTES = 10_000
 
 
 @contextlib.contextmanager
-def open_npz(source: pathlib.Path) -> Iterator[WeightsFile]:
-    """Opens a `.npz`; raises what zipfile and numpy raise, and `UserError` for Python objects in it."""
+def open_npz(source: pathlib.Path | IO[bytes]) -> Iterator[WeightsFile]:
+    """Opens a `.npz`, by its path or as an open file.
+
+    Raises:
+      UserError: there are Python objects in it.
+      Exception: what zipfile and numpy raise.
+    """
     with zipfile.ZipFile(source) as archive:
         yield WeightsFile(
             "NumPy archive (.npz)",
@@ -37,8 +43,8 @@ def _stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
         shape, _, dtype = parse[version](member, max_header_size=_HEADER_LIMIT_BYTES)
     if dtype.hasobject:
         raise UserError(
-            f"{archive.filename} > {entry.filename} holds Python objects (dtype {dtype}): a pickle, which can run"
-            " any program when loaded. It was not loaded.",
+            f"{archive.filename or 'the file'} > {entry.filename} holds Python objects (dtype {dtype}): a pickle, which"
+            " can run any program when loaded. It was not loaded.",
             expected="arrays of floating-point numbers",
             advice="get the weights from a source you trust, as plain arrays",
         )

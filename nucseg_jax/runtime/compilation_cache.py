@@ -13,7 +13,7 @@ from typing import Literal
 
 import jax
 
-from nucseg_jax.core.paths import expand_user
+from nucseg_jax.core.paths import cache_home, expand_user
 from nucseg_jax.runtime.private_folder import make_private, why_exchangeable, why_unsafe
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -32,7 +32,7 @@ def enable_compilation_cache() -> None:
     if VARIABLE in os.environ:
         _use_named_folder(os.environ[VARIABLE])
         return
-    base = _cache_home()
+    base = cache_home()
     if base is None:
         _print_line(f"compiled programs are not kept: HOME is not set; name a folder with {VARIABLE}")
         return
@@ -77,16 +77,6 @@ def _use_named_folder(named: str) -> None:
     # A group may share one on purpose.
     if mode & stat.S_IWOTH:
         _print_line(f"warning: everybody may write to {folder} ({VARIABLE}), and so can run code as you")
-
-
-def _cache_home() -> pathlib.Path | None:
-    """The user's folder for caches; None without a home folder."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # A relative one is invalid by the XDG specification.
-    if os.path.isabs(named):
-        return pathlib.Path(named)
-    home = os.path.expanduser("~")
-    return pathlib.Path(home) / ".cache" if os.path.isabs(home) else None
 
 
 def _print_line(text: str) -> None:

@@ -61,7 +61,8 @@ def test_float32_predicts_what_the_run_predicts(finished_run, image, tmp_path, c
 
 
 def test_it_holds_no_more_than_predicting_and_scoring_need(finished_run, model):
-    assert {path.name for path in model.iterdir()} == {"model.json", "weights.npz", "seen.json", "README.md"}
+    names = {"model.json", "weights.npz", "seen.json", "README.md", "run.json"}
+    assert {path.name for path in model.iterdir()} == names
     size = sum(array.size for array in named_arrays(load_run(finished_run).variables).values())
     assert (model / "weights.npz").stat().st_size < 2.2 * size + 100_000
     assert str(finished_run) not in (model / "model.json").read_text()
@@ -153,7 +154,7 @@ def test_a_program_is_exported_of_it_too(model, tmp_path, capsys):
     assert len(list(out.parent.iterdir())) == 4
 
 
-@pytest.mark.parametrize("name", ["weights.npz", "model.json", "seen.json", "README.md"])
+@pytest.mark.parametrize("name", ["weights.npz", "model.json", "seen.json", "README.md", "run.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_damage_to_any_file_is_named(model, tmp_path, name, damage):
     copy = shutil.copytree(model, tmp_path / "copy")

@@ -9,6 +9,7 @@ from nucseg_jax.cli.start import (
     model_source,
     pass_start,
     process_options,
+    require_run_folder,
     start_jax,
     verb,
     workdir_option,
@@ -108,10 +109,8 @@ def command(
             ),
             expected="--config and --predictions alone: the config names the data set and its splits",
         )
-    if workdir and not user_path(workdir).is_dir():
-        raise UserError(
-            f"there is no run folder {user_path(workdir)}", expected="the --workdir of a training run"
-        )
+    if workdir:
+        require_run_folder("--workdir", workdir)
     start_jax()
     start.join(distributed, coordinator, processes, process_index)
 

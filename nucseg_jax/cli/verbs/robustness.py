@@ -8,6 +8,7 @@ from nucseg_jax.cli.start import (
     config_option,
     pass_start,
     process_options,
+    require_run_folder,
     start_jax,
     verb,
     workdir_option,
@@ -85,10 +86,8 @@ def command(
     if out == "":
         raise UserError("--out is empty", expected="a folder to write, or no --out for one inside the run")
     for flag, folder in (("--workdir", workdir), ("--baseline", baseline)):
-        if folder and not user_path(folder).is_dir():
-            raise UserError(
-                f"there is no run folder {user_path(folder)}", expected=f"the {flag} of a training run"
-            )
+        if folder:
+            require_run_folder(flag, folder)
     if out and user_path(out).exists() and not user_path(out).is_dir():
         raise UserError(f"--out={user_path(out)} is a file", expected="a folder, new or of the same command")
     if kinds is not None and not comma_list(kinds):
