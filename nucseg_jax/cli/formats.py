@@ -42,7 +42,7 @@ def formats(
     """
     require_folder(nuclei)
     out = nuclei if out is None else out
-    with _reading(nuclei, out), _writing(out):
+    with _reading(nuclei, out), writing(out):
         images = finished_images(nuclei)
         if not (images or may_be_none):
             raise UserError(
@@ -88,7 +88,7 @@ def _reading(nuclei: pathlib.Path, out: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writing(out: pathlib.Path) -> Iterator[None]:
+def writing(out: pathlib.Path) -> Iterator[None]:
     """Makes the folder and locks it; removes half-written files of a killed process."""
     try:
         with full_disk_explained(out, advice="free some space, and rerun the same command to resume"):

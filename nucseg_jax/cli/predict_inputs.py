@@ -6,7 +6,7 @@ import os
 import pathlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.paths import user_path
@@ -55,18 +55,7 @@ def find_inputs(patterns: Sequence[str], out: pathlib.Path) -> list[pathlib.Path
     Raises:
       UserError: a pattern that names nothing, two images whose outputs would have one name, images in `out`.
     """
-    found: dict[str, pathlib.Path] = {}
-    for pattern in patterns:
-        try:
-            matches = _matches(pattern)
-        except OSError as error:
-            raise UserError(f"--inputs={pattern} cannot be listed: {reason_of(error)}") from None
-        if not matches:
-            raise UserError(
-                f"--inputs={pattern} names no image",
-                expected="files, folders, or globs such as 'slides/*.svs'",
-            )
-        found.update((os.path.realpath(path), path) for path in matches)
+    found = find_files("--inputs", patterns, noun="image", example="slides/*.svs", ending_of=ending)
     by_stem = defaultdict(list)
     for path in found.values():
         # File systems may take letters of either case, and either way to write an accent, for one.
@@ -86,6 +75,40 @@ def find_inputs(patterns: Sequence[str], out: pathlib.Path) -> list[pathlib.Path
     return list(found.values())
 
 
+def find_files(
+    flag: str,
+    patterns: Sequence[str],
+    *,
+    noun: str,
+    example: str,
+    ending_of: Callable[[pathlib.Path], str | None],
+) -> dict[str, pathlib.Path]:
+    """Finds what files, folders and globs name, in order, by the path that links lead to.
+
+    Args:
+      flag: whose value they are, for messages.
+      patterns: files, folders or globs.
+      noun: what they should name, for messages.
+      example: of a glob, for messages.
+      ending_of: tells which files of a folder count; None for one that does not.
+
+    Raises:
+      UserError: a pattern that names nothing, or a folder that cannot be listed.
+    """
+    found: dict[str, pathlib.Path] = {}
+    for pattern in patterns:
+        try:
+            matches = _matches(pattern, ending_of)
+        except OSError as error:
+            raise UserError(f"{flag}={pattern} cannot be listed: {reason_of(error)}") from None
+        if not matches:
+            raise UserError(
+                f"{flag}={pattern} names no {noun}", expected=f"files, folders, or globs such as {example!r}"
+            )
+        found.update((os.path.realpath(path), path) for path in matches)
+    return found
+
+
 def _exists(name: str) -> bool:
     """Returns True for whatever has this name, a broken link included; False for a name that none can have."""
     return os.path.lexists(user_path(name))
@@ -98,14 +121,14 @@ def _is_glob_that_matches(name: str) -> bool:
         return False
 
 
-def _matches(pattern: str) -> list[pathlib.Path]:
+def _matches(pattern: str, ending_of: Callable[[pathlib.Path], str | None] = ending) -> list[pathlib.Path]:
     path = user_path(pattern)
     if os.path.isdir(path) and ending(path) not in FOLDER_ENDINGS:
-        return [each for each in _entries(path) if ending(each) is not None]
+        return [each for each in _entries(path) if ending_of(each) is not None]
     if os.path.lexists(path) or not glob.has_magic(str(path)):
         return [path]
     found = dict.fromkeys(_expanded(pathlib.Path(path.anchor), path.parts[bool(path.anchor) :]))
-    return [each for each in found if os.path.isfile(each) or ending(each) is not None]
+    return [each for each in found if os.path.isfile(each) or ending_of(each) is not None]
 
 
 def _entries(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -5,13 +5,15 @@ one row of absorption in R, G, B per dye. Axes: [..., 3] red, green, blue; [...,
 arrays both work, and each gives its own kind back.
 """
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import jax
 import numpy as np
 from skimage.color import rgb_from_hed
 
-Array = TypeVar("Array", np.ndarray, jax.Array)
+if TYPE_CHECKING:
+    import jax
+
+Array = TypeVar("Array", np.ndarray, "jax.Array")
 
 # Rows: haematoxylin, eosin, DAB, each [R, G, B], as published; scikit-image carries the same figures.
 RUIFROK_VECTORS: np.ndarray = np.asarray(rgb_from_hed)

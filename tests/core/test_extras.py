@@ -64,6 +64,7 @@ for name in {(*names, "cli.sweep_local", "cli.main")!r}:
         ("formats", ["formats", "--nuclei=nuclei", "--formats=anndata"]),
         ("torch", ["export", "--workdir=runs/a", "--format=torchscript", "--out=m.pt"]),
         ("onnx", ["export", "--workdir=runs/a", "--format=onnx", "--out=m.onnx"]),
+        ("images", ["measure", "--labels=a.tif", "--inputs=a.png", "--out=nuclei"]),
         ("images", ["prepare", "--config=folder", "--config.data.release_dir=none"]),
     ],
 )

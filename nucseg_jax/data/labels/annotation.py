@@ -14,7 +14,7 @@ from nucseg_jax.data.labels.mat import read_mat
 from nucseg_jax.data.labels.npy import read_npy
 from nucseg_jax.data.labels.nuclei import Annotation, Drawn
 from nucseg_jax.data.labels.png import read_png
-from nucseg_jax.data.labels.raster_meaning import LabelKind, raster_annotation
+from nucseg_jax.data.labels.raster_meaning import LabelKind, RasterKind, raster_annotation
 from nucseg_jax.data.labels.tiff import read_tiff
 from nucseg_jax.images.open_source import refused
 from nucseg_jax.images.reader_warnings import take_warnings
@@ -42,7 +42,7 @@ LABEL_ENDINGS = (*_RASTERS, *_DESCRIBED)
 
 
 def read_annotation(
-    path: pathlib.Path, *, kind: LabelKind = "auto", image_height: int, image_width: int
+    path: pathlib.Path, *, kind: RasterKind = "auto", image_height: int, image_width: int
 ) -> Annotation:
     """Reads the nuclei that were annotated in an image.
 

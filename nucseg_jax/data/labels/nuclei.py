@@ -56,6 +56,7 @@ class Annotation:
       mask_value: of a raster without a stated kind and with several nuclei, read as a mask: the value that stands for
         them; None elsewhere.
       notes: sentences that a person should read, such as '37 nuclei are not in one piece'.
+      ids: [K], the id of each nucleus in a raster of ids, rising; None elsewhere.
     """
 
     shapes: Shapes
@@ -66,6 +67,7 @@ class Annotation:
     microns_per_px: float | None = None
     mask_value: int | None = None
     notes: tuple[str, ...] = ()
+    ids: np.ndarray | None = None
 
     @property
     def nucleus_count(self) -> int:

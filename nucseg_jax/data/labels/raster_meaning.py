@@ -4,6 +4,7 @@
     mask        two values, 0 and another; each connected piece is a nucleus
     classes     each number 1..254 is a class, each connected piece of one a nucleus; 255 = not annotated
     auto        decided from the values, or refused
+    ids         instances, or a mask where there is one value beside 0: what a program that finds nuclei writes
 
 Pieces are 8-connected. `auto` decides as follows, in this order:
 
@@ -28,7 +29,9 @@ from nucseg_jax.data.dataset_info import VOID_LABEL
 from nucseg_jax.data.labels.nuclei import Annotation
 from nucseg_jax.data.labels.raster import RasterShapes, whole_numbers
 
+# As dataset.yaml states it.
 LabelKind = Literal["auto", "instances", "mask", "classes"]
+RasterKind = LabelKind | Literal["ids"]
 
 _MOST_CLASSES_OF_AUTO = 20
 _LEAST_SHARE_IN_ONE_PIECE = 0.9
@@ -38,7 +41,7 @@ _LARGEST_TABLE = 1 << 24
 _DENSE_SHARE = 0.65
 
 
-def raster_annotation(values: np.ndarray, kind: LabelKind) -> Annotation:
+def raster_annotation(values: np.ndarray, kind: RasterKind) -> Annotation:
     """Understands a label raster.
 
     Args:
@@ -52,6 +55,8 @@ def raster_annotation(values: np.ndarray, kind: LabelKind) -> Annotation:
     found = np.unique(values)
     nonzero = [int(value) for value in found[found != 0]]
     is_declared = kind != "auto"
+    if kind == "ids":
+        kind = "mask" if len(nonzero) < 2 else "instances"
     if kind == "auto":
         kind = _decided(values, nonzero)
     if kind == "mask":
@@ -109,12 +114,13 @@ def of_instances(
         raise UserError(
             f"{split:,} of {counted(len(ids), 'id')} lie in several pieces: these are not ids of nuclei",
             expected="an id of its own for each nucleus",
-            advice="if they are classes or a mask, set `labels: classes` or `labels: mask` in dataset.yaml",
+            advice="if they are classes or a mask, set `labels: classes` or `labels: mask` in dataset.yaml; `measure`"
+            " takes ids, and masks of one value",
         )
     notes = [f"the numbers are read as ids of {counted(len(ids), 'nucleus')}"]
     if split:
         notes.append(f"{counted(split, 'nucleus')} not in one piece")
-    return _annotation(number, classes or (None,) * len(ids), notes)
+    return dataclasses.replace(_annotation(number, classes or (None,) * len(ids), notes), ids=ids)
 
 
 def _decided(values: np.ndarray, nonzero: list[int]) -> LabelKind:

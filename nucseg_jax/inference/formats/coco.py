@@ -19,6 +19,7 @@ from nucseg_jax.inference.formats.options import Options
 
 # The API counts pixels in 32 bits.
 _MOST_PX = 2**32 - 1
+_SCORE = "mean_probability"
 
 
 def write_coco(image: FinishedImage, path: pathlib.Path, options: Options) -> None:
@@ -43,10 +44,12 @@ def write_coco(image: FinishedImage, path: pathlib.Path, options: Options) -> No
         text.write(_json(head)[:-1] + ',"annotations":[')
         separator = "\n"
         for table, _, outlines in image.batches():
+            # Nuclei that another program found have none.
+            probabilities = table[_SCORE].to_pylist() if _SCORE in table.column_names else None
             rows = zip(
                 table["nucleus"].to_pylist(),
                 table["class"].to_pylist(),
-                table["mean_probability"].to_pylist(),
+                probabilities or [None] * len(table),
                 outlines,
                 strict=True,
             )
@@ -63,21 +66,21 @@ def write_coco(image: FinishedImage, path: pathlib.Path, options: Options) -> No
                     "area": round(shapely.area(outline)),
                     "bbox": [left, top, right - left, bottom - top],
                     "iscrowd": 0,
-                    "score": round(probability, 4),
+                    **({} if probability is None else {"score": round(probability, 4)}),
                 }
                 text.write(separator + _json(annotation))
                 separator = ",\n"
         text.write("\n]}\n")
 
 
-def run_lengths(outline: shapely.Polygon, height: int, width: int) -> list[int]:
-    """Returns lengths of runs down the columns of an image, background first, of the pixels inside a polygon.
+def run_lengths(outline: shapely.Geometry, height: int, width: int) -> list[int]:
+    """Returns lengths of runs down the columns of an image, background first, of the pixels inside polygons.
 
     Args:
-      outline: along the edges of pixels, holes included.
+      outline: a polygon or several, along the edges of pixels, holes included.
       height, width: of the image.
     """
-    rings = [outline.exterior, *outline.interiors]
+    rings = shapely.get_rings(shapely.get_parts(outline))
     edges = [np.rint(shapely.get_coordinates(ring)).astype(np.int64) for ring in rings]
     begin = np.concatenate([ring[:-1] for ring in edges])
     end = np.concatenate([ring[1:] for ring in edges])

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nucseg_jax.core.errors import UserError, reason_of
 from nucseg_jax.core.seal import unsealed
 from nucseg_jax.core.strict_json import read_json
@@ -71,8 +73,12 @@ def _image(folder: pathlib.Path, entry: Mapping[str, Any], class_names: tuple[st
         raise ValueError(f"{path} has {height} x {width} px and {nuclei} as its number of nuclei")
     if not (math.isfinite(microns) and microns > 0):
         raise ValueError(f"{path} has {microns} microns per pixel")
+    # Of `measure`, whose numbers may have gaps.
+    highest = int(entry["highest_nucleus"]) if "highest_nucleus" in entry else None
+    if highest is not None and not nuclei <= highest <= np.iinfo(np.uint32).max:
+        raise ValueError(f"{path} has {highest} as the highest number of a nucleus")
     return FinishedImage(
-        OutputFiles(folder, output_stem(path)), path, height, width, microns, nuclei, class_names
+        OutputFiles(folder, output_stem(path)), path, height, width, microns, nuclei, class_names, highest
     )
 
 

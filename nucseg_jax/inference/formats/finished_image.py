@@ -49,6 +49,7 @@ class FinishedImage:
       microns_per_px: of the image.
       nuclei: how many it has.
       class_names: of the model, in the order of its labels; one name where it knows no classes.
+      highest: number of a nucleus where numbers have gaps, as those of other programs may; None = `nuclei`.
     """
 
     files: OutputFiles
@@ -58,6 +59,7 @@ class FinishedImage:
     microns_per_px: float
     nuclei: int
     class_names: tuple[str, ...]
+    highest: int | None = None
 
     def columns(self) -> pa.Schema:
         """Returns names and types of the table's columns.
@@ -119,16 +121,20 @@ class FinishedImage:
         """Returns numbers of nuclei, uint32, as uint16 where all of the image's fit, else as uint32.
 
         Raises:
-          UserError: one is higher than the number of nuclei.
+          UserError: one is higher than that of any nucleus.
         """
-        if numbers.size and numbers.max() > self.nuclei:
+        if numbers.size and numbers.max() > self._highest:
             raise self._damaged(f"{self.files.probability.name} holds a nucleus that its table has not")
         return numbers.astype(self.label_dtype, copy=False)
 
     @property
     def label_dtype(self) -> type[np.unsignedinteger]:
         """The smallest dtype, uint16 or uint32, that holds all numbers of nuclei."""
-        return np.uint16 if self.nuclei <= np.iinfo(np.uint16).max else np.uint32
+        return np.uint16 if self._highest <= np.iinfo(np.uint16).max else np.uint32
+
+    @property
+    def _highest(self) -> int:
+        return self.nuclei if self.highest is None else self.highest
 
     def _require_same(self, table: pa.Table, outlines: np.ndarray) -> None:
         """Compares areas: outlines lie along the edges of pixels, so that they are equal but for rounding."""

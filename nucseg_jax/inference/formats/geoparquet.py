@@ -6,6 +6,7 @@ null, which the standard keeps for coordinates that are not on the earth.
 
 import json
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ from nucseg_jax.inference.formats.simplify import simplified
 GEOMETRY, BBOX = "geometry", "bbox"
 _NUMBER = "nucleus"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+# A nucleus that another program drew may be in several pieces.
+_KINDS = {
+    int(shapely.GeometryType.POLYGON): "Polygon",
+    int(shapely.GeometryType.MULTIPOLYGON): "MultiPolygon",
+}
 _BBOX_TYPE = pa.struct([(side, pa.float64()) for side in _SIDES])
 
 # https://pandas.pydata.org/docs/development/developer.html
@@ -64,11 +70,13 @@ def write_geometries(
     about = {"microns_per_px": image.microns_per_px, "unit": "px", "input": image.input.name}
     metadata = {"nucseg_jax": about, **({"pandas": _PANDAS} if only_outlines else {})}
     schema = schema.with_metadata({name: json.dumps(value) for name, value in metadata.items()})
+    kinds: set[int] = set()
     lowest, highest = np.full(2, np.inf), np.full(2, -np.inf)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table, _, outlines in image.batches():
             outlines = simplified(outlines, options.simplify_px)
             bounds = shapely.bounds(outlines)
+            kinds |= set(shapely.get_type_id(outlines).tolist())
             lowest = np.minimum(lowest, bounds[:, :2].min(axis=0))
             highest = np.maximum(highest, bounds[:, 2:].max(axis=0))
             boxes = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(_BBOX_TYPE))
@@ -78,14 +86,19 @@ def write_geometries(
             writer.write_table(table.replace_schema_metadata(schema.metadata))
         box = [*lowest.tolist(), *highest.tolist()] if image.nuclei else None
         # The bounding box of all is known at the end, where a Parquet file has its metadata anyway.
-        writer.add_key_value_metadata({"geo": json.dumps(_geo(box))})
+        writer.add_key_value_metadata({"geo": json.dumps(_geo(box, kinds))})
 
 
-def _geo(box: list[float] | None) -> dict[str, Any]:
-    """Returns the file's metadata as the standard defines them."""
+def _geo(box: list[float] | None, kinds: Collection[int]) -> dict[str, Any]:
+    """Returns the file's metadata as the standard defines them.
+
+    Args:
+      box: of all outlines; None without any.
+      kinds: numbers of the types of geometry that occur, as shapely has them.
+    """
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": ["Polygon"],
+        "geometry_types": [_KINDS[kind] for kind in sorted(kinds)] or ["Polygon"],
         "crs": None,
         "edges": "planar",
         # By the numbers: on a screen, where y points down, they run clockwise.
