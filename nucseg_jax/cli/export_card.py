@@ -89,7 +89,7 @@ def program_card(run: Run, facts: ModelFacts, program: ProgramFacts) -> str:
     if facts.info.citation:
         parts.append(f"## Data to cite\n\n```\n{facts.info.citation}\n```")
     if is_folder:
-        own = read_model_folder(run.path).card.read_text(encoding="utf-8")
+        own = read_model_folder(run.path).read_card()
         parts.append(f"## The card of the model\n\n{demoted(own)}")
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

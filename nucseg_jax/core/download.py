@@ -67,6 +67,11 @@ class RemoteFile:
         if not self.name or pathlib.PurePath(self.name).name != self.name:
             raise ValueError(f"{self.name!r} is not the name of a file")
 
+    @property
+    def shown_url(self) -> str:
+        """The address for people, without what follows `?`, which may hold a password."""
+        return self.url.partition("?")[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Words:
@@ -160,7 +165,7 @@ def _fetch(
         except urllib.error.HTTPError as error:
             if error.code not in _PASSING_STATUS:
                 raise UserError(
-                    f"{file.url} answered {error.code} {error.reason}.",
+                    f"{file.shown_url} answered {error.code} {error.reason}.",
                     expected=f"the {words.noun}",
                     advice=words.by_hand,
                 ) from error
@@ -168,7 +173,7 @@ def _fetch(
         except (http.client.HTTPException, OSError) as error:
             if isinstance(error, OSError):
                 if is_full_disk(error):
-                    found = f"after {_size(part):,} bytes of {file.url}"
+                    found = f"after {_size(part):,} bytes of {file.shown_url}"
                     raise _disk_full(part.parent, found, words) from error
                 if error.filename is not None:  # Of a file here, not of the connection: no use to repeat.
                     raise
@@ -176,7 +181,7 @@ def _fetch(
         idle = 0 if _size(part) > size_before else idle + 1
         if idle >= idle_attempts:
             raise UserError(
-                f"{file.url} could not be downloaded: {reason} ({counted(idle, 'attempt')} without a new byte).",
+                f"{file.shown_url} could not be downloaded: {reason} ({counted(idle, 'attempt')} without a new byte).",
                 expected=f"the {words.noun}",
                 advice=f"try again later{_what_stays(part)}; or {words.by_hand}",
             )
@@ -289,7 +294,7 @@ def _check(path: pathlib.Path, file: RemoteFile, words: _Words) -> None:
         title = _ALGORITHM_TITLES[file.algorithm]
         is_whole = len(file.digest) == len(found)
         raise UserError(
-            f"{file.name} from {file.url} has the {title} {found}. It was not used; it is {aside} now.",
+            f"{file.name} from {file.shown_url} has the {title} {found}. It was not used; it is {aside} now.",
             expected=f"{title} {file.digest}" if is_whole else f"a {title} that begins with {file.digest}",
             advice=f"remove it and rerun the same command; if the result is the same, {words.by_hand}",
         )

@@ -53,8 +53,19 @@ class ModelFolder:
 
     @property
     def card(self) -> pathlib.Path:
-        """The model card, Markdown."""
+        """Path of the model card, Markdown; a packed model has none, see `read_card`."""
         return self.path / CARD
+
+    def read_card(self) -> str:
+        """Reads the model card.
+
+        Raises:
+          UserError: the file is damaged.
+        """
+        try:
+            return _content(self.path, CARD).decode()
+        except (OSError, ValueError) as error:
+            raise self._damaged(CARD, error) from None
 
     def read_seen(self) -> list[JsonObject]:
         """Reads the patches that the model has seen, see `cli.seen_patches`.

@@ -16,6 +16,7 @@ from nucseg_jax.cli.main import run as run_command
 from nucseg_jax.evaluation.per_image import per_image_path, read_per_image
 from nucseg_jax.inference.export_bioimage import citations, name_of, rdf
 from nucseg_jax.load import load_run
+from nucseg_jax.model_folder.folder import read_model_folder
 from nucseg_jax.run_folder.check import read_results
 from nucseg_jax.run_folder.folder import RunFolder
 
@@ -71,8 +72,12 @@ def test_a_measurement_that_cannot_be_used_is_named(run, finished_run, tmp_path)
     assert "`test-1`, cannot be used" in card
 
 
-def test_the_card_of_a_model_folder_has_the_models_own():
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_card_of_a_model_has_the_models_own(is_packed, tmp_path):
     model = load_run("small")
+    if is_packed:
+        read_model_folder(model.path).pack(tmp_path / "small.zip")
+        model = load_run(tmp_path / "small.zip")
     card = program_card(model, facts_of(model), PROGRAM)
     assert "### small" in card
     assert "#### Where it fails" in card

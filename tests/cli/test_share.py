@@ -343,6 +343,15 @@ def test_a_password_in_a_url_is_neither_kept_nor_shown(server, cache, image, tmp
     assert not [path for path in cache.rglob("*.json") if "secret" in path.read_text()]
 
 
+@pytest.mark.parametrize("address", ["{}/none.zip?token=secret", "{}?token=secret#sha256=" + 64 * "0"])
+def test_a_password_in_a_url_is_not_shown_by_an_error(server, address, cache):
+    base = server.url.removesuffix("/tiny.zip") if "none" in address else server.url
+    with pytest.raises(UserError) as caught:
+        load_run(address.format(base))
+    assert base in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_killed_download_is_resumed(server, packed, cache):
     """A process of its own, which is killed while it waits for the rest."""
     server.holds, server.cuts = True, [20_000]

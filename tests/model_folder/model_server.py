@@ -6,6 +6,8 @@ import re
 import threading
 from collections.abc import Iterator
 
+PATH = "/models/tiny.zip"
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """`server.cuts` takes one number a request: bytes after which the connection ends, None = not before the end."""
@@ -14,6 +16,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append((self.headers.get("Range"), self.headers.get("If-Range")))
+        if self.path.partition("?")[0] != PATH:
+            self.send_error(404)
+            return
         content, etag = self.server.content, self.server.etag
         cut = self.server.cuts.pop(0) if self.server.cuts else None
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -41,7 +46,7 @@ def serving(content: bytes) -> Iterator[http.server.ThreadingHTTPServer]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.content, server.etag, server.cuts, server.requests = content, '"1"', [], []
         server.holds, server.may_end = False, threading.Event()
-        server.url = f"http://127.0.0.1:{server.server_port}/models/tiny.zip"
+        server.url = f"http://127.0.0.1:{server.server_port}{PATH}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
