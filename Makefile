@@ -77,7 +77,8 @@ $(BENCH_VENV)/.installed-$(DEVICE): $(RUN_REQUIREMENTS) pyproject.toml
 	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[bench]'
 	touch $@
 
-# The site, from the pages of docs/, into build/site; in an environment of its own. A broken link or reference ends it.
+# The site, from the pages of docs/, into build/site; in an environment of its own. A broken link or reference, or a tutorial
+# with a cell that fails, ends it. Executing the tutorials takes minutes; it is done again only where they or the package changed.
 docs: $(DOCS_VENV)/.installed
 	$(DOCS_VENV)/bin/python -m sphinx -q -b html -n -W --keep-going docs build/site
 	@echo "build/site/index.html"

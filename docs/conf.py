@@ -1,6 +1,9 @@
 """The site: `make docs` builds it from the pages of this folder into build/site."""
 
+import hashlib
+import os
 import pathlib
+import sys
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -12,8 +15,17 @@ _ABOUT = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 project = _ABOUT["name"]
 release = _ABOUT["version"]
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["real_patches"]
+# Tutorials are executed, each in an empty folder, and a cell that fails ends the build. They run again when one of
+# their cells or the package changes: results of an earlier version would be false.
+nb_execution_mode = "cache"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+# No script from elsewhere.
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 # `name` in a docstring is code, and "--flag" has two dashes.
 default_role = "code"
 smartquotes = False
@@ -31,6 +43,20 @@ nitpick_ignore_regex = [("py:class", ".*")]
 suppress_warnings = ["misc.highlighting_failure"]
 autodoc_member_order = "bysource"
 
+
+def _digest_of_the_package() -> str:
+    digest = hashlib.sha256()
+    for folder in ("nucseg_jax", "configs"):
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+nb_execution_cache_path = str(_ROOT / "build" / "tutorials" / _digest_of_the_package())
+# Cells call `nucseg`, which lies beside this Python, whether or not its environment is active.
+os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+# Output of a width that fits the page.
+os.environ.setdefault("COLUMNS", "80")
 
 # Files beside this folder, by the pages of the site that show them.
 _PAGES = {
