@@ -63,7 +63,7 @@ __all__ = [
     "paper_optimizer",
     "predicted_label",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The module of the package that each name is in.
 _SOURCES = {
