@@ -5,7 +5,9 @@ import os
 import pathlib
 import sys
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import myst_nb.core.render
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,6 +33,8 @@ default_role = "code"
 smartquotes = False
 html_theme = "furo"
 html_title = "nucseg_jax"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 html_show_sphinx = False
 # Headings of a page are targets of links, as on GitHub.
@@ -66,6 +70,22 @@ _PAGES = {
 }
 
 
+def _joined_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Joins the pieces of each stream as they are; myst-nb ends each with a line break, wherever IPython cut it."""
+    joined: list[dict[str, Any]] = []
+    streams: dict[str, dict[str, Any]] = {}
+    for output in outputs:
+        name = output.get("name", "")
+        if output["output_type"] != "stream":
+            joined.append(output)
+        elif name in streams:
+            streams[name]["text"] += output["text"]
+        else:
+            streams[name] = output
+            joined.append(output)
+    return joined
+
+
 def _to_pages_of_the_site(app: "Sphinx", name: str, source: list[str]) -> None:
     """Leads links to files beside this folder to their pages, and begins the first page with the README."""
     if name == "index":
@@ -88,6 +108,7 @@ def _indented_is_code(
 
 def setup(app: "Sphinx") -> None:
     """Called by Sphinx."""
+    myst_nb.core.render.coalesce_streams = _joined_streams
     # After napoleon, which makes lists of Args and Raises.
     app.connect("autodoc-process-docstring", _indented_is_code, priority=900)
     app.connect("source-read", _to_pages_of_the_site)
