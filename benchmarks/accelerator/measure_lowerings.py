@@ -9,11 +9,11 @@ from benchmarks.accelerator.ledger import Ledger, OutOfTimeError
 from benchmarks.accelerator.page import NOT_MEASURED, done_rows, row_table, rows_of
 from benchmarks.accelerator.settings import Settings
 
-# The choice that is not 'reference', by field; `Lowerings` describes each.
+# The choice that is not 'reference' where that runs now, by field; `Lowerings` describes each.
 CHOICES = {
     "pointwise": "product",
     "atrous": "taps",
-    "transpose_kernel_gradient": "product",
+    "transpose_kernel_gradient": "convolution",
     "depthwise": "shifted",
     "max_pool": "slices",
 }
@@ -80,7 +80,8 @@ def proposal(result: Mapping[str, Any], current: Mapping[str, Any], group_px: in
             by_field.setdefault(row["field"], []).append(row)
     chosen = dict(current)
     for field, rows in by_field.items():
-        choices: list[Any] = ["reference", CHOICES[field]] if field in CHOICES else [None, group_px]
+        ours = CHOICES.get(field) if current[field] == "reference" else current[field]
+        choices: list[Any] = ["reference", ours] if field in CHOICES else [None, group_px]
         if field == "winograd_from":
             choices = [None, *sorted({row["multiply_adds"] for row in rows})]
         best = min(choices, key=lambda choice, field=field, rows=rows: seconds_of(field, choice, rows))

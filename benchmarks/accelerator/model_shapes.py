@@ -12,7 +12,7 @@ from flax import linen as nn
 from benchmarks.lowerings import Duel
 from nucseg_jax.models.layers import Conv, ConvTranspose, DepthwiseConv
 from nucseg_jax.ops import conv, pool
-from nucseg_jax.ops.lowering import LOWERINGS
+from nucseg_jax.ops.lowering import LOWERINGS, lowerings
 
 GROUP_PX = LOWERINGS["cpu"].kernel_gradient_px or 0
 # A layer: kind, image [H, W, C], kernel px, features, stride, dilation, padding.
@@ -85,12 +85,15 @@ def _duels(layer: Layer) -> Sequence[tuple[str, Duel]]:
             ("depthwise", Duel(name, *(functools.partial(f, **options) for f in forms), image, (k, k, 1, C)))
         ]
     if kind == "ConvTranspose":
+        # The form that runs now.
+        is_product = lowerings().transpose_kernel_gradient == "product"
+        form = conv.convolve_transpose_product if is_product else conv.convolve_transpose_by_convolution
 
-        def product(image: jax.Array, kernel: jax.Array) -> jax.Array:
-            return conv.convolve_transpose_product(image, kernel, stride)
+        def magnified(image: jax.Array, kernel: jax.Array) -> jax.Array:
+            return form(image, kernel, stride)
 
         reference = functools.partial(conv.convolve_transpose_reference, stride=stride)
-        return [("transpose_kernel_gradient", Duel(name, reference, product, image, (k, k, features, C)))]
+        return [("transpose_kernel_gradient", Duel(name, reference, magnified, image, (k, k, features, C)))]
     reference = functools.partial(conv.convolve_reference, stride=stride, padding=padding, dilation=dilation)
     kernel = (k, k, C, features)
 

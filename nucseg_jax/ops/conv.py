@@ -19,6 +19,7 @@ from nucseg_jax.ops.cpu.grouped_gradient import Geometry, convolve_grouped_gradi
 from nucseg_jax.ops.cpu.transpose_product import convolve_transpose_product
 from nucseg_jax.ops.cpu.winograd import convolve_3x3_winograd
 from nucseg_jax.ops.lowering import lowerings
+from nucseg_jax.ops.transposed_gradient import convolve_transpose_by_convolution
 
 
 def convolve(
@@ -63,8 +64,11 @@ def convolve_1x1(image: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax
 
 def convolve_transpose(image: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     """Computes `convolve_transpose_reference`, lowered for the platform; arguments and result as there."""
-    if lowerings().transpose_kernel_gradient == "product":
+    chosen = lowerings().transpose_kernel_gradient
+    if chosen == "product":
         return convolve_transpose_product(image, kernel, stride)
+    if chosen == "convolution":
+        return convolve_transpose_by_convolution(image, kernel, stride)
     return convolve_transpose_reference(image, kernel, stride=stride)
 
 

@@ -1,4 +1,4 @@
-"""Transposed convolution: the transpose of the convolution, and the product form of its kernel gradient."""
+"""Transposed convolution: the transpose of the convolution, and the forms of its kernel gradient."""
 
 import functools
 
@@ -18,13 +18,14 @@ def _float64():
 
 
 @pytest.mark.device
+@pytest.mark.parametrize("form", [conv.convolve_transpose_product, conv.convolve_transpose_by_convolution])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 5)])
 @pytest.mark.parametrize("size", [(4, 4), (5, 6), (1, 3)])
-def test_product_is_the_reference(stride, kernel, size):
+def test_each_form_is_the_reference(form, stride, kernel, size):
     rng = np.random.default_rng(0)
     assert_same(
-        lambda image, weights: conv.convolve_transpose_product(image, weights, stride),
+        lambda image, weights: form(image, weights, stride),
         functools.partial(conv.convolve_transpose_reference, stride=stride),
         jnp.asarray(rng.normal(size=(2, *size, 4))),
         jnp.asarray(rng.normal(size=(*kernel, 3, 4))),

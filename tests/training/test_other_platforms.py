@@ -4,16 +4,13 @@ import importlib
 import re
 
 import jax
-import jax.numpy as jnp
 import pytest
 
+from benchmarks.accelerator.programs import training_program
+from benchmarks.accelerator.stablehlo_counts import counts
 from configs import paper, quickstart
-from nucseg_jax.data.batch import Batch
-from nucseg_jax.experiment import read_experiment
 from nucseg_jax.ops.lowering import traced_for
-from nucseg_jax.runtime.mesh import dispatch_sharded, make_mesh
-from nucseg_jax.training.checkpoint import abstract_like
-from nucseg_jax.training.step import compile_train_steps
+from nucseg_jax.runtime.mesh import make_mesh
 
 # Lowered in `make test-long`: what differs by platform shows in the other three.
 LONG = ("tpu", "efficientnet_b4")
@@ -22,30 +19,11 @@ BATCH = 8
 
 
 def exported_step(config, platform, *, devices, steps, px):
-    """The program of `steps` training steps a dispatch."""
-    experiment = read_experiment(config)
-    static = experiment.static_arguments(steps_per_epoch=10)
+    """The program of `steps` training steps a dispatch, and its state."""
     mesh = make_mesh(devices)
-
-    def abstract(*shape, dtype):
-        return jax.ShapeDtypeStruct((steps, BATCH, *shape), dtype)
-
-    batch = Batch(
-        image=abstract(px, px, 3, dtype=jnp.uint8),
-        label=abstract(px, px, dtype=jnp.uint8),
-        valid=abstract(dtype=bool),
-        index=abstract(dtype=jnp.int32),
-        group=abstract(dtype=jnp.int32),
-        instance=abstract(px, px, dtype=jnp.uint16) if experiment.scores_instances else None,
-    )
-    shardings = dispatch_sharded(mesh)
-    if batch.instance is None:
-        shardings = shardings.replace(instance=None)
-    batch = jax.tree.map(lambda leaf, sharding: leaf.update(sharding=sharding), batch, shardings)
-    state = abstract_like(experiment.abstract_state(static), mesh)
     with traced_for(platform):
-        jitted = compile_train_steps(static, mesh, fetch=lambda source, ticket: ticket)
-        return jax.export.export(jitted, platforms=[platform])(state, (), batch), state
+        jitted, arguments = training_program(config, mesh, steps=steps, batch_size=BATCH, px=px)
+        return jax.export.export(jitted, platforms=[platform])(*arguments), arguments[0]
 
 
 def check(exported, state, platform, *, devices):
@@ -68,6 +46,17 @@ def check(exported, state, platform, *, devices):
     # The model computes there, and nothing calls back to Python.
     assert text.count("stablehlo.convolution") + text.count("stablehlo.dot_general") > 40
     assert "callback" not in text
+    check_forms(text)
+
+
+def check_forms(text):
+    """Convolutions have forms that a vendor's library has, and nothing large is moved value by value."""
+    found = counts(text)
+    # A transposed convolution's kernel gradient as JAX has it: a window as large as the image (docs/speed.md).
+    assert found["foreign"] == 0
+    assert found["large gathers"] == found["sort"] == 0
+    # An image of uint8 may be turned; the rest is DeepLabV3+'s upsampling, and its 1x1 kernel.
+    assert found["large transposes"] <= 8
 
 
 def check_full_precision(text):
@@ -77,6 +66,10 @@ def check_full_precision(text):
     wide = [line for line in products if re.search(r": \(tensor<[^>]*xf32>", line)]
     assert len(narrow) + len(wide) == len(products)
     assert len(narrow) > 40
+    # No convolution is left in float32, and of products the head's and those of upsampling alone.
+    found = counts(text)
+    assert found["convolutions in float32"] == 0
+    assert found["products in float32"] == len(wide)
     # The head's alone, C = 1: forward, and the gradients of its kernel and of its input.
     assert sum("x1xf32>" in line for line in wide) >= 3
     for line in wide:
@@ -94,6 +87,8 @@ def check_full_precision(text):
 def test_a_narrow_models_step_lowers_for_it(platform, encoder):
     config = quickstart.get_config()
     config.model.width, config.model.encoder = 0.125, encoder
+    # Both decoders: transposed convolutions, and atrous ones.
+    config.model.decoder = "unet" if encoder == "resnet50" else "deeplabv3plus"
     config.model.encoder_depths = (1, 1, 1) if encoder == "resnet50" else (1, 1, 1, 1, 1)
     config.train.dtype = "bfloat16"
     exported, state = exported_step(config, platform, devices=8, steps=2, px=32)
