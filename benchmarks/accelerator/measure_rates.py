@@ -1,5 +1,6 @@
 """Bare training steps and evaluation steps of the paper's models, by dtype and batch size."""
 
+import collections
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from benchmarks.accelerator.commands import profiled, work_row
 from benchmarks.accelerator.floors import training_floor
 from benchmarks.accelerator.ledger import Ledger
-from benchmarks.accelerator.page import row_table
+from benchmarks.accelerator.page import row_table, rows_of
 from benchmarks.accelerator.settings import Settings
+from nucseg_jax.core.counted import counted
 from nucseg_jax.runtime.device_facts import DeviceFacts
 
 # By the name in the table: the config's dtype, and the precision of products of float32.
@@ -42,15 +44,24 @@ def grid(settings: Settings) -> list[tuple[str, int]]:
 
 def measure(settings: Settings, ledger: Ledger) -> None:
     """Measures each model at a pair before the next pair, each in a process of its own."""
-    for dtype, batch_size in grid(settings):
-        for model in settings.models:
-            name = f"{model}, {dtype}, batch {batch_size}"
-            ledger.row(
-                name,
-                lambda model=model, dtype=dtype, size=batch_size: measure_pair(
-                    settings, ledger, model, dtype, size
-                ),
-            )
+    cases = list(itertools.product(grid(settings), settings.models))
+    ledger.note(asked=[row_name(model, *pair) for pair, model in cases])
+    for (dtype, batch_size), model in cases:
+        ledger.row(
+            row_name(model, dtype, batch_size),
+            lambda model=model, dtype=dtype, size=batch_size: measure_pair(
+                settings, ledger, model, dtype, size
+            ),
+        )
+
+
+def row_name(model: str, dtype: str, batch_size: int) -> str:
+    """Returns the name of a row.
+
+    >>> row_name("small", "TF32", 8)
+    'small, TF32, batch 8'
+    """
+    return f"{model}, {dtype}, batch {batch_size}"
 
 
 def measure_pair(
@@ -97,4 +108,15 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         }
         more = [("of the floor", "share_of_floor", ".0%")] if work == "training" else []
         shown += ["", *row_table({"rows": rows}, work, [*columns, *more])]
-    return shown
+    return [*shown, *left_out(result)]
+
+
+def left_out(result: Mapping[str, Any]) -> list[str]:
+    """Returns what the step had no time for, the most telling first: dtype and batch size with the count of models."""
+    rows, asked = rows_of(result), result.get("asked", [])
+    left = [name for name in asked if rows.get(name, {}).get("outcome") in (None, "cut", "running")]
+    if not left:
+        return []
+    pairs = collections.Counter(name.partition(", ")[2] for name in left)
+    said = "; ".join(f"{pair} ({counted(count, 'model')})" for pair, count in pairs.items())
+    return ["", f"Left out for lack of time, {len(left):,} of {counted(len(asked), 'row')}: {said}."]

@@ -98,15 +98,20 @@ def read_report(text: str) -> dict[str, Any]:
     return row
 
 
-def answer(result: Mapping[str, Any]) -> str:
-    """Returns one line: how many tests passed, and which failed."""
-    rows = rows_of(result)
+def answer(result: Mapping[str, Any], repeats: Mapping[str, Any]) -> str:
+    """Returns one line: how many tests passed, and which failed.
+
+    Args:
+      result: of this step.
+      repeats: of `measure_repeat`, whose rows count as files.
+    """
+    rows = {**rows_of(result), **rows_of(repeats)}
     if not rows:
         return f"{NOT_MEASURED}."
     passed = sum(row.get("passed", 0) for row in rows.values())
     failures = [f"`{test}`" for row in rows.values() for test in row.get("failures", {})]
     died = [name for name, row in rows.items() if row.get("outcome") == "failed" and "passed" not in row]
-    asked = result.get("asked", [])
+    asked = [*result.get("asked", []), *repeats.get("asked", [])]
     missing = sum(rows.get(name, {}).get("outcome") in (None, "cut", "running") for name in asked)
     said = f"{passed:,} device tests passed, {len(failures):,} failed"
     said += f" ({', '.join(failures[:10])})" if failures else ""

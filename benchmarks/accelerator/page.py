@@ -1,5 +1,6 @@
 """The record as a page in Markdown; from any JSON, whatever of it is missing."""
 
+import functools
 import importlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -56,14 +57,16 @@ def _answers(record: Mapping[str, Any]) -> list[str]:
     """Returns the three answers that the page is for, one line each."""
     from benchmarks.accelerator import measure_lowerings, measure_tests, measure_torch
 
+    steps = _mapping(record, "steps")
+    repeats = _mapping(_mapping(steps, "repeat"), "result")
     asked: tuple[tuple[str, str, Callable[[Mapping[str, Any]], str]], ...] = (
-        ("Does everything work?", "tests", measure_tests.answer),
+        ("Does everything work?", "tests", functools.partial(measure_tests.answer, repeats=repeats)),
         ("How fast beside PyTorch?", "torch", measure_torch.answer),
         ("Which lowerings?", "lowerings", measure_lowerings.answer),
     )
     lines = []
     for question, name, answer in asked:
-        result = _mapping(_mapping(_mapping(record, "steps"), name), "result")
+        result = _mapping(_mapping(steps, name), "result")
         try:
             said = answer(result)
         except Exception as error:

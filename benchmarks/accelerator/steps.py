@@ -30,6 +30,7 @@ def _step(name: str, title: str, share: float, *, is_required: bool = False) -> 
 STEPS = (
     _step("machine", "The machine", 1, is_required=True),
     _step("tests", "Does everything work?", 7),
+    _step("repeat", "The same to the last bit?", 3),
     _step("rates", "Training and evaluation", 7),
     _step("torch", "Beside PyTorch", 5),
     _step("lowerings", "Which lowerings", 3),

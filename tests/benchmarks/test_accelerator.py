@@ -3,6 +3,7 @@
 The steps here are processes like the real ones, of modules that a test writes.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,7 +16,14 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from benchmarks.accelerator import measure_lowerings, measure_tests, measure_trace, record
+from benchmarks.accelerator import (
+    measure_lowerings,
+    measure_rates,
+    measure_repeat,
+    measure_tests,
+    measure_trace,
+    record,
+)
 from benchmarks.accelerator.commands import CommandError, run_command
 from benchmarks.accelerator.floors import training_floor
 from benchmarks.accelerator.ledger import DeviceBrokenError, Ledger, OutOfTimeError, read_result, settle
@@ -405,10 +413,65 @@ def test_a_report_of_pytest_gives_names_and_reasons(tmp_path):
     assert row["failures"].keys() == {"test_bad", "test_error"}
     assert "one | two" in row["failures"]["test_bad"]
     result = {"rows": {"tests/test_it.py": {**row, "outcome": "failed"}}, "asked": ["tests/test_it.py"]}
-    assert measure_tests.answer(result).startswith(
+    assert measure_tests.answer(result, {}).startswith(
         "No: 1 device tests passed, 2 failed (`test_bad`, `test_error`)"
     )
-    assert measure_tests.answer({"rows": {}}) == "not measured."
+    assert measure_tests.answer({"rows": {}}, {}) == "not measured."
+
+
+def made_run(folder, *, loss=0.5, rate=9.0, results="{}"):
+    folder.mkdir()
+    for name in measure_repeat.SAME:
+        (folder / name).write_text("{}")
+    (folder / "results.json").write_text(results)
+    rows = [
+        {"kind": "train", "step": step, "loss": loss * step, "images_per_second": rate} for step in (1, 2)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_runs_are_the_same_but_for_their_rates_and_a_difference_is_an_answer(tmp_path):
+    first = made_run(tmp_path / "first")
+    same = measure_repeat.compared("twice", first, made_run(tmp_path / "same", rate=3.0))
+    assert (same["passed"], same["failures"], same["logged_steps"]) == (1, {}, 2)
+    assert "failed" not in same
+    other = measure_repeat.compared(
+        "twice", first, made_run(tmp_path / "other", loss=0.5000001, results="[]")
+    )
+    assert (
+        other["failed"] == other["failures"]["twice"] == "not equal: results.json, metrics.jsonl from line 1"
+    )
+    tests = {"rows": {"tests/test_it.py": {"outcome": "done", "passed": 3}}, "asked": ["tests/test_it.py"]}
+    repeats = {"rows": {"twice": {"outcome": "done", **same}}, "asked": ["twice"]}
+    assert measure_tests.answer(tests, repeats).startswith("Yes: 4 device tests passed")
+    repeats["asked"].append("resumed")
+    assert measure_tests.answer(tests, repeats).startswith("Not known yet: 4 device tests passed")
+    repeats["rows"]["twice"] = {"outcome": "failed", **other}
+    assert measure_tests.answer(tests, repeats).startswith("No: 3 device tests passed, 1 failed (`twice`)")
+
+
+def test_rates_say_what_they_had_no_time_for(monkeypatch, settings, tmp_path):
+    """A row of a paper model takes 40 s here, of a bound of 400 s."""
+    now = [0.0]
+
+    def measured(*_):
+        now[0] += 40
+        return {}
+
+    monkeypatch.setattr(measure_rates, "measure_pair", measured)
+    rows = Ledger(tmp_path / "rates.json", 400.0, clock=lambda: now[0])
+    with pytest.raises(OutOfTimeError):
+        measure_rates.measure(dataclasses.replace(settings, device="cuda", small=False), rows)
+    assert len(rows.result["asked"]) == 60
+    assert len(rows.result["rows"]) == 10
+    line = measure_rates.lines(rows.result)[-1]
+    start = (
+        "Left out for lack of time, 50 of 60 rows: TF32, batch 8 (2 models); bfloat16, batch 32 (4 models); "
+    )
+    assert line.startswith(start)
+    rows.result["rows"] = {name: {"outcome": "done"} for name in rows.result["asked"]}
+    assert "Left out" not in measure_rates.lines(rows.result)[-1]
 
 
 def test_every_kind_of_proof_is_among_the_device_tests():
