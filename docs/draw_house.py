@@ -105,9 +105,9 @@ def draw(lines: Iterable[dict[str, str]]) -> str:
         [
             "# The house",
             "",
-            "Each box is a package or file of `nucseg_jax/`, each arrow an import; one that a longer way of arrows",
-            "makes too is left out. A package imports from floors below its own. What each knows stands in",
-            "[CONTRIBUTING.md](../CONTRIBUTING.md#floors).",
+            "Each box is a package or file of `nucseg_jax/`. Each arrow is an import. An arrow is left out if a longer",
+            "chain of arrows shows the same. A package imports only from floors below its own.",
+            "[CONTRIBUTING.md](../CONTRIBUTING.md#floors) describes each package.",
             "",
             "```mermaid",
             *drawing,
