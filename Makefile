@@ -91,6 +91,7 @@ $(DOCS_VENV)/.installed: pyproject.toml
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell .
 	$(BIN)/mypy
 
 format: $(VENV)/.installed-test
