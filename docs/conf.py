@@ -59,6 +59,8 @@ def _digest_of_the_package() -> str:
 nb_execution_cache_path = str(_ROOT / "build" / "tutorials" / _digest_of_the_package())
 # Cells call `nucseg`, which lies beside this Python, whether or not its environment is active.
 os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+# No alarm of XLA's in a page that was built on a busy machine.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Output of a width that fits the page.
 os.environ.setdefault("COLUMNS", "80")
 
@@ -91,6 +93,15 @@ def _to_pages_of_the_site(app: "Sphinx", name: str, source: list[str]) -> None:
     if name == "index":
         readme = (_ROOT / "README.md").read_text(encoding="utf-8").partition("## Pages")[0]
         source[0] = source[0].replace("{README}", readme.replace("](docs/", "]("))
+    _lead_links_to_pages(source)
+
+
+def _of_an_included_file(app: "Sphinx", path: pathlib.Path, parent: str, source: list[str]) -> None:
+    """Does the same for a file that a page consists of."""
+    _lead_links_to_pages(source)
+
+
+def _lead_links_to_pages(source: list[str]) -> None:
     for file, page in _PAGES.items():
         for link in (f"](../{file}", f"]({file}"):
             source[0] = source[0].replace(link, f"]({page}")
@@ -112,3 +123,4 @@ def setup(app: "Sphinx") -> None:
     # After napoleon, which makes lists of Args and Raises.
     app.connect("autodoc-process-docstring", _indented_is_code, priority=900)
     app.connect("source-read", _to_pages_of_the_site)
+    app.connect("include-read", _of_an_included_file)
