@@ -31,7 +31,9 @@ def convolve(
         return convolve_1x1(image, kernel, stride=stride)
     if stride == 1 and padding == "SAME":
         is_odd = kernel.shape[0] % 2 == 1 == kernel.shape[1] % 2
-        if dilation > 1 and is_odd and chosen.atrous == "taps":
+        # In a program of any size it is not known which taps meet pixels.
+        has_size = all(isinstance(size, int) for size in image.shape[1:3])
+        if dilation > 1 and is_odd and has_size and chosen.atrous == "taps":
             return convolve_atrous(image, kernel, dilation=dilation)
         if dilation == 1 and _takes_winograd(image, kernel, chosen.winograd_from):
             return convolve_3x3_winograd(image, kernel)
